@@ -1,0 +1,21 @@
+"""What went wrong, in the words of the person who asked.
+
+A `RequestError` is the caller's to mend: the command line prints its message without a traceback and exits with 2.
+Anything else that escapes is a failure inside and exits with 1.
+"""
+
+
+class RequestError(Exception):
+    """The request cannot be carried out as asked; the message names what was found, what was expected, what to do."""
+
+
+class ConfigurationError(RequestError):
+    """A configuration key is unknown, missing or of the wrong type."""
+
+
+class DataError(RequestError):
+    """A table, file or row is not what `docs/guide/tables.md` describes."""
+
+
+class EmptyLegalSetError(RequestError):
+    """A request excludes every item of the catalogue, so that no policy has anything left to choose from."""
