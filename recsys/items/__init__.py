@@ -1,0 +1,1 @@
+"""Items as tokens: vectors, quantizers, semantic IDs with an exact inverse, and the trie they make."""

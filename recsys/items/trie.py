@@ -1,0 +1,211 @@
+"""The catalogue as a tree of codes, held as flat arrays so that a search reads all its beams with one gather."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from recsys.errors import DataError
+
+
+@dataclass(frozen=True)
+class Children:
+    """The children of a tensor of nodes, in code order, padded to the widest node of the level.
+
+    Args:
+        tokens: `[..., C]`, the code on the edge to each child.
+        nodes: `[..., C]`, each child's index among the nodes of the next level. Padding repeats the last child.
+        mask: `[..., C]`, true where the child exists.
+    """
+
+    tokens: Int[Tensor, "*nodes C"]
+    nodes: Int[Tensor, "*nodes C"]
+    mask: Bool[Tensor, "*nodes C"]
+
+
+class Trie(nn.Module):
+    """A tree whose `N` leaves are the catalogue, no more and no less.
+
+    Level 0 is the root, level `L` holds the leaves. The nodes of a level are numbered in lexicographic order of the
+    codes that lead to them, so that the children of a node stand side by side and two arrays a level say everything:
+
+        codes       item 0: (0, 1)   item 1: (1, 0)   item 2: (0, 0)
+        level 0     first_child [0, 2]
+        level 1     token [0, 1]            first_child [0, 2, 3]
+        level 2     token [0, 1, 0]         leaf_item [2, 0, 1]
+
+    The arrays are buffers: they move with `.to(device)` and travel in the state dict. Built by `from_codes`.
+
+    Args:
+        first_child: a tensor `[n_level + 1]` (int32) for each of the levels `0 .. L − 1`.
+        token: a tensor `[n_level]` for each of the levels `1 .. L`.
+        leaf_item: `[N]`, the item at each leaf.
+
+    Attributes:
+        depth: `L`.
+        num_items: `N`.
+        level_size: how many nodes each of the levels `0 .. L` has; the first is 1, the last is `N`.
+        branching: the most children a node of each of the levels `0 .. L − 1` has (`C`).
+        codes_per_level: the largest code used on each of the levels `1 .. L`, plus one.
+    """
+
+    leaf_item: Int[Tensor, " N"]
+    item_leaf: Int[Tensor, " N"]
+
+    def __init__(self, first_child: list[Tensor], token: list[Tensor], leaf_item: Int[Tensor, " N"]) -> None:
+        super().__init__()
+        self.depth = len(token)
+        self.num_items = leaf_item.numel()
+        self.level_size = (1, *(codes.numel() for codes in token))
+        for level, pointers in enumerate(first_child):
+            self.register_buffer(f"first_child_{level}", pointers)
+        for level, codes in enumerate(token, start=1):
+            self.register_buffer(f"token_{level}", codes)
+        self.register_buffer("leaf_item", leaf_item)
+        self.register_buffer("item_leaf", torch.empty_like(leaf_item).scatter_(0, leaf_item, _arange_like(leaf_item)))
+        self._measure()
+        self.register_load_state_dict_post_hook(lambda module, keys: self._measure())
+
+    @classmethod
+    def from_codes(cls, codes: Int[Tensor, "N L"]) -> Trie:
+        """The trie of `N` items, row `i` holding item `i`'s codes.
+
+        Linear in `N × L` where the rows are in lexicographic order already, one sort a level otherwise.
+
+        Raises:
+            DataError: there is no item, a code is negative, or two items share all their codes.
+
+        >>> trie = Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]]))
+        >>> trie.level_size, trie.branching, trie.leaf_item
+        ((1, 2, 3), (2, 2), tensor([2, 0, 1]))
+        >>> trie.children(trie.root(1), level=0).tokens
+        tensor([[[0, 1]]])
+        """
+        if codes.numel() == 0 or int(codes.min()) < 0:
+            raise DataError(f"a trie needs at least one item and codes from 0 on, found codes of shape {codes.shape}")
+        columns = codes.to(_smallest_dtype(int(codes.max()))).T.contiguous()
+        order = torch.arange(codes.shape[0], device=codes.device)
+        if not _is_sorted(columns):
+            order = _lexicographic_order(columns)
+            columns = columns[:, order]
+        first_child, token = [], []
+        starts_node = torch.zeros(codes.shape[0], dtype=torch.bool, device=codes.device)
+        starts_node[0] = True
+        parents = torch.zeros(1, dtype=torch.int64, device=codes.device)
+        for column in columns:
+            starts_node[1:] |= column[1:] != column[:-1]
+            nodes = starts_node.nonzero().squeeze(-1)
+            rank = starts_node.cumsum(0, dtype=torch.int32)[parents] - 1
+            first_child.append(torch.cat([rank, rank.new_tensor([nodes.numel()])]))
+            token.append(column[nodes])
+            parents = nodes
+        if parents.numel() < codes.shape[0]:
+            twin = int((~starts_node).nonzero()[0])
+            first, second = sorted(order[[twin - 1, twin]].tolist())
+            raise DataError(
+                f"items {first} and {second} share the codes {codes[second].tolist()}: "
+                "a collision policy of recsys.items.collisions makes them distinct"
+            )
+        return cls(first_child, token, order)
+
+    def first_child(self, level: int) -> Int[Tensor, " n_level_plus_one"]:
+        """`[n_level + 1]`, int32: node `i`'s children are nodes `first_child[i] .. first_child[i + 1] − 1` below."""
+        return self.get_buffer(f"first_child_{level}")
+
+    def token(self, level: int) -> Int[Tensor, " n_level"]:
+        """`[n_level]`: the code on the edge into each node of a level from 1 to `L`."""
+        return self.get_buffer(f"token_{level}")
+
+    def root(self, rows: int) -> Int[Tensor, "rows 1"]:
+        """`[rows, 1]`: one beam a row, standing at the root."""
+        return torch.zeros(rows, 1, dtype=torch.int64, device=self.leaf_item.device)
+
+    def children(self, nodes: Int[Tensor, "*nodes"], level: int) -> Children:
+        """The children of any tensor of nodes of a level from 0 to `L − 1`; `C` is `branching[level]`."""
+        pointers = self.first_child(level)
+        low = pointers[nodes].unsqueeze(-1)
+        high = pointers[nodes + 1].unsqueeze(-1)
+        child = low + torch.arange(self.branching[level], dtype=pointers.dtype, device=pointers.device)
+        mask = child < high
+        child = torch.minimum(child, high - 1).long()
+        return Children(tokens=self.token(level + 1)[child].long(), nodes=child, mask=mask)
+
+    def path(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
+        """`[..., L]`: the node each item's path crosses at levels `1 .. L`, found from the leaf upwards.
+
+        >>> Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]])).path(torch.tensor([0, 1]))
+        tensor([[0, 1],
+                [1, 2]])
+        """
+        node = self.item_leaf[items]
+        path = [node]
+        for level in range(self.depth - 1, 0, -1):
+            pointers = self.first_child(level)
+            node = torch.searchsorted(pointers, node.to(pointers.dtype), right=True) - 1
+            path.append(node)
+        return torch.stack(path[::-1], -1)
+
+    def leaf_range(
+        self, level: int, nodes: Int[Tensor, "*nodes"] | None = None
+    ) -> tuple[Int[Tensor, "*nodes"], Int[Tensor, "*nodes"]]:
+        """The leaves under nodes of a level, as half-open intervals `low .. high − 1` (int64).
+
+        Args:
+            level: from 0 (the root, over every leaf) to `L` (each leaf over itself).
+            nodes: which of the level's nodes; None means all, in order.
+
+        >>> Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]])).leaf_range(1)
+        (tensor([0, 2]), tensor([2, 3]))
+        """
+        low = torch.arange(self.level_size[level], device=self.leaf_item.device) if nodes is None else nodes
+        high = low + 1
+        for below in range(level, self.depth):
+            low, high = self.first_child(below)[low], self.first_child(below)[high]
+        return low.long(), high.long()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the index: pointers and tokens. Which item stands at which leaf belongs to the semantic IDs."""
+        buffers = [self.first_child(level) for level in range(self.depth)]
+        buffers += [self.token(level) for level in range(1, self.depth + 1)]
+        return sum(buffer.nbytes for buffer in buffers)
+
+    def _measure(self) -> None:
+        """Read off the buffers what callers need as plain numbers."""
+        self.branching = tuple(int(self.first_child(level).diff().max()) for level in range(self.depth))
+        self.codes_per_level = tuple(int(self.token(level).max()) + 1 for level in range(1, self.depth + 1))
+
+    def extra_repr(self) -> str:
+        """Shown by `print`."""
+        return f"items={self.num_items}, level_size={self.level_size}, branching={self.branching}"
+
+
+def _arange_like(values: Tensor) -> Tensor:
+    return torch.arange(values.numel(), dtype=values.dtype, device=values.device)
+
+
+def _smallest_dtype(largest: int) -> torch.dtype:
+    if largest < 1 << 8:
+        return torch.uint8
+    return torch.int16 if largest < 1 << 15 else torch.int32
+
+
+def _is_sorted(columns: Int[Tensor, "L N"]) -> bool:
+    """Whether the rows rise lexicographically (equal neighbours allowed)."""
+    equal = torch.ones(columns.shape[1] - 1, dtype=torch.bool, device=columns.device)
+    for column in columns:
+        if bool((equal & (column[1:] < column[:-1])).any()):
+            return False
+        equal &= column[1:] == column[:-1]
+    return True
+
+
+def _lexicographic_order(columns: Int[Tensor, "L N"]) -> Int[Tensor, " N"]:
+    """The stable order that sorts the rows: one stable sort a level, the least significant first."""
+    order = torch.arange(columns.shape[1], device=columns.device)
+    for column in columns.flip(0):
+        order = order[column[order].argsort(stable=True)]
+    return order
