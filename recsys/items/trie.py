@@ -16,14 +16,19 @@ class Children:
     """The children of a tensor of nodes, in code order, padded to the widest node of the level.
 
     Args:
-        tokens: `[..., C]`, the code on the edge to each child.
-        nodes: `[..., C]`, each child's index among the nodes of the next level. Padding repeats the last child.
+        nodes: `[..., C]`, int64, each child's index among the nodes of the next level. Padding repeats the last child.
         mask: `[..., C]`, true where the child exists.
+        level_token: `[n]`, the code on the edge into each node of the next level.
     """
 
-    tokens: Int[Tensor, "*nodes C"]
     nodes: Int[Tensor, "*nodes C"]
     mask: Bool[Tensor, "*nodes C"]
+    level_token: Int[Tensor, " n"]
+
+    @property
+    def tokens(self) -> Int[Tensor, "*nodes C"]:
+        """`[..., C]`, int64: the code on the edge to each child, gathered when asked for."""
+        return self.level_token[self.nodes].long()
 
 
 class Trie(nn.Module):
@@ -126,12 +131,10 @@ class Trie(nn.Module):
     def children(self, nodes: Int[Tensor, "*nodes"], level: int) -> Children:
         """The children of any tensor of nodes of a level from 0 to `L − 1`; `C` is `branching[level]`."""
         pointers = self.first_child(level)
-        low = pointers[nodes].unsqueeze(-1)
-        high = pointers[nodes + 1].unsqueeze(-1)
-        child = low + torch.arange(self.branching[level], dtype=pointers.dtype, device=pointers.device)
-        mask = child < high
-        child = torch.minimum(child, high - 1).long()
-        return Children(tokens=self.token(level + 1)[child].long(), nodes=child, mask=mask)
+        low = pointers[nodes].long().unsqueeze(-1)
+        high = pointers[nodes + 1].long().unsqueeze(-1)
+        offset = torch.arange(self.branching[level], device=pointers.device)
+        return Children(torch.minimum(low + offset, high - 1), offset < high - low, self.token(level + 1))
 
     def path(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
         """`[..., L]`: the node each item's path crosses at levels `1 .. L`, found from the leaf upwards.
