@@ -1,0 +1,52 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DEVICE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+FBGEMM := $(if $(filter cuda,$(DEVICE)),fbgemm-gpu,fbgemm-gpu-cpu)
+BIN := .venv/bin
+STAMP := .venv/installed-$(DEVICE)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml1m clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
+
+setup: $(STAMP) ## Make .venv and install the pinned set (CUDA build where nvidia-smi answers)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e '.[$(DEVICE),dev]'
+	$(BIN)/python -m pip install -c constraints.txt --no-deps torchrec $(FBGEMM)
+	touch $@
+
+demo: $(STAMP) ## Train and evaluate on MovieLens-100K, from raw data to report
+	$(BIN)/recsys train experiment=rere/movielens_100k
+
+test: $(STAMP) ## Run the tests that need neither long nor a GPU
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+test-slow: $(STAMP) ## Run the tests that take long
+	$(BIN)/python -m pytest -m 'slow and not gpu'
+
+test-gpu: $(STAMP) ## Run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
+
+lint: $(STAMP) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: $(STAMP) ## Lay out the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench-speed: $(STAMP) ## Time the hot paths against other libraries
+	$(BIN)/python benchmarks/speed/run.py
+
+quality-ml1m: $(STAMP) ## Train on MovieLens-1M with three seeds (hours; run again to go on)
+	$(BIN)/recsys train experiment=rere/movielens_1m resume=true
+
+clean: ## Remove the environment and caches; data and runs stay
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

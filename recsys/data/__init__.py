@@ -1,0 +1,1 @@
+"""Logs to Parquet tables to jagged batches."""

@@ -1,0 +1,1 @@
+"""Networks: what turns histories into scores."""

@@ -1,0 +1,1 @@
+"""Losses as pure functions of a group of scored candidates."""

@@ -1,0 +1,1 @@
+"""What acts: everything that answers a request with slates."""

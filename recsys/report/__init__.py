@@ -1,0 +1,1 @@
+"""Pages that explain a run: HTML and SVG from plain values."""

@@ -1,0 +1,1 @@
+"""From a request and its slates to numbers."""

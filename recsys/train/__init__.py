@@ -1,0 +1,1 @@
+"""Stages, callbacks, checkpoints and run folders."""
