@@ -86,7 +86,7 @@ class Trie(nn.Module):
         >>> trie = Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]]))
         >>> trie.level_size, trie.branching, trie.leaf_item
         ((1, 2, 3), (2, 2), tensor([2, 0, 1]))
-        >>> trie.children(trie.root(1), level=0).tokens
+        >>> trie.expand(trie.root(1), level=0).tokens
         tensor([[[0, 1]]])
         """
         if codes.numel() == 0 or int(codes.min()) < 0:
@@ -128,7 +128,7 @@ class Trie(nn.Module):
         """`[rows, 1]`: one beam a row, standing at the root."""
         return torch.zeros(rows, 1, dtype=torch.int64, device=self.leaf_item.device)
 
-    def children(self, nodes: Int[Tensor, "*nodes"], level: int) -> Children:
+    def expand(self, nodes: Int[Tensor, "*nodes"], level: int) -> Children:
         """The children of any tensor of nodes of a level from 0 to `L − 1`; `C` is `branching[level]`."""
         pointers = self.first_child(level)
         low = pointers[nodes].long().unsqueeze(-1)

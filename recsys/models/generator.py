@@ -52,7 +52,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
     def step(
         self, memory: Memory, state: State, nodes: Int[Tensor, "B M"], level: int
     ) -> tuple[Float[Tensor, "B M C"], State]:
-        """Logits of the children of each beam's node, aligned with `trie.children(nodes, level)`.
+        """Logits of the children of each beam's node, aligned with `trie.expand(nodes, level)`.
 
         Where a node has fewer than `C` children, the logits behind the last are arbitrary and are masked by the caller.
 
@@ -78,7 +78,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         state = self.reorder(self.begin(memory), nodes)
         scores = []
         for level in range(self.trie.depth):
-            children = self.trie.children(nodes, level)
+            children = self.trie.expand(nodes, level)
             logits, state = self.step(memory, state, nodes, level)
             log_prob = self.sibling_log_softmax(logits, children.mask)
             taken = (paths[..., level] - children.nodes[..., 0]).unsqueeze(-1)
@@ -95,7 +95,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
             if nodes is None or score is None:
                 nodes = self.trie.root(self.rows(memory))
                 score = torch.zeros(nodes.shape, device=nodes.device)
-            children = self.trie.children(nodes, level)
+            children = self.trie.expand(nodes, level)
             logits, state = self.step(memory, state, nodes, level)
             grown = score.unsqueeze(-1) + self.sibling_log_softmax(logits, children.mask)
             exists = children.mask[0].flatten().nonzero().squeeze(-1)

@@ -1,0 +1,164 @@
+"""A causal encoder over items with a code decoder that is one inner product a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.items.trie import Trie
+from recsys.models.generator import PrefixGenerator
+from recsys.models.history import HistoryEncoder
+
+
+@dataclass(frozen=True)
+class CausalMemory:
+    """What encoding leaves behind.
+
+    Args:
+        states: `[R, D]`, one a request (or a position).
+        nodes: for each level 1 … L, `[n_level, D]`: the vector of each node of the trie, shared by all requests.
+    """
+
+    states: Float[Tensor, "R D"]
+    nodes: tuple[Float[Tensor, "n D"], ...]
+
+
+class CausalGenerator(PrefixGenerator[CausalMemory, None]):
+    """`π(y | history) = Π_level softmax over siblings of ⟨h, v_node⟩`, `h` the causal encoder's state.
+
+    - An item's vector is its own row plus one row for each of its codes; it enters the history and is its leaf (tied).
+    - An inner node's vector is the mean of its items' vectors plus a free row.
+
+    All prefixes of a sequence are encoded in one pass. As `h` does not depend on the path, a level is scored for all
+    its nodes by one matrix product wherever that is cheaper than gathering the children's vectors.
+
+    Args:
+        trie: the catalogue.
+        codes: `[N, L]`, the semantic ID of each item.
+        encoder: causal over `[ΣT, D]` vectors.
+        max_length: items of a history that are read, the latest ones.
+        initial: standard deviation of the initial rows.
+    """
+
+    def __init__(
+        self,
+        trie: Trie,
+        codes: Int[Tensor, "N L"],
+        encoder: HistoryEncoder,
+        max_length: int = 100,
+        initial: float = 0.02,
+    ) -> None:
+        super().__init__(trie)
+        self.encoder = encoder
+        self.max_length = max_length
+        width = encoder.width
+        self.item = nn.Parameter(torch.randn(trie.num_items, width) * initial)
+        self.code = nn.ParameterList(
+            nn.Parameter(torch.randn(int(codes[:, level].max()) + 1, width) * initial) for level in range(trie.depth)
+        )
+        self.node = nn.ParameterList(
+            nn.Parameter(torch.zeros(size, width)) for size in trie.level_size[1 : trie.depth]
+        )
+        self.register_buffer("codes", codes.clone())
+        self.codes: Tensor
+
+    def item_vectors(self) -> Float[Tensor, "N D"]:
+        """`[N, D]`, the vector of each item."""
+        vectors = self.item
+        for level, table in enumerate(self.code):
+            vectors = vectors + table[self.codes[:, level]]
+        return vectors
+
+    def node_vectors(self, items: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "n D"], ...]:
+        """Level by level from 1 to L, `[n_level, D]`: means of the items below plus free rows, then the leaves."""
+        leaves = items[self.trie.leaf_item]
+        inner = []
+        for level in range(1, self.trie.depth):
+            low, high = self.trie.leaf_range(level)
+            inner.append(torch.segment_reduce(leaves, "mean", lengths=high - low) + self.node[level - 1])
+        return (*inner, leaves)
+
+    def encode_prefixes(self, context: Context) -> CausalMemory:
+        """All positions of all histories in one pass."""
+        items = self.item_vectors()
+        history = Jagged(items[context.history.values], context.history.offsets)
+        return CausalMemory(self.encoder(history), self.node_vectors(items))
+
+    def encode(self, context: Context) -> CausalMemory:
+        """The state behind the last item of each history; an empty history has the state 0, i.e. equal logits."""
+        items = self.item_vectors()
+        recent = context.history.last(self.max_length)
+        states = self.encoder(Jagged(items[recent.values], recent.offsets))
+        known = recent.lengths > 0
+        last = states.new_zeros(len(context), states.shape[1])
+        last[known] = states[recent.offsets[1:][known] - 1]
+        return CausalMemory(last, self.node_vectors(items))
+
+    def select(self, memory: CausalMemory, rows: Int[Tensor, " R"]) -> CausalMemory:
+        """The states of the named rows; node vectors are shared."""
+        return CausalMemory(memory.states[rows], memory.nodes)
+
+    def rows(self, memory: CausalMemory) -> int:
+        """How many states there are."""
+        return memory.states.shape[0]
+
+    def begin(self, memory: CausalMemory) -> None:
+        """Nothing is carried from level to level."""
+
+    def reorder(self, state: None, beams: Int[Tensor, "B M"]) -> None:
+        """Nothing to re-gather."""
+
+    def step(
+        self, memory: CausalMemory, state: None, nodes: Int[Tensor, "B M"], level: int
+    ) -> tuple[Float[Tensor, "B M C"], None]:
+        """Inner products of the state with the children's vectors."""
+        children = self.trie.expand(nodes, level).nodes
+        if self._dense_is_cheaper(children[0].numel(), level):
+            scores = memory.states @ memory.nodes[level].T
+            return scores.gather(1, children.flatten(1)).view(children.shape), None
+        return torch.einsum("bd,bmcd->bmc", memory.states, memory.nodes[level][children]), None
+
+    def path_log_prob(self, memory: CausalMemory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+        """See `Generator.path_log_prob`; whole levels at a time where that is cheaper."""
+        if not self._dense_is_cheaper(items.shape[1] * self.trie.branching[-1], self.trie.depth - 1):
+            return super().path_log_prob(memory, items)
+        paths = self.trie.path(items)
+        return torch.stack(
+            [self._level_log_prob(memory, level).gather(1, paths[..., level]) for level in range(self.trie.depth)], -1
+        )
+
+    def catalogue_log_prob(self, memory: CausalMemory) -> Float[Tensor, "B N"]:
+        """Log-probability (nats) of every item: one matrix product a level."""
+        score: Tensor | None = None
+        for level in range(self.trie.depth):
+            own = self._level_log_prob(memory, level)
+            score = own if score is None else own + score[:, self._parents(level)]
+        assert score is not None
+        return score[:, self.trie.item_leaf]
+
+    def _dense_is_cheaper(self, gathered: int, level: int) -> bool:
+        # A gathered vector costs its bytes, a dense score its share of a matrix product: about eight to one at D = 64.
+        return self.trie.level_size[level + 1] <= 8 * gathered
+
+    def _parents(self, level: int) -> Int[Tensor, " n"]:
+        counts = self.trie.first_child(level).diff()
+        return torch.arange(counts.numel(), device=counts.device).repeat_interleave(
+            counts, output_size=self.trie.level_size[level + 1]
+        )
+
+    def _level_log_prob(self, memory: CausalMemory, level: int) -> Float[Tensor, "B n"]:
+        """Of every node of `level + 1` among its siblings.
+
+        Vectors are laid out `[parents, C]` before the product, so that siblings end up in one padded row.
+        """
+        parents = torch.arange(self.trie.level_size[level], device=memory.states.device)
+        children = self.trie.expand(parents, level)
+        vectors = memory.nodes[level][children.nodes.flatten()]
+        logits = (memory.states @ vectors.T).view(-1, *children.mask.shape)
+        log_prob = torch.log_softmax(logits.masked_fill(~children.mask, float("-inf")), -1)
+        return log_prob.flatten(1)[:, children.mask.flatten().nonzero().squeeze(-1)]

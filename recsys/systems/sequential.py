@@ -1,0 +1,67 @@
+"""What every system that learns from sequences of items shares: one pass a sequence, one validation, one optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.prefixes import prefix_rows, prefixes
+from recsys.metrics.ranking import ndcg
+from recsys.models.generator import PrefixGenerator
+from recsys.policies.generative import GenerativePolicy
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class SequentialSystem(lightning.LightningModule):
+    """Training over all prefixes of packed sequences; validation by NDCG@10 over each request's legal set.
+
+    Args:
+        network: encodes every prefix of a sequence in one pass.
+        optimizer: makes the optimizer of the parameters.
+        warmup_steps: optimizer steps over which the learning rate rises linearly from 0; it is constant afterwards.
+        repeats: whether users take items again; where they do not, an item a user had is outside the legal set.
+    """
+
+    def __init__(
+        self, network: PrefixGenerator[Any, Any], optimizer: OptimizerFactory, warmup_steps: int = 20, repeats: bool = False
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.policy = GenerativePolicy(network)
+        self.optimizer = optimizer
+        self.warmup_steps = warmup_steps
+        self.repeats = repeats
+
+    def encode(self, sequences: Context) -> tuple[Any, Context]:
+        """Memory and request of every position that has a next item, aligned row by row."""
+        memory = self.network.encode_prefixes(sequences)
+        return self.network.select(memory, prefix_rows(sequences)), prefixes(sequences, self.repeats)
+
+    def validation_step(self, batch: Context, batch_index: int) -> None:
+        """Log `validation/ndcg@10`, the mean over requests of the target's discounted rank among legal items."""
+        if batch.target is None:
+            raise ValueError("validation needs requests with targets")
+        scores = self.policy.catalogue_log_prob(batch.without_target())
+        target = scores.gather(1, batch.target.unsqueeze(1))
+        rank = 1 + (scores > target).sum(1)
+        self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer with linear warm-up."""
+        optimizer = self.optimizer(self.parameters())
+        warm = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warm, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Context, device: torch.device, dataloader_idx: int) -> Context:
+        """Contexts move whole."""
+        return batch.to(device)
+
+    def log_training(self, values: dict[str, Tensor], batch_size: int) -> None:
+        """Log scalars of a training step under `train/`."""
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=batch_size)
