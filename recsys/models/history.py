@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from recsys.data.jagged import Jagged
 from recsys.errors import RequestError
 from recsys.nn.block import Block
+from recsys.nn.dropout import Dropout
 
 
 class LearnedPositions(nn.Module):
@@ -79,7 +80,7 @@ class HistoryEncoder(nn.Module):
         rotary = self.positions.rotary
         self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout, rotary) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, history: Jagged) -> Float[Tensor, "total D"]:
         """States of all positions, in the order of `history.values` (float, `[ΣT, D]`).

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from recsys.nn.dropout import Dropout
+
 
 class Rotary(nn.Module):
     """Rotary positions: turns each pair `(i, i + d/2)` of a query or key by the angle `t · base^(−2i/d)`.
@@ -75,7 +77,7 @@ class SelfAttention(nn.Module):
         inner = heads * (head_width or width // heads)
         self.query_key_value = nn.Linear(width, 3 * inner, bias=False)
         self.out = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.rotary = Rotary(inner // heads) if rotary else None
 
     def project(self, x: Float[Tensor, "B T D"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:

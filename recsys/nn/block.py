@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.nn.attention import SelfAttention
+from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import SwiGLU
 
 
@@ -30,7 +31,7 @@ class Block(nn.Module):
         self.attention = SelfAttention(width, heads, dropout, rotary)
         self.feed_forward_norm = nn.RMSNorm(width)
         self.feed_forward = SwiGLU(width, hidden, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Causal over rows that are flush left; the padding behind them holds arbitrary values."""

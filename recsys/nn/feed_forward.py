@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from recsys.nn.dropout import Dropout
+
 
 class SwiGLU(nn.Module):
     """Gated feed-forward network `W_out (silu(W_gate x) ⊙ W_up x)`, without biases.
@@ -27,7 +29,7 @@ class SwiGLU(nn.Module):
         hidden = hidden if hidden is not None else -(-8 * width // (3 * 16)) * 16
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.out = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         """Each position on its own; `gate_up` holds `W_gate` above `W_up`."""
