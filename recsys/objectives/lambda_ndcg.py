@@ -1,0 +1,52 @@
+"""LambdaRank's pairwise loss with NDCG as the reward."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from recsys.objectives.group import Group, Loss
+from recsys.objectives.reduce import mean_of
+
+
+def gain_at(rank: Int[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]:
+    """`1 / log2(rank + 1)` for `rank ≤ cutoff`, else 0: NDCG of a single relevant item at that rank (from 1).
+
+    >>> import torch
+    >>> gain_at(torch.tensor([1, 3, 11]), 10)
+    tensor([1.0000, 0.5000, 0.0000])
+    """
+    return (1 / (rank + 1).log2()).masked_fill(rank > cutoff, 0.0)
+
+
+def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> Loss:
+    """`mean_p Σ_j |ΔNDCG@K(t, j)| · τ · softplus((s_j − s_t) / τ)` with scores `s = log π_θ`.
+
+    `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
+    two would change, with ranks taken in the group and the target together, and held constant in the gradient. A pair
+    of which neither stands among the first `K` weighs nothing. The group should hold the most probable legal items,
+    each once (`Drawn.TOP`; recipes.md takes 200); whether the target is among them makes no difference.
+
+    Bias: NDCG of a deterministic ranking has no gradient, so that this is no estimate of one: it is a bound whose steps
+    move the pairs that NDCG counts.
+
+    Args:
+        group: rewards are not read.
+        cutoff: K of NDCG@K; 10 in recipes.md.
+        temperature: τ, nats; small values tell only the pairs near the boundary, large ones all pairs alike.
+
+    Source: Burges, "From RankNet to LambdaRank to LambdaMART" (2010), section 4; recipes.md.
+    """
+    legal = group.target_log_prob.isfinite().all(-1)
+    target = group.target_log_prob.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1, keepdim=True)
+    rival = group.alive & ~group.is_target & legal.unsqueeze(-1)
+    score = group.log_prob
+    ahead = rival & (score.detach() > target.detach())
+    target_rank = 1 + ahead.sum(-1, keepdim=True)
+    order = score.detach().masked_fill(~rival, float("-inf")).argsort(dim=-1, descending=True, stable=True)
+    rank = order.argsort(-1) + 1 + (~ahead).long()
+    weight = (gain_at(target_rank, cutoff) - gain_at(rank, cutoff)).abs().to(score.dtype)
+    pair = weight * temperature * softplus((score - target) / temperature)
+    loss = mean_of(pair.masked_fill(~rival, 0.0).sum(-1), legal)
+    return Loss(loss, {"ndcg": mean_of(gain_at(target_rank, cutoff).squeeze(-1), legal)})

@@ -1,0 +1,65 @@
+"""Penalties for the wrong candidates, the harder the more probable they were."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.rewards.reward import is_hit
+
+
+class Ranking:
+    """ReRe's ranking reward as the formula has it; published rewards add it to `Rule` (see `WeightedSum`).
+
+    With `ρ_k` the rank of candidate k by probability in its group (1 = most probable, ties in the order listed):
+
+        R̃_k = 0 for the target, −1 / log(ρ_k + 1) for every other candidate
+        R_k = −R̃_k / Σ_j R̃_j
+
+    so that the wrong candidates share a penalty of −1. A group that holds only the target earns 0. A group without a
+    hit is penalised too: once centred, its least probable candidates are pushed *up* (papers.md section 2.9, item 8).
+
+    Source: papers.md section 2.2.
+    """
+
+    order_matters = False
+    bounds = (-1.0, 0.0)
+
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`, in [−1, 0]."""
+        log_prob = slates.slate_log_prob.masked_fill(~slates.alive, float("-inf"))
+        rank = log_prob.argsort(dim=-1, descending=True, stable=True).argsort(-1)
+        wrong = slates.alive & ~is_hit(context, slates)
+        return _shared_penalty(rank, counted=wrong, penalised=wrong)
+
+
+class ReleasedRanking:
+    """The ranking reward as ReRe's and MiniOneRec's released code computes it, to reproduce their runs.
+
+    It departs from `Ranking` in three ways: the rank is the position in the batch, whatever the probabilities; the
+    target's own rank counts in the sum, so that the penalties sum to `−(1 − w_target)`; a group without a hit earns
+    zeros.
+
+    Source: papers.md section 2.2 (table of differences).
+    """
+
+    order_matters = True
+    bounds = (-1.0, 0.0)
+
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`, in [−1, 0]."""
+        alive, hit = slates.alive, is_hit(context, slates)
+        position = torch.arange(alive.shape[1], device=alive.device).expand_as(alive)
+        return _shared_penalty(position, counted=alive, penalised=alive & ~hit & hit.any(-1, keepdim=True))
+
+
+def _shared_penalty(
+    rank: Int[Tensor, "B G"], counted: Bool[Tensor, "B G"], penalised: Bool[Tensor, "B G"]
+) -> Float[Tensor, "B G"]:
+    """`−w_k / Σ_j w_j` with `w = 1 / log2(rank + 2)`, ranks from 0; the sum runs over `counted`."""
+    weight = 1 / (rank + 2.0).log2()
+    total = (weight * counted).sum(-1, keepdim=True)
+    return torch.where(penalised, -weight / total, 0.0)

@@ -1,0 +1,54 @@
+"""The contract of everything that says how good a slate is."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import RequestError
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """A number for each slate. Always finite; 0 where there is no slate (`~slates.alive`)."""
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether it reads an order.
+
+        That is: whether exchanging the slots of a slate, or listing the group's candidates (with their
+        log-probabilities) in another order, changes what a slate earns.
+        """
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The lowest and the highest value; None where there is no bound."""
+        ...
+
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`, the reward of each slate."""
+        ...
+
+
+def logged_target(context: Context) -> Int[Tensor, " B"]:
+    """`[B]`, the logged next item of each request.
+
+    Raises:
+        RequestError: the context carries none.
+    """
+    if context.target is None:
+        raise RequestError(
+            "this reward compares with the logged next item, but the context has no target: build it with targets "
+            "(prefixes of sequences, or a held-out split)"
+        )
+    return context.target
+
+
+def is_hit(context: Context, slates: Slates) -> Tensor:
+    """`[B, G]`, true where a slate holds the logged next item in any slot."""
+    return (slates.items == logged_target(context)[:, None, None]).any(-1) & slates.alive

@@ -1,0 +1,60 @@
+"""Rewards added up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import ConfigurationError
+from recsys.rewards.reward import Reward
+
+
+class WeightedSum:
+    """`Σ_m w_m R_m`. ReRe's published reward is `rule + ranking`, both with weight 1.
+
+    Args:
+        rewards: the parts by name.
+        weights: a number for each part, negative ones allowed.
+
+    Raises:
+        ConfigurationError: there is no part, or the two name different parts.
+    """
+
+    def __init__(self, rewards: Mapping[str, Reward], weights: Mapping[str, float]) -> None:
+        if not rewards or set(rewards) != set(weights):
+            raise ConfigurationError(
+                f"rewards name {sorted(rewards)} and weights name {sorted(weights)}: give each reward one weight, "
+                "and at least one reward"
+            )
+        self.rewards = dict(rewards)
+        self.weights = {name: float(weights[name]) for name in self.rewards}
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether any part with a weight reads an order."""
+        return any(reward.order_matters for name, reward in self.rewards.items() if self.weights[name])
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The sum of the parts' bounds; None where a part has none."""
+        low = high = 0.0
+        for name, reward in self.rewards.items():
+            if reward.bounds is None:
+                return None
+            ends = [self.weights[name] * end for end in reward.bounds]
+            low, high = low + min(ends), high + max(ends)
+        return low, high
+
+    def parts(self, context: Context, slates: Slates) -> dict[str, Float[Tensor, "B G"]]:
+        """Each part's reward, before its weight, by name: what to plot beside the sum."""
+        return {name: reward(context, slates) for name, reward in self.rewards.items()}
+
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`."""
+        parts = self.parts(context, slates)
+        return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum(0)
