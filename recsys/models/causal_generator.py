@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -66,6 +67,12 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         )
         self.register_buffer("codes", codes.clone())
         self.codes: Tensor
+        for level in range(trie.depth):
+            children = trie.expand(torch.arange(trie.level_size[level]), level)
+            padding = torch.zeros(children.mask.shape).masked_fill(~children.mask, float("-inf"))
+            self.register_buffer(f"layout_{level}", children.nodes.flatten(), persistent=False)
+            self.register_buffer(f"padding_{level}", padding.flatten(), persistent=False)
+            self.register_buffer(f"slot_{level}", children.mask.flatten().nonzero().squeeze(-1), persistent=False)
 
     def item_vectors(self) -> Float[Tensor, "N D"]:
         """`[N, D]`, the vector of each item."""
@@ -128,37 +135,34 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         if not self._dense_is_cheaper(items.shape[1] * self.trie.branching[-1], self.trie.depth - 1):
             return super().path_log_prob(memory, items)
         paths = self.trie.path(items)
-        return torch.stack(
-            [self._level_log_prob(memory, level).gather(1, paths[..., level]) for level in range(self.trie.depth)], -1
-        )
+        scores = [
+            self._level_log_prob(memory, level).gather(1, self._slot(level)[paths[..., level]])
+            for level in range(self.trie.depth)
+        ]
+        return torch.stack(scores, -1)
 
     def catalogue_log_prob(self, memory: CausalMemory) -> Float[Tensor, "B N"]:
         """Log-probability (nats) of every item: one matrix product a level."""
+        paths = self.trie.path(torch.arange(self.trie.num_items, device=memory.states.device))
         score: Tensor | None = None
         for level in range(self.trie.depth):
-            own = self._level_log_prob(memory, level)
-            score = own if score is None else own + score[:, self._parents(level)]
+            own = self._level_log_prob(memory, level).index_select(1, self._slot(level)[paths[:, level]])
+            score = own if score is None else own + score
         assert score is not None
-        return score[:, self.trie.item_leaf]
+        return score
 
     def _dense_is_cheaper(self, gathered: int, level: int) -> bool:
         # A gathered vector costs its bytes, a dense score its share of a matrix product: about eight to one at D = 64.
         return self.trie.level_size[level + 1] <= 8 * gathered
 
-    def _parents(self, level: int) -> Int[Tensor, " n"]:
-        counts = self.trie.first_child(level).diff()
-        return torch.arange(counts.numel(), device=counts.device).repeat_interleave(
-            counts, output_size=self.trie.level_size[level + 1]
-        )
+    def _slot(self, level: int) -> Int[Tensor, " n"]:
+        return cast(Tensor, self.get_buffer(f"slot_{level}"))
 
-    def _level_log_prob(self, memory: CausalMemory, level: int) -> Float[Tensor, "B n"]:
-        """Of every node of `level + 1` among its siblings.
+    def _level_log_prob(self, memory: CausalMemory, level: int) -> Float[Tensor, "B slots"]:
+        """Log-probability of every node of `level + 1` among its siblings, in the padded layout `[parents × C]`.
 
-        Vectors are laid out `[parents, C]` before the product, so that siblings end up in one padded row.
+        Vectors are laid out so before the product that siblings end up in one row; `_slot` says where a node stands.
         """
-        parents = torch.arange(self.trie.level_size[level], device=memory.states.device)
-        children = self.trie.expand(parents, level)
-        vectors = memory.nodes[level][children.nodes.flatten()]
-        logits = (memory.states @ vectors.T).view(-1, *children.mask.shape)
-        log_prob = torch.log_softmax(logits.masked_fill(~children.mask, float("-inf")), -1)
-        return log_prob.flatten(1)[:, children.mask.flatten().nonzero().squeeze(-1)]
+        vectors = memory.nodes[level][self.get_buffer(f"layout_{level}")]
+        logits = torch.addmm(self.get_buffer(f"padding_{level}"), memory.states, vectors.T)
+        return torch.log_softmax(logits.view(-1, self.trie.level_size[level], self.trie.branching[level]), -1).flatten(1)
