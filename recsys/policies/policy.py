@@ -10,12 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.data.context import Context
-from recsys.data.slates import Slates
+from recsys.data.slates import Drawn, Slates
+from recsys.decode.top_k import top_k
+from recsys.errors import EmptyLegalSetError
+from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Law, held by `tests/contracts`: over the slates a request allows, `Σ exp log_prob = 1`, and `sample` draws by it."""
+    """Law, held by `tests/contracts`: `Σ exp log_prob = 1` over the slates a request allows; `sample` draws by it."""
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """Draw `G = candidates` slates of `S = slots` distinct items for each request."""
@@ -35,4 +38,83 @@ class ItemPolicy(nn.Module, ABC):
 
     @abstractmethod
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Log-probability (nats) of every item as a request's only slot; −inf outside the legal set; sums to 1."""
+        """Log-probability (nats) of every item as a request's only slot; −inf outside the legal set; sums to 1.
+
+        Raises:
+            EmptyLegalSetError: a request allows no item.
+        """
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        """Draw `G = candidates` independent slates of `S = slots` distinct items for each request.
+
+        Needs memory for `B × G × N` numbers. Where fewer than `S` items are legal, the last slots hold item −1 with
+        log-probability −inf.
+
+        Args:
+            context: `B` requests.
+            candidates: `G`, at least 1.
+            slots: `S`, at least 1.
+            generator: on the device of the policy; equal states give equal slates.
+        """
+        catalogue = self.catalogue_log_prob(context)
+        items = draw_slates(catalogue, candidates, slots, generator)
+        return Slates(items, slot_log_prob(catalogue, items), Drawn.SAMPLE)
+
+    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        """Log-probability (nats) of each slot given the slots before it, over what the request allows there.
+
+        −inf where the slot holds no item, an item outside the legal set, or one that an earlier slot holds.
+        """
+        return slot_log_prob(self.catalogue_log_prob(context), slates.items)
+
+    def top(self, context: Context, k: int) -> Slates:
+        """The `k` most probable legal items as slates of one slot, falling; ties go to the lowest item index.
+
+        Where fewer than `k` items are legal, the rest holds item −1 with log-probability −inf.
+        """
+        catalogue = self.catalogue_log_prob(context)
+        log_prob, items = top_k(catalogue, min(k, catalogue.shape[-1]))
+        items = items.masked_fill(log_prob.isneginf(), -1)
+        missing = (0, k - items.shape[-1])
+        items = nn.functional.pad(items, missing, value=-1)
+        log_prob = nn.functional.pad(log_prob, missing, value=float("-inf"))
+        return Slates(items.unsqueeze(-1), log_prob.unsqueeze(-1), Drawn.TOP)
+
+
+def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tensor, "B N"]:
+    """Log-softmax (nats) of scores over each request's legal set; −inf outside it.
+
+    With scores that are log-probabilities this is `log π(y) − log(1 − Σ_excluded π)`.
+
+    Args:
+        scores: `[B, N]`, finite or −inf; an item at −inf is as good as illegal.
+        context: the requests.
+
+    Raises:
+        EmptyLegalSetError: a request allows no item of finite score.
+
+    >>> from recsys.data.jagged import Jagged
+    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[1]]))
+    >>> over_legal_set(torch.tensor([[0.25, 0.5, 0.25]]).log(), context).exp()
+    tensor([[0.5000, 0.0000, 0.5000]])
+    """
+    legal = scores.masked_fill(context.illegal(scores.shape[-1]), float("-inf"))
+    require_legal(legal.isneginf().all(-1))
+    return torch.log_softmax(legal, -1)
+
+
+def require_legal(empty: Tensor) -> None:
+    """Refuse requests that leave nothing to choose from.
+
+    Args:
+        empty: `[B]`, true where a request's legal set is empty.
+
+    Raises:
+        EmptyLegalSetError: names the first such request.
+    """
+    if empty.any():
+        row = int(empty.nonzero()[0])
+        raise EmptyLegalSetError(
+            f"request {row} of {empty.shape[0]} allows no item: its excluded items, or its candidates, leave an empty "
+            "legal set. Exclude fewer items or widen the candidates."
+        )
