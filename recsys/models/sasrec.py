@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.models.history import HistoryEncoder, LearnedPositions, RotaryPositions
+from recsys.nn.embedding import Embedding, TorchEmbedding
 
 
 class SASRec(nn.Module):
@@ -27,6 +29,7 @@ class SASRec(nn.Module):
         dropout: probability, in `[0, 1)`.
         hidden: hidden width of the feed-forward networks; None as in `SwiGLU`.
         positions: as in `HistoryEncoder`.
+        embedding: makes the item table from `{"item": N}` and `D`; a backend whose tables can be shared.
     """
 
     def __init__(
@@ -39,12 +42,12 @@ class SASRec(nn.Module):
         dropout: float = 0.2,
         hidden: int | None = None,
         positions: LearnedPositions | RotaryPositions | None = None,
+        embedding: Callable[[dict[str, int], int], Embedding] = TorchEmbedding,
     ) -> None:
         super().__init__()
         self.num_items = num_items
         self.max_length = max_length
-        self.items = nn.Embedding(num_items, width)
-        nn.init.normal_(self.items.weight, std=1 / math.sqrt(width))
+        self.embedding = embedding({"item": num_items}, width)
         self.history = HistoryEncoder(width, layers, heads, dropout, max_length, hidden, positions)
 
     def encode_prefixes(self, context: Context) -> Float[Tensor, "total D"]:
@@ -55,14 +58,12 @@ class SASRec(nn.Module):
         Raises:
             RequestError: a history is longer than the learned positions (training loaders cut windows).
         """
-        vectors = self.items(context.history.values) * math.sqrt(self.history.width)
-        return self.history(Jagged(vectors, context.history.offsets))
+        return self._states(context.history)
 
     def encode(self, context: Context) -> Float[Tensor, "B D"]:
         """State after each request's last `max_length` items; zeros, so equal logits, where the history is empty."""
         recent = context.history.last(self.max_length)
-        vectors = self.items(recent.values) * math.sqrt(self.history.width)
-        states = self.history(Jagged(vectors, recent.offsets))
+        states = self._states(recent)
         known = recent.lengths > 0
         last = states.new_zeros(len(context), self.history.width)
         last[known] = states[recent.offsets[1:][known] - 1]
@@ -70,4 +71,8 @@ class SASRec(nn.Module):
 
     def item_logits(self, states: Float[Tensor, "... D"]) -> Float[Tensor, "... N"]:
         """Logit of every item as the next one."""
-        return states @ self.items.weight.T
+        return states @ self.embedding.weight("item").T
+
+    def _states(self, history: Jagged) -> Float[Tensor, "total D"]:
+        vectors = self.embedding({"item": history})["item"].values
+        return self.history(Jagged(vectors * math.sqrt(self.history.width), history.offsets))

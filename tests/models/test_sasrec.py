@@ -5,6 +5,7 @@ import torch
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.models.sasrec import SASRec
+from recsys.nn.embedding import TorchrecEmbedding
 
 
 def requests(*rows: list[int]) -> Context:
@@ -48,8 +49,16 @@ def test_only_the_latest_items_are_read() -> None:
 def test_input_and_output_share_one_table() -> None:
     model = network()
     states = model.encode(requests([1, 2]))
-    torch.testing.assert_close(model.item_logits(states)[0, 7], states[0] @ model.items.weight[7])
+    torch.testing.assert_close(model.item_logits(states)[0, 7], states[0] @ model.embedding.weight("item")[7])
     assert sum(weight.numel() == 80 for weight in model.parameters()) == 1
+
+
+def test_embedding_backends_agree() -> None:
+    context = requests([1, 2, 3], [], [5, 6])
+    ours, theirs = network(), network(embedding=TorchrecEmbedding)
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(theirs.encode(context), ours.encode(context))
+    torch.testing.assert_close(theirs.item_logits(theirs.encode(context)), ours.item_logits(ours.encode(context)))
 
 
 def test_it_learns_a_cycle() -> None:
