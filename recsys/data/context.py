@@ -52,6 +52,11 @@ class Context:
             features={name: value[rows] for name, value in self.features.items()},
         )
 
+    def recent(self, count: int) -> Context:
+        """The same requests with each history cut to its last `count` items; what is excluded stays excluded."""
+        times = None if self.times is None else Jagged(self.times, self.history.offsets).last(count).values
+        return replace(self, history=self.history.last(count), times=times)
+
     def without_target(self) -> Context:
         """The same requests as a policy may see them."""
         return replace(self, target=None)

@@ -76,10 +76,33 @@ class Jagged:
         >>> Jagged.from_rows([[7, 8], [], [9]]).select(torch.tensor([2, 0])).values
         tensor([9, 7, 8])
         """
-        lengths = self.lengths[rows]
-        picked = Jagged.from_lengths(torch.empty(int(lengths.sum()), device=lengths.device), lengths)
-        index = picked.positions() + self.offsets[rows].repeat_interleave(lengths, output_size=picked.values.shape[0])
-        return Jagged(self.values[index], picked.offsets)
+        return self.head(rows, self.lengths[rows])
+
+    def head(self, rows: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
+        """The first `lengths[r]` values of row `rows[r]`; no length exceeds its row's.
+
+        >>> Jagged.from_rows([[7, 8], [], [9]]).head(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0])).to_padded(-1)
+        tensor([[ 7, -1],
+                [ 7,  8],
+                [-1, -1]])
+        """
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        total = int(offsets[-1])
+        shift = (self.offsets[rows] - offsets[:-1]).repeat_interleave(lengths, output_size=total)
+        return Jagged(self.values[shift + torch.arange(total, device=shift.device)], offsets)
+
+    def append(self, other: Jagged) -> Jagged:
+        """Row by row, this one's values and then the other's; both have the same number of rows.
+
+        >>> Jagged.from_rows([[7], []]).append(Jagged.from_rows([[8], [9]])).values
+        tensor([7, 8, 9])
+        """
+        offsets = self.offsets + other.offsets
+        values = torch.cat([self.values, other.values])
+        values[self.positions() + offsets[:-1].repeat_interleave(self.lengths)] = self.values
+        start = offsets[:-1] + self.lengths
+        values[other.positions() + start.repeat_interleave(other.lengths)] = other.values
+        return Jagged(values, offsets)
 
     def last(self, count: int) -> Jagged:
         """Each row's last `count` values; shorter rows stay whole."""

@@ -1,0 +1,174 @@
+"""Batches of contexts: sequences packed by length for training, requests for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.errors import ConfigurationError
+
+
+class PackedLoader:
+    """Sequences of similar length, as many at once as a number of positions allows.
+
+    A user's history is cut, from its end, into windows of `max_length + 1` items; two neighbours share one item, so
+    every item but the user's first is a next item exactly once. Windows are sorted by length, cut into batches with
+    `rows · longest ≤ positions`, and the batches are shuffled; equal lengths fall into other batches each epoch. The
+    order depends on `seed` and epoch alone.
+
+    Iterating gives one epoch. `state_dict` after any batch, loaded into a new loader over the same data, gives the rest
+    of that epoch and the same epochs after it.
+
+    Args:
+        context: one row a user, oldest event first.
+        positions: most positions of a padded batch, rows times longest.
+        max_length: most items of a window whose next item is asked for, so windows hold up to one more.
+        seed: fixes the order of batches.
+        shuffle: whether batches come in random order; otherwise the longest windows come first, the same each epoch.
+        drop_last: leave out the batches that do not deal out evenly to all ranks, instead of dealing the epoch's first
+            ones again; no effect with one rank.
+        repeats: whether users may have an item again. If not, a window excludes the items before it.
+        rank: which share of the batches this process takes: `rank`, `rank + world_size`, …
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        positions: int = 2400,
+        max_length: int = 100,
+        seed: int = 0,
+        *,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        repeats: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if max_length < 1 or positions <= max_length:
+            raise ConfigurationError(
+                f"positions={positions}, max_length={max_length}: max_length must be at least 1, and one window of"
+                " max_length + 1 items must fit into positions"
+            )
+        self._context, self._repeats = context, repeats
+        self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
+        self._rank, self._world_size = rank, world_size
+        self._rows, self._starts, self._lengths = _windows(context.history, max_length)
+        self._by_length = np.argsort(-self._lengths, kind="stable")
+        self._bounds = _pack(self._lengths[self._by_length], positions)
+        self._epoch, self._batch, self._resumed = 0, 0, True
+
+    def __len__(self) -> int:
+        batches = len(self._bounds) - 1
+        return batches // self._world_size if self._drop_last else -(-batches // self._world_size)
+
+    def __iter__(self) -> Iterator[Context]:
+        if not self._resumed:
+            self._epoch, self._batch = self._epoch + 1, 0
+        self._resumed = False
+        batches = self._epoch_batches(self._epoch)
+        for index in range(self._batch, len(batches)):
+            self._batch = index + 1
+            yield self._gather(batches[index])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: epoch, batches given out in it, and the seed of their order."""
+        return {"epoch": self._epoch, "batch": self._batch, "seed": self._seed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Stand where another loader over the same data stood; at the end of an epoch that is the start of the next.
+
+        Raises:
+            ConfigurationError: when the order there had another seed.
+        """
+        if state["seed"] != self._seed:
+            raise ConfigurationError(f"the loader's seed is {self._seed}, the saved position has seed {state['seed']}")
+        self._epoch, self._batch = state["epoch"], state["batch"]
+        self._resumed = self._batch < len(self)
+
+    def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
+        """This rank's batches of an epoch, each the windows in it."""
+        order, batches = self._by_length, np.arange(len(self._bounds) - 1)
+        if self._shuffle:
+            random = np.random.default_rng([self._seed, epoch])
+            shuffled = random.permutation(len(self._lengths))
+            order = shuffled[np.argsort(-self._lengths[shuffled], kind="stable")]
+            random.shuffle(batches)
+        mine = np.resize(batches, len(self) * self._world_size)[self._rank :: self._world_size]
+        return [order[self._bounds[batch] : self._bounds[batch + 1]] for batch in mine]
+
+    def _gather(self, windows: np.ndarray) -> Context:
+        """The windows' contexts, longest first."""
+        rows, starts, lengths = (
+            torch.from_numpy(array[windows]) for array in (self._rows, self._starts, self._lengths)
+        )
+        users = self._context.select(rows)
+        ends = starts + lengths
+        every = torch.arange(len(rows))
+        times = None if users.times is None else Jagged(users.times, users.history.offsets)
+        excluded = users.excluded
+        if not self._repeats:
+            excluded = excluded.append(users.history.head(every, starts))
+        return Context(
+            users=users.users,
+            history=_slices(users.history, starts, ends),
+            excluded=excluded,
+            times=None if times is None else _slices(times, starts, ends).values,
+            candidates=users.candidates,
+            features=users.features,
+        )
+
+
+class RequestLoader:
+    """Requests in their own order, so many at once.
+
+    Args:
+        context: the requests.
+        batch_size: requests in a batch; the last may have fewer.
+        max_length: longest history given, the most recent items; None gives all.
+    """
+
+    def __init__(self, context: Context, batch_size: int = 256, max_length: int | None = None) -> None:
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size={batch_size}: a batch holds at least one request")
+        self._context = context if max_length is None else context.recent(max_length)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._context) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Context]:
+        for rows in torch.arange(len(self._context)).split(self._batch_size):
+            yield self._context.select(rows)
+
+
+def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, first position and length of every window of at least two items."""
+    lengths = history.lengths.numpy()
+    counts = -(-np.maximum(lengths - 1, 0) // max_length)
+    rows = np.repeat(np.arange(len(lengths)), counts)
+    nth_from_end = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    ends = lengths[rows] - nth_from_end * max_length
+    starts = np.maximum(ends - max_length - 1, 0)
+    return rows, starts, ends - starts
+
+
+def _pack(lengths: np.ndarray, positions: int) -> np.ndarray:
+    """Bounds of batches over falling lengths, each with `rows · longest ≤ positions`."""
+    bounds = [0]
+    while bounds[-1] < len(lengths):
+        bounds.append(min(bounds[-1] + positions // int(lengths[bounds[-1]]), len(lengths)))
+    return np.array(bounds)
+
+
+def _slices(rows: Jagged, starts: Tensor, ends: Tensor) -> Jagged:
+    """`row[start:end]` of every row."""
+    positions, at = rows.positions(), rows.row_ids()
+    keep = (positions >= starts[at]) & (positions < ends[at])
+    return Jagged.from_lengths(rows.values[keep], ends - starts)

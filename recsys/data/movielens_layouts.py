@@ -1,0 +1,149 @@
+"""The files of MovieLens releases, and of the packages that carry them, as canonical tables.
+
+Each reader takes the folder that holds the files. Titles end in the year, "Toy Story (1995)", and `categories` are the
+genres, in every layout.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+Frames = tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame | None]
+"""Interactions, items, users."""
+
+GENRES = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
+"""The columns of flags in `u.item`, in order."""
+
+RATING = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
+
+
+def read_100k(folder: Path) -> Frames:
+    """`u.data` (tabs), `u.item` and `u.user` (bars, Latin-1)."""
+    interactions = pl.scan_csv(folder / "u.data", separator="\t", has_header=False, schema=RATING)
+    flags = [f"genre_{position}" for position in range(len(GENRES))]
+    columns = ["item_id", "title", "release", "video_release", "link", *flags]
+    items = _latin(folder / "u.item", b"|", columns).select(
+        pl.col("item_id").cast(pl.Int64),
+        "title",
+        _year(),
+        pl.concat_list(
+            pl.when(pl.col(flag) == "1").then(pl.lit(genre)) for flag, genre in zip(flags, GENRES, strict=True)
+        )
+        .list.drop_nulls()
+        .alias("categories"),
+    )
+    users = _latin(folder / "u.user", b"|", ["user_id", "age", "gender", "occupation", "zip"])
+    return interactions, items, users.with_columns(pl.col("user_id", "age").cast(pl.Int64))
+
+
+def read_1m(folder: Path) -> Frames:
+    """`ratings.dat`, `movies.dat`, `users.dat`: fields between double colons, Latin-1."""
+    interactions = _latin(folder / "ratings.dat", b"::", list(RATING)).cast({**RATING})
+    items = _latin(folder / "movies.dat", b"::", ["item_id", "title", "genres"]).select(
+        pl.col("item_id").cast(pl.Int64), "title", _year(), pl.col("genres").str.split("|").alias("categories")
+    )
+    users = _latin(folder / "users.dat", b"::", ["user_id", "gender", "age", "occupation", "zip"])
+    return interactions, items, users.with_columns(pl.col("user_id", "age").cast(pl.Int64))
+
+
+def read_32m(folder: Path) -> Frames:
+    """`ratings.csv` and `movies.csv`, UTF-8 with a header; there are no users' features."""
+    interactions = pl.scan_csv(
+        folder / "ratings.csv",
+        schema=dict(zip(["userId", "movieId", "rating", "timestamp"], RATING.values(), strict=True)),
+    ).rename({"userId": "user_id", "movieId": "item_id"})
+    items = pl.scan_csv(folder / "movies.csv").select(
+        pl.col("movieId").cast(pl.Int64).alias("item_id"),
+        "title",
+        _year(),
+        pl.when(pl.col("genres") == "(no genres listed)")
+        .then(pl.lit([], dtype=pl.List(pl.String)))
+        .otherwise(pl.col("genres").str.split("|"))
+        .alias("categories"),
+    )
+    return interactions, items, None
+
+
+def read_recbole_100k(folder: Path) -> Frames:
+    """`ml-100k.{inter,item,user}`: tabs, a header of `name:type`."""
+    interactions = _recbole(folder / "ml-100k.inter").select(
+        pl.col("user_id", "item_id").cast(pl.Int64), "rating", pl.col("timestamp").cast(pl.Int64)
+    )
+    items = _recbole(folder / "ml-100k.item").select(
+        pl.col("item_id").cast(pl.Int64),
+        pl.when(pl.col("release_year").str.contains(r"^\d{4}$"))
+        .then(pl.format("{} ({})", "movie_title", "release_year"))
+        .otherwise("movie_title")
+        .alias("title"),
+        pl.col("release_year").cast(pl.Int64, strict=False).alias("year"),
+        pl.col("class").str.split(" ").alias("categories"),
+    )
+    users = _recbole(folder / "ml-100k.user").select(
+        pl.col("user_id", "age").cast(pl.Int64), "gender", "occupation", pl.col("zip_code").alias("zip")
+    )
+    return interactions, items, users
+
+
+def read_recbole_1m(folder: Path) -> Frames:
+    """`ml-1m.{inter,item,user}`: as the 100K ones, but items are named by title and users carry the prefix `1m_`."""
+    user = pl.col("user_id").str.strip_prefix("1m_").cast(pl.Int64)
+    interactions = _recbole(folder / "ml-1m.inter").select(
+        user, "item_id", "rating", pl.col("timestamp").cast(pl.Int64)
+    )
+    items = _recbole(folder / "ml-1m.item").select(
+        "item_id",
+        pl.col("item_id").alias("title"),
+        pl.col("release_year").cast(pl.Int64).alias("year"),
+        pl.col("genre").str.split(" ").alias("categories"),
+    )
+    users = _recbole(folder / "ml-1m.user").select(
+        user,
+        pl.col("age").cast(pl.Int64),
+        "gender",
+        pl.col("occupation").cast(pl.Int64),
+        pl.col("zip_code").alias("zip"),
+    )
+    return interactions, items, users
+
+
+def _recbole(path: Path) -> pl.LazyFrame:
+    """A table whose header names columns as `name:type`; `float` is read as such, all else as text."""
+    with path.open(encoding="utf-8") as stream:
+        header = [field.split(":") for field in stream.readline().rstrip("\r\n").split("\t")]
+    schema = {name: pl.Float64 if kind == "float" else pl.String for name, kind in header}
+    return pl.scan_csv(path, separator="\t", quote_char=None, has_header=False, skip_rows=1, schema=schema)
+
+
+def _latin(path: Path, separator: bytes, columns: list[str]) -> pl.LazyFrame:
+    """A table of Latin-1 text without a header, every column as text."""
+    text = path.read_bytes().replace(separator, b"\t").decode("latin-1").encode()
+    schema = dict.fromkeys(columns, pl.String)
+    return pl.read_csv(BytesIO(text), separator="\t", has_header=False, quote_char=None, schema=schema).lazy()
+
+
+def _year() -> pl.Expr:
+    """The year that a title ends in, null where it has none."""
+    return pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Int64).alias("year")
