@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from recsys.objectives.group import Group, Loss
 from recsys.objectives.reduce import mean_of
 
@@ -20,4 +22,5 @@ def cross_entropy(group: Group) -> Loss:
     legal = group.target_log_prob.isfinite().all(-1)
     log_prob = group.target_log_prob.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1)
     loss = -mean_of(log_prob, legal)
-    return Loss(loss, {"target_log_prob": -loss.detach(), "illegal_target_share": 1 - legal.to(log_prob.dtype).mean()})
+    illegal = mean_of((~legal).to(log_prob.dtype), torch.ones_like(legal))
+    return Loss(loss, {"target_log_prob": -loss.detach(), "illegal_target_share": illegal})

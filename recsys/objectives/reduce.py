@@ -1,4 +1,4 @@
-"""Means over the candidates that exist."""
+"""Means and maxima over the candidates that exist."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def mean_in_groups(values: Float[Tensor, "P G"], alive: Bool[Tensor, "P G"]) -> 
     """
     of_request = values.masked_fill(~alive, 0.0).sum(-1) / alive.sum(-1).clamp(min=1)
     return mean_of(of_request, alive.any(-1))
+
+
+def largest_of(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """The largest value, at least 0; 0 where there is none."""
+    return values.new_zeros(()) if values.numel() == 0 else values.amax().clamp(min=0.0)

@@ -1,0 +1,99 @@
+"""One good candidate against the hardest bad one (ReCast)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recsys.errors import ConfigurationError
+from recsys.objectives.group import Group, Loss
+from recsys.objectives.kl import kl_penalty
+from recsys.objectives.ratio import behaviour_log_prob, clipped, clipped_surrogate, token_log_ratio
+from recsys.objectives.reduce import mean_in_groups, mean_of
+
+
+def structural_score(shared_codes: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*shape"]:
+    """How much of the target's path a candidate shares: 1 all codes, .1 the first two or more, .01 the first, else 0.
+
+    Args:
+        shared_codes: how many leading codes are the target's, 0 to `levels`.
+        levels: L.
+
+    >>> structural_score(torch.tensor([0, 1, 2, 3]), 3)
+    tensor([0.0000, 0.0100, 0.1000, 1.0000])
+    """
+    table = torch.full((levels + 1,), 0.1, device=shared_codes.device)
+    table[:2] = torch.tensor([0.0, 0.01], device=shared_codes.device)[: levels + 1]
+    table[levels] = 1.0
+    return table[shared_codes.long()]
+
+
+def boundary_pair(group: Group) -> tuple[Int[Tensor, "P 2"], Bool[Tensor, " P"]]:
+    """Columns of each request's best hit and of its hardest miss, and whether the request has both.
+
+    The best hit has the largest reward; the hardest miss the largest `structural_score`, then the largest probability
+    when drawn. Ties go to the candidate listed first.
+
+    Raises:
+        ConfigurationError: the group carries no `shared_codes`.
+    """
+    if group.shared_codes is None:
+        raise ConfigurationError("recast needs shared_codes in the group: let the system compare the items' codes")
+    lowest = float("-inf")
+    hit, miss = group.is_target & group.alive, ~group.is_target & group.alive
+    best = group.reward.masked_fill(~hit, lowest).argmax(-1)
+    codes = group.shared_codes.masked_fill(~miss, 0)
+    score = structural_score(codes, group.token_log_prob.shape[-1]).masked_fill(~miss, lowest)
+    hardest = miss & (score == score.amax(-1, keepdim=True))
+    rival = behaviour_log_prob(group).masked_fill(~hardest, lowest).argmax(-1)
+    return torch.stack([best, rival], -1), hit.any(-1) & miss.any(-1)
+
+
+def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: float = 0.0) -> Loss:
+    """`−mean_p ½ Σ_{i ∈ pair} [ mean_l min(ρ_il A_i, clip(ρ_il) A_i) − β k3 ]`, `A = +w` the best hit, `−w` the miss.
+
+    Only the boundary pair of each request takes part, so that two sequences a request are back-propagated. Requests
+    without a hit or without a miss are left out; `recsys.objectives.repair.recast_repair` gives every group a hit
+    before it is scored.
+
+    Bias: it no longer estimates the gradient of the expected reward. For the hit reward of the oracle test (six items,
+    G = 3 with replacement) it has cosine .9446 to the exact policy gradient as drawn and .9433 after repair.
+
+    Args:
+        group: with `shared_codes`, and `reference_log_prob` where there is a KL term.
+        weight: w; 1 in the paper.
+        clip: half-width of the window of ρ around 1.
+        kl_weight: β; 0 needs no reference.
+
+    Source: 2604.22169; papers.md section 6.2.
+    """
+    columns, complete = boundary_pair(group)
+    pair = _narrowed(group, columns, complete)
+    advantage = torch.tensor([weight, -weight], dtype=group.token_log_prob.dtype, device=columns.device).view(1, 2, 1)
+    log_ratio = token_log_ratio(pair)
+    surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).mean(-1)
+    loss = -mean_in_groups(surrogate, pair.alive) + kl_penalty(pair, kl_weight)
+    held = clipped(log_ratio, advantage, clip, clip)
+    share = mean_in_groups(held.to(loss.dtype).mean(-1), pair.alive)
+    return Loss(
+        loss, {"clip_fraction": share, "pair_share": mean_of(complete.to(loss.dtype), torch.ones_like(complete))}
+    )
+
+
+def _narrowed(group: Group, columns: Int[Tensor, "P 2"], complete: Bool[Tensor, " P"]) -> Group:
+    rows = torch.arange(columns.shape[0], device=columns.device).unsqueeze(-1)
+    reference = group.reference_log_prob
+    return replace(
+        group,
+        token_log_prob=group.token_log_prob[rows, columns],
+        behaviour_log_prob=group.behaviour_log_prob[rows, columns],
+        reference_log_prob=None if reference is None else reference[rows, columns],
+        reward=group.reward[rows, columns],
+        is_target=group.is_target[rows, columns],
+        alive=group.alive[rows, columns] & complete.unsqueeze(-1),
+        log_inclusion=None,
+        shared_codes=None,
+    )

@@ -1,0 +1,56 @@
+"""What a frozen next-item network thinks of the recommended items."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import ConfigurationError
+
+
+class CatalogueScorer(Protocol):
+    """Anything with a distribution over items; every `recsys.policies` item policy is one."""
+
+    def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
+        """Log-probability (nats) of every item; −inf outside the legal set."""
+        ...
+
+
+class Collaborative:
+    """`max(log p(e | history), floor)` under a frozen scorer, nats, mean over the slots of a slate.
+
+    The scorer never sees the target and gets no gradient. Published results have policies gaming this reward (papers.md
+    sections 1.12 and 2.3): judge by another model than the one trained on.
+
+    Args:
+        scorer: a policy over items, already trained, in evaluation mode.
+        floor: lowest reward of an item, nats, below 0; keeps items the scorer holds impossible finite.
+
+    Raises:
+        ConfigurationError: the floor is not a negative number.
+    """
+
+    order_matters = False
+
+    def __init__(self, scorer: CatalogueScorer, floor: float = -20.0) -> None:
+        if not -float("inf") < floor < 0:
+            raise ConfigurationError(f"floor is {floor}: it must be a finite number of nats below 0")
+        self.scorer = scorer
+        self.floor = floor
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """From the floor to 0 (certainty)."""
+        return self.floor, 0.0
+
+    @torch.no_grad()
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`, in [floor, 0]."""
+        log_prob = self.scorer.catalogue_log_prob(context.without_target()).clamp(self.floor, 0.0)
+        of_slot = log_prob.gather(-1, slates.items.clamp(min=0).flatten(1)).view_as(slates.log_prob)
+        return of_slot.mean(-1).masked_fill(~slates.alive, 0.0).to(slates.log_prob.dtype)
