@@ -17,6 +17,7 @@ from recsys.data.dataset import Dataset, jagged_events
 from recsys.data.prepared import Prepared
 from recsys.data.source import Source, Tables
 from recsys.data.split import Split
+from recsys.data.ties import ByItem, Ties
 
 LAYOUT = 1
 """Raised whenever what is written, or how it is computed, changes: older folders are then prepared again."""
