@@ -1,0 +1,96 @@
+"""Cards: what a user had, and what was generated next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recsys.report.markup import Markup, element, join
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A generated item.
+
+    Args:
+        title: what the item is called.
+        probability: in [0, 1].
+        hit: whether the log shows it next.
+    """
+
+    title: str
+    probability: float
+    hit: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One request and its answer.
+
+    Args:
+        name: who asks.
+        history: titles, oldest first.
+        suggestions: the most probable first.
+        target: the title that the log shows next; None where it is unknown.
+        earlier: how many items came before those in `history`.
+    """
+
+    name: str
+    history: Sequence[str]
+    suggestions: Sequence[Suggestion]
+    target: str | None = None
+    earlier: int = 0
+
+
+def card_grid(cards: Sequence[Card], verb: str = "had") -> Markup:
+    """The cards beside each other, as many as the page is wide.
+
+    Args:
+        cards: from left to right.
+        verb: what users did with items, in the past (`watched`, `bought`).
+    """
+    return element("div", *(_card(card, verb) for card in cards), class_="cards")
+
+
+def percent(probability: float) -> str:
+    """A probability as it is read.
+
+    >>> percent(0.1234), percent(0.00004)
+    ('12.3 %', '< 0.1 %')
+    """
+    return f"{100 * probability:.1f} %" if probability >= 0.0005 else "< 0.1 %"
+
+
+def _card(card: Card, verb: str) -> Markup:
+    before = [element("li", f"{card.earlier} earlier", class_="earlier")] if card.earlier else []
+    history = element("ol", *before, *(element("li", title) for title in card.history), class_="history")
+    largest = max((one.probability for one in card.suggestions), default=1.0) or 1.0
+    answers = element("ol", *(_suggestion(one, largest, verb) for one in card.suggestions), class_="suggestions")
+    return element(
+        "article",
+        element("h3", card.name),
+        element("h4", verb),
+        history,
+        element("h4", "generated"),
+        answers,
+        _truth(card, verb),
+        class_="card",
+    )
+
+
+def _suggestion(one: Suggestion, largest: float, verb: str) -> Markup:
+    bar = element("span", class_="bar", style=f"--share:{one.probability / largest:.3f}", aria_hidden="true")
+    mark = element("span", f"{verb} next", class_="mark") if one.hit else Markup()
+    return element(
+        "li",
+        element("span", join(one.title, mark), class_="title"),
+        element("span", percent(one.probability), class_="probability"),
+        bar,
+        class_="hit" if one.hit else None,
+    )
+
+
+def _truth(card: Card, verb: str) -> Markup:
+    if card.target is None or any(one.hit for one in card.suggestions):
+        return Markup()
+    return element("p", f"{verb} next: ", element("b", card.target), class_="note")

@@ -1,0 +1,198 @@
+"""Line charts: several series with bands, labelled where they end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from recsys.report.frame import CHARACTER, figure, line, spread, text
+from recsys.report.markup import Markup, element, join
+from recsys.report.scale import Scale, decimals, extent, number, ticks
+
+COLOURS = 6
+"""How many series one chart can tell apart."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart.
+
+    Args:
+        name: what stands at its end.
+        x: in rising order.
+        y: as many; None or a value that is not finite leaves a gap.
+        low: lower edge of the band around the line; none without `high`.
+        high: upper edge of the band.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Pixels of a drawing, axes and labels included."""
+
+    width: float
+    height: float
+
+
+LARGE = Size(860, 340)
+SMALL = Size(340, 210)
+
+
+def line_chart(
+    series: Sequence[Series],
+    title: str,
+    x_label: str = "",
+    references: Mapping[str, float] | None = None,
+    size: Size = LARGE,
+    note: str = "",
+) -> Markup:
+    """A chart of one or more series over a common axis.
+
+    A single series carries its last value, several carry their names; colours follow the order of `series`, so that
+    charts that list the same series in the same order agree.
+
+    Args:
+        series: at most six.
+        title: what the vertical axis measures.
+        x_label: what the horizontal axis measures.
+        references: named levels drawn as dashed lines.
+        size: `LARGE` for a chart alone, `SMALL` for one among several.
+        note: one line below the chart.
+
+    Raises:
+        ValueError: more series than can be told apart.
+    """
+    if len(series) > COLOURS:
+        raise ValueError(f"{len(series)} series in the chart {title!r}; draw at most {COLOURS}, or several charts")
+    levels = dict(references or {})
+    if not any(_drawable(value) for one in series for value in one.y):
+        nothing = text(0, 20, "nothing was logged", kind="axis")
+        return figure(nothing, title=title, description="No data.", width=size.width, height=size.height, note=note)
+    drawable = [one for one in series if any(_drawable(value) for value in one.y)]
+    endings = [one.name if len(series) > 1 else number(_last(one)[1], 4) for one in drawable]
+    room = 14 + CHARACTER * max((len(word) for word in [*endings, *levels]), default=0)
+    x, y, grid = _axes(drawable, levels, size, room, x_label)
+    lines = [_line(one, series.index(one) + 1, x, y) for one in drawable]
+    ends = [y(_last(one)[1]) for one in drawable] + [y(level) for level in levels.values()]
+    places = spread(ends, 15, y.end, y.start)
+    labels = [
+        text(x.end + 10, place + 4, word, kind=f"label {kind}")
+        for place, word, kind in zip(
+            places,
+            [*endings, *levels],
+            [*(f"series-{series.index(one) + 1}" for one in drawable), *("reference" for _ in levels)],
+            strict=True,
+        )
+    ]
+    return figure(
+        grid, *lines, *labels,
+        title=title, description=_describe(drawable, levels, x_label), width=size.width, height=size.height, note=note,
+    )  # fmt: skip
+
+
+def thinned(series: Series, points: int = 200) -> Series:
+    """A long, noisy series as means of equal stretches, with a band from the smallest to the largest value of each.
+
+    >>> thinned(Series("loss", range(4), [4.0, 2.0, 1.0, 3.0]), points=2)
+    Series(name='loss', x=[0.5, 2.5], y=[3.0, 2.0], low=[2.0, 1.0], high=[4.0, 3.0])
+    """
+    kept = [(at, value) for at, value in zip(series.x, series.y, strict=True) if _drawable(value)]
+    if len(kept) <= points:
+        return series
+    edges = [round(step * len(kept) / points) for step in range(points + 1)]
+    groups = [kept[start:stop] for start, stop in pairwise(edges)]
+    values = [[value for _, value in group if value is not None] for group in groups]
+    return Series(
+        series.name,
+        [sum(at for at, _ in group) / len(group) for group in groups],
+        [sum(group) / len(group) for group in values],
+        [min(group) for group in values],
+        [max(group) for group in values],
+    )
+
+
+def _axes(
+    series: Sequence[Series], levels: Mapping[str, float], size: Size, room: float, x_label: str
+) -> tuple[Scale, Scale, Markup]:
+    """Both scales, and the grid with its numbers."""
+    low, high = extent(
+        [*(value for one in series for part in (one.y, one.low, one.high) for value in part or ()), *levels.values()],
+        0.06,
+    )
+    first, last = extent([at for one in series for at in one.x])
+    top, bottom = 12.0, size.height - (40.0 if x_label else 24.0)
+    marks = ticks(low, high, max(3, round((bottom - top) / 55)))
+    words = [number(mark, decimals(marks)) for mark in marks]
+    left = 8 + CHARACTER * max(len(word) for word in words) if words else 8
+    x, y = Scale(first, last, left, max(left + 40, size.width - room)), Scale(low, high, bottom, top)
+    rows = [
+        join(line(x.start, y(mark), x.end, y(mark), "grid"), text(x.start - 6, y(mark) + 4, word, "end", "axis"))
+        for mark, word in zip(marks, words, strict=True)
+    ]
+    below = ticks(first, last, max(2, round((x.end - x.start) / 90)))
+    columns = [text(x(mark), bottom + 18, number(mark, decimals(below)), "middle", "axis") for mark in below]
+    dashed = [line(x.start, y(level), x.end, y(level), "dashed") for level in levels.values()]
+    name = text((x.start + x.end) / 2, size.height - 4, x_label, "middle", "axis") if x_label else Markup()
+    return x, y, join(*rows, *columns, line(x.start, bottom, x.end, bottom, "base"), *dashed, name)
+
+
+def _line(series: Series, colour: int, x: Scale, y: Scale) -> Markup:
+    """Band, line, and a dot at the end; points show their values under a pointer."""
+    band = [
+        (x(at), y(low), y(high))
+        for at, low, high in zip(series.x, series.low or (), series.high or (), strict=False)
+        if low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    ]
+    edge = [(at, high) for at, _, high in band] + [(at, low) for at, low, _ in reversed(band)]
+    shade = element("path", d="M" + "L".join(_point(*corner) for corner in edge) + "Z", class_="band") if band else ""
+    runs: list[list[str]] = [[]]
+    for at, value in zip(series.x, series.y, strict=True):
+        if value is not None and math.isfinite(value):
+            runs[-1].append(_point(x(at), y(value)))
+        elif runs[-1]:
+            runs.append([])
+    stroke = element("path", d="".join("M" + "L".join(run) for run in runs if run), class_="line")
+    at, value = _last(series)
+    dot = element("circle", cx=x(at), cy=y(value), r=3.5, class_="dot")
+    spots = [
+        element("circle", element("title", f"{series.name}: {number(value)} at {at:g}"), cx=x(at), cy=y(value), r=6)
+        for at, value in zip(series.x, series.y, strict=True)
+        if value is not None and math.isfinite(value)
+    ]
+    hover = element("g", *spots, class_="spots") if len(spots) <= 60 else Markup()
+    return element("g", Markup(shade), stroke, dot, hover, class_=f"series-{colour}")
+
+
+def _point(x: float, y: float) -> str:
+    return f"{x:.1f},{y:.1f}"
+
+
+def _drawable(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _last(series: Series) -> tuple[float, float]:
+    """The last point that can be drawn."""
+    return next(
+        (at, value)
+        for at, value in zip(reversed(series.x), reversed(series.y), strict=True)
+        if value is not None and math.isfinite(value)
+    )
+
+
+def _describe(series: Sequence[Series], levels: Mapping[str, float], x_label: str) -> str:
+    """The chart in words."""
+    words = [
+        f"{one.name}: {number(next(value for value in one.y if _drawable(value)))} at first, "
+        f"{number(_last(one)[1])} at {x_label or 'the end'} {_last(one)[0]:g}."
+        for one in series
+    ]
+    return " ".join([*words, *(f"{name} is at {number(level)}." for name, level in levels.items())])

@@ -1,0 +1,137 @@
+"""The table of results: every value with its interval, the best of each column marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+from recsys.report.markup import Markup, element
+from recsys.report.scale import number
+
+Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""`{row: {metric: {"value": v, "low": l, "high": h}}}`, as `metrics.json` holds it."""
+
+
+def metrics_table(
+    metrics: Metrics,
+    columns: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    names: Mapping[str, str] | None = None,
+    lower_is_better: Collection[str] = (),
+    places: int = 4,
+    caption: str = "",
+) -> Markup:
+    """Rows of results with their 95 % intervals.
+
+    Columns that share what stands before `@` share a heading. In each column the best value is emphasised; equal best
+    values all are.
+
+    Args:
+        metrics: the results; a missing or None value is shown as a dash.
+        columns: metrics in the order shown; every metric in order of appearance unless given.
+        groups: headings of rows and the rows below each, in order; rows in no group are left out. None: all, in order.
+        names: what rows and metrics are called on the page, where not by their key.
+        lower_is_better: metrics of which the smallest value is the best.
+        places: decimals.
+        caption: one sentence above the table.
+    """
+    shown = (
+        list(columns) if columns is not None else list(dict.fromkeys(key for row in metrics.values() for key in row))
+    )
+    parts = {
+        heading: [row for row in rows if row in metrics] for heading, rows in (groups or {"": list(metrics)}).items()
+    }
+    rows = [row for part in parts.values() for row in part]
+    best = {column: _best(metrics, rows, column, column in lower_is_better) for column in shown}
+    called = names or {}
+    bodies = [
+        element(
+            "tbody",
+            *(_group(heading, len(shown)) for _ in range(bool(heading))),
+            *(_row(called.get(row, row), metrics[row], shown, best, places) for row in part),
+        )
+        for heading, part in parts.items()
+        if part
+    ]
+    title = element("caption", element("span", caption)) if caption else Markup()
+    table = element("table", title, _head(shown, called), *bodies, class_="metrics")
+    return element("div", table, class_="wide", tabindex=0, role="region", aria_label=caption or "Results")
+
+
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> Markup:
+    """A table of words; the first column heads its row."""
+    return element(
+        "div",
+        element(
+            "table",
+            element("caption", element("span", caption)) if caption else Markup(),
+            element("thead", element("tr", *(element("th", word, scope="col") for word in head))),
+            element(
+                "tbody",
+                *(
+                    element("tr", element("th", row[0], scope="row"), *(element("td", word) for word in row[1:]))
+                    for row in rows
+                ),
+            ),
+            class_="plain",
+        ),
+        class_="wide",
+    )
+
+
+def _head(columns: Sequence[str], names: Mapping[str, str]) -> Markup:
+    """Two header rows: families of metrics, and the cut-off of each; one where no metric has a cut-off."""
+    families: list[tuple[str, list[str]]] = []
+    for column in columns:
+        family = column.partition("@")[0]
+        if families and families[-1][0] == family and "@" in column:
+            families[-1][1].append(column)
+        else:
+            families.append((family, [column]))
+    top, below = [element("td", rowspan=2)], []
+    for family, members in families:
+        name = names.get(family, family)
+        if "@" in members[0]:
+            top.append(element("th", name, scope="colgroup", colspan=len(members), class_="family"))
+            below += [element("th", f"@{column.partition('@')[2]}", scope="col") for column in members]
+        else:
+            top.append(element("th", name, scope="col", rowspan=2))
+    return element("thead", element("tr", *top), element("tr", *below))
+
+
+def _group(heading: str, columns: int) -> Markup:
+    return element("tr", element("th", heading, scope="rowgroup", colspan=columns + 1), class_="group")
+
+
+def _row(
+    name: str,
+    values: Mapping[str, Mapping[str, float | None]],
+    columns: Sequence[str],
+    best: Mapping[str, float | None],
+    places: int,
+) -> Markup:
+    cells = [_cell(values.get(column, {}), best[column], places) for column in columns]
+    return element("tr", element("th", name, scope="row"), *cells)
+
+
+def _cell(cell: Mapping[str, float | None], best: float | None, places: int) -> Markup:
+    value, low, high = cell.get("value"), cell.get("low"), cell.get("high")
+    words = _short(value, places)
+    shown = element("strong", words) if value is not None and value == best else Markup(words)
+    if low is None or high is None:
+        return element("td", shown)
+    return element("td", shown, element("small", f"[{_short(low, places)}, {_short(high, places)}]"))
+
+
+def _short(value: float | None, places: int) -> str:
+    """Without the zero before the point: columns of shares and gains stay narrow."""
+    sign, zero, rest = number(value, places).partition("0.")
+    return f"{sign}.{rest}" if zero and sign in ("", "−") else f"{sign}{zero}{rest}"
+
+
+def _best(metrics: Metrics, rows: Sequence[str], column: str, smallest: bool) -> float | None:
+    values = [metrics[row].get(column, {}).get("value") for row in rows]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if len(finite) < 2:
+        return None
+    return min(finite) if smallest else max(finite)
