@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -25,7 +25,7 @@ class Group:
         reference_log_prob: `[P, G, L]`, without gradient, under the reference policy; None where there is no KL term.
         log_inclusion: `[P, G]`: log-probability that the candidate is among the group (stochastic beams); None for
             groups that are not drawn without replacement.
-        shared_codes: `[P, G]`, integer: how many leading codes the candidate shares with the target, `L` for the target.
+        shared_codes: `[P, G]`, integer: how many leading codes the candidate shares with the target; `L` for itself.
     """
 
     token_log_prob: Float[Tensor, "P G L"]
@@ -57,6 +57,7 @@ class Loss:
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A pure function of a group; its options are bound by configuration (`_partial_: true`)."""
 

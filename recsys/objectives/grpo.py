@@ -18,8 +18,11 @@ def grpo(group: Group, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: fl
     mean over codes makes gradients `1 / L` as long as the policy gradient's. Groups whose rewards are all equal add
     nothing but stay in the mean; `recsys.objectives.repair.informative` drops them.
 
-    Bias: the division by std makes requests incomparable and couples a candidate's advantage to its own draw. On beams
-    (`Drawn.TOP`) it is biased further: see `truncated_expectation`.
+    Bias: the division by std gives requests different weights and couples a candidate's advantage to its own draw. In
+    the oracle test (six items, G = 3 draws with replacement, first inner step, `1 / L` undone) a hit reward leaves the
+    direction exact and makes the gradient 1.1545 times as long; graded rewards of both signs have cosine .9881 to the
+    exact policy gradient and 1.0775 times its length. On the four most probable items instead of draws (`Drawn.TOP`)
+    the cosine is .8449; see `truncated_expectation`.
 
     Args:
         group: with `reference_log_prob` where there is a KL term.
@@ -40,7 +43,8 @@ def grpo(group: Group, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: fl
 def released_grpo(group: Group, *, kl_weight: float = 1e-3, epsilon: float = 1e-4) -> Loss:
     """ReRe's and MiniOneRec's released form: `ρ = π_θ / sg(π_θ)`, so that it is 1 at every step and never clipped.
 
-    Equal to `grpo` at the first inner step; at later ones it ignores that the group was drawn by an older policy.
+    Bias: that of `grpo`. Equal to it at the first inner step; at later ones it ignores that the group was drawn by an
+        older policy.
 
     Args:
         group: `behaviour_log_prob` is not read.
@@ -59,7 +63,4 @@ def _with_kl(group: Group, loss: Tensor, kl_weight: float, held: Tensor | None) 
     penalty = kl_penalty(group, kl_weight)
     alive = group.alive.unsqueeze(-1).expand_as(group.token_log_prob)
     share = loss.new_zeros(()) if held is None else mean_of(held.to(loss.dtype), alive)
-    diagnostics = {"clip_fraction": share}
-    if kl_weight:
-        diagnostics["kl"] = penalty.detach() / kl_weight
-    return Loss(loss + penalty, diagnostics)
+    return Loss(loss + penalty, {"clip_fraction": share, "kl_penalty": penalty.detach()})

@@ -60,7 +60,7 @@ def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: f
     before it is scored.
 
     Bias: it no longer estimates the gradient of the expected reward. For the hit reward of the oracle test (six items,
-    G = 3 with replacement) it has cosine .9446 to the exact policy gradient as drawn and .9433 after repair.
+    G = 3 draws with replacement) it has cosine .9769 to the exact policy gradient, and .9495 after repair.
 
     Args:
         group: with `shared_codes`, and `reference_log_prob` where there is a KL term.

@@ -16,9 +16,10 @@ def truncated_expectation(group: Group, *, temperature: float = 1.0) -> Loss:
     baseline, and has no variance given the group, which should hold the most probable legal items, each once
     (`Drawn.TOP`).
 
-    Bias: none where the group is the whole legal set and τ = 1; otherwise the gradient of the truncated expectation
-    instead of the whole one. For the four most probable of the oracle test's six items (81 % of the mass) it has cosine
-    .9690 to the exact policy gradient and 1.1616 times its length. `covered_mass` tells how far it may be off.
+    Bias: none where the group is the whole legal set and τ = 1; otherwise the gradient is that of the truncated
+    expectation. In the oracle test (six items, graded rewards) the four most probable, 88 % of the mass, give cosine
+    .8413 to the exact policy gradient and .8909 times its length; five, 96 %, give .9871 and 1.0036, where `grpo` on
+    the same five has cosine .9218. `covered_mass` tells how much of the policy the group holds.
 
     Args:
         group: rewards and current log-probabilities are read; the behaviour is not.

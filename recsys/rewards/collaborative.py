@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError
 
 
+@runtime_checkable
 class CatalogueScorer(Protocol):
     """Anything with a distribution over items; every `recsys.policies` item policy is one."""
 
