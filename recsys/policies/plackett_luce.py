@@ -37,8 +37,8 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
 
     Args:
         log_prob: `[B, N]`, sums to 1 a row.
-        items: `[B, G, S]`; a slot without an item (−1), with an item of no probability or with one placed before gets
-            −inf.
+        items: `[B, G, S]`; −inf from the first slot on that has no item (−1), an item of no probability or one that an
+            earlier slot holds.
 
     >>> half = torch.tensor([[0.5, 0.3, 0.2]]).log()
     >>> slot_log_prob(half, torch.tensor([[[0, 1, 2]]])).exp()
@@ -52,7 +52,8 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
     same = items.unsqueeze(-1) == items.unsqueeze(-2)
     repeated = same.tril(-1).any(-1)
     chosen = chosen.masked_fill(repeated, float("-inf"))
-    return (chosen - _log_mass_left(log_prob, items, chosen)).masked_fill(chosen.isneginf(), float("-inf"))
+    impossible = chosen.isneginf().cummax(-1).values
+    return (chosen - _log_mass_left(log_prob, items, chosen)).masked_fill(impossible, float("-inf"))
 
 
 def _log_mass_left(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.data.slates import Drawn, Slates
+from recsys.decode.legal import require_legal
 from recsys.decode.top_k import top_k
-from recsys.errors import EmptyLegalSetError
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 
 
@@ -63,7 +63,7 @@ class ItemPolicy(nn.Module, ABC):
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         """Log-probability (nats) of each slot given the slots before it, over what the request allows there.
 
-        −inf where the slot holds no item, an item outside the legal set, or one that an earlier slot holds.
+        −inf from the first slot on that holds no item, an item outside the legal set or one that an earlier slot holds.
         """
         return slot_log_prob(self.catalogue_log_prob(context), slates.items)
 
@@ -101,20 +101,3 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
     legal = scores.masked_fill(context.illegal(scores.shape[-1]), float("-inf"))
     require_legal(legal.isneginf().all(-1))
     return torch.log_softmax(legal, -1)
-
-
-def require_legal(empty: Tensor) -> None:
-    """Refuse requests that leave nothing to choose from.
-
-    Args:
-        empty: `[B]`, true where a request's legal set is empty.
-
-    Raises:
-        EmptyLegalSetError: names the first such request.
-    """
-    if empty.any():
-        row = int(empty.nonzero()[0])
-        raise EmptyLegalSetError(
-            f"request {row} of {empty.shape[0]} allows no item: its excluded items, or its candidates, leave an empty "
-            "legal set. Exclude fewer items or widen the candidates."
-        )

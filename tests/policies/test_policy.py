@@ -70,7 +70,7 @@ def test_repeated_missing_and_illegal_items_have_no_probability() -> None:
     context = requests([[3]])
     slates = Slates(torch.tensor([[[0, 0], [1, -1], [3, 0], [0, 3], [2, 1]]]), torch.zeros(1, 5, 2))
     log_prob = Fixed(torch.zeros(4)).log_prob(context, slates)
-    assert torch.equal(log_prob.isneginf(), torch.tensor([[[0, 1], [0, 1], [1, 0], [0, 1], [0, 0]]]).bool())
+    assert torch.equal(log_prob.isneginf(), torch.tensor([[[0, 1], [0, 1], [1, 1], [0, 1], [0, 0]]]).bool())
     assert torch.allclose(log_prob[0, 4].exp(), torch.tensor([1 / 3, 1 / 2]))
 
 

@@ -1,0 +1,101 @@
+"""Constrained beam search: the most probable legal items of each request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.decode.legal import LegalSet
+from recsys.decode.marks import Marks, dead_branches
+from recsys.decode.normalise import Normalise, over_siblings
+from recsys.decode.score import log_legal_mass
+from recsys.decode.top_k import top_k
+from recsys.models.generator import Generator
+
+
+@dataclass(frozen=True)
+class Beams:
+    """The beams of `B` requests, best first.
+
+    Args:
+        nodes: `[B, M]`, where each beam stands.
+        log_prob: `[B, M, l]`, nats: of each code on the way there.
+        score: `[B, M]`: what the beams are ranked by; −inf where a beam is dead.
+    """
+
+    nodes: Int[Tensor, "B M"]
+    log_prob: Float[Tensor, "B M l"]
+    score: Float[Tensor, "B M"]
+
+
+@torch.no_grad()
+def beam_search(
+    network: Generator[Any, Any], memory: Any, context: Context, beams: int
+) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+    """The `M = beams` best legal items that a search of that width finds, by falling log-probability, distinct.
+
+    With as many beams as the catalogue has items it is the exact ranking. Every beam is a prefix of a legal item:
+    branches without one are pruned, so a search finds as many items as asked wherever the legal set has them. Equal
+    scores go to the better parent, then to the lower code.
+
+    Args:
+        network: what generates.
+        memory: of the `B` requests.
+        context: the requests; only their legal sets are read.
+        beams: `M`, at least 1.
+
+    Returns:
+        The items, −1 where a request has fewer; and the log-probability (nats) of each code over the request's legal
+        set, equal to `score`'s, −inf on the last code where there is no item.
+
+    Raises:
+        EmptyLegalSetError: a request allows no item.
+    """
+    legal = LegalSet.of(network.trie, context)
+    items, log_prob = search(network, memory, legal, beams, over_siblings)
+    log_prob[..., -1] -= log_legal_mass(network, memory, legal).unsqueeze(1)
+    return items, log_prob
+
+
+@torch.no_grad()
+def search(
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, normalise: Normalise
+) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+    """`beam_search` by any normaliser, without the legal set's correction."""
+    trie = network.trie
+    state = network.begin(memory)
+    root = trie.root(network.rows(memory))
+    zeros = torch.zeros(root.shape, device=root.device)
+    found = Beams(root, zeros.unsqueeze(-1)[..., :0], zeros)
+    for level, dead in enumerate(dead_branches(legal)):
+        children = trie.expand(found.nodes, level)
+        log_prob, state = normalise(network, memory, state, found.nodes, children, level)
+        found, parents = advance(found, children.nodes, log_prob, dead, beams)
+        if level + 1 < trie.depth:
+            state = network.reorder(state, parents)
+    alive = ~found.score.isneginf()
+    items = trie.leaf_item[found.nodes].masked_fill(~alive, -1)
+    log_prob = found.log_prob.masked_fill(~alive.unsqueeze(-1), float("-inf"))
+    missing = beams - items.shape[1]
+    return nn.functional.pad(items, (0, missing), value=-1), nn.functional.pad(
+        log_prob, (0, 0, 0, missing), value=float("-inf")
+    )
+
+
+def advance(
+    found: Beams, children: Int[Tensor, "B M C"], log_prob: Float[Tensor, "B M C"], dead: Marks, beams: int
+) -> tuple[Beams, Int[Tensor, "B K"]]:
+    """The best of all beams' children, and which beam each continues."""
+    width = children.shape[-1]
+    grown = dead.add_to(found.score.unsqueeze(-1) + log_prob, found.nodes).flatten(1)
+    score, index = top_k(grown, min(beams, grown.shape[1]))
+    parents = index // width
+    codes = found.log_prob.gather(1, parents.unsqueeze(-1).expand(-1, -1, found.log_prob.shape[-1]))
+    own = log_prob.flatten(1).gather(1, index)
+    nodes = children.flatten(1).gather(1, index)
+    return Beams(nodes, torch.cat([codes, own.unsqueeze(-1)], -1), score), parents

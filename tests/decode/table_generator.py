@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.items.trie import Trie
+from recsys.models.generator import Generator
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What the beams have walked: a state that is wrong as soon as it is gathered by the wrong beam."""
+
+    walked: Tensor
+    nodes: Tensor
+
+
+class TableGenerator(Generator[Tensor, Carried]):
+    """Fixed random logits: a table a node plus a term a user, and one that depends on the path walked so far.
+
+    Logits behind a node's last child are huge, so that whoever forgets a mask is found out.
+    """
+
+    def __init__(self, trie: Trie, users: int = 8, scale: float = 1.0, seed: int = 0, width: int = 3) -> None:
+        super().__init__(trie)
+        rng = torch.Generator().manual_seed(seed)
+        self.users = torch.nn.Parameter(torch.randn(users, width, generator=rng))
+        self.tables = torch.nn.ParameterList(
+            torch.nn.Parameter(scale * torch.randn(size, width, generator=rng)) for size in trie.level_size
+        )
+
+    def encode(self, context: Context) -> Tensor:
+        return self.users[context.users]
+
+    def select(self, memory: Tensor, rows: Tensor) -> Tensor:
+        return memory[rows]
+
+    def rows(self, memory: Tensor) -> int:
+        return memory.shape[0]
+
+    def begin(self, memory: Tensor) -> Carried:
+        return Carried(memory.unsqueeze(1), self.trie.root(memory.shape[0]))
+
+    def reorder(self, state: Carried, beams: Tensor) -> Carried:
+        index = beams.unsqueeze(-1).expand(-1, -1, state.walked.shape[-1])
+        return Carried(state.walked.gather(1, index), state.nodes.gather(1, beams))
+
+    def step(self, memory: Tensor, state: Carried, nodes: Tensor, level: int) -> tuple[Tensor, Carried]:
+        children = self.trie.expand(nodes, level)
+        walked = torch.tanh(state.walked + self.tables[level][nodes])
+        logits = (self.tables[level + 1][children.nodes] * (memory.unsqueeze(1) + walked).unsqueeze(2)).sum(-1)
+        return logits.masked_fill(~children.mask, 1e4), Carried(walked, nodes)
+
+
+def ragged_codes(items: int, levels: int, codes: int, seed: int = 0) -> Tensor:
+    """Distinct random rows in no order, so that nodes differ in their number of children."""
+    every = torch.cartesian_prod(*[torch.arange(codes)] * levels).reshape(-1, levels)
+    return every[torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))[:items]]
