@@ -1,7 +1,7 @@
 """Raw interactions to clean, ordered events with contiguous indices.
 
-Inside this module an event is a row of three columns: `user` and `item` (codes from 0 in the order of the raw ids) and
-`time` (int64; only its order counts here).
+Inside this module an event is a row of `user` and `item` (codes from 0 in the order of the raw ids), `time` (int64;
+only its order counts here) and, where the log has both, `order` (int64: decides among equal times).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Coded:
     """Events with integer codes and the raw ids behind the codes.
 
     Args:
-        events: `user`, `item`, `time`.
+        events: `user`, `item`, `time`, perhaps `order`.
         user_ids: raw id of each user code, rising.
         item_ids: raw id of each item code, rising.
     """
@@ -35,17 +35,21 @@ class Coded:
 def encode(interactions: pl.LazyFrame) -> Coded:
     """Replace raw ids by codes, and `timestamp` or `order` by an int64 `time`.
 
-    A `Datetime` becomes microseconds, so that no order below a second is lost; integers stay as they are.
+    A `Datetime` becomes microseconds, so that no order below a second is lost; integers stay as they are. Where both
+    columns are there, `order` stays beside `time` and decides among equal times.
     """
     schema = interactions.collect_schema()
-    column = "timestamp" if "timestamp" in schema else "order"
-    time = pl.col(column)
-    if isinstance(schema[column], pl.Datetime):
-        time = time.dt.epoch("us")
-    events = interactions.select("user_id", "item_id", time.cast(pl.Int64).alias("time")).collect()
+    order = pl.col("order").cast(pl.Int64)
+    if "timestamp" in schema:
+        time = pl.col("timestamp")
+        time = time.dt.epoch("us") if isinstance(schema["timestamp"], pl.Datetime) else time.cast(pl.Int64)
+        columns = [time.alias("time"), *([order] if "order" in schema else [])]
+    else:
+        columns = [order.alias("time")]
+    events = interactions.select("user_id", "item_id", *columns).collect()
     user_ids, item_ids = (events.get_column(name).unique().sort() for name in ("user_id", "item_id"))
     return Coded(
-        events.select(_codes("user_id", user_ids), _codes("item_id", item_ids), "time"),
+        events.select(_codes("user_id", user_ids), _codes("item_id", item_ids), pl.exclude("user_id", "item_id")),
         user_ids,
         item_ids,
     )
@@ -63,18 +67,22 @@ def repeat_share(events: pl.DataFrame) -> float:
     >>> round(repeat_share(events), 3)  # of the distinct events (1, 5), (1, 6), (2, 7) one repeats
     0.333
     """
-    distinct = events.lazy().unique().select("user", "item")
-    total, pairs = pl.collect_all([distinct.select(pl.len()), distinct.unique().select(pl.len())])
-    return 1 - pairs.item() / total.item() if total.item() else 0.0
+    distinct = events.lazy().select("user", "item", "time").unique()
+    pairs = distinct.group_by("user", "item").len().select(pl.len().alias("pairs"), pl.col("len").sum().alias("events"))
+    counts = pairs.collect().row(0, named=True)
+    return 1 - counts["pairs"] / counts["events"] if counts["events"] else 0.0
 
 
 def without_duplicates(events: pl.DataFrame) -> pl.DataFrame:
-    """One event for each (user, item, time)."""
-    return events.unique(["user", "item", "time"])
+    """One event for each (user, item, time): the first in `order` where there is one."""
+    return events.group_by("user", "item", "time").agg(pl.col("^order$").min())
 
 
 def without_repeats(events: pl.DataFrame) -> pl.DataFrame:
     """One event for each (user, item): the earliest."""
+    if "order" in events.columns:
+        events = without_duplicates(events)
+        return events.sort("time").unique(["user", "item"], keep="first", maintain_order=True)
     return events.group_by("user", "item").agg(pl.col("time").min())
 
 
@@ -100,10 +108,11 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
 
 
 def in_order(events: pl.DataFrame, ties: Ties, seed: int) -> pl.DataFrame:
-    """Sort by user, then time; equal times as `ties` and `seed` say, whatever order the rows came in."""
+    """Sort by user, then time; equal times by `order`, else as `ties` and `seed` say: never as the rows came."""
     users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
     tie = pl.Series("tie", ties.key(users, items, seed))
-    return events.with_columns(tie).sort("user", "time", "tie", "item").drop("tie")
+    order = [name for name in ("user", "time", "order", "tie", "item") if name == "tie" or name in events.columns]
+    return events.with_columns(tie).sort(order).select("user", "item", "time")
 
 
 def renumber(coded: Coded) -> Coded:

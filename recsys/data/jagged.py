@@ -86,9 +86,17 @@ class Jagged:
                 [ 7,  8],
                 [-1, -1]])
         """
+        return self.slices(rows, torch.zeros_like(lengths), lengths)
+
+    def slices(self, rows: Int[Tensor, " R"], starts: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
+        """`lengths[r]` values of row `rows[r]` from position `starts[r]` on; none reaches past its row's end.
+
+        >>> Jagged.from_rows([[7, 8, 9]]).slices(torch.tensor([0]), torch.tensor([1]), torch.tensor([2])).values
+        tensor([8, 9])
+        """
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         total = int(offsets[-1])
-        shift = (self.offsets[rows] - offsets[:-1]).repeat_interleave(lengths, output_size=total)
+        shift = (self.offsets[rows] + starts - offsets[:-1]).repeat_interleave(lengths, output_size=total)
         return Jagged(self.values[shift + torch.arange(total, device=shift.device)], offsets)
 
     def append(self, other: Jagged) -> Jagged:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
@@ -59,7 +58,8 @@ class PackedLoader:
         self._context, self._repeats = context, repeats
         self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
         self._rank, self._world_size = rank, world_size
-        self._rows, self._starts, self._lengths = _windows(context.history, max_length)
+        self._windows = _windows(context.history, max_length)
+        self._lengths = self._windows[-1]
         self._by_length = np.argsort(-self._lengths, kind="stable")
         self._bounds = _pack(self._lengths[self._by_length], positions)
         self._epoch, self._batch, self._resumed = 0, 0, True
@@ -108,20 +108,18 @@ class PackedLoader:
         rows, starts, lengths = (
             torch.from_numpy(array[windows]) for array in (self._rows, self._starts, self._lengths)
         )
-        users = self._context.select(rows)
-        ends = starts + lengths
-        every = torch.arange(len(rows))
-        times = None if users.times is None else Jagged(users.times, users.history.offsets)
-        excluded = users.excluded
+        context = self._context
+        times = None if context.times is None else Jagged(context.times, context.history.offsets)
+        excluded = context.excluded.select(rows)
         if not self._repeats:
-            excluded = excluded.append(users.history.head(every, starts))
+            excluded = excluded.append(context.history.head(rows, starts))
         return Context(
-            users=users.users,
-            history=_slices(users.history, starts, ends),
+            users=context.users[rows],
+            history=context.history.slices(rows, starts, lengths),
             excluded=excluded,
-            times=None if times is None else _slices(times, starts, ends).values,
-            candidates=users.candidates,
-            features=users.features,
+            times=None if times is None else times.slices(rows, starts, lengths).values,
+            candidates=None if context.candidates is None else context.candidates.select(rows),
+            features={name: value[rows] for name, value in context.features.items()},
         )
 
 
@@ -165,10 +163,3 @@ def _pack(lengths: np.ndarray, positions: int) -> np.ndarray:
     while bounds[-1] < len(lengths):
         bounds.append(min(bounds[-1] + positions // int(lengths[bounds[-1]]), len(lengths)))
     return np.array(bounds)
-
-
-def _slices(rows: Jagged, starts: Tensor, ends: Tensor) -> Jagged:
-    """`row[start:end]` of every row."""
-    positions, at = rows.positions(), rows.row_ids()
-    keep = (positions >= starts[at]) & (positions < ends[at])
-    return Jagged.from_lengths(rows.values[keep], ends - starts)

@@ -129,6 +129,7 @@ def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> pl.DataFram
     frame = ids.to_frame(key).with_row_index(kind)
     if table is None:
         return frame
+    table = table.with_columns(pl.col(key).cast(ids.dtype, strict=False))
     return frame.lazy().join(table, on=key, how="left", maintain_order="left").collect()
 
 

@@ -1,0 +1,94 @@
+"""Anyone's own canonical tables."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data import scan
+from recsys.data.download import sha256
+from recsys.data.schema import INTERACTIONS, ITEMS, USERS, Schema, read_table
+from recsys.data.source import Tables
+from recsys.errors import DataError
+
+
+@dataclass(frozen=True)
+class ParquetTables:
+    """A folder with an `interactions` table and, if there are, `items` and `users`.
+
+    Each table is `<root>/<table>.parquet`, a folder `<root>/<table>/` of Parquet files at any depth (hive partitions
+    become columns), or `<root>/<table>.csv`. In an object store (`s3://…`, `gs://…`, `az://…`) nothing is listed:
+    `interactions` is the folder there, and the two others are read only where they are named.
+
+    The fingerprint is made of the bytes of local files; of an object store's table, of its address, columns and number
+    of rows, so that a change of values alone goes unnoticed there.
+
+    Args:
+        root: the folder, local or in an object store.
+        interactions: location of the table, if not in `root` under its own name: a file, folder, pattern or URL.
+        items: the same.
+        users: the same.
+        name: what reports call the data; the last part of `root` if None.
+    """
+
+    root: str | Path
+    interactions: str | Path | None = None
+    items: str | Path | None = None
+    users: str | Path | None = None
+    name: str | None = None
+
+    def tables(self) -> Tables:
+        """The tables, checked."""
+        root = str(self.root).rstrip("/")
+        if not scan.is_remote(root) and self.interactions is None and not Path(root).is_dir():
+            raise DataError(f"{root}: no such folder; expected one that holds interactions.parquet")
+        place = self._place(root, "interactions", self.interactions)
+        if place is None:
+            raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or a folder of them")
+        interactions = read_table(place, INTERACTIONS)
+        features = {}
+        marks = [_mark(place, interactions)]
+        for schema, given, key in ((ITEMS, self.items, "item_id"), (USERS, self.users, "user_id")):
+            location = self._place(root, schema.name, given)
+            if location is not None:
+                features[schema.name] = _alike(interactions, place, location, schema, key)
+                marks.append(_mark(location, features[schema.name]))
+        return Tables(
+            interactions=interactions,
+            items=features.get("items"),
+            users=features.get("users"),
+            name=self.name or Path(root).name,
+            fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
+        )
+
+    @staticmethod
+    def _place(root: str, table: str, given: str | Path | None) -> str | None:
+        """Where a table is; None where it is not."""
+        if given is not None:
+            return str(given)
+        if scan.is_remote(root):
+            return f"{root}/{table}" if table == "interactions" else None
+        choices = (f"{root}/{table}{suffix}" for suffix in (".parquet", "", ".csv"))
+        return next((choice for choice in choices if Path(choice).exists()), None)
+
+
+def _alike(interactions: pl.LazyFrame, place: str, location: str, schema: Schema, key: str) -> pl.LazyFrame:
+    """A table of features whose ids can be compared with those of the interactions."""
+    table = read_table(location, schema)
+    ours, theirs = interactions.collect_schema()[key], table.collect_schema()[key]
+    if ours.is_integer() != theirs.is_integer():
+        raise DataError(f"column {key!r} is {theirs} in {location} and {ours} in {place}: make both the same")
+    return table
+
+
+def _mark(location: str, frame: pl.LazyFrame) -> str:
+    """Text that changes with the table's content."""
+    if scan.is_remote(location):
+        rows = frame.select(pl.len()).collect().item()
+        return f"{location} {frame.collect_schema()} {rows}"
+    files = [Path(location)] if location.endswith(".csv") else scan.local_files(location)
+    base = Path(location)
+    return " ".join(f"{file.relative_to(base) if base.is_dir() else file.name} {sha256(file)}" for file in files)

@@ -1,0 +1,212 @@
+"""The canonical tables: which columns they have, and the one door through which they come in checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data import scan
+from recsys.errors import DataError
+
+LATEST_SECOND = 100_000_000_000
+"""Seconds since 1970, in the year 5138; a larger number counts something shorter than seconds."""
+
+
+class Kind(Enum):
+    """What a column holds, in the words of an error message."""
+
+    ID = "integers or strings"
+    TIME = "integer seconds since 1970 UTC or a Datetime"
+    INTEGER = "integers"
+    NUMBER = "numbers"
+    TEXT = "strings"
+    TEXTS = "lists of strings, or strings"
+
+    def accepts(self, dtype: pl.DataType) -> bool:
+        """Whether a column of this polars type can be read as the kind.
+
+        >>> Kind.TIME.accepts(pl.Int64()), Kind.TIME.accepts(pl.Float64())
+        (True, False)
+        """
+        text = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+        match self:
+            case Kind.ID:
+                return dtype.is_integer() or text
+            case Kind.TIME:
+                return dtype.is_integer() or isinstance(dtype, pl.Datetime)
+            case Kind.INTEGER:
+                return dtype.is_integer()
+            case Kind.NUMBER:
+                return dtype.is_numeric() or isinstance(dtype, pl.Boolean)
+            case Kind.TEXT:
+                return text
+            case Kind.TEXTS:
+                return text or dtype == pl.List(pl.String)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, what it holds, and whether every row must have it."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A canonical table.
+
+    Args:
+        name: of the table.
+        columns: those with a meaning; others are kept and not looked at.
+        one_of: names of optional columns of which at least one must be there, without nulls.
+        key: the column that names each row once; None where rows have no such name.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    one_of: tuple[str, ...] = ()
+    key: str | None = None
+
+
+INTERACTIONS = Schema(
+    "interactions",
+    (
+        Column("user_id", Kind.ID, required=True),
+        Column("item_id", Kind.ID, required=True),
+        Column("timestamp", Kind.TIME),
+        Column("order", Kind.INTEGER),
+        Column("rating", Kind.NUMBER),
+        Column("weight", Kind.NUMBER),
+        Column("event", Kind.TEXT),
+    ),
+    one_of=("timestamp", "order"),
+)
+
+ITEMS = Schema(
+    "items",
+    (
+        Column("item_id", Kind.ID, required=True),
+        Column("title", Kind.TEXT),
+        Column("text", Kind.TEXT),
+        Column("categories", Kind.TEXTS),
+    ),
+    key="item_id",
+)
+
+USERS = Schema("users", (Column("user_id", Kind.ID, required=True),), key="user_id")
+
+
+def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
+    """A table's rows, not yet read, after one pass over the columns that matter.
+
+    Args:
+        location: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file
+            with a header.
+        schema: what the table must be.
+
+    Returns:
+        The rows with every column of the table; categorical ids as strings.
+
+    Raises:
+        DataError: when the table is missing, damaged or empty, a column is missing or of another type, an id, a time or
+            an order is null, a key comes twice, or times are not seconds. It names file, column and first bad row.
+    """
+    location = str(location)
+    with scan.plainly(location):
+        frame = scan.scan(location)
+        if location.endswith(".csv"):
+            frame = _typed(frame, schema, location)
+        present = frame.collect_schema()
+        _check_columns(present, schema, location)
+        never_null = [column for column in schema.columns if column.name in present and _never_null(column, schema)]
+        facts = frame.select(pl.len().alias("__rows"), *_facts(never_null, present)).collect().row(0, named=True)
+        if not facts["__rows"]:
+            raise DataError(f"{location}: table {schema.name!r} has no rows")
+        for column in never_null:
+            _check_values(column, facts, location)
+        if schema.key:
+            _check_key(frame, schema.key, facts["__rows"], location)
+    texts = [column.name for column in never_null if not present[column.name].is_integer() and column.kind is Kind.ID]
+    return frame.with_columns(pl.col(texts).cast(pl.String))
+
+
+def _never_null(column: Column, schema: Schema) -> bool:
+    return column.required or column.name in schema.one_of
+
+
+def _check_columns(present: pl.Schema, schema: Schema, location: str) -> None:
+    names = ", ".join(present.names())
+    for column in schema.columns:
+        if column.required and column.name not in present:
+            raise DataError(
+                f"{location}: column {column.name!r} of table {schema.name!r} is missing; found {names}: rename or add"
+            )
+        if column.name in present and not column.kind.accepts(present[column.name]):
+            raise DataError(
+                f"{location}: column {column.name!r} of table {schema.name!r} holds {present[column.name]},"
+                f" expected {column.kind.value}: cast it"
+            )
+    if schema.one_of and not any(name in present for name in schema.one_of):
+        choices = " or ".join(repr(name) for name in schema.one_of)
+        raise DataError(f"{location}: table {schema.name!r} needs a column {choices}; found {names}")
+
+
+def _facts(columns: list[Column], present: pl.Schema) -> list[pl.Expr]:
+    nulls = [pl.col(column.name).null_count() for column in columns]
+    times = [column.name for column in columns if column.kind is Kind.TIME and present[column.name].is_integer()]
+    return nulls + [pl.col(name).max().alias(f"__max_{name}") for name in times]
+
+
+def _check_values(column: Column, facts: dict[str, int], location: str) -> None:
+    name = column.name
+    if facts[name]:
+        file, row, _ = scan.first_row(location, lambda: pl.col(name).is_null(), name)
+        raise DataError(
+            f"{file}, row {row} (from 0), column {name!r}: null, as in {facts[name]:,} row(s); fill or drop them"
+        )
+    if (facts.get(f"__max_{name}") or 0) > LATEST_SECOND:
+        late = pl.col(name).cast(pl.Int64) > LATEST_SECOND
+        file, row, value = scan.first_row(location, lambda: late, name)
+        unit, factor = (
+            ("milliseconds", "1_000") if int(str(value)) < LATEST_SECOND * 1000 else ("microseconds", "1_000_000")
+        )
+        raise DataError(
+            f"{file}, row {row} (from 0), column {name!r}: {value} looks like {unit}, expected seconds since 1970 UTC:"
+            f" divide the column by {factor}, or store a Datetime"
+        )
+
+
+def _check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
+    if frame.select(pl.col(key).n_unique()).collect().item() == rows:
+        return
+    twice = frame.select(key).with_row_index("row").filter(~pl.col(key).is_first_distinct()).head(1).collect()
+    raise DataError(
+        f"{location}, row {twice.item(0, 'row')} (from 0), column {key!r}: {twice.item(0, key)!r} stands in the table"
+        " twice; keep one row for each"
+    )
+
+
+def _typed(frame: pl.LazyFrame, schema: Schema, location: str) -> pl.LazyFrame:
+    """Text columns of a `.csv` file as the types they stand for; ids that are all integers become integers."""
+    targets: dict[Kind, pl.DataType] = {Kind.TIME: pl.Int64(), Kind.INTEGER: pl.Int64(), Kind.NUMBER: pl.Float64()}
+    present = frame.collect_schema()
+    for column in schema.columns:
+        target = targets.get(column.kind, pl.Int64() if column.kind is Kind.ID else None)
+        if column.name not in present or target is None:
+            continue
+        bad = pl.col(column.name).is_not_null() & pl.col(column.name).cast(target, strict=False).is_null()
+        if frame.select(bad.any()).collect().item():
+            if column.kind is Kind.ID:
+                continue
+            _, row, value = scan.first_row(location, lambda bad=bad: bad, column.name)
+            raise DataError(
+                f"{location}, row {row} (from 0, after the header), column {column.name!r}: {value!r}, expected"
+                f" {column.kind.value}"
+            )
+        frame = frame.with_columns(pl.col(column.name).cast(target))
+    return frame
