@@ -105,9 +105,7 @@ class PackedLoader:
 
     def _gather(self, windows: np.ndarray) -> Context:
         """The windows' contexts, longest first."""
-        rows, starts, lengths = (
-            torch.from_numpy(array[windows]) for array in (self._rows, self._starts, self._lengths)
-        )
+        rows, starts, lengths = (torch.from_numpy(column[windows]) for column in self._windows)
         context = self._context
         times = None if context.times is None else Jagged(context.times, context.history.offsets)
         excluded = context.excluded.select(rows)
