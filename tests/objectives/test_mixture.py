@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recsys.errors import ConfigurationError
+from recsys.objectives.cross_entropy import cross_entropy
+from recsys.objectives.group import Group
+from recsys.objectives.grpo import grpo
+from recsys.objectives.mixture import mixture
+
+PARTS = {"reward": grpo, "next_item": cross_entropy}
+
+
+def test_parts_are_weighted_and_reported_by_name(make_group: Callable[..., Group]) -> None:
+    group = make_group([[2, 0, 5]])
+    loss = mixture(group, objectives=PARTS, weights={"next_item": 0.3, "reward": 2.0})
+    expected = 2.0 * grpo(group).value + 0.3 * cross_entropy(group).value
+    assert loss.value.item() == pytest.approx(expected.item())
+    assert loss.diagnostics["next_item/loss"] == cross_entropy(group).value
+    assert {"reward/loss", "reward/clip_fraction", "next_item/illegal_target_share"} <= set(loss.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "weights"), [(PARTS, {"reward": 1.0}), (PARTS, {"reward": 1.0, "next_itm": 1.0}), ({}, {})]
+)
+def test_every_part_needs_one_weight(
+    objectives: dict[str, object], weights: dict[str, float], make_group: Callable[..., Group]
+) -> None:
+    with pytest.raises(ConfigurationError, match="weight"):
+        mixture(make_group([[2, 0]]), objectives=objectives, weights=weights)
