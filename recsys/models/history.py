@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from recsys.data.jagged import Jagged
 from recsys.errors import RequestError
-from recsys.nn.block import Block
+from recsys.nn.attention import SelfAttention
+from recsys.nn.block import EPSILON, Block
 from recsys.nn.dropout import Dropout
 
 
@@ -78,8 +79,10 @@ class HistoryEncoder(nn.Module):
         self.width = width
         self.positions = positions if positions is not None else LearnedPositions(width, max_length)
         rotary = self.positions.rotary
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout, rotary) for _ in range(layers))
-        self.norm = nn.RMSNorm(width)
+        self.blocks = nn.ModuleList(
+            Block(width, SelfAttention(width, heads, dropout, rotary), hidden, dropout) for _ in range(layers)
+        )
+        self.norm = nn.RMSNorm(width, EPSILON)
         self.dropout = Dropout(dropout)
 
     def forward(self, history: Jagged) -> Float[Tensor, "total D"]:

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from recsys.nn.dropout import Dropout
+from recsys.nn.packing import Packing
+from recsys.nn.rotary import Rotary
 
 
-class Rotary(nn.Module):
-    """Rotary positions: turns each pair `(i, i + d/2)` of a query or key by the angle `t · base^(−2i/d)`.
+class SelfAttentionMaps(nn.Module):
+    """The linear maps of multi-head self-attention, without biases, and the attention between them.
 
-    The inner product of a turned query and key depends on the distance of their positions only.
-    Source: Su et al. 2021, "RoFormer", §3.2.
-
-    >>> turned = Rotary(width=2)(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-    >>> [round(value, 4) for value in turned[1].tolist()]
-    [0.5403, 0.8415]
-
-    Args:
-        width: `d`, of one head; even.
-        base: ratio of the slowest wavelength to the fastest.
-    """
-
-    rate: Tensor
-
-    def __init__(self, width: int, base: float = 10_000.0) -> None:
-        super().__init__()
-        if width % 2:
-            raise ValueError(f"rotary positions turn pairs: the head width must be even, not {width}")
-        rate = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
-        self.register_buffer("rate", rate, persistent=False)
-
-    def forward(self, x: Float[Tensor, "... T d"], start: int = 0) -> Float[Tensor, "... T d"]:
-        """`x` with position `start + t` in its row `t`."""
-        steps = torch.arange(start, start + x.shape[-2], device=x.device, dtype=self.rate.dtype)
-        angle = torch.outer(steps, self.rate)
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        left, right = x.chunk(2, -1)
-        return torch.cat([left * cos - right * sin, right * cos + left * sin], -1)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head attention of a padded sequence to itself, without biases.
-
-    Causal unless a bias is given. Rows are flush left, so that no position sees the padding behind its row; what
-    stands in the padding is arbitrary and finite, and the caller drops it.
     There is no dropout on the attention weights: it takes the fused kernels away and doubles the time of a step on a
     CPU. Dropout is on what attention adds to the residual stream.
 
@@ -82,17 +48,33 @@ class SelfAttention(nn.Module):
 
     def project(self, x: Float[Tensor, "B T D"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values `[B, H, T, d]` of positions `start .. start + T − 1`."""
-        query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.split(self.query_key_value(x), start)
+
+    def split(self, projected: Float[Tensor, "B T three_inner"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values `[B, H, T, d]` from the output of `query_key_value`."""
+        query, key, value = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.rotary is not None:
             query, key = self.rotary(query, start), self.rotary(key, start)
         return query, key, value
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
-    ) -> Float[Tensor, "B T D"]:
-        """What the queries `[B, H, T, d]` gather from keys and values `[B, H, S, d]`, mapped to the width."""
+    ) -> Float[Tensor, "B T inner"]:
+        """What the queries `[B, H, T, d]` gather from keys and values `[B, H, S, d]`, heads side by side."""
         gathered = F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=self.scale)
-        return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
+        return gathered.transpose(1, 2).flatten(2)
+
+    def combine(self, gathered: Float[Tensor, "... inner"]) -> Float[Tensor, "... D"]:
+        """The heads mapped to the width, through dropout."""
+        return self.dropout(self.out(gathered))
+
+
+class SelfAttention(SelfAttentionMaps):
+    """Attention of padded rows to themselves, causal unless a bias is given; arguments as in `SelfAttentionMaps`.
+
+    Rows are flush left, so that no position sees the padding behind its row; what stands in the padding is arbitrary
+    and finite, and the caller drops it.
+    """
 
     def forward(
         self, x: Float[Tensor, "B T D"], bias: Float[Tensor, "#B #H T T"] | None = None
@@ -103,4 +85,69 @@ class SelfAttention(nn.Module):
             x: padded rows, flush left.
             bias: added to the logits in place of the causal mask; −inf forbids.
         """
-        return self.attend(*self.project(x), bias=bias, causal=bias is None)
+        return self.combine(self.attend(*self.project(x), bias=bias, causal=bias is None))
+
+
+class PackedSelfAttention(SelfAttentionMaps):
+    """Attention within rows that lie one after the other; arguments as in `SelfAttentionMaps`.
+
+    All linear maps work on the `ΣT` positions there are and only the attention itself sees padding, so that a batch
+    of unequal rows costs what its positions cost. Each position sees what the bias lets it see.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "total D"], packing: Packing, bias: Float[Tensor, "#B #H T T"] | None = None
+    ) -> Float[Tensor, "total D"]:
+        """Attention within each row.
+
+        Args:
+            x: rows one after the other.
+            packing: where each position goes in the padded batch.
+            bias: added to the logits of the padded batch; −inf at keys in the padding.
+        """
+        query, key, value = self.split(packing.pad(self.query_key_value(x)))
+        return self.combine(packing.unpad(self.attend(query, key, value, bias)))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of queries to a memory whose keys and values are projected once.
+
+    All queries of a request (beams, candidates, positions) stand in one query axis, so the memory is never copied:
+    16 beams over a history of 80 tokens read its keys once where a batch of beams reads 16 copies.
+
+    Args:
+        width: `D`, of queries, memory and output.
+        heads: `H`.
+        dropout: probability of dropping an output value, in `[0, 1)`.
+        head_width: `d`, of one head; None takes `width / heads`.
+        scale: factor on the logits; None takes `1/√d`, T5 takes 1.
+    """
+
+    def __init__(
+        self, width: int, heads: int, dropout: float = 0.0, head_width: int | None = None, scale: float | None = None
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = scale
+        inner = heads * (head_width or width // heads)
+        self.query = nn.Linear(width, inner, bias=False)
+        self.key_value = nn.Linear(width, 2 * inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
+        self.dropout = Dropout(dropout)
+
+    def project(self, memory: Float[Tensor, "total D"], packing: Packing) -> tuple[Tensor, Tensor]:
+        """Keys and values `[B, H, S, d]` of a packed memory."""
+        key, value = packing.pad(self.key_value(memory)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return key, value
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        key: Float[Tensor, "B H S d"],
+        value: Float[Tensor, "B H S d"],
+        mask: Bool[Tensor, "B 1 1 S"] | None = None,
+    ) -> Float[Tensor, "B Q D"]:
+        """What each of a request's `Q` queries gathers from the request's memory; `mask` is true at real keys."""
+        query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        gathered = F.scaled_dot_product_attention(query, key, value, mask, scale=self.scale)
+        return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))

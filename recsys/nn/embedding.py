@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -197,7 +197,7 @@ class FusedEmbedding(Embedding):
         """The learning rate from the next backward pass on."""
         self._kernel[0].set_learning_rate(learning_rate)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FusedEmbedding:
         before = [parameter.data_ptr() for parameter in self.parameters()]
         moved = super()._apply(fn, recurse)
         if before != [parameter.data_ptr() for parameter in self.parameters()]:

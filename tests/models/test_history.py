@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -7,10 +9,11 @@ from recsys.data.jagged import Jagged
 from recsys.errors import RequestError
 from recsys.models.history import HistoryEncoder, LearnedPositions, RotaryPositions
 
-POSITIONS = [lambda: LearnedPositions(8, 6), lambda: RotaryPositions()]
+Positions = Callable[[], LearnedPositions | RotaryPositions]
+POSITIONS: list[Positions] = [lambda: LearnedPositions(8, 6), lambda: RotaryPositions()]
 
 
-def encoder(positions: object) -> HistoryEncoder:
+def encoder(positions: Positions) -> HistoryEncoder:
     torch.manual_seed(0)
     return HistoryEncoder(width=8, heads=2, positions=positions()).eval()
 
@@ -21,7 +24,7 @@ def rows(*lengths: int) -> Jagged:
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_a_row_does_not_depend_on_its_batch(positions: object) -> None:
+def test_a_row_does_not_depend_on_its_batch(positions: Positions) -> None:
     model, batch = encoder(positions), rows(3, 0, 6, 1)
     together = Jagged(model(batch), batch.offsets)
     for row in ([0], [2], [3], [3, 2]):
@@ -30,7 +33,7 @@ def test_a_row_does_not_depend_on_its_batch(positions: object) -> None:
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_the_future_is_not_seen(positions: object) -> None:
+def test_the_future_is_not_seen(positions: Positions) -> None:
     model, batch = encoder(positions), rows(6)
     changed = batch.values.clone()
     changed[4] += 1
@@ -40,7 +43,7 @@ def test_the_future_is_not_seen(positions: object) -> None:
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_order_matters(positions: object) -> None:
+def test_order_matters(positions: Positions) -> None:
     model, batch = encoder(positions), rows(3)
     swapped = Jagged(batch.values[[1, 0, 2]], batch.offsets)
     assert (model(batch)[2] - model(swapped)[2]).abs().max() > 1e-4

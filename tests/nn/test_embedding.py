@@ -113,7 +113,7 @@ def test_fused_training_resumes_where_it_stopped() -> None:
 
 
 def test_a_fused_table_follows_its_learning_rate() -> None:
-    embedding = twin(FusedEmbedding, learning_rate=0.1)
+    embedding = FusedEmbedding(TABLES, width=8, learning_rate=0.1)
     embedding.set_learning_rate(0.0)
     before = {name: value.clone() for name, value in embedding.state_dict().items() if name.endswith("weight")}
     torch.testing.assert_close(trajectory(embedding, None), before)

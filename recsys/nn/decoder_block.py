@@ -1,0 +1,71 @@
+"""The transformer block of a decoder: many beams a request, one memory a request."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from recsys.nn.attention import CrossAttention, SelfAttention
+from recsys.nn.block import EPSILON
+from recsys.nn.dropout import Dropout
+from recsys.nn.feed_forward import SwiGLU
+
+
+class DecoderBlock(nn.Module):
+    """Pre-normalised self-attention of a beam to its past, cross-attention to the memory, feed-forward network.
+
+    Letters: `M` beams a request, `T` new positions a beam, `t` positions the beam has behind it.
+
+    Args:
+        width: `D`.
+        self_attention: of a beam to its own positions.
+        cross_attention: to the request's memory.
+        hidden: hidden width of the feed-forward network; None as in `SwiGLU`.
+        dropout: probability, in `[0, 1)`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        self_attention: SelfAttention,
+        cross_attention: CrossAttention,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.self_norm = nn.RMSNorm(width, EPSILON)
+        self.self_attention = self_attention
+        self.cross_norm = nn.RMSNorm(width, EPSILON)
+        self.cross_attention = cross_attention
+        self.feed_forward_norm = nn.RMSNorm(width, EPSILON)
+        self.feed_forward = SwiGLU(width, hidden, dropout)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B M T D"],
+        past: tuple[Float[Tensor, "B M H t d"], Float[Tensor, "B M H t d"]],
+        bias: Float[Tensor, "1 H T t_plus_T"],
+        memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
+        mask: Bool[Tensor, "B 1 1 S"] | None,
+    ) -> tuple[Float[Tensor, "B M T D"], tuple[Tensor, Tensor]]:
+        """The new positions, and the past with them.
+
+        Args:
+            x: the new positions of each beam.
+            past: keys and values of the positions behind.
+            bias: added to the self-attention's logits; −inf at keys after their query.
+            memory: keys and values of the request's memory, from `cross_attention.project`.
+            mask: true at the memory's real keys; None where all are.
+        """
+        beams = x.shape[:2]
+        query, key, value = self.self_attention.project(self.self_norm(x).flatten(0, 1))
+        key = torch.cat([past[0].flatten(0, 1), key], 2)
+        value = torch.cat([past[1].flatten(0, 1), value], 2)
+        gathered = self.self_attention.attend(query, key, value, bias).unflatten(0, beams)
+        x = x + self.self_attention.combine(gathered)
+        crossed = self.cross_attention(self.cross_norm(x).flatten(1, 2), *memory, mask)
+        x = x + crossed.unflatten(1, x.shape[1:3])
+        x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return x, (key.unflatten(0, beams), value.unflatten(0, beams))
