@@ -22,6 +22,11 @@ class Ndcg:
 
     Raises:
         ConfigurationError: K is below 1.
+
+    >>> from recsys.data.jagged import Jagged
+    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1), target=torch.tensor([7]))
+    >>> Ndcg()(context, Slates(torch.tensor([[[1, 2, 7], [7, 1, 2]]]), torch.zeros(1, 2, 3)))
+    tensor([[0.5000, 1.0000]])
     """
 
     order_matters = True

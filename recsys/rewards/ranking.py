@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recsys.data.context import Context
@@ -23,6 +23,12 @@ class Ranking:
     hit is penalised too: once centred, its least probable candidates are pushed *up* (papers.md section 2.9, item 8).
 
     Source: papers.md section 2.2.
+
+    >>> from recsys.data.jagged import Jagged
+    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1), target=torch.tensor([7]))
+    >>> items, log_prob = torch.tensor([7, 1, 2, 3]), torch.tensor([-1.0, -2.0, -3.0, -4.0])
+    >>> Ranking()(context, Slates(items.view(1, 4, 1), log_prob.view(1, 4, 1)))
+    tensor([[ 0.0000, -0.4040, -0.3202, -0.2758]])
     """
 
     order_matters = False
@@ -33,7 +39,7 @@ class Ranking:
         log_prob = slates.slate_log_prob.masked_fill(~slates.alive, float("-inf"))
         rank = log_prob.argsort(dim=-1, descending=True, stable=True).argsort(-1)
         wrong = slates.alive & ~is_hit(context, slates)
-        return _shared_penalty(rank, counted=wrong, penalised=wrong)
+        return _shared_penalty(rank.to(log_prob.dtype), counted=wrong, penalised=wrong)
 
 
 class ReleasedRanking:
@@ -52,14 +58,14 @@ class ReleasedRanking:
     def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 0]."""
         alive, hit = slates.alive, is_hit(context, slates)
-        position = torch.arange(alive.shape[1], device=alive.device).expand_as(alive)
+        position = torch.arange(alive.shape[1], device=alive.device, dtype=slates.log_prob.dtype).expand_as(alive)
         return _shared_penalty(position, counted=alive, penalised=alive & ~hit & hit.any(-1, keepdim=True))
 
 
 def _shared_penalty(
-    rank: Int[Tensor, "B G"], counted: Bool[Tensor, "B G"], penalised: Bool[Tensor, "B G"]
+    rank: Float[Tensor, "B G"], counted: Bool[Tensor, "B G"], penalised: Bool[Tensor, "B G"]
 ) -> Float[Tensor, "B G"]:
     """`−w_k / Σ_j w_j` with `w = 1 / log2(rank + 2)`, ranks from 0; the sum runs over `counted`."""
-    weight = 1 / (rank + 2.0).log2()
+    weight = 1 / (rank + 2).log2()
     total = (weight * counted).sum(-1, keepdim=True)
     return torch.where(penalised, -weight / total, 0.0)

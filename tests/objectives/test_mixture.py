@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hydra.utils import instantiate
 
 from recsys.errors import ConfigurationError
 from recsys.objectives.cross_entropy import cross_entropy
@@ -30,3 +31,20 @@ def test_every_part_needs_one_weight(
 ) -> None:
     with pytest.raises(ConfigurationError, match="weight"):
         mixture(make_group([[2, 0]]), objectives=objectives, weights=weights)
+
+
+def test_a_configuration_binds_the_options(make_group: Callable[..., Group]) -> None:
+    configured = instantiate(
+        {
+            "_target_": "recsys.objectives.mixture.mixture",
+            "_partial_": True,
+            "objectives": {
+                "reward": {"_target_": "recsys.objectives.grpo.grpo", "_partial_": True, "kl_weight": 0.1},
+                "next_item": {"_target_": "recsys.objectives.cross_entropy.cross_entropy", "_partial_": True},
+            },
+            "weights": {"reward": 1, "next_item": 0.3},
+        }
+    )
+    group = make_group([[2, 0, 5]])
+    expected = grpo(group, kl_weight=0.1).value + 0.3 * cross_entropy(group).value
+    assert configured(group).value.item() == pytest.approx(expected.item())

@@ -1,0 +1,126 @@
+"""What every reward owes its callers; a new one is a row in `REWARDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.data.slates import Slates
+from recsys.rewards.collaborative import Collaborative
+from recsys.rewards.gated import Gated
+from recsys.rewards.ndcg import Ndcg
+from recsys.rewards.ranking import Ranking, ReleasedRanking
+from recsys.rewards.reward import Reward
+from recsys.rewards.rule import Rule
+from recsys.rewards.semantic import Semantic
+from recsys.rewards.weighted import WeightedSum
+
+ITEMS, REQUESTS, CANDIDATES, SLOTS = 9, 6, 5, 3
+
+
+class FrozenScorer:
+    """Impossible items, and scores that depend on the user."""
+
+    def catalogue_log_prob(self, context: Context) -> Tensor:
+        assert context.target is None
+        scores = torch.outer(context.users.double() + 1, torch.linspace(-1, 1, ITEMS, dtype=torch.float64)).sin()
+        return scores.index_fill(1, torch.tensor([2]), -torch.inf).log_softmax(-1)
+
+
+def item_vectors() -> Tensor:
+    vectors = torch.randn(ITEMS, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    vectors[3] = 0
+    return vectors
+
+
+REWARDS: dict[str, Callable[[], Reward]] = {
+    "rule": Rule,
+    "ranking": Ranking,
+    "released_ranking": ReleasedRanking,
+    "ndcg": lambda: Ndcg(cutoff=2),
+    "semantic": lambda: Semantic(item_vectors()),
+    "collaborative": lambda: Collaborative(FrozenScorer(), floor=-3.0),
+    "weighted": lambda: WeightedSum({"rule": Rule(), "ranking": Ranking()}, {"rule": 1.0, "ranking": -0.5}),
+    "gated": lambda: Gated(Ndcg(), gate=Semantic(item_vectors()), threshold=0.1),
+}
+every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
+
+
+@pytest.fixture
+def context() -> Context:
+    rows = torch.arange(REQUESTS)
+    return Context(rows, Jagged.empty(REQUESTS), Jagged.empty(REQUESTS), target=(rows * 2) % ITEMS)
+
+
+@pytest.fixture
+def slates(context: Context, generator: torch.Generator) -> Slates:
+    """Distinct items in a slate; the last request lacks its last two candidates; half of the requests have a hit."""
+    assert context.target is not None
+    items = torch.rand(REQUESTS, CANDIDATES, ITEMS - 1, generator=generator).argsort(-1)[..., :SLOTS]
+    items = items + (items >= context.target[:, None, None]).long()
+    items[::2, 1, 2] = context.target[::2]
+    items[1, 0, 0] = context.target[1]
+    log_prob = -torch.rand(REQUESTS, CANDIDATES, SLOTS, generator=generator, dtype=torch.float64)
+    items[-1, -2:], log_prob[-1, -2:] = -1, -torch.inf
+    return Slates(items, log_prob)
+
+
+@every_reward
+def test_it_is_a_reward(make: Callable[[], Reward]) -> None:
+    assert isinstance(make(), Reward)
+
+
+@every_reward
+def test_one_finite_number_a_slate_and_zero_where_there_is_none(
+    make: Callable[[], Reward], context: Context, slates: Slates
+) -> None:
+    value = make()(context, slates)
+    assert value.shape == (REQUESTS, CANDIDATES)
+    assert value.dtype == slates.log_prob.dtype
+    assert value.isfinite().all()
+    assert (value[~slates.alive] == 0).all()
+    assert value.unique().numel() > 1
+
+
+@every_reward
+def test_values_lie_in_the_bounds(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+    reward = make()
+    assert reward.bounds is not None
+    value = reward(context, slates)
+    assert (value >= reward.bounds[0]).all()
+    assert (value <= reward.bounds[1]).all()
+
+
+@every_reward
+def test_it_says_whether_order_matters(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+    reward = make()
+    value = reward(context, slates)
+    slots, candidates = torch.tensor([2, 0, 1]), torch.tensor([1, 2, 0])
+    others = torch.cat([candidates, torch.arange(3, CANDIDATES)])
+    turned = reward(context, replace(slates, items=slates.items[..., slots], log_prob=slates.log_prob[..., slots]))
+    listed = reward(context, replace(slates, items=slates.items[:, others], log_prob=slates.log_prob[:, others]))
+    unchanged = torch.allclose(turned, value) and torch.allclose(listed, value[:, others])
+    assert unchanged is not reward.order_matters
+
+
+@every_reward
+def test_a_request_is_not_touched_by_the_others(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+    rows = torch.tensor([4, 1])
+    some = Slates(slates.items[rows], slates.log_prob[rows])
+    assert torch.allclose(make()(context.select(rows), some), make()(context, slates)[rows])
+
+
+@every_reward
+def test_missing_candidates_change_nothing(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+    nothing = torch.full((REQUESTS, 2, SLOTS), -1)
+    padded = Slates(
+        torch.cat([slates.items, nothing], 1),
+        torch.cat([slates.log_prob, torch.full(nothing.shape, -torch.inf, dtype=torch.float64)], 1),
+    )
+    assert torch.allclose(make()(context, padded)[:, :CANDIDATES], make()(context, slates))

@@ -1,0 +1,36 @@
+"""Requests with a logged target, and groups of slates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.data.slates import Slates
+
+
+@pytest.fixture
+def make_context() -> Callable[..., Context]:
+    def make(targets: list[int]) -> Context:
+        count = len(targets)
+        return Context(torch.arange(count), Jagged.empty(count), Jagged.empty(count), target=torch.tensor(targets))
+
+    return make
+
+
+@pytest.fixture
+def make_slates() -> Callable[..., Slates]:
+    """Slates of the given items (−1 = no item), one slot each unless nested; probabilities fall along the group."""
+
+    def make(items: list[list[int]] | list[list[list[int]]], log_prob: list[list[float]] | None = None) -> Slates:
+        tensor = torch.tensor(items)
+        tensor = tensor if tensor.ndim == 3 else tensor.unsqueeze(-1)
+        falling = -torch.arange(1.0, tensor.shape[1] + 1).expand(tensor.shape[:2])
+        scores = falling if log_prob is None else torch.tensor(log_prob)
+        spread = (scores / tensor.shape[2]).unsqueeze(-1).expand(tensor.shape)
+        return Slates(tensor, spread.masked_fill(tensor < 0, float("-inf")))
+
+    return make

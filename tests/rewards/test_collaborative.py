@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import ConfigurationError
+from recsys.rewards.collaborative import Collaborative
+
+
+class TwoUsers:
+    def __init__(self) -> None:
+        self.log_prob = torch.tensor([[0.5, 0.25, 0.25], [0.9, 0.1, 0.0]]).log().requires_grad_()
+
+    def catalogue_log_prob(self, context: Context) -> Tensor:
+        assert context.target is None
+        return self.log_prob[context.users]
+
+
+def test_the_reward_is_the_scorers_log_probability(
+    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+) -> None:
+    reward = Collaborative(TwoUsers(), floor=-4.0)(make_context([0, 0]), make_slates([[0, 2], [2, -1]]))
+    assert reward.flatten().tolist() == pytest.approx([-0.6931, -1.3863, -4.0, 0.0], abs=1e-4)
+    assert not reward.requires_grad
+
+
+def test_slates_earn_the_mean_over_slots(
+    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+) -> None:
+    reward = Collaborative(TwoUsers())(make_context([0]), make_slates([[[0, 1], [1, 2]]]))
+    assert reward[0].tolist() == pytest.approx([-1.5 * 0.6931, -1.3863], abs=1e-4)
+
+
+@pytest.mark.parametrize("floor", [0.0, 1.0, -float("inf"), float("nan")])
+def test_the_floor_is_a_negative_number(floor: float) -> None:
+    with pytest.raises(ConfigurationError, match="floor"):
+        Collaborative(TwoUsers(), floor=floor)
