@@ -59,7 +59,8 @@ class ExtraCode:
         """See `CollisionPolicy`; the vectors are not looked at.
 
         Raises:
-            ConfigurationError: a bucket holds more items than the new level has codes.
+            ConfigurationError: a bucket holds more items than the new level has codes, or the codes taken have
+                another depth.
         """
         distinct = with_place_in_bucket(codes, taken)
         needed = 1 + max(int(every[:, -1].max()) for every in (distinct, taken) if every is not None)
@@ -87,10 +88,12 @@ class NextBest:
         """See `CollisionPolicy`.
 
         Raises:
-            ConfigurationError: more items share all codes but the last than the last level has codes.
+            ConfigurationError: more items share all codes but the last than the last level has codes, or the codes
+                taken have another depth.
         """
         size = quantizer.codes_per_level[-1]
         held = codes[:0] if taken is None else taken
+        _check_depth(codes.shape[1], held)
         every = torch.cat([held, codes])
         prefix = bucket_of(every[:, :-1])
         crowd = int(prefix.bincount().max())
@@ -131,10 +134,19 @@ def with_place_in_bucket(
     """
     if taken is None:
         return torch.cat([codes, rank_in_bucket(bucket_of(codes)).unsqueeze(-1)], -1)
+    _check_depth(codes.shape[1] + 1, taken)
     bucket = bucket_of(torch.cat([taken[:, :-1], codes]))
     held, new = bucket[: len(taken)], bucket[len(taken) :]
     first_free = taken.new_zeros(int(bucket.max()) + 1).scatter_reduce_(0, held, taken[:, -1] + 1, "amax")
     return torch.cat([codes, (first_free[new] + rank_in_bucket(new)).unsqueeze(-1)], -1)
+
+
+def _check_depth(depth: int, taken: Int[Tensor, "M depth"]) -> None:
+    if taken.shape[1] != depth:
+        raise ConfigurationError(
+            f"new items would have codes of {depth} levels beside items of {taken.shape[1]}: "
+            "use the quantizer and the collision policy that made those"
+        )
 
 
 def _last_level_errors(

@@ -78,12 +78,7 @@ class ResidualQuantizer(nn.Module):
         Raises:
             DataError: there are fewer vectors than codes, or a vector is not finite.
         """
-        needed = max(self.codes_per_level)
-        if x.shape[0] < needed:
-            raise DataError(f"{needed} codes a level need at least as many item vectors, found {x.shape[0]}")
-        if not bool(x.isfinite().all()):
-            row = int((~x.isfinite()).any(-1).nonzero()[0])
-            raise DataError(f"the vector of item {row} is not finite: {x[row].tolist()[:4]} …")
+        check_vectors(x, max(self.codes_per_level))
         residual = x.detach().double()
         levels = []
         for codes in self.codes_per_level:
@@ -118,6 +113,22 @@ def _take_width(quantizer: nn.Module, state_dict: dict[str, Any], prefix: str, *
     for name in ("codebooks", "prices"):
         if f"{prefix}{name}" in state_dict:
             setattr(quantizer, name, torch.zeros_like(state_dict[f"{prefix}{name}"]))
+
+
+def check_vectors(x: Float[Tensor, "N D"], codes: int) -> None:
+    """Refuse vectors that no quantizer of so many codes a level can be fitted to.
+
+    Raises:
+        DataError: there are fewer vectors than codes, or a vector is not finite.
+    """
+    if x.shape[0] < codes:
+        raise DataError(
+            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}: use fewer codes"
+        )
+    finite = x.isfinite().all(-1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise DataError(f"the vector of item {row} is not finite: mend the item encoder or its input")
 
 
 def squared_distances(x: Float[Tensor, "N D"], centroids: Float[Tensor, "K D"]) -> Float[Tensor, "N K"]:
