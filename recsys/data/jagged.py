@@ -96,8 +96,9 @@ class Jagged:
         """
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         total = int(offsets[-1])
-        shift = (self.offsets[rows] + starts - offsets[:-1]).repeat_interleave(lengths, output_size=total)
-        return Jagged(self.values[shift + torch.arange(total, device=shift.device)], offsets)
+        index = (self.offsets[rows] + starts - offsets[:-1]).repeat_interleave(lengths, output_size=total)
+        index += torch.arange(total, device=index.device)
+        return Jagged(self.values.index_select(0, index), offsets)
 
     def append(self, other: Jagged) -> Jagged:
         """Row by row, this one's values and then the other's; both have the same number of rows.

@@ -55,6 +55,33 @@ def prepare(
     Raises:
         DataError: when the tables are malformed, or nothing is left.
     """
+    folder = prepared_folder(
+        source,
+        split,
+        k_core=k_core,
+        repeats=repeats,
+        repeat_threshold=repeat_threshold,
+        ties=ties,
+        seed=seed,
+        root=root,
+    )
+    dataset = Prepared.load(folder).dataset()
+    logger.info("%s", dataset.describe())
+    return dataset
+
+
+def prepared_folder(
+    source: Source,
+    split: Split,
+    *,
+    k_core: int = 5,
+    repeats: bool | None = None,
+    repeat_threshold: float = 0.01,
+    ties: Ties = BY_ITEM,
+    seed: int = 0,
+    root: str | Path = "data/prepared",
+) -> Path:
+    """The folder of the prepared tables (`Prepared.load` reads it), made unless it is there; options as in `prepare`."""
     tables = source.tables()
     options = {
         "layout": LAYOUT,
@@ -68,14 +95,9 @@ def prepare(
     }
     fingerprint = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
     folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
-    if (folder / "dataset.json").exists():
-        prepared = Prepared.load(folder)
-    else:
-        prepared = _prepare(tables, split, k_core, repeats, repeat_threshold, ties, seed, fingerprint)
-        _keep(prepared, folder)
-    dataset = prepared.dataset()
-    logger.info("%s", dataset.describe())
-    return dataset
+    if not (folder / "dataset.json").exists():
+        _keep(_prepare(tables, split, k_core, repeats, repeat_threshold, ties, seed, fingerprint), folder)
+    return folder
 
 
 def _prepare(

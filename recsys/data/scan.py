@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,12 +112,12 @@ def _first_line(problem: Exception) -> str:
     return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
 
 
-def first_row(location: str, predicate: Callable[[], pl.Expr], column: str) -> tuple[str, int, object]:
+def first_row(location: str, predicate: pl.Expr, column: str) -> tuple[str, int, object]:
     """Where the first row that fulfils a predicate stands: its file, its row there (from 0) and its value."""
     if location.endswith(".csv"):
         frame = scan(location).with_columns(pl.lit(location).alias(FILE))
     else:
         frame = scan(location, files=True)
     numbered = frame.select(FILE, column).with_columns(pl.int_range(pl.len()).over(FILE).alias("__row"))
-    found = numbered.filter(predicate()).head(1).collect()
+    found = numbered.filter(predicate).head(1).collect()
     return found.item(0, FILE), found.item(0, "__row"), found.item(0, column)

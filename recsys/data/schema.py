@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from recsys.data import scan
 from recsys.errors import DataError
@@ -25,26 +28,27 @@ class Kind(Enum):
     TEXT = "strings"
     TEXTS = "lists of strings, or strings"
 
-    def accepts(self, dtype: pl.DataType) -> bool:
-        """Whether a column of this polars type can be read as the kind.
+    @property
+    def selector(self) -> cs.Selector:
+        """Selects the columns whose polars type can be read as the kind.
 
-        >>> Kind.TIME.accepts(pl.Int64()), Kind.TIME.accepts(pl.Float64())
-        (True, False)
+        >>> cs.expand_selector({"seconds": pl.Int64, "fraction": pl.Float64}, Kind.TIME.selector)
+        ('seconds',)
         """
-        text = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+        text = cs.string() | cs.categorical() | cs.by_dtype(pl.Enum)
         match self:
             case Kind.ID:
-                return dtype.is_integer() or text
+                return cs.integer() | text
             case Kind.TIME:
-                return dtype.is_integer() or isinstance(dtype, pl.Datetime)
+                return cs.integer() | cs.datetime()
             case Kind.INTEGER:
-                return dtype.is_integer()
+                return cs.integer()
             case Kind.NUMBER:
-                return dtype.is_numeric() or isinstance(dtype, pl.Boolean)
+                return cs.numeric() | cs.boolean()
             case Kind.TEXT:
                 return text
             case Kind.TEXTS:
-                return text or dtype == pl.List(pl.String)
+                return text | cs.by_dtype(pl.List(pl.String))
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,14 @@ def _never_null(column: Column, schema: Schema) -> bool:
     return column.required or column.name in schema.one_of
 
 
-def _check_columns(present: pl.Schema, schema: Schema, location: str) -> None:
-    names = ", ".join(present.names())
+def _check_columns(present: Mapping[str, Any], schema: Schema, location: str) -> None:
+    names = ", ".join(present)
     for column in schema.columns:
         if column.required and column.name not in present:
             raise DataError(
                 f"{location}: column {column.name!r} of table {schema.name!r} is missing; found {names}: rename or add"
             )
-        if column.name in present and not column.kind.accepts(present[column.name]):
+        if column.name in present and column.name not in cs.expand_selector(present, column.kind.selector):
             raise DataError(
                 f"{location}: column {column.name!r} of table {schema.name!r} holds {present[column.name]},"
                 f" expected {column.kind.value}: cast it"
@@ -156,7 +160,7 @@ def _check_columns(present: pl.Schema, schema: Schema, location: str) -> None:
         raise DataError(f"{location}: table {schema.name!r} needs a column {choices}; found {names}")
 
 
-def _facts(columns: list[Column], present: pl.Schema) -> list[pl.Expr]:
+def _facts(columns: list[Column], present: Mapping[str, Any]) -> list[pl.Expr]:
     nulls = [pl.col(column.name).null_count() for column in columns]
     times = [column.name for column in columns if column.kind is Kind.TIME and present[column.name].is_integer()]
     return nulls + [pl.col(name).max().alias(f"__max_{name}") for name in times]
@@ -165,13 +169,13 @@ def _facts(columns: list[Column], present: pl.Schema) -> list[pl.Expr]:
 def _check_values(column: Column, facts: dict[str, int], location: str) -> None:
     name = column.name
     if facts[name]:
-        file, row, _ = scan.first_row(location, lambda: pl.col(name).is_null(), name)
+        file, row, _ = scan.first_row(location, pl.col(name).is_null(), name)
         raise DataError(
             f"{file}, row {row} (from 0), column {name!r}: null, as in {facts[name]:,} row(s); fill or drop them"
         )
     if (facts.get(f"__max_{name}") or 0) > LATEST_SECOND:
         late = pl.col(name).cast(pl.Int64) > LATEST_SECOND
-        file, row, value = scan.first_row(location, lambda: late, name)
+        file, row, value = scan.first_row(location, late, name)
         unit, factor = (
             ("milliseconds", "1_000") if int(str(value)) < LATEST_SECOND * 1000 else ("microseconds", "1_000_000")
         )
@@ -193,7 +197,7 @@ def _check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
 
 def _typed(frame: pl.LazyFrame, schema: Schema, location: str) -> pl.LazyFrame:
     """Text columns of a `.csv` file as the types they stand for; ids that are all integers become integers."""
-    targets: dict[Kind, pl.DataType] = {Kind.TIME: pl.Int64(), Kind.INTEGER: pl.Int64(), Kind.NUMBER: pl.Float64()}
+    targets = {Kind.TIME: pl.Int64(), Kind.INTEGER: pl.Int64(), Kind.NUMBER: pl.Float64()}
     present = frame.collect_schema()
     for column in schema.columns:
         target = targets.get(column.kind, pl.Int64() if column.kind is Kind.ID else None)
@@ -203,7 +207,7 @@ def _typed(frame: pl.LazyFrame, schema: Schema, location: str) -> pl.LazyFrame:
         if frame.select(bad.any()).collect().item():
             if column.kind is Kind.ID:
                 continue
-            _, row, value = scan.first_row(location, lambda bad=bad: bad, column.name)
+            _, row, value = scan.first_row(location, bad, column.name)
             raise DataError(
                 f"{location}, row {row} (from 0, after the header), column {column.name!r}: {value!r}, expected"
                 f" {column.kind.value}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -28,6 +28,7 @@ class Splits:
     test: Int[Tensor, " test"]
 
 
+@runtime_checkable
 class Split(Protocol):
     """A rule that divides events into training and held-out requests."""
 

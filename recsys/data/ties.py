@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer
 
 
+@runtime_checkable
 class Ties(Protocol):
     """A rule that orders events of one user and one time."""
 
