@@ -49,4 +49,5 @@ def _attribute(value: str | float) -> str:
         return value
     if not math.isfinite(value):
         raise ValueError(f"an attribute is {value}; markup has no word for it")
-    return f"{value:.2f}".rstrip("0").rstrip(".") if value % 1 else str(int(value))
+    written = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if written == "-0" else written
