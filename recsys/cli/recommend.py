@@ -1,0 +1,104 @@
+"""`recsys recommend`: what a trained policy recommends to users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from recsys.cli.app import application
+from recsys.errors import RequestError
+from recsys.train.call import check_call
+from recsys.train.run_folder import RunFolder
+
+UserId = int | str
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """What `recsys.train.load.load_policy` gives: a policy that answers in raw ids."""
+
+    def recommend(self, user_id: UserId, k: int) -> list[tuple[Any, str, float]]:
+        """The k most probable items of the user's legal set: raw id, title, probability."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item.
+
+    Args:
+        user_id: raw id.
+        item_id: raw id.
+        title: the item table's, or the raw id where it has none.
+        probability: under the policy, among the items that the user may get, in [0, 1].
+    """
+
+    user_id: UserId
+    item_id: UserId
+    title: str
+    probability: float
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command: one table a user."""
+    application("recommend", show, arguments)
+
+
+def show(config: DictConfig) -> None:
+    """Print what `recommend` answers."""
+    check_call(config, recommend)
+    answer = recommend(**OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    for user in dict.fromkeys(one.user_id for one in answer):
+        table = Table("", "item_id", "title", "probability", title=f"user {user}", title_justify="left")
+        rows = [one for one in answer if one.user_id == user]
+        for place, one in enumerate(rows, start=1):
+            table.add_row(str(place), str(one.item_id), one.title, f"{one.probability:.4f}")
+        Console().print(table)
+
+
+def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recommendation]:
+    """The k most probable items of each user, best first, under the policy that a run left.
+
+    Args:
+        run: a folder that `recsys train` left.
+        user: raw id of a user whose history the run has seen, or several.
+        k: items a user, at least 1; fewer come back where the catalogue has no more that the user may get.
+
+    Raises:
+        RequestError: no such folder, user, or number of items.
+    """
+    if k < 1:
+        raise RequestError(f"k: expected at least 1, found {k}")
+    folder = RunFolder(Path(run))
+    if not folder.config.exists():
+        raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
+    from recsys.train.load import load_policy
+
+    policy, dataset = load_policy(folder)
+    users = known_users(user if isinstance(user, list) else [user], dataset.users["user_id"])
+    return [Recommendation(one, *item) for one in users for item in policy.recommend(one, k)]
+
+
+def known_users(users: list[UserId], known: pl.Series) -> list[UserId]:
+    """The ids in the data's own type: a number typed on the command line may be text there.
+
+    >>> known_users([196], pl.Series(["7", "196"]))
+    ['196']
+
+    Raises:
+        RequestError: a user that the data does not have.
+    """
+    kind: Any = known.dtype.to_python()
+    there = set(known.to_list())
+    raw = [kind(one) if str(one).lstrip("-").isdigit() else one for one in users]
+    if strange := [str(one) for one in raw if one not in there]:
+        some = ", ".join(map(str, known.head(5).to_list()))
+        raise RequestError(f"user: {', '.join(strange)} not among the {len(known)} users of the run (such as {some})")
+    return raw

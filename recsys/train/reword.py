@@ -1,0 +1,92 @@
+"""Hydra's refusals in our words: which key or option is wrong, and which is the nearest right one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recsys.configuration import configuration_folder
+from recsys.errors import ConfigurationError
+from recsys.train.annotation import parameters
+from recsys.train.call import locate, named
+from recsys.train.nearest import nearest, suggestion
+from recsys.train.unread import leaves
+
+UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
+
+
+def reworded(error: HydraException | OmegaConfBaseException, config_name: str, overrides: Sequence[str]) -> Exception:
+    """The same refusal as a `ConfigurationError` of one plain message.
+
+    Args:
+        error: as Hydra raised it while composing.
+        config_name: the configuration that was composed.
+        overrides: as given on the command line.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return ConfigurationError(_missing_option(str(error.missing_cfg_file), error.options or ()))
+    match = UNKNOWN_KEY.search(str(error))
+    if isinstance(error, ConfigCompositionException) and match:
+        return ConfigurationError(_unknown_key(match[1], config_name, overrides))
+    causes = [str(one).strip() for one in (error, error.__cause__) if one is not None and str(one).strip()]
+    return ConfigurationError("\n".join(causes) or type(error).__name__)
+
+
+def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
+    """Compose, with Hydra's own errors."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(configuration_folder()), version_base="1.3"):
+        return hydra.compose(config_name, list(overrides))
+
+
+def _missing_option(file: str, options: Sequence[str]) -> str:
+    """A group has no such option, or there is no such group."""
+    group, _, option = file.removesuffix(".yaml").partition("/")
+    folder = configuration_folder() / group
+    if not option:
+        return f"there is no configuration '{group}'; {suggestion(group, _names(configuration_folder()))}"
+    known = [*_names(folder), *(f"{option.rpartition('/')[0]}/{one}".lstrip("/") for one in options)]
+    return f"{group}={option}: there is no such {group}; {suggestion(option, known)}"
+
+
+def _names(folder: Path) -> list[str]:
+    return [str(one.relative_to(folder).with_suffix("")) for one in folder.rglob("*.yaml")]
+
+
+def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
+    """No key of that name was composed: an argument left at its default, a slip, or a group."""
+    config = _without_values(config_name, overrides)
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    arguments: set[str] = set()
+    if isinstance(node, DictConfig) and "_target_" in node:
+        arguments = named(parameters(locate(f"{parent}._target_", node["_target_"])) or {})
+    if name in arguments:
+        return f"{key}: it is left at its default and stands in no file; write +{key}=… to give it"
+    beside = {str(one) for one in node} if isinstance(node, DictConfig) else set()
+    if match := nearest(name, beside | arguments):
+        return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
+    everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | _groups()
+    same_name = [one for one in everything if one.rpartition(".")[2] == name]
+    return f"{key}: there is no such key; {suggestion(key, same_name[:1] or everything)}"
+
+
+def _groups() -> set[str]:
+    folder = configuration_folder()
+    return {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_dir()}
+
+
+def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """What the choices of groups alone compose to; empty where they compose to nothing."""
+    groups = [one for one in overrides if (configuration_folder() / one.lstrip("+").partition("=")[0]).is_dir()]
+    try:
+        return composed(groups, config_name)
+    except (HydraException, OmegaConfBaseException):
+        return OmegaConf.create()

@@ -1,0 +1,57 @@
+"""What a run is told beside its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from omegaconf import DictConfig
+
+STAGES = ("prepare", "tokenize", "sft", "rl", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The plain top-level keys of `conf/train.yaml`; `of` reads them from a composed configuration.
+
+    Args:
+        name: of the experiment; a new run lies in `<root>/<name>/<date>`.
+        stages: names of the nodes of `stage`, in the order in which they run.
+        seed: of everything random.
+        limit: batches an epoch (and requests' batches an evaluation), None = all. `debug=limit` sets it.
+        overfit: training batches that are repeated and also evaluated on, None = train on all. `debug=overfit` sets it.
+        profiler: Lightning's profiler, `simple` or `advanced`, None = none. `debug=profile` sets it.
+        root: folder of all runs.
+        run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
+        resume: go on with the newest unfinished run of this configuration.
+    """
+
+    name: str = "unnamed"
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    seed: int = 0
+    limit: int | None = None
+    overfit: int | None = None
+    profiler: str | None = None
+    root: str = "runs"
+    run: str | None = None
+    resume: bool = False
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Settings:
+        """Read the keys that are there; the others keep their defaults."""
+        given = {one: config[one] for one in cls.names() if one in config}
+        if "stages" in given:
+            given["stages"] = list(given["stages"])
+        return cls(**given)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The keys.
+
+        >>> Settings.names()[:2]
+        ['name', 'stages']
+        """
+        return [one.name for one in fields(cls)]
+
+
+WHERE = ("root", "run", "resume")
+"""Keys that say where a run lies, not what it is: they are no part of its identity."""

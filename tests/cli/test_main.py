@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsys import __version__
+from recsys.cli.main import COMMANDS, main
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        shown = capsys.readouterr().out
+        assert all(command in shown for command in COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian", "experiment=x"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == "recsys trian: there is no such command; did you mean 'train'?\n"
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "told"),
+    [
+        ("data", 2, "recsys train: interactions.parquet: row 3: no item_id\n"),
+        ("key", 130, "interrupted; to go on: recsys train experiment=fake stage.sft.how=key resume=true\n"),
+        ("lightning", 130, "interrupted; to go on: recsys train experiment=fake stage.sft.how=lightning resume=true\n"),
+    ],
+)
+def test_the_end_of_a_run_is_an_exit_code_and_one_message(
+    folder: Path, trap: Path, capsys: pytest.CaptureFixture[str], how: str, code: int, told: str
+) -> None:
+    trap.touch()
+    assert main(["train", "experiment=fake", f"stage.sft.how={how}"]) == code
+    assert capsys.readouterr().err.lstrip("\n") == told
+
+
+def test_a_failure_inside_shows_its_traceback(folder: Path, trap: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trap.touch()
+    assert main(["train", "experiment=fake", "stage.sft.how=inside"]) == 1
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: inside" in told
+    assert "fake_stages.py" in told
+
+
+def test_the_process_ends_with_the_code_and_no_torch_is_needed_to_refuse(tmp_path: Path) -> None:
+    script = (
+        "import sys; from recsys.cli.main import main; code = main(); assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    command = [sys.executable, "-c", script, "train", "sead=1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "recsys train: sead: there is no such key; did you mean 'seed'?\n"
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
