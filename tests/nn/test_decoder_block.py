@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import torch
+
+from recsys.data.jagged import Jagged
+from recsys.nn.attention import CrossAttention, SelfAttention
+from recsys.nn.decoder_block import DecoderBlock
+from recsys.nn.packing import Packing
+from recsys.nn.relative_bias import RelativeBias
+
+MEMORY = Jagged.from_lengths(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 2]))
+
+
+def decoder() -> tuple[DecoderBlock, RelativeBias]:
+    return DecoderBlock(8, SelfAttention(8, 2), CrossAttention(8, 2), hidden=16), RelativeBias(2, causal=True)
+
+
+def nothing(beams: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros(2, beams, 2, 0, 4), torch.zeros(2, beams, 2, 0, 4)
+
+
+def test_position_by_position_equals_all_at_once() -> None:
+    block, bias = decoder()
+    packing = Packing.of(MEMORY)
+    memory, mask = block.cross_attention.project(MEMORY.values, packing), packing.mask()[:, None, None]
+    x = torch.randn(2, 3, 4, 8)
+    together, past = block(x, nothing(3), bias(4, 4), memory, mask)
+    grown, stepwise = nothing(3), []
+    for step in range(4):
+        out, grown = block(x[:, :, step : step + 1], grown, bias(1, step + 1), memory, mask)
+        stepwise.append(out)
+    torch.testing.assert_close(torch.cat(stepwise, 2), together)
+    torch.testing.assert_close(grown, past)
+
+
+def test_beams_do_not_see_each_other() -> None:
+    block, bias = decoder()
+    packing = Packing.of(MEMORY)
+    memory, mask = block.cross_attention.project(MEMORY.values, packing), packing.mask()[:, None, None]
+    x = torch.randn(2, 3, 2, 8)
+    together, _ = block(x, nothing(3), bias(2, 2), memory, mask)
+    alone, _ = block(x[:, 1:2], nothing(1), bias(2, 2), memory, mask)
+    torch.testing.assert_close(alone, together[:, 1:2])
+
+
+def test_the_memory_is_read() -> None:
+    block, bias = decoder()
+    packing = Packing.of(MEMORY)
+    x = torch.randn(2, 1, 1, 8)
+    first, _ = block(x, nothing(1), bias(1, 1), block.cross_attention.project(MEMORY.values, packing), None)
+    other, _ = block(x, nothing(1), bias(1, 1), block.cross_attention.project(-MEMORY.values, packing), None)
+    assert (first - other).abs().max() > 1e-4
