@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
+from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
 from recsys.models.generator import Generator
 from recsys.nn.attention import CrossAttention, PackedSelfAttention, SelfAttention
@@ -21,9 +22,6 @@ from recsys.nn.decoder_block import DecoderBlock
 from recsys.nn.dropout import Dropout
 from recsys.nn.packing import Packing
 from recsys.nn.relative_bias import RelativeBias
-
-if TYPE_CHECKING:
-    from recsys.items.bundle import ItemBundle
 
 
 @dataclass(frozen=True)

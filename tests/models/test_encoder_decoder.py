@@ -172,6 +172,7 @@ def test_it_learns_to_copy_the_last_item() -> None:
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     context = requests(*[[(item * 3) % 8, item] for item in range(8)])
+    loss = torch.tensor(math.inf)
     for _ in range(40):
         loss = -model.path_log_prob(model.encode(context), EVERY.unsqueeze(1)).sum() / 8
         optimizer.zero_grad()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
@@ -14,9 +16,13 @@ CODES = torch.tensor([[0, 0, 1], [0, 0, 3], [0, 2, 0], [1, 1, 1], [1, 1, 2], [1,
 HISTORIES = [[1, 2, 3], [7], [4, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 7, 1, 0, 3, 2]]
 
 
-def t5(tied: bool = True, **options: object) -> T5ForConditionalGeneration:
+def t5(tied: bool = True, **options: Any) -> T5ForConditionalGeneration:
     torch.manual_seed(0)
-    settings = {"feed_forward_proj": "gated-silu", "vocab_size": 12, "dropout_rate": 0.1} | options
+    settings: dict[str, Any] = {
+        "feed_forward_proj": "gated-silu",
+        "vocab_size": 12,
+        "tie_word_embeddings": tied,
+    } | options
     config = T5Config(
         d_model=16,
         d_kv=8,
@@ -25,8 +31,6 @@ def t5(tied: bool = True, **options: object) -> T5ForConditionalGeneration:
         num_decoder_layers=3,
         num_heads=3,
         pad_token_id=0,
-        decoder_start_token_id=0,
-        tie_word_embeddings=tied,
         initializer_factor=2.0,
         **settings,
     )
