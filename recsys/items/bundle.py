@@ -8,7 +8,6 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import polars as pl
 import torch
@@ -140,7 +139,7 @@ class ItemBundle:
         aside.rename(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> ItemBundle:
         """Read what `save` wrote.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from recsys.items.buckets import bucket_of, rank_in_bucket
 from recsys.items.quantizer import Quantizer
 
 
+@runtime_checkable
 class CollisionPolicy(Protocol):
     """Turns a quantizer's codes into codes that no two items share."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from recsys.data.jagged import Jagged
 
 
+@runtime_checkable
 class ItemEncoder(Protocol):
     """Vectors of width `D` for a catalogue of `N` items."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -33,7 +33,7 @@ class Quantizer(Protocol):
         """How many codes each level has."""
         ...
 
-    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Self:
+    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Quantizer:
         """Learn the codebooks from `N` vectors."""
         ...
 

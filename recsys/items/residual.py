@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +31,7 @@ class Clusters:
     codes: Int[Tensor, " N"]
 
 
+@runtime_checkable
 class Clusterer(Protocol):
     """What finds the codewords of one level."""
 
@@ -67,7 +68,7 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("prices", torch.zeros(levels, codes, dtype=torch.float64))
         self.register_load_state_dict_pre_hook(_take_width)
 
-    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Self:
+    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> ResidualQuantizer:
         """Learn the codebooks from `N` vectors."""
         self.fit_encode(x, generator)
         return self

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -62,7 +60,7 @@ class RqVae(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, dimensions))
         self.codebooks = nn.Parameter(torch.zeros(levels, codes, latent))
 
-    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Self:
+    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> RqVae:
         """Train on `N` vectors.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
 
 from recsys.errors import DataError
@@ -23,7 +23,7 @@ class Children:
 
     nodes: Int[Tensor, "*nodes C"]
     mask: Bool[Tensor, "*nodes C"]
-    level_token: Int[Tensor, " n"]
+    level_token: Integer[Tensor, " n"]
 
     @property
     def tokens(self) -> Int[Tensor, "*nodes C"]:
@@ -120,7 +120,7 @@ class Trie(nn.Module):
         """`[n_level + 1]`, int32: node `i`'s children are nodes `first_child[i] .. first_child[i + 1] − 1` below."""
         return self.get_buffer(f"first_child_{level}")
 
-    def token(self, level: int) -> Int[Tensor, " n_level"]:
+    def token(self, level: int) -> Integer[Tensor, " n_level"]:
         """`[n_level]`: the code on the edge into each node of a level from 1 to `L`."""
         return self.get_buffer(f"token_{level}")
 
@@ -196,7 +196,7 @@ def _smallest_dtype(largest: int) -> torch.dtype:
     return torch.int16 if largest < 1 << 15 else torch.int32
 
 
-def _is_sorted(columns: Int[Tensor, "L N"]) -> bool:
+def _is_sorted(columns: Integer[Tensor, "L N"]) -> bool:
     """Whether the rows rise lexicographically (equal neighbours allowed)."""
     equal = torch.ones(columns.shape[1] - 1, dtype=torch.bool, device=columns.device)
     for column in columns:
@@ -206,7 +206,7 @@ def _is_sorted(columns: Int[Tensor, "L N"]) -> bool:
     return True
 
 
-def _lexicographic_order(columns: Int[Tensor, "L N"]) -> Int[Tensor, " N"]:
+def _lexicographic_order(columns: Integer[Tensor, "L N"]) -> Int[Tensor, " N"]:
     """The stable order that sorts the rows: one stable sort a level, the least significant first."""
     order = torch.arange(columns.shape[1], device=columns.device)
     for column in columns.flip(0):
