@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.decode.legal import LegalSet
 from recsys.decode.marks import Marks, dead_branches
-from recsys.decode.normalise import Normalise, over_siblings
 from recsys.decode.score import log_legal_mass
+from recsys.decode.step import Step, child_range, sibling_step
 from recsys.decode.top_k import top_k
 from recsys.models.generator import Generator
 
@@ -57,25 +57,25 @@ def beam_search(
         EmptyLegalSetError: a request allows no item.
     """
     legal = LegalSet.of(network.trie, context)
-    items, log_prob = search(network, memory, legal, beams, over_siblings)
+    items, log_prob = search(network, memory, legal, beams, sibling_step)
     log_prob[..., -1] -= log_legal_mass(network, memory, legal).unsqueeze(1)
     return items, log_prob
 
 
 @torch.no_grad()
 def search(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, normalise: Normalise
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, step: Step
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
-    """`beam_search` by any normaliser, without the legal set's correction."""
+    """`beam_search` by any step, without the legal set's correction."""
     trie = network.trie
     state = network.begin(memory)
     root = trie.root(network.rows(memory))
     zeros = torch.zeros(root.shape, device=root.device)
     found = Beams(root, zeros.unsqueeze(-1)[..., :0], zeros)
     for level, dead in enumerate(dead_branches(legal)):
-        children = trie.expand(found.nodes, level)
-        log_prob, state = normalise(network, memory, state, found.nodes, children, level)
-        found, parents = advance(found, children.nodes, log_prob, dead, beams)
+        first, mask = child_range(trie, found.nodes, level)
+        log_prob, state = step(network, memory, state, found.nodes, mask, level)
+        found, parents = _advance(found, first, log_prob, dead, beams)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
     alive = ~found.score.isneginf()
@@ -87,15 +87,15 @@ def search(
     )
 
 
-def advance(
-    found: Beams, children: Int[Tensor, "B M C"], log_prob: Float[Tensor, "B M C"], dead: Marks, beams: int
+def _advance(
+    found: Beams, first: Int[Tensor, "B M"], log_prob: Float[Tensor, "B M C"], dead: Marks, beams: int
 ) -> tuple[Beams, Int[Tensor, "B K"]]:
     """The best of all beams' children, and which beam each continues."""
-    width = children.shape[-1]
+    width = log_prob.shape[-1]
     grown = dead.add_to(found.score.unsqueeze(-1) + log_prob, found.nodes).flatten(1)
     score, index = top_k(grown, min(beams, grown.shape[1]))
     parents = index // width
     codes = found.log_prob.gather(1, parents.unsqueeze(-1).expand(-1, -1, found.log_prob.shape[-1]))
     own = log_prob.flatten(1).gather(1, index)
-    nodes = children.flatten(1).gather(1, index)
+    nodes = torch.where(score.isneginf(), 0, first.gather(1, parents) + index % width)
     return Beams(nodes, torch.cat([codes, own.unsqueeze(-1)], -1), score), parents

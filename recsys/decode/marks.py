@@ -30,7 +30,7 @@ class Family:
     """The parents of some nodes, and where each node stands below its parent.
 
     Args:
-        parents: the parents, each once.
+        parents: `Y` parents, each once.
         child_of: `[X]`, for each node, which of the parents is its own.
         offset: `[X]`, for each node, which of the parent's children it is, from 0.
         slot: `[Y]`, for each parent, its place among the parents of its request.
@@ -52,7 +52,7 @@ class Family:
         keys, child_of = torch.unique_consecutive(nodes.row * size + parent, return_inverse=True)
         row = keys // size
         parents = Nodes(row, keys - row * size)
-        counts = torch.zeros(rows, dtype=torch.int64, device=row.device).index_add_(0, row, torch.ones_like(row))
+        counts = torch.bincount(row, minlength=rows)
         slot = torch.arange(row.shape[0], device=row.device) - (counts.cumsum(0) - counts)[row]
         padded = row.new_full((rows, int(counts.max()) if rows else 0), size)
         padded[row, slot] = parents.node
@@ -60,9 +60,13 @@ class Family:
 
     def marks(self, trie: Trie, level: int, value: Float[Tensor, " X"], other: float) -> Marks:
         """Marks that say `value` of the nodes and `other` of their siblings."""
-        shape = (*self.padded.shape, trie.branching[level])
-        index = (self.parents.row[self.child_of], self.slot[self.child_of], self.offset)
-        return Marks(self.padded, value.new_full(shape, other).index_put(index, value))
+        count = self.slot.shape[0]
+        values = value.new_zeros(count + 1, trie.branching[level])
+        values[:count] = other
+        values = values.index_put((self.child_of, self.offset), value)
+        index = torch.zeros_like(self.padded)
+        index[self.parents.row, self.slot] = torch.arange(count, device=index.device)
+        return Marks(self.padded, index, values)
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,14 @@ class Marks:
     """A number for each child of some nodes of a level; 0 for the children of every other node.
 
     Args:
-        parents: `[B, A]`, rising; a number past the last node where a request has fewer.
-        values: `[B, A, C]`.
+        parents: `[B, A]`, the nodes, rising; a number past the last node where a request has fewer.
+        index: `[B, A]`, where in `values` a node's children are.
+        values: `[Y + 1, C]`; the last row is 0.
     """
 
     parents: Int[Tensor, "B A"]
-    values: Float[Tensor, "B A C"]
+    index: Int[Tensor, "B A"]
+    values: Float[Tensor, "Y_plus_one C"]
 
     def add_to(self, scores: Float[Tensor, "B M C"], nodes: Int[Tensor, "B M"]) -> Float[Tensor, "B M C"]:
         """The scores of the nodes' children with their marks added."""
@@ -83,8 +89,8 @@ class Marks:
             return scores
         place = torch.searchsorted(self.parents, nodes.contiguous()).clamp(max=self.parents.shape[1] - 1)
         marked = self.parents.gather(1, place) == nodes
-        values = self.values.gather(1, place.unsqueeze(-1).expand(-1, -1, self.values.shape[-1]))
-        return scores + values.masked_fill(~marked.unsqueeze(-1), 0.0)
+        index = self.index.gather(1, place).where(marked, self.values.shape[0] - 1)
+        return scores + self.values[index]
 
 
 def dead_branches(legal: LegalSet) -> tuple[Marks, ...]:

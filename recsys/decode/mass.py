@@ -12,6 +12,7 @@ from torch import Tensor
 from recsys.decode.legal import LegalSet
 from recsys.decode.marks import Family, Marks, Nodes, dead_branches
 from recsys.decode.normalise import over_siblings
+from recsys.decode.step import child_range
 from recsys.models.generator import Generator
 
 
@@ -56,14 +57,14 @@ def legal_mass(network: Generator[Any, Any], memory: Any, legal: LegalSet) -> Le
     log_prob = _descend(network, memory, families)
     for level in reversed(range(trie.depth)):
         family = families[level]
-        marks.append(family.marks(trie, level, value.to(log_prob[level].dtype), other))
-        value = _log_sum_exp(log_prob[level] + marks[-1].values)[family.parents.row, family.slot]
+        marks.append(family.marks(trie, level, value, other))
+        value = _log_sum_exp(log_prob[level] + marks[-1].values[:-1])
     total = value.new_zeros(rows).index_put((families[0].parents.row,), value)
     return LegalMass(total, tuple(marks[::-1]))
 
 
-def _descend(network: Generator[Any, Any], memory: Any, families: list[Family]) -> list[Float[Tensor, "B A C"]]:
-    """Log-probabilities of the children of each family's parents; arbitrary in the padding."""
+def _descend(network: Generator[Any, Any], memory: Any, families: list[Family]) -> list[Float[Tensor, "Y C"]]:
+    """Log-probabilities of the children of each family's parents."""
     trie = network.trie
     state = network.begin(memory)
     result = []
@@ -74,12 +75,14 @@ def _descend(network: Generator[Any, Any], memory: Any, families: list[Family]) 
             beams[family.parents.row, family.slot] = above.slot[above.child_of]
             state = network.reorder(state, beams)
         nodes = family.padded.clamp(max=trie.level_size[level] - 1)
-        log_prob, state = over_siblings(network, memory, state, nodes, trie.expand(nodes, level), level)
-        result.append(log_prob)
+        logits, state = network.step(memory, state, nodes, level)
+        logits = logits[family.parents.row, family.slot]
+        _, mask = child_range(trie, family.parents.node, level)
+        result.append(over_siblings(logits, mask))
     return result
 
 
-def _log_sum_exp(values: Float[Tensor, "B A C"]) -> Float[Tensor, "B A"]:
+def _log_sum_exp(values: Float[Tensor, "Y C"]) -> Float[Tensor, " Y"]:
     """Over the last dimension, with gradient 0 where everything is −inf."""
     dead = values.isneginf().all(-1)
     return values.masked_fill(dead.unsqueeze(-1), 0.0).logsumexp(-1).masked_fill(dead, float("-inf"))

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
-
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.items.trie import Children
-from recsys.models.generator import Generator
 
-Normalised = tuple[Float[Tensor, "B M C"], Any]
-"""Log-probability (nats) of each child of each beam's node, −inf where there is no child; and the new state."""
+def over_siblings(logits: Float[Tensor, "*nodes C"], mask: Bool[Tensor, "*nodes C"]) -> Float[Tensor, "*nodes C"]:
+    """Log-softmax (nats) over the children that exist: the only log-probability of a generative policy.
 
+    Args:
+        logits: `[..., C]`; arbitrary where there is no child.
+        mask: `[..., C]`, true where the child exists, at least once a node; −inf comes out elsewhere.
 
-class Normalise(Protocol):
-    """One step of a network, its logits turned into log-probabilities."""
-
-    def __call__(
-        self,
-        network: Generator[Any, Any],
-        memory: Any,
-        state: Any,
-        nodes: Int[Tensor, "B M"],
-        children: Children,
-        level: int,
-    ) -> Normalised:
-        """See `Generator.step`; `children` are those of `nodes`."""
-        ...
-
-
-@runtime_checkable
-class VocabularyGenerator(Protocol):
-    """A generator that also has logits for codes that lead nowhere.
-
-    Attributes:
-        level_start: the column of the first code of each of the levels `0 .. L − 1`.
+    >>> over_siblings(torch.tensor([1.0, 1.0, 9.0]), torch.tensor([True, True, False])).exp()
+    tensor([0.5000, 0.5000, 0.0000])
     """
-
-    level_start: tuple[int, ...]
-
-    def vocabulary_logits(
-        self, memory: Any, state: Any, nodes: Int[Tensor, "B M"], level: int
-    ) -> tuple[Float[Tensor, "B M V"], Any]:
-        """Logits of the whole vocabulary behind each beam's node, and the new state."""
-        ...
-
-
-def over_siblings(
-    network: Generator[Any, Any], memory: Any, state: Any, nodes: Int[Tensor, "B M"], children: Children, level: int
-) -> Normalised:
-    """Softmax over the children that exist: the only log-probability of a generative policy."""
-    logits, state = network.step(memory, state, nodes, level)
-    return network.sibling_log_softmax(logits, children.mask), state
+    return torch.log_softmax(logits.masked_fill(~mask, float("-inf")), -1)
 
 
 def over_vocabulary(
-    network: Generator[Any, Any], memory: Any, state: Any, nodes: Int[Tensor, "B M"], children: Children, level: int
-) -> Normalised:
-    """Softmax over the whole vocabulary, the mask after it: released ReRe and MiniOneRec code, to reproduce it.
+    logits: Float[Tensor, "*nodes V"], columns: Int[Tensor, "*nodes C"], mask: Bool[Tensor, "*nodes C"]
+) -> Float[Tensor, "*nodes C"]:
+    """Log-softmax (nats) over a whole vocabulary, the mask after it: what released ReRe and MiniOneRec code does.
 
     Not a distribution over the catalogue: what falls on codes that lead nowhere is lost, more for some items than for
     others.
 
-    Raises:
-        TypeError: the network has no logits beyond the trie.
+    Args:
+        logits: `[..., V]`.
+        columns: `[..., C]`, where in the vocabulary each child's code is; arbitrary where there is no child.
+        mask: `[..., C]`, true where the child exists; −inf comes out elsewhere.
+
+    >>> over_vocabulary(torch.zeros(4), torch.tensor([2, 3]), torch.tensor([True, False])).exp()
+    tensor([0.2500, 0.0000])
     """
-    if not isinstance(network, VocabularyGenerator):
-        raise TypeError(f"{type(network).__name__} has no `vocabulary_logits` to normalise over: use `over_siblings`")
-    logits, state = network.vocabulary_logits(memory, state, nodes, level)
-    columns = children.tokens + network.level_start[level]
     chosen = logits.gather(-1, columns) - logits.logsumexp(-1, keepdim=True)
-    return chosen.masked_fill(~children.mask, float("-inf")), state
+    return chosen.masked_fill(~mask, float("-inf"))

@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.data.context import Context
 from recsys.decode.legal import LegalSet
 from recsys.decode.mass import legal_mass
-from recsys.decode.normalise import over_siblings
+from recsys.decode.step import child_range, sibling_step
 from recsys.models.generator import Generator
 
 
@@ -42,14 +42,14 @@ def sample(
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     codes: list[Tensor] = []
     for level in range(trie.depth):
-        children = trie.expand(nodes, level)
-        log_prob, state = over_siblings(network, memory, state, nodes, children, level)
+        first, mask = child_range(trie, nodes, level)
+        log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
         legal = mass.marks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
         noise = torch.empty(legal.shape, device=legal.device).exponential_(generator=generator).log_()
         taken = (legal - noise).argmax(-1, keepdim=True)
         codes.append(log_prob.expand_as(legal).gather(-1, taken).squeeze(-1))
         if level == 0:
             state = network.reorder(state, torch.zeros_like(taken).squeeze(-1))
-        nodes = children.nodes.expand_as(legal).gather(-1, taken).squeeze(-1)
+        nodes = first + taken.squeeze(-1)
     codes[-1] = codes[-1] - mass.total.unsqueeze(1)
     return trie.leaf_item[nodes], torch.stack(codes, -1)

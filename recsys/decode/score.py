@@ -61,11 +61,11 @@ def log_legal_mass(
         listed: log-probability over the whole catalogue of each of `legal.padded_items()`, −inf in the padding;
             computed here unless given.
     """
+    if legal.leaves.values.numel() == 0:
+        return torch.zeros(len(legal), device=legal.leaves.values.device)
     if listed is None:
         items, exists = legal.padded_items()
         listed = network.path_log_prob(memory, items).sum(-1).masked_fill(~exists, float("-inf"))
-    if listed.shape[1] == 0:
-        return listed.sum(-1)
     listed_mass = listed.logsumexp(-1)
     if legal.inclusive:
         return listed_mass

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.decode.legal import LegalSet, log1mexp
 from recsys.decode.mass import legal_mass
-from recsys.decode.normalise import over_siblings
+from recsys.decode.step import child_range, sibling_step
 from recsys.decode.top_k import top_k
 from recsys.models.generator import Generator
+
+IMPOSSIBLE = -1e30
+"""Stands for −inf where a difference of two −inf would be taken."""
 
 
 @torch.no_grad()
@@ -50,15 +53,15 @@ def stochastic_beam_search(
     perturbed = -torch.empty_like(prefix).exponential_(generator=generator).log_()
     location, codes = prefix, prefix.unsqueeze(-1)[..., :0]
     for level, marks in enumerate(mass.marks):
-        children = trie.expand(nodes, level)
-        log_prob, state = over_siblings(network, memory, state, nodes, children, level)
+        first, mask = child_range(trie, nodes, level)
+        log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
         grown = prefix.unsqueeze(-1) + log_prob
         legal = marks.add_to(grown, nodes) - mass.total[:, None, None]
         noisy = gumbel_given_maximum(legal, perturbed, generator).flatten(1)
         perturbed, index = top_k(noisy, min(draws + 1, noisy.shape[1]))
         parents = index // log_prob.shape[-1]
         prefix, location, own = (values.flatten(1).gather(1, index) for values in (grown, legal, log_prob))
-        nodes = children.nodes.flatten(1).gather(1, index)
+        nodes = torch.where(perturbed.isneginf(), 0, first.gather(1, parents) + index % log_prob.shape[-1])
         codes = torch.cat([codes.gather(1, parents.unsqueeze(-1).expand(-1, -1, level)), own.unsqueeze(-1)], -1)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
@@ -85,11 +88,11 @@ def gumbel_given_maximum(
         generator: randomness.
     """
     free = location - torch.empty_like(location).exponential_(generator=generator).log_()
-    dead = free.isneginf() | maximum.isneginf().unsqueeze(-1)
-    free = free.masked_fill(dead, torch.finfo(free.dtype).min / 4)
-    top = maximum.masked_fill(maximum.isneginf(), 0.0).unsqueeze(-1)
-    v = top - free + log1mexp(free - free.amax(-1, keepdim=True))
-    return (top - v.clamp(min=0.0) - v.abs().neg().exp().log1p()).masked_fill(dead, float("-inf"))
+    free.clamp_(min=IMPOSSIBLE)
+    top = maximum.unsqueeze(-1)
+    v = log1mexp(free - free.amax(-1, keepdim=True)).add_(top).sub_(free)
+    below = v.abs().neg_().exp_().log1p_().add_(v.clamp_(min=0.0))
+    return (top - below).masked_fill_(location.isneginf(), float("-inf"))
 
 
 def log_inclusion(log_prob: Float[Tensor, "B G"], threshold: Float[Tensor, "B 1"]) -> Float[Tensor, "B G"]:

@@ -64,12 +64,12 @@ class GenerativePolicy(ItemPolicy):
     def top_from(self, memory: Any, context: Context, k: int) -> Slates:
         """`top` of encoded requests."""
         items, log_prob = beam_search(self.network, memory, context, max(k, self.beams))
-        return _one_slot(items[:, :k], log_prob[:, :k], Drawn.TOP)
+        return one_slot(items[:, :k], log_prob[:, :k], Drawn.TOP)
 
     def draw_from(self, memory: Any, context: Context, candidates: int, generator: torch.Generator) -> Slates:
         """`G = candidates` distinct items a request, without replacement, with their inclusion probabilities."""
         items, log_prob, inclusion = stochastic_beam_search(self.network, memory, context, candidates, generator)
-        return _one_slot(items, log_prob, Drawn.WITHOUT_REPLACEMENT, inclusion)
+        return one_slot(items, log_prob, Drawn.WITHOUT_REPLACEMENT, inclusion)
 
     def sample_from(
         self, memory: Any, context: Context, candidates: int, slots: int, generator: torch.Generator
@@ -80,10 +80,10 @@ class GenerativePolicy(ItemPolicy):
         """
         if slots == 1:
             items, log_prob = sample(self.network, memory, context, candidates, generator)
-            return _one_slot(items, log_prob, Drawn.SAMPLE)
+            return one_slot(items, log_prob, Drawn.SAMPLE)
         rows = torch.arange(len(context), device=context.users.device).repeat_interleave(candidates)
-        repeated = self.network.select(memory, rows)
-        items, _, _ = stochastic_beam_search(self.network, repeated, context.select(rows), slots, generator)
+        repeated, asked = self.network.select(memory, rows), _legal_part(context, rows)
+        items, _, _ = stochastic_beam_search(self.network, repeated, asked, slots, generator)
         items = items.unflatten(0, (len(context), candidates))
         with torch.no_grad():
             return Slates(items, self._slots_from(memory, context, items), Drawn.SAMPLE)
@@ -105,7 +105,7 @@ class GenerativePolicy(ItemPolicy):
         request, candidate, slot = possible.nonzero().unbind(1)
         earlier = torch.arange(slots, device=items.device) < slot.unsqueeze(1)
         placed = Jagged.from_lengths(items[request, candidate][earlier], slot)
-        asked = context.select(request)
+        asked = _legal_part(context, request)
         asked = replace(asked, excluded=asked.excluded.append(placed))
         own = items[request, candidate, slot].unsqueeze(1)
         found = score(self.network, self.network.select(memory, request), asked, own).sum((1, 2))
@@ -118,7 +118,14 @@ class GenerativePolicy(ItemPolicy):
         return (legal & ~repeated).cumprod(-1).bool()
 
 
-def _one_slot(
+def _legal_part(context: Context, rows: Int[Tensor, " R"]) -> Context:
+    """What the named requests allow, without what they had before: histories are encoded already."""
+    nothing = Jagged.empty(len(context), context.users.device)
+    return Context(context.users, nothing, context.excluded, candidates=context.candidates).select(rows)
+
+
+def one_slot(
     items: Int[Tensor, "B G"], log_prob: Float[Tensor, "B G L"], drawn: Drawn, inclusion: Tensor | None = None
 ) -> Slates:
+    """Slates of one item each; their log-probability is the sum over the item's codes."""
     return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), drawn, inclusion)

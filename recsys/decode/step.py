@@ -1,0 +1,98 @@
+"""One level down: the children of all beams and their log-probabilities."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recsys.decode.normalise import over_siblings, over_vocabulary
+from recsys.errors import ConfigurationError
+from recsys.items.trie import Trie
+from recsys.models.generator import Generator
+
+
+def child_range(
+    trie: Trie, nodes: Int[Tensor, "*nodes"], level: int
+) -> tuple[Int[Tensor, "*nodes"], Bool[Tensor, "*nodes C"]]:
+    """The first child of each node, and which of its `C` places hold a child; child `c` is node `first + c`.
+
+    All that a search needs of `Trie.expand`: the children it does not take need no index.
+    """
+    pointers = trie.first_child(level)
+    first = pointers[nodes]
+    count = pointers[nodes + 1] - first
+    places = torch.arange(trie.branching[level], dtype=count.dtype, device=count.device)
+    return first.long(), places < count.unsqueeze(-1)
+
+
+@runtime_checkable
+class Step(Protocol):
+    """One step of a network, its logits turned into log-probabilities."""
+
+    def __call__(
+        self,
+        network: Generator[Any, Any],
+        memory: Any,
+        state: Any,
+        nodes: Int[Tensor, "B M"],
+        mask: Bool[Tensor, "B M C"],
+        level: int,
+    ) -> tuple[Float[Tensor, "B M C"], Any]:
+        """Log-probability (nats) of each child, −inf where the mask says there is none, and the new state."""
+        ...
+
+
+@runtime_checkable
+class VocabularyGenerator(Protocol):
+    """A generator that also has logits for codes that lead nowhere.
+
+    Attributes:
+        level_start: for each level, the column of the vocabulary that holds its first code.
+    """
+
+    level_start: tuple[int, ...]
+
+    def vocabulary_logits(
+        self, memory: Any, state: Any, nodes: Int[Tensor, "B M"], level: int
+    ) -> tuple[Float[Tensor, "B M V"], Any]:
+        """Logits of the whole vocabulary behind each beam's node, and the new state."""
+        ...
+
+
+def sibling_step(
+    network: Generator[Any, Any],
+    memory: Any,
+    state: Any,
+    nodes: Int[Tensor, "B M"],
+    mask: Bool[Tensor, "B M C"],
+    level: int,
+) -> tuple[Float[Tensor, "B M C"], Any]:
+    """`over_siblings`, the policy's own."""
+    logits, state = network.step(memory, state, nodes, level)
+    return over_siblings(logits, mask), state
+
+
+def vocabulary_step(
+    network: Generator[Any, Any],
+    memory: Any,
+    state: Any,
+    nodes: Int[Tensor, "B M"],
+    mask: Bool[Tensor, "B M C"],
+    level: int,
+) -> tuple[Float[Tensor, "B M C"], Any]:
+    """`over_vocabulary`, the published form.
+
+    Raises:
+        ConfigurationError: the network has no logits beyond the trie.
+    """
+    if not isinstance(network, VocabularyGenerator):
+        raise ConfigurationError(
+            f"{type(network).__name__} has no `vocabulary_logits`, which the published form normalises over: choose a "
+            "network that has (EncoderDecoder), or the policy over the legal set (GenerativePolicy)"
+        )
+    logits, state = network.vocabulary_logits(memory, state, nodes, level)
+    columns = network.trie.expand(nodes, level).tokens + network.level_start[level]
+    return over_vocabulary(logits, columns, mask), state
