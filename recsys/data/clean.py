@@ -32,6 +32,51 @@ class Coded:
     item_ids: pl.Series
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """Clean, ordered events.
+
+    Args:
+        events: `user`, `item`, `time`; by user, oldest first.
+        user_ids: raw id of each user index, rising.
+        item_ids: raw id of each item index, rising.
+        repeats: whether a user may have an item again.
+        counts: what was found, dropped and kept.
+    """
+
+    events: pl.DataFrame
+    user_ids: pl.Series
+    item_ids: pl.Series
+    repeats: bool
+    counts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What is done to raw interactions; the options are those of `prepare`."""
+
+    k_core: int
+    repeats: bool | None
+    repeat_threshold: float
+    ties: Ties
+    seed: int
+
+    def __call__(self, interactions: pl.LazyFrame) -> Cleaned:
+        """Encode, drop duplicates, take the k-core, close the gaps, put in order."""
+        raw = encode(interactions)
+        distinct, repeats, share = without_duplicates(raw.events, self.repeats, self.repeat_threshold)
+        core = renumber(Coded(k_core(distinct, self.k_core), raw.user_ids, raw.item_ids))
+        counts = {
+            "raw_events": len(raw.events),
+            "repeat_share": share,
+            "dropped_duplicates": len(raw.events) - len(distinct),
+            "dropped_by_k_core": len(distinct) - len(core.events),
+            "events": len(core.events),
+        }
+        events = in_order(core.events, self.ties, self.seed)
+        return Cleaned(events, core.user_ids, core.item_ids, repeats, counts)
+
+
 def encode(interactions: pl.LazyFrame) -> Coded:
     """Replace raw ids by codes, and `timestamp` or `order` by an int64 `time`.
 
@@ -47,43 +92,61 @@ def encode(interactions: pl.LazyFrame) -> Coded:
     else:
         columns = [order.alias("time")]
     events = interactions.select("user_id", "item_id", *columns).collect()
-    user_ids, item_ids = (events.get_column(name).unique().sort() for name in ("user_id", "item_id"))
-    return Coded(
-        events.select(_codes("user_id", user_ids), _codes("item_id", item_ids), pl.exclude("user_id", "item_id")),
-        user_ids,
-        item_ids,
-    )
+    users, user_ids = codes(events.get_column("user_id"))
+    items, item_ids = codes(events.get_column("item_id"))
+    coded = events.select(pl.Series("user", users), pl.Series("item", items), pl.exclude("user_id", "item_id"))
+    return Coded(coded, user_ids, item_ids)
 
 
-def _codes(column: str, ids: pl.Series) -> pl.Expr:
-    codes = pl.Series(np.arange(len(ids), dtype=np.uint32))
-    return pl.col(column).replace_strict(ids, codes, return_dtype=pl.UInt32).alias(column.removesuffix("_id"))
+def codes(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The rank of each id among the distinct ids (uint32, from 0), and the distinct ids, rising.
+
+    >>> rank, distinct = codes(pl.Series([30, 10, 30]))
+    >>> rank.to_list(), distinct.to_list()
+    ([1, 0, 1], [10, 30])
+    """
+    if len(ids) and ids.dtype.is_integer() and int(ids.max()) - int(ids.min()) < 4 * len(ids):  # pyright: ignore
+        shifted = ids.to_numpy() - ids.to_numpy().min()
+        seen = np.zeros(int(shifted.max()) + 1, dtype=bool)
+        seen[shifted] = True
+        distinct = pl.Series(seen.nonzero()[0] + int(ids.min())).cast(ids.dtype)  # pyright: ignore
+        return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[shifted]), distinct
+    distinct = ids.unique().sort()
+    return ids.replace_strict(distinct, pl.Series(np.arange(len(distinct), dtype=np.uint32))), distinct
 
 
-def repeat_share(events: pl.DataFrame) -> float:
-    """Share of events that come again at another time: the same user, the same item, not the same `time`.
+def without_duplicates(
+    events: pl.DataFrame, repeats: bool | None, threshold: float
+) -> tuple[pl.DataFrame, bool, float]:
+    """One event for each (user, item, time) if users may have an item again, else one for each (user, item).
+
+    The earliest stays; of those with one time, the first in `order` where there is one.
+
+    Args:
+        events: see above.
+        repeats: whether users may have an item again; None means that the share exceeds `threshold`.
+        threshold: share of the events with distinct (user, item, time) whose (user, item) came at an earlier time.
+
+    Returns:
+        The events that stay, whether users may have an item again, and that share.
 
     >>> events = pl.DataFrame({"user": [0, 0, 0, 0], "item": [1, 1, 1, 2], "time": [5, 5, 6, 7]})
-    >>> round(repeat_share(events), 3)  # of the distinct events (1, 5), (1, 6), (2, 7) one repeats
-    0.333
+    >>> kept, repeats, share = without_duplicates(events, None, 0.5)  # of (1, 5), (1, 6), (2, 7) one repeats
+    >>> kept.rows(), repeats, round(share, 3)
+    ([(0, 1, 5), (0, 2, 7)], False, 0.333)
     """
-    distinct = events.lazy().select("user", "item", "time").unique()
-    pairs = distinct.group_by("user", "item").len().select(pl.len().alias("pairs"), pl.col("len").sum().alias("events"))
-    counts = pairs.collect().row(0, named=True)
-    return 1 - counts["pairs"] / counts["events"] if counts["events"] else 0.0
-
-
-def without_duplicates(events: pl.DataFrame) -> pl.DataFrame:
-    """One event for each (user, item, time): the first in `order` where there is one."""
-    return events.group_by("user", "item", "time").agg(pl.col("^order$").min())
-
-
-def without_repeats(events: pl.DataFrame) -> pl.DataFrame:
-    """One event for each (user, item): the earliest."""
-    if "order" in events.columns:
-        events = without_duplicates(events)
-        return events.sort("time").unique(["user", "item"], keep="first", maintain_order=True)
-    return events.group_by("user", "item").agg(pl.col("time").min())
+    width = pl.col("item").max().cast(pl.UInt64) + 1
+    pairs = events.with_columns((pl.col("user").cast(pl.UInt64) * width + pl.col("item")).alias("pair"))
+    if pairs.get_column("pair").n_unique() == len(pairs):
+        return events, bool(repeats), 0.0
+    order = [name for name in ("pair", "time", "order") if name in pairs.columns]
+    pairs = pairs.sort(order)
+    new_pair = pl.col("pair").ne_missing(pl.col("pair").shift())
+    new_event = new_pair | pl.col("time").ne_missing(pl.col("time").shift())
+    firsts = pairs.select(new_pair.alias("pair"), new_event.alias("event"))
+    share = 1 - firsts.get_column("pair").sum() / firsts.get_column("event").sum()
+    repeats = share > threshold if repeats is None else repeats
+    return pairs.drop("pair").filter(firsts.get_column("event" if repeats else "pair")), repeats, share
 
 
 def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
@@ -110,9 +173,15 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
 def in_order(events: pl.DataFrame, ties: Ties, seed: int) -> pl.DataFrame:
     """Sort by user, then time; equal times by `order`, else as `ties` and `seed` say: never as the rows came."""
     users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
-    tie = pl.Series("tie", ties.key(users, items, seed))
-    order = [name for name in ("user", "time", "order", "tie", "item") if name == "tie" or name in events.columns]
-    return events.with_columns(tie).sort(order).select("user", "item", "time")
+    events = events.with_columns(pl.Series("tie", ties.key(users, items, seed)))
+    start, end = (int(getattr(events.get_column("time"), limit)()) for limit in ("min", "max"))
+    if (int(users.max()) + 1) * (end - start + 1) < 2**63:
+        when = [pl.col("user").cast(pl.Int64) * (end - start + 1) + pl.col("time") - start]
+    else:
+        when = [pl.col("user"), pl.col("time")]
+    return events.sort(*when, *(name for name in ("order", "tie") if name in events.columns)).select(
+        "user", "item", "time"
+    )
 
 
 def renumber(coded: Coded) -> Coded:

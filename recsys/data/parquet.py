@@ -60,7 +60,7 @@ class ParquetTables:
             interactions=interactions,
             items=features.get("items"),
             users=features.get("users"),
-            name=self.name or Path(root).name,
+            name=self.name or Path(root).absolute().name,
             fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
         )
 

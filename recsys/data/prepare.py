@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -11,12 +10,14 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from recsys.data import clean
 from recsys.data.dataset import Dataset, jagged_events
+from recsys.data.jagged import Jagged
 from recsys.data.prepared import Prepared
 from recsys.data.source import Source, Tables
-from recsys.data.split import Split
+from recsys.data.split import Split, Splits
 from recsys.data.ties import ByItem, Ties
 
 LAYOUT = 1
@@ -49,91 +50,54 @@ def prepare(
             again at another time exceeds `repeat_threshold`.
         repeat_threshold: a share of events, in [0, 1]; no effect unless `repeats` is None.
         ties: the rule that orders a user's events of equal time.
-        seed: fixes the order of a user's events of equal time.
+        seed: fixes that order.
         root: folder for prepared data; each source and choice of options has its own folder in it.
 
     Raises:
         DataError: when the tables are malformed, or nothing is left.
     """
-    folder = prepared_folder(
-        source,
-        split,
-        k_core=k_core,
-        repeats=repeats,
-        repeat_threshold=repeat_threshold,
-        ties=ties,
-        seed=seed,
-        root=root,
-    )
-    dataset = Prepared.load(folder).dataset()
+    tables = source.tables()
+    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, ties, seed)
+    recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
+    fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
+    folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
+    if (folder / "dataset.json").exists():
+        prepared = Prepared.load(folder)
+    else:
+        prepared = _prepare(tables, cleaning, split, fingerprint)
+        _keep(prepared, folder)
+    dataset = prepared.dataset()
     logger.info("%s", dataset.describe())
     return dataset
 
 
-def prepared_folder(
-    source: Source,
-    split: Split,
-    *,
-    k_core: int = 5,
-    repeats: bool | None = None,
-    repeat_threshold: float = 0.01,
-    ties: Ties = BY_ITEM,
-    seed: int = 0,
-    root: str | Path = "data/prepared",
-) -> Path:
-    """The folder of the prepared tables (`Prepared.load` reads it), made unless it is there; options as in `prepare`."""
-    tables = source.tables()
-    options = {
-        "layout": LAYOUT,
-        "source": tables.fingerprint,
-        "split": repr(split),
-        "k_core": k_core,
-        "repeats": repeats,
-        "repeat_threshold": repeat_threshold,
-        "ties": repr(ties),
-        "seed": seed,
-    }
-    fingerprint = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
-    folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
-    if not (folder / "dataset.json").exists():
-        _keep(_prepare(tables, split, k_core, repeats, repeat_threshold, ties, seed, fingerprint), folder)
-    return folder
-
-
-def _prepare(
-    tables: Tables,
-    split: Split,
-    k_core: int,
-    repeats: bool | None,
-    repeat_threshold: float,
-    ties: Ties,
-    seed: int,
-    fingerprint: str,
-) -> Prepared:
-    coded = clean.encode(tables.interactions)
-    raw = len(coded.events)
-    share = clean.repeat_share(coded.events)
-    if repeats is None:
-        repeats = share > repeat_threshold
-    events = clean.without_duplicates(coded.events) if repeats else clean.without_repeats(coded.events)
-    distinct = len(events)
-    coded = clean.renumber(clean.Coded(clean.k_core(events, k_core), coded.user_ids, coded.item_ids))
-    events = _timed(clean.in_order(coded.events, ties, seed), tables.interactions)
-    items, users = _table(coded.item_ids, tables.items, "item"), _table(coded.user_ids, tables.users, "user")
+def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint: str) -> Prepared:
+    cleaned = cleaning(tables.interactions)
+    events = _timed(cleaned.events, tables.interactions)
+    items, without_events, without_features = _table(cleaned.item_ids, tables.items, "item")
+    users, *_ = _table(cleaned.user_ids, tables.users, "user")
     history, times = jagged_events(events, len(users))
     splits = split.split(history, times)
     summary = {
-        "raw_events": raw,
-        "repeat_share": share,
-        "dropped_duplicates": raw - distinct,
-        "dropped_by_k_core": distinct - len(events),
-        "events": len(events),
+        **cleaned.counts,
         "users": len(users),
         "items": len(items),
-        "validation_requests": len(splits.validation),
-        "test_requests": len(splits.test),
+        "items_without_events": without_events,
+        "items_without_features": without_features,
+        **_requests(history, splits, len(items)),
     }
-    return Prepared(tables.name, events, items, users, splits, repeats, fingerprint, summary)
+    return Prepared(tables.name, events, items, users, splits, cleaned.repeats, fingerprint, summary)
+
+
+def _requests(events: Jagged, splits: Splits, num_items: int) -> dict[str, int]:
+    """How many requests there are, and how many ask for an item that no training event has."""
+    trained = torch.zeros(num_items, dtype=torch.bool)
+    trained[events.head(torch.arange(len(events)), splits.train_lengths).values] = True
+    counts = {}
+    for part, targets in (("validation", splits.validation), ("test", splits.test)):
+        counts[f"{part}_requests"] = len(targets)
+        counts[f"{part}_targets_without_training"] = int((~trained[events.values[targets]]).sum())
+    return counts
 
 
 def _timed(events: pl.DataFrame, interactions: pl.LazyFrame) -> pl.DataFrame:
@@ -145,23 +109,31 @@ def _timed(events: pl.DataFrame, interactions: pl.LazyFrame) -> pl.DataFrame:
     return events.with_columns((pl.col("time") // unit).alias("timestamp")).drop("time")
 
 
-def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> pl.DataFrame:
-    """One row an id that is left, in the order of the indices, with the source's features where it has them."""
+def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.DataFrame, int, int]:
+    """One row an id that is left, in the order of the indices, with the source's features where it has them.
+
+    Returns:
+        The rows, how many of the source's rows have no event, and how many ids have no row in the source.
+    """
     key = f"{kind}_id"
     frame = ids.to_frame(key).with_row_index(kind)
     if table is None:
-        return frame
-    table = table.with_columns(pl.col(key).cast(ids.dtype, strict=False))
-    return frame.lazy().join(table, on=key, how="left", maintain_order="left").collect()
+        return frame, 0, 0
+    features = table.with_columns(pl.col(key).cast(ids.dtype, strict=False)).collect()
+    known = int(features.get_column(key).is_in(ids.implode()).sum())
+    return frame.join(features, on=key, how="left", maintain_order="left"), len(features) - known, len(ids) - known
 
 
 def _keep(prepared: Prepared, folder: Path) -> None:
-    """Write aside, then rename, so that a folder that exists is whole."""
+    """Write aside, then rename, so that a folder that is there is whole; another process may have been faster."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
     try:
         prepared.save(aside)
-        shutil.rmtree(folder, ignore_errors=True)
+        aside.chmod(0o755)
         os.replace(aside, folder)
+    except OSError:
+        if not (folder / "dataset.json").exists():
+            raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
