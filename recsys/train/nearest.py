@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST_LISTED = 12
-LEAST_SIMILARITY = 0.55
+LEAST_SIMILARITY = 0.6
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word` (difflib ratio of at least 0.55), None where there is none.
+    """The known word most like `word` (difflib ratio of at least 0.6), None where there is none.
 
     >>> nearest("widht", ["heads", "width"])
     'width'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
@@ -74,8 +75,17 @@ def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     if match := nearest(name, beside | arguments):
         return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
     everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | _groups()
-    same_name = [one for one in everything if one.rpartition(".")[2] == name]
-    return f"{key}: there is no such key; {suggestion(key, same_name[:1] or everything)}"
+    below = {path for path in everything if path.startswith(f"{parent}.")}
+    for pool in (below, everything):
+        match = nearest(name, map(_last, pool))
+        if match is not None:
+            (best,) = get_close_matches(key, [one for one in pool if _last(one) == match], 1, cutoff=0.0)
+            return f"{key}: there is no such key; did you mean '{best}'?"
+    return f"{key}: there is no such key; {suggestion(key, {str(one) for one in config} | _groups())}"
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _groups() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -93,10 +94,12 @@ def build(node: DictConfig) -> Any:
 
 
 def execute(stage: Stage, run: RunFolder) -> None:
-    """Run a stage; an interruption stays one, also where Lightning turns it into an exit."""
+    """Run a stage; an interruption stays one, also where Lightning turns it into an exit and is deaf to the next."""
+    handler = signal.getsignal(signal.SIGINT) or signal.default_int_handler
     try:
         stage.run(run)
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from None
         raise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import polars as pl
@@ -123,8 +124,10 @@ def trapped(tmp_path: Path, how: str = "key") -> DictConfig:
 @pytest.mark.parametrize("how", ["key", "lightning"])
 def test_an_interrupted_stage_goes_on_from_what_it_left(tmp_path: Path, how: str) -> None:
     config = trapped(tmp_path, how)
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train(config)
+    assert signal.getsignal(signal.SIGINT) == handler
     (folder,) = (tmp_path / "runs/trap").iterdir()
     assert (folder / "stages/sft/partial.json").exists()
     assert not (folder / "stages/sft/fingerprint.json").exists()

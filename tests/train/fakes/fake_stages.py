@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,7 @@ class Interrupted:
         except KeyboardInterrupt:
             if self.how == "key":
                 raise
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             sys.exit(1)
 
 
