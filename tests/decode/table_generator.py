@@ -59,3 +59,24 @@ def ragged_codes(items: int, levels: int, codes: int, seed: int = 0) -> Tensor:
     """Distinct random rows in no order, so that nodes differ in their number of children."""
     every = torch.cartesian_prod(*[torch.arange(codes)] * levels).reshape(-1, levels)
     return every[torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))[:items]]
+
+
+class VocabularyTableGenerator(TableGenerator):
+    """The same, with logits for codes that no item has: a vocabulary of every level's codes and one more each."""
+
+    def __init__(self, trie: Trie, users: int = 8, scale: float = 1.0, seed: int = 0, width: int = 3) -> None:
+        super().__init__(trie, users, scale, seed, width)
+        starts = [0]
+        for codes in trie.codes_per_level:
+            starts.append(starts[-1] + codes + 1)
+        self.level_start = tuple(starts[:-1])
+        rng = torch.Generator().manual_seed(seed + 1)
+        self.codes = torch.nn.Parameter(scale * torch.randn(starts[-1], width, generator=rng))
+
+    def vocabulary_logits(self, memory: Tensor, state: Carried, nodes: Tensor, level: int) -> tuple[Tensor, Carried]:
+        walked = torch.tanh(state.walked + self.tables[level][nodes])
+        return (memory.unsqueeze(1) + walked) @ self.codes.T, Carried(walked, nodes)
+
+    def step(self, memory: Tensor, state: Carried, nodes: Tensor, level: int) -> tuple[Tensor, Carried]:
+        logits, state = self.vocabulary_logits(memory, state, nodes, level)
+        return logits.gather(-1, self.trie.expand(nodes, level).tokens + self.level_start[level]), state
