@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,9 +13,14 @@ from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
+from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
 from recsys.models.generator import PrefixGenerator
 from recsys.models.history import HistoryEncoder
+from recsys.nn.embedding import Embedding, TorchEmbedding
+
+EmbeddingFactory = Callable[[Mapping[str, int], int, float | None], Embedding]
+"""Makes tables from their rows by name, their width and the deviation of their initial rows."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class CausalMemory:
 class CausalGenerator(PrefixGenerator[CausalMemory, None]):
     """`π(y | history) = Π_level softmax over siblings of ⟨h, v_node⟩`, `h` the causal encoder's state.
 
-    - An item's vector is its own row plus one row for each of its codes; it enters the history and is its leaf (tied).
+    - An item's vector is its own row plus a row for each of its codes but the last, which only tells it from its
+      neighbours; it enters the history, `√D` times as long, and is its leaf (tied).
     - An inner node's vector is the mean of its items' vectors plus a free row.
 
     All prefixes of a sequence are encoded in one pass. As `h` does not depend on the path, a level is scored for all
@@ -43,7 +51,8 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         codes: `[N, L]`, the semantic ID of each item.
         encoder: causal over `[ΣT, D]` vectors.
         max_length: items of a history that are read, the latest ones.
-        initial: standard deviation of the initial rows.
+        initial: standard deviation of the initial rows; None takes `1/√D`.
+        embedding: makes the tables; a backend whose tables can be shared with an output layer.
     """
 
     def __init__(
@@ -52,16 +61,15 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         codes: Int[Tensor, "N L"],
         encoder: HistoryEncoder,
         max_length: int = 100,
-        initial: float = 0.02,
+        initial: float | None = None,
+        embedding: EmbeddingFactory = TorchEmbedding,
     ) -> None:
         super().__init__(trie)
         self.encoder = encoder
         self.max_length = max_length
         width = encoder.width
-        self.item = nn.Parameter(torch.randn(trie.num_items, width) * initial)
-        self.code = nn.ParameterList(
-            nn.Parameter(torch.randn(int(codes[:, level].max()) + 1, width) * initial) for level in range(trie.depth)
-        )
+        sizes = {f"code_{level}": int(codes[:, level].max()) + 1 for level in range(trie.depth - 1)}
+        self.embedding = embedding({"item": trie.num_items, **sizes}, width, initial)
         self.node = nn.ParameterList(
             nn.Parameter(torch.zeros(size, width)) for size in trie.level_size[1 : trie.depth]
         )
@@ -74,11 +82,38 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             self.register_buffer(f"padding_{level}", padding.flatten(), persistent=False)
             self.register_buffer(f"slot_{level}", children.mask.flatten().nonzero().squeeze(-1), persistent=False)
 
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: ItemBundle,
+        width: int = 64,
+        layers: int = 2,
+        heads: int = 2,
+        dropout: float = 0.2,
+        max_length: int = 100,
+        initial: float | None = None,
+        embedding: EmbeddingFactory = TorchEmbedding,
+    ) -> CausalGenerator:
+        """A fresh network over a bundle's catalogue.
+
+        Args:
+            bundle: items and their semantic IDs.
+            width: `D`.
+            layers: transformer blocks.
+            heads: attention heads a block.
+            dropout: probability, in [0, 1).
+            max_length: items of a history that are read; training windows hold one more.
+            initial: standard deviation of the initial rows; None takes `1/√D`.
+            embedding: makes the tables.
+        """
+        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1)
+        return CausalGenerator(bundle.trie(), bundle.semantic_ids.codes, encoder, max_length, initial, embedding)
+
     def item_vectors(self) -> Float[Tensor, "N D"]:
         """`[N, D]`, the vector of each item."""
-        vectors = self.item
-        for level, table in enumerate(self.code):
-            vectors = vectors + table[self.codes[:, level]]
+        vectors = self.embedding.weight("item")
+        for level in range(self.trie.depth - 1):
+            vectors = vectors + self.embedding.weight(f"code_{level}")[self.codes[:, level]]
         return vectors
 
     def node_vectors(self, items: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "n D"], ...]:
@@ -93,14 +128,13 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
     def encode_prefixes(self, context: Context) -> CausalMemory:
         """All positions of all histories in one pass."""
         items = self.item_vectors()
-        history = Jagged(items[context.history.values], context.history.offsets)
-        return CausalMemory(self.encoder(history), self.node_vectors(items))
+        return CausalMemory(self._states(items, context.history), self.node_vectors(items))
 
     def encode(self, context: Context) -> CausalMemory:
         """The state behind the last item of each history; an empty history has the state 0, i.e. equal logits."""
         items = self.item_vectors()
         recent = context.history.last(self.max_length)
-        states = self.encoder(Jagged(items[recent.values], recent.offsets))
+        states = self._states(items, recent)
         known = recent.lengths > 0
         last = states.new_zeros(len(context), states.shape[1])
         last[known] = states[recent.offsets[1:][known] - 1]
@@ -150,6 +184,10 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             score = own if score is None else own + score
         assert score is not None
         return score
+
+    def _states(self, items: Float[Tensor, "N D"], history: Jagged) -> Float[Tensor, "total D"]:
+        scale = math.sqrt(self.encoder.width)
+        return self.encoder(Jagged(items[history.values] * scale, history.offsets))
 
     def _dense_is_cheaper(self, gathered: int, level: int) -> bool:
         # A gathered vector costs its bytes, a dense score its share of a matrix product: about eight to one at D = 64.

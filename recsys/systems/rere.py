@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from recsys.data.context import Context
+from recsys.data.prefixes import prefix_rows
 from recsys.data.slates import Slates
 from recsys.decode.score import score
 from recsys.models.generator import PrefixGenerator
@@ -115,6 +116,4 @@ class ReRe(SequentialSystem):
             return None
         self.reference.eval()
         with torch.no_grad():
-            from recsys.data.prefixes import prefix_rows
-
             return self.reference.select(self.reference.encode_prefixes(batch), prefix_rows(batch)[rows])

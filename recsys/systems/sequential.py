@@ -33,10 +33,14 @@ class SequentialSystem(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.policy = GenerativePolicy(network)
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.repeats = repeats
+
+    @property
+    def policy(self) -> GenerativePolicy:
+        """The network as a policy over each request's legal set."""
+        return GenerativePolicy(self.network)
 
     def encode(self, sequences: Context) -> tuple[Any, Context]:
         """Memory and request of every position that has a next item, aligned row by row."""

@@ -1,0 +1,70 @@
+"""What is recorded and kept while a system trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+
+class History(Callback):
+    """Every logged scalar as rows of `step`, `metric`, `value`.
+
+    The rows travel in the checkpoint, so that the curve of a resumed run has no gap and nothing twice.
+
+    Args:
+        every: optimizer steps between two rows of a training metric.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.rows: list[tuple[int, str, float]] = []
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Record the training metrics of this step."""
+        if trainer.global_step % self.every == 0:
+            self._record(trainer, "train/")
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record the validation metrics."""
+        if not trainer.sanity_checking:
+            self._record(trainer, "validation/")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": list(self.rows)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the rows of a checkpoint."""
+        self.rows = [tuple(row) for row in state_dict["rows"]]
+
+    def _record(self, trainer: lightning.Trainer, prefix: str) -> None:
+        values = trainer.callback_metrics.items()
+        self.rows += [(trainer.global_step, name, float(value)) for name, value in values if name.startswith(prefix)]
+
+
+class RandomState(Callback):
+    """The state of torch's global generators (dropout draws from them) in the checkpoint, so that resuming is exact."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states now."""
+        state = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            state["cuda"] = torch.cuda.get_rng_state()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the states; they are set when training goes on."""
+        self._loaded = state_dict
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Set the states of the checkpoint, after everything else that might draw has drawn."""
+        loaded = getattr(self, "_loaded", None)
+        if loaded is not None:
+            torch.set_rng_state(loaded["cpu"])
+            if "cuda" in loaded and torch.cuda.is_available():
+                torch.cuda.set_rng_state(loaded["cuda"])

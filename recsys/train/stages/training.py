@@ -1,0 +1,133 @@
+"""Stage: networks trained on the run's data, one or several side by side."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import polars as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from recsys.data.dataset import Dataset
+from recsys.errors import ConfigurationError
+from recsys.items.bundle import ItemBundle
+from recsys.train.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.train.fit import fit
+from recsys.train.networks import build_network, load_network, load_recipe, save_recipe
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.prepare import load_dataset
+from recsys.train.stages.tokenize import load_bundle
+
+RESULT = "result.json"
+HISTORY = "history.parquet"
+
+log = logging.getLogger(__name__)
+
+
+class Training:
+    """Train every arm; an arm whose configuration and start are unchanged is left as it is.
+
+    An arm is one training:
+
+    - `network`: what to build, given the item bundle; or `start`: the arm whose weights to go on from
+    - `system`: the LightningModule, given the network
+    - `loader`: the loader of training sequences, given their context
+    - `schedule`: how long (`recsys.train.fit.Schedule`)
+
+    Args:
+        name: of the stage.
+        arms: one configuration an arm, by the name of its row in every table.
+        trainer: makes the Lightning trainer: devices, precision, strategy.
+        seed: of initial weights, dropout and everything else drawn globally.
+        limit: batches an epoch, and epochs, at most (dry runs); None for no limit.
+        inputs: stages this one reads.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arms: Mapping[str, Any],
+        trainer: Any,
+        seed: int = 0,
+        limit: int | None = None,
+        inputs: Sequence[str] = ("prepare", "tokenize"),
+    ) -> None:
+        self.name = name
+        self.arms = arms
+        self.trainer = trainer
+        self.seed = seed
+        self.limit = limit
+        self.inputs = inputs
+
+    def run(self, run: RunFolder) -> None:
+        """Train the arms one after the other, in the order written."""
+        dataset, bundle = load_dataset(run), load_bundle(run)
+        for name, arm in self.arms.items():
+            self._train(name, arm, run, dataset, bundle)
+        parts = [pl.read_parquet(run.stage(self.name) / name / HISTORY).with_columns(arm=pl.lit(name)) for name in self.arms]
+        history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
+        history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY)
+
+    def _train(self, name: str, arm: DictConfig, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
+        folder = run.stage(self.name) / name
+        start = self._start(arm, name, run)
+        print_ = fingerprint(arm, self.seed, self.limit, bundle.fingerprint, _result(start) if start else None)
+        if is_fresh(folder, print_):
+            log.info("%s/%s: up to date", self.name, name)
+            return
+        recipe = arm.network if start is None else load_recipe(start)
+        lightning.seed_everything(self.seed, verbose=False)
+        network = build_network(recipe, bundle) if start is None else load_network(start, bundle).train()
+        folder.mkdir(parents=True, exist_ok=True)
+        save_recipe(recipe, folder)
+        log.info("%s/%s: training", self.name, name)
+        fitted = fit(
+            instantiate(arm.system, _partial_=True)(network, repeats=dataset.repeats),
+            lambda context: instantiate(arm.loader, _partial_=True)(context, repeats=dataset.repeats),
+            instantiate(arm.schedule),
+            dataset,
+            folder,
+            self.limit,
+            instantiate(self.trainer, _partial_=True),
+        )
+        fitted.history.write_parquet(folder / HISTORY)
+        (folder / RESULT).write_text(json.dumps({"validation": fitted.validation, "fingerprint": print_}))
+        mark_fresh(folder, print_)
+
+    def _start(self, arm: DictConfig, name: str, run: RunFolder) -> Path | None:
+        if ("start" in arm) == ("network" in arm):
+            raise ConfigurationError(f"stage.{self.name}.arms.{name}: give either `network` or `start`, one of the two")
+        return arm_folder(run, arm.start) if "start" in arm else None
+
+
+def arm_folders(run: RunFolder) -> Iterator[tuple[str, Path]]:
+    """Name and folder of every trained arm of a run, oldest first."""
+    results = sorted(run.path.glob(f"stages/*/*/{RESULT}"), key=lambda path: path.stat().st_mtime)
+    for path in results:
+        yield path.parent.name, path.parent
+
+
+def arm_folder(run: RunFolder, name: str) -> Path:
+    """The folder of a trained arm.
+
+    Raises:
+        ConfigurationError: no arm of that name was trained.
+    """
+    folders = dict(arm_folders(run))
+    if name not in folders:
+        raise ConfigurationError(f"no trained arm {name!r}: there are {', '.join(folders) or 'none yet'}")
+    return folders[name]
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / RESULT).read_text())
+
+
+def best_arm(run: RunFolder, among: Sequence[str]) -> str:
+    """The arm with the best validation NDCG@10 among those named."""
+    return max(among, key=lambda name: _result(arm_folder(run, name))["validation"])
