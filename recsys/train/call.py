@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -66,7 +66,26 @@ def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iter
     except OmegaConfBaseException as error:
         yield f"{path}: {str(error).splitlines()[0]}"
         return
-    if not fits(value, annotation):
+    yield from shape_faults(path, value, annotation)
+
+
+def shape_faults(path: str, value: Any, annotation: Any) -> Iterator[str]:
+    """Whether a plain value fits; the keys of a `TypedDict`, and of a mapping of them, are looked at one by one."""
+    if isinstance(value, Mapping) and is_typeddict(annotation):
+        known = get_type_hints(annotation, include_extras=True)
+        for key, one in value.items():
+            if key in known:
+                yield from shape_faults(join(path, key), one, _unmarked(known[key]))
+            else:
+                yield f"{join(path, key)}: {_label(annotation)} has no key '{key}'; {suggestion(str(key), known)}"
+        if annotation.__total__:
+            for key in sorted(set(known) - set(value)):
+                if get_origin(known[key]) is not NotRequired:
+                    yield f"{join(path, key)}: missing, {_label(annotation)} needs it ({describe(known[key])})"
+    elif isinstance(value, Mapping) and "_target_" not in value and is_typeddict((get_args(annotation) or (None,))[-1]):
+        for key, one in value.items():
+            yield from shape_faults(join(path, key), one, get_args(annotation)[-1])
+    elif not fits(value, annotation):
         yield f"{path}: expected {describe(annotation)}, found {value!r} ({type(value).__name__})"
 
 
@@ -85,7 +104,7 @@ def locate(key: str, target: Any) -> Any:
         raise ConfigurationError(f"{key}: expected the dotted name of a class or function, found {target!r}")
     owner, _, name = target.rpartition(".")
     try:
-        known = dir(_owner(owner))
+        holder = _owner(owner)
     except ModuleNotFoundError as error:
         missing = error.name or owner
         if owner == missing or owner.startswith(f"{missing}."):
@@ -93,8 +112,8 @@ def locate(key: str, target: Any) -> Any:
         raise ConfigurationError(
             f"{key}: {owner} needs the package {missing}, which is not installed; `recsys doctor` says more"
         ) from None
-    if name not in known:
-        public = [one for one in known if not one.startswith("_")]
+    if name not in dir(holder):
+        public = [one for one in vars(holder) if not one.startswith("_")]
         raise ConfigurationError(f"{key}: {owner} has no '{name}'; {suggestion(name, public)}")
     found = get_object(target)
     if not callable(found):
@@ -120,6 +139,11 @@ def _owner(name: str) -> Any:
         if module and inner[:1].isupper():
             return getattr(import_module(module), inner)
         raise
+
+
+def _unmarked(annotation: Any) -> Any:
+    """Without `Required` and `NotRequired` around it."""
+    return get_args(annotation)[0] if get_origin(annotation) in (Required, NotRequired) else annotation
 
 
 def _nearest_module(missing: str) -> str:

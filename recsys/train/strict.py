@@ -21,6 +21,7 @@ def check(config: DictConfig) -> None:
 
     Stages that are not listed in `stages` are not looked at. Below a node with `_recursive_: false` the code makes the
     parts and adds arguments of its own, so that there unknown keys and wrong types are faults and missing ones are not.
+    Keys of a plain dictionary given to an argument are known where the argument's annotation is a `TypedDict`.
 
     Raises:
         ConfigurationError: a line a fault: the full key, what was found and expected, the nearest right key.

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -8,6 +11,15 @@ from recsys.train.call import check_call
 
 
 def call(user: int | str, k: int = 10) -> None: ...
+
+
+class Arm(TypedDict):
+    network: Any
+    epochs: int
+    start: NotRequired[str]
+
+
+def arms(arms: Mapping[str, Arm]) -> None: ...
 
 
 def anything(first: int, **more: int) -> None: ...
@@ -31,3 +43,17 @@ def test_a_right_call_passes() -> None:
 def test_a_wrong_call_is_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^(?:{message})$"):
         check_call(OmegaConf.create(arguments), call)
+
+
+def test_the_keys_of_a_typed_dictionary_are_looked_at_one_by_one() -> None:
+    right = {"network": {"_target_": "x.Y"}, "epochs": 3, "start": "sft"}
+    check_call(OmegaConf.create({"arms": {"sft": right, "rl": {"network": None, "epochs": 1}}}), arms)
+    wrong = {"netwrok": 1, "epochs": 1.5, "start": 2}
+    with pytest.raises(ConfigurationError) as caught:
+        check_call(OmegaConf.create({"arms": {"sft": wrong}}), arms)
+    assert str(caught.value).splitlines() == [
+        "arms.sft.netwrok: Arm has no key 'netwrok'; did you mean 'network'?",
+        "arms.sft.epochs: expected int, found 1.5 (float)",
+        "arms.sft.start: expected str, found 2 (int)",
+        "arms.sft.network: missing, Arm needs it (Any)",
+    ]
