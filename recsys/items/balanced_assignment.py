@@ -69,7 +69,7 @@ def supporting_prices(cost: Float[np.ndarray, "N K"], cluster: Int[np.ndarray, "
 def _clearing_prices(cost: np.ndarray, sizes: np.ndarray, prices: np.ndarray) -> np.ndarray:
     """Of the prices met on the way up the gradient of demand, those that leave the fewest rows to move."""
     best, fewest = prices, np.inf
-    step = np.diff(np.partition(cost, 1, axis=-1)[:, :2]).mean()
+    step = np.ptp(np.partition(cost, min(1, sizes.size - 1), axis=-1)[:, :2], axis=-1).mean()
     for count in range(PRICE_STEPS):
         surplus = np.bincount((cost + prices).argmin(-1), minlength=sizes.size) - sizes
         rows = np.maximum(surplus, 0).sum()
