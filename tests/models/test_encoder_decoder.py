@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
 import pytest
 import torch
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
+from recsys.items.bundle import ItemBundle
+from recsys.items.semantic_ids import SemanticIds
 from recsys.items.trie import Trie
 from recsys.models.encoder_decoder import EncodedHistory, EncoderDecoder
 from recsys.models.generator import Generator
@@ -45,6 +48,15 @@ def test_room_for_codes_no_item_has_yet() -> None:
     assert model.level_start == (3, 8, 12, 16)
     with pytest.raises(ConfigurationError, match="codes_per_level"):
         EncoderDecoder(Trie.from_codes(CODES), codes_per_level=(2, 4, 4))
+
+
+def test_from_a_bundle_all_its_codes_have_tokens() -> None:
+    table = pl.DataFrame({"item": range(8), "item_id": range(8)})
+    bundle = ItemBundle(table, SemanticIds(CODES, (5, 4, 6)), torch.zeros(8, 2))
+    model = EncoderDecoder.from_bundle(bundle, width=16, layers=1, decoder_layers=2, heads=2, head_width=8, hidden=8)
+    assert model.level_start == (1, 6, 10, 16)
+    assert (len(model.encoder), len(model.decoder), model.max_length) == (1, 2, 20)
+    assert model.encode(BATCH).keys[0].shape == (4, 2, 12, 8)
 
 
 @pytest.mark.parametrize("tied", [True, False])
