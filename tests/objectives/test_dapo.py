@@ -23,9 +23,12 @@ def test_candidates_weigh_the_same_across_requests(make_group: Callable[..., Gro
     assert torch.isclose(dapo(both).value, (3 * dapo(long).value + 2 * dapo(short).value) / 5)
 
 
-def test_the_upper_window_is_wider(make_group: Callable[..., Group], logits: Tensor) -> None:
+def test_the_windows_two_ends_are_set_apart(make_group: Callable[..., Group], logits: Tensor) -> None:
     old = logits.detach().clone()
     old[0] -= 0.4
     group = make_group([[2, 0, 5]], old=old)
-    narrow, wide = (dapo(group, clip_high=high).diagnostics["clip_fraction"] for high in (0.1, 0.5))
-    assert narrow > wide == 0
+    narrow, wide = (dapo(group, clip_low=0.9, clip_high=high) for high in (0.05, 0.5))
+    assert narrow.diagnostics["clip_fraction"] > wide.diagnostics["clip_fraction"] == 0
+    slopes = [torch.autograd.grad(loss.value, group.token_log_prob, retain_graph=True)[0] for loss in (narrow, wide)]
+    assert (slopes[0][0, 1] == 0).any()
+    assert (slopes[1][0, 1] != 0).all()
