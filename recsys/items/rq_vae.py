@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import embedding, mse_loss
 
 from recsys.items.residual import check_vectors, squared_distances
 from recsys.items.residual_kmeans import ResidualKMeans
@@ -103,7 +103,7 @@ class RqVae(nn.Module):
         residual, chosen, codes = latent, [], []
         for codebook in self.codebooks:
             code = squared_distances(residual.detach(), codebook.detach()).argmin(-1)
-            chosen.append(codebook[code])
+            chosen.append(embedding(code, codebook))
             codes.append(code)
             residual = residual - chosen[-1].detach()
         return torch.stack(chosen, 1), torch.stack(codes, -1)
