@@ -23,7 +23,7 @@ demo: $(STAMP) ## Train and evaluate on MovieLens-100K, from raw data to report
 	$(BIN)/recsys train experiment=rere/movielens_100k
 
 test: $(STAMP) ## Run the tests that need neither long nor a GPU
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist worksteal
 
 test-slow: $(STAMP) ## Run the tests that take long
 	$(BIN)/python -m pytest -m 'slow and not gpu'
