@@ -1,0 +1,137 @@
+"""How sure a mean is: bootstrap over users, over several training seeds where there are some.
+
+Requests of one user are not independent, so users are resampled with everything that is theirs. A difference between
+two rows is resampled pairwise, which removes what the users themselves vary by.
+Sources: Field and Welsh 2007, "Bootstrapping clustered data"; Owen and Eckles 2012, "Bootstrapping data arrays of
+arbitrary order" for resampling users and seeds independently of each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK_NUMBERS = 2**24
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the interval it lies in with the confidence asked for; None at both ends where there is none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As `metrics.json` has it.
+
+        >>> Interval(0.5, 0.4, 0.6).to_dict()
+        {'value': 0.5, 'low': 0.4, 'high': 0.6}
+        """
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def bootstrap(
+    values: Float[Tensor, "seeds B M"],
+    users: Int[Tensor, " B"],
+    *,
+    samples: int = 2000,
+    confidence: float = 0.95,
+    resample_seeds: bool = False,
+    seed: int = 0,
+) -> list[Interval]:
+    """Mean of each of `M` metrics over requests and seeds, with its percentile interval over resampled users.
+
+    One draw of users serves every metric and every seed. Memory does not grow with `samples`. No interval where there
+    are fewer than two users.
+
+    Args:
+        values: each training seed's value of each metric at each request. For a paired difference give the difference.
+        users: whose request it is, any integers.
+        samples: resamples.
+        confidence: mass of the interval, in (0, 1).
+        resample_seeds: resample seeds as well, independently of users; the interval is then meant for training runs
+            not made yet, and needs more than a few seeds. Otherwise it holds for the seeds given.
+        seed: of the resampling; equal seeds give equal intervals.
+
+    >>> [interval] = bootstrap(torch.tensor([[[0.0], [1.0], [0.0], [1.0]]]), torch.arange(4))
+    >>> interval
+    Interval(value=0.5, low=0.0, high=1.0)
+    """
+    means = values.double().mean((0, 1)).tolist()
+    numbers, counts = _user_sums(values.double().cpu(), users.cpu())
+    if counts.numel() < 2:
+        return [Interval(mean) for mean in means]
+    generator = torch.Generator().manual_seed(seed)
+    chunk = max(1, CHUNK_NUMBERS // counts.numel())
+    drawn = [
+        _resampled_means(numbers, counts, min(chunk, samples - start), resample_seeds, generator)
+        for start in range(0, samples, chunk)
+    ]
+    tail = (1 - confidence) / 2
+    low, high = torch.quantile(torch.cat(drawn), torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0).tolist()
+    return [Interval(*ends) for ends in zip(means, low, high, strict=True)]
+
+
+def paired_difference(
+    values: Float[Tensor, "seeds B M"],
+    reference: Float[Tensor, "reference_seeds B M"],
+    users: Int[Tensor, " B"],
+    *,
+    samples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Interval]:
+    """Mean of `values − reference` over the same requests, with its interval over resampled users.
+
+    Args:
+        values: as in `bootstrap`.
+        reference: of the row compared with; the means over each row's seeds are compared.
+        users: as in `bootstrap`.
+        samples: as in `bootstrap`.
+        confidence: as in `bootstrap`.
+        seed: as in `bootstrap`.
+
+    >>> better = torch.tensor([[[0.3], [0.8], [0.4]]])
+    >>> [interval] = paired_difference(better, better - 0.25, torch.arange(3))
+    >>> round(interval.low, 3), round(interval.high, 3)
+    (0.25, 0.25)
+    """
+    difference = values.double().mean(0, keepdim=True) - reference.double().mean(0, keepdim=True)
+    return bootstrap(difference, users, samples=samples, confidence=confidence, seed=seed)
+
+
+def _user_sums(
+    values: Float[Tensor, "seeds B M"], users: Int[Tensor, " B"]
+) -> tuple[Float[Tensor, "U seeds M"], Float[Tensor, " U"]]:
+    """Each user's sum of values and number of requests."""
+    seeds, _, metrics = values.shape
+    names, index = users.unique(return_inverse=True)
+    numbers = values.new_zeros(len(names), seeds, metrics).index_add_(0, index, values.transpose(0, 1))
+    return numbers, torch.bincount(index, minlength=len(names)).double()
+
+
+def _resampled_means(
+    numbers: Float[Tensor, "U seeds M"],
+    counts: Float[Tensor, " U"],
+    samples: int,
+    resample_seeds: bool,
+    generator: torch.Generator,
+) -> Float[Tensor, "samples M"]:
+    """Mean over as many users as there are, drawn with replacement, once a sample."""
+    users, seeds, _ = numbers.shape
+    user_weights = _multiplicities(samples, users, generator)
+    seed_weights = _multiplicities(samples, seeds, generator) if resample_seeds else numbers.new_ones(samples, seeds)
+    drawn = (user_weights @ numbers.flatten(1)).unflatten(1, numbers.shape[1:])
+    requests = (user_weights @ counts).unsqueeze(1)
+    return (drawn * seed_weights.unsqueeze(-1)).sum(1) / (requests * seeds)
+
+
+def _multiplicities(samples: int, units: int, generator: torch.Generator) -> Float[Tensor, "samples units"]:
+    """How often each unit comes up in `units` draws with replacement."""
+    drawn = torch.randint(units, (samples, units), generator=generator)
+    drawn += torch.arange(samples).unsqueeze(1) * units
+    return torch.bincount(drawn.flatten(), minlength=samples * units).view(samples, units).double()

@@ -1,0 +1,110 @@
+"""Evaluations as the tables a run leaves: rows with intervals and differences, and every user's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from recsys.metrics.evaluation import Evaluation
+from recsys.metrics.strata import by_stratum
+from recsys.metrics.summary import Values, summarise
+
+Rows = Mapping[str, Mapping[int, Evaluation]]
+"""Row → training seed → evaluation. All have the same requests in the same order; what is not trained has one seed."""
+
+Results = dict[str, dict[str, dict[str, float | None]]]
+"""`{row: {metric: {"value": v, "low": l, "high": h}}}`, as `metrics.json` holds it."""
+
+
+def results(
+    rows: Rows,
+    num_items: int,
+    *,
+    references: Sequence[str] = (),
+    strata: Mapping[str, Bool[Tensor, " B"]] | None = None,
+    information: Float[Tensor, " N"] | None = None,
+    vectors: Float[Tensor, "N D"] | None = None,
+    samples: int = 2000,
+    seed: int = 0,
+) -> Results:
+    """Every row's metrics, means over requests and seeds, with 95 % intervals by bootstrap over users.
+
+    `hr@k` and `ndcg@k` come with paired differences `<metric>_minus_<reference>` and, for each stratum,
+    `<metric>/<stratum>`; `coverage@k` and `gini@k` have no interval, since they are of all lists together.
+
+    Args:
+        rows: at least one.
+        num_items: `N`.
+        references: rows that all others are compared with, such as `sft` and its controls.
+        strata: name → requests it holds, such as `same_day` and `other_day`.
+        information: adds `novelty@k`, see `Evaluation.novelty`.
+        vectors: adds `diversity@k`, see `Evaluation.diversity`.
+        samples: resamples of the bootstrap.
+        seed: of the bootstrap.
+    """
+    users = _users(rows)
+    accuracy = {row: _by_seed([one.accuracy() for one in seeds.values()]) for row, seeds in rows.items()}
+    intervals = summarise(accuracy, users, references=references, samples=samples, seed=seed)
+    parts = by_stratum(accuracy, users, strata or {}, samples=samples, seed=seed)
+    table: Results = {}
+    for row, seeds in rows.items():
+        found = {name: interval.to_dict() for name, interval in (intervals[row] | parts[row]).items()}
+        table[row] = found | _beyond_accuracy(list(seeds.values()), num_items, information, vectors)
+    return table
+
+
+def per_user(rows: Rows, user_ids: pl.Series) -> pl.DataFrame:
+    """`user_id`, `row`, `metric`, `seed`, `value`: what paired comparisons of two runs need, as `metrics.parquet` is.
+
+    A user with several requests has the mean over them.
+
+    Args:
+        rows: as in `results`.
+        user_ids: the raw id of each user index.
+    """
+    users = _users(rows).numpy()
+    frames = [
+        pl.DataFrame({"user": users, "value": value.cpu().numpy()}).with_columns(
+            row=pl.lit(row), metric=pl.lit(metric), seed=pl.lit(seed, pl.Int64)
+        )
+        for row, seeds in rows.items()
+        for seed, evaluation in seeds.items()
+        for metric, value in evaluation.accuracy().items()
+    ]
+    means = pl.concat(frames).group_by("row", "metric", "seed", "user", maintain_order=True).agg(pl.col("value").mean())
+    names = pl.DataFrame({"user": np.arange(len(user_ids)), "user_id": user_ids})
+    named = means.join(names, on="user", how="left", maintain_order="left")
+    return named.select("user_id", "row", "metric", "seed", "value")
+
+
+def _users(rows: Rows) -> Tensor:
+    evaluations = [evaluation for seeds in rows.values() for evaluation in seeds.values()]
+    first = evaluations[0]
+    for other in evaluations:
+        if not (torch.equal(first.users, other.users) and torch.equal(first.target, other.target)):
+            raise ValueError("rows are compared request by request: give evaluations of the same requests in one order")
+    return first.users.cpu()
+
+
+def _by_seed(values: Sequence[Mapping[str, Tensor]]) -> Values:
+    return {metric: torch.stack([one[metric] for one in values]) for metric in values[0]}
+
+
+def _beyond_accuracy(
+    evaluations: Sequence[Evaluation], num_items: int, information: Tensor | None, vectors: Tensor | None
+) -> dict[str, dict[str, float | None]]:
+    """Means over requests and seeds, without intervals."""
+    means: list[dict[str, float]] = []
+    for one in evaluations:
+        lists = {} if information is None else one.novelty(information)
+        lists = lists if vectors is None else lists | one.diversity(vectors)
+        means.append(one.reach(num_items) | {metric: float(value.mean()) for metric, value in lists.items()})
+    return {
+        metric: {"value": float(np.mean([one[metric] for one in means])), "low": None, "high": None}
+        for metric in means[0]
+    }

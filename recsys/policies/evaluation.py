@@ -1,0 +1,66 @@
+"""What a policy recommends to held-out requests, ranked over the whole catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from tqdm import tqdm
+
+from recsys.data.context import Context
+from recsys.errors import RequestError
+from recsys.metrics.evaluation import Evaluation
+from recsys.policies.policy import ItemPolicy
+
+CUTOFFS = (1, 5, 10, 20, 50)
+
+
+@torch.no_grad()
+def evaluate(
+    policy: ItemPolicy,
+    requests: Context,
+    k: Sequence[int] = CUTOFFS,
+    batch_size: int = 256,
+    description: str = "evaluate",
+) -> Evaluation:
+    """Ask a policy for its best items at every request.
+
+    The policy works in evaluation mode, on its own device, and never sees a target. Requests of similar history length
+    go together; the answer keeps their order. Memory is bounded by one batch.
+
+    Args:
+        policy: its `top` ranks the legal set.
+        requests: with targets. What they exclude is not recommended.
+        k: cutoffs; lists are as long as the largest.
+        batch_size: requests at once.
+        description: stands before the progress bar, which appears after a second.
+
+    Raises:
+        RequestError: there are no requests, or they have no targets.
+    """
+    if requests.target is None or len(requests) == 0:
+        raise RequestError("evaluation needs requests with targets; prepare the data with a split that holds some out")
+    asked = requests.without_target()
+    order = requests.history.lengths.argsort(descending=True, stable=True)
+    found: list[torch.Tensor] = []
+    with _evaluation_mode(policy) as device:
+        batches = tqdm(order.split(batch_size), desc=description, unit="batch", delay=1, leave=False, disable=None)
+        for rows in batches:
+            found.append(policy.top(asked.select(rows).to(device), max(k)).items.squeeze(-1).cpu())
+    items = torch.cat(found)[order.argsort().cpu()]
+    return Evaluation(requests.users.cpu(), requests.target.cpu(), items, tuple(sorted(k)))
+
+
+@contextmanager
+def _evaluation_mode(policy: ItemPolicy) -> Iterator[torch.device]:
+    """Dropout off inside, every module as it was outside; gives the device the policy lives on."""
+    training = [module for module in policy.modules() if module.training]
+    placed = next(chain(policy.parameters(), policy.buffers()), None)
+    policy.eval()
+    try:
+        yield torch.device("cpu") if placed is None else placed.device
+    finally:
+        for module in training:
+            module.training = True

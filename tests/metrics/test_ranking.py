@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.metrics.ranking import hit_rate, ndcg, rank_in_list, rank_in_scores, reciprocal_rank
+
+INF = float("inf")
+
+
+def test_values_at_and_beyond_the_cutoff() -> None:
+    rank = torch.tensor([1, 2, 10, 11, 0])
+    assert hit_rate(rank, 10).tolist() == [1, 1, 1, 0, 0]
+    assert ndcg(rank, 10).tolist() == pytest.approx([1, 1 / math.log2(3), 1 / math.log2(11), 0, 0])
+    assert reciprocal_rank(rank, 10).tolist() == pytest.approx([1, 0.5, 0.1, 0, 0])
+
+
+def test_an_infinite_rank_is_not_found() -> None:
+    rank = torch.tensor([2.0, INF])
+    assert hit_rate(rank, 10**9).tolist() == [1, 0]
+    assert ndcg(rank, 10**9)[1] == 0 and reciprocal_rank(rank, 10**9)[1] == 0
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=50), st.integers(1, 49), st.integers(1, 50))
+def test_a_wider_cutoff_gains_what_its_new_hits_allow(ranks: list[int], low: int, more: int) -> None:
+    """Golden value 8: of ΔHR new hits each is worth at least 1/log2(K + 1) and at most 1/log2(K' + 2)."""
+    rank, high = torch.tensor(ranks), low + more
+    hits = (hit_rate(rank, high) - hit_rate(rank, low)).mean()
+    gain = (ndcg(rank, high) - ndcg(rank, low)).mean()
+    assert hits / math.log2(high + 1) - 1e-12 <= gain <= hits / math.log2(low + 2) + 1e-12
+
+
+def test_cutoff_one_cannot_tell_the_metrics_apart() -> None:
+    rank = torch.tensor([0, 1, 2, 1])
+    assert torch.equal(hit_rate(rank, 1), ndcg(rank, 1))
+    assert torch.equal(hit_rate(rank, 1), reciprocal_rank(rank, 1))
+
+
+def test_rank_in_scores_equals_the_place_in_a_stable_sort() -> None:
+    scores = torch.randint(0, 6, (200, 12)).float()
+    target = torch.randint(0, 12, (200,))
+    order = scores.sort(dim=1, descending=True, stable=True).indices
+    assert torch.equal(rank_in_scores(scores, target), rank_in_list(order, target))
+
+
+def test_what_cannot_be_recommended_has_no_rank() -> None:
+    scores = torch.tensor([[-INF, 1.0, 0.0]])
+    assert rank_in_scores(scores, torch.tensor([0])).tolist() == [0]
+    assert rank_in_list(torch.tensor([[1, 2, -1]]), torch.tensor([0])).tolist() == [0]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import RequestError
+from recsys.metrics.ranking import rank_in_scores
+from recsys.policies.evaluation import evaluate
+from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.policies.popularity import Popularity
+from tests.policies.contexts import requests
+
+
+class Watched(ItemPolicy):
+    """Scores by the length of the history; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.randn(9, 20))
+        self.dropout = nn.Dropout(0.9)
+        self.frozen = nn.Dropout(0.9).eval()
+        self.batches: list[Context] = []
+
+    def catalogue_log_prob(self, context: Context) -> Tensor:
+        self.batches.append(context)
+        return over_legal_set(self.dropout(self.frozen(self.scores[context.history.lengths])), context)
+
+
+def asked(rows: int = 30) -> Context:
+    lengths = torch.randint(0, 9, (rows,)).tolist()
+    histories = [torch.randint(0, 20, (length,)).tolist() for length in lengths]
+    return requests(histories, histories, torch.randint(0, 20, (rows,)).tolist())
+
+
+def test_answers_keep_the_order_of_requests() -> None:
+    policy, context = Watched(), asked()
+    found = evaluate(policy, context, k=(1, 20), batch_size=7)
+    policy.eval()
+    expected = rank_in_scores(policy.catalogue_log_prob(context), context.target)
+    assert torch.equal(found.rank, expected)
+    assert torch.equal(found.users, context.users)
+
+
+def test_batch_size_does_not_matter() -> None:
+    policy, context = Watched(), asked()
+    assert torch.equal(evaluate(policy, context, batch_size=1).items, evaluate(policy, context, batch_size=64).items)
+
+
+def test_a_policy_never_sees_a_target_and_batches_are_bounded() -> None:
+    policy = Watched()
+    evaluate(policy, asked(), batch_size=8)
+    assert all(batch.target is None and len(batch) <= 8 for batch in policy.batches)
+
+
+def test_dropout_is_off_inside_and_modules_are_left_as_they_were() -> None:
+    policy, context = Watched().train(), asked()
+    policy.frozen.eval()
+    assert torch.equal(evaluate(policy, context).items, evaluate(policy, context).items)
+    assert policy.training and policy.dropout.training and not policy.frozen.training
+
+
+def test_modules_are_left_as_they_were_after_a_failure() -> None:
+    class Failing(Watched):
+        def top(self, context: Context, k: int) -> Slates:
+            raise RuntimeError("no")
+
+    policy = Failing().train()
+    with pytest.raises(RuntimeError):
+        evaluate(policy, asked())
+    assert policy.training
+
+
+def test_excluded_items_are_not_recommended_and_short_lists_are_padded() -> None:
+    context = requests([[0, 1, 2]], [[0, 1, 2]], [0])
+    found = evaluate(Popularity(requests([[0, 0, 3]]), num_items=5), context, k=(5, 1))
+    assert found.items.tolist() == [[3, 4, -1, -1, -1]]
+    assert found.rank.tolist() == [0]
+    assert found.cutoffs == (1, 5)
+
+
+@pytest.mark.parametrize("context", [requests([[0]]), requests([], [], [])])
+def test_targets_are_needed(context: Context) -> None:
+    with pytest.raises(RequestError, match="targets"):
+        evaluate(Watched(), context)

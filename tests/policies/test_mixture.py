@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.errors import ConfigurationError, RequestError
+from recsys.policies.mixture import Mixture, best_weight
+from recsys.policies.softmax import Softmax
+from tests.policies.contexts import requests
+
+
+class Fixed(nn.Module):
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(scores)
+
+    def forward(self, context: Context) -> Tensor:
+        return self.scores.expand(len(context), -1)
+
+
+class ByUser(Fixed):
+    def forward(self, context: Context) -> Tensor:
+        return self.scores[context.users]
+
+
+def fixed(shares: list[float]) -> Softmax:
+    return Softmax(Fixed(torch.tensor([shares]).log()))
+
+
+def test_probabilities_are_mixed_over_the_legal_set() -> None:
+    parts = [fixed([0.5, 0.3, 0.2]), fixed([0.1, 0.1, 0.8])]
+    share = Mixture(parts, [0.25, 0.75]).catalogue_log_prob(requests([[], []], [[], [2]])).exp()
+    torch.testing.assert_close(share[0], torch.tensor([0.2, 0.15, 0.65]))
+    torch.testing.assert_close(share[1], torch.tensor([0.25 * 5 / 8 + 0.75 / 2, 0.25 * 3 / 8 + 0.75 / 2, 0]))
+
+
+def test_a_weight_of_one_is_the_policy_itself() -> None:
+    parts = [fixed([0.5, 0.3, 0.2]), fixed([0.1, 0.1, 0.8])]
+    asked = requests([[]], [[0]])
+    torch.testing.assert_close(
+        Mixture(parts, [0, 1]).catalogue_log_prob(asked).exp(), parts[1].catalogue_log_prob(asked).exp()
+    )
+
+
+def test_trains_its_parts_with_finite_gradients_though_items_are_excluded() -> None:
+    mixture = Mixture([fixed([0.5, 0.3, 0.2]), fixed([0.1, 0.1, 0.8])], [0.5, 0.5])
+    asked = requests([[]], [[0]])
+    mixture.log_prob(asked, Slates(torch.tensor([[[1]]]), torch.zeros(1, 1, 1))).sum().backward()
+    grads = [parameter.grad for parameter in mixture.parameters()]
+    assert len(grads) == 2
+    assert all(grad is not None and grad.isfinite().all() and (grad != 0).any() for grad in grads)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.5, 0.6], [-0.5, 1.5], []])
+def test_other_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ConfigurationError, match="weights"):
+        Mixture([fixed([0.5, 0.5]), fixed([0.5, 0.5])], weights)
+
+
+def test_finds_the_weight_that_neither_end_reaches() -> None:
+    """Each policy knows one user. The target leads at the first for w < 5/6, at the second for w > 1/6."""
+    sure, wrong = [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]
+    first, second = (Softmax(ByUser(torch.tensor(table).log())) for table in ([sure, wrong], [wrong, sure]))
+    asked = requests([[], []], target=[0, 0])
+    assert best_weight(first, second, asked, k=1) == pytest.approx(0.2)
+    assert best_weight(first, second, asked, k=1, candidates=(0.0, 0.1, 0.5, 1.0)) == 0.5
+    assert best_weight(first, second, asked.select(torch.tensor([0]))) == 0
+
+
+def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
+    torch.manual_seed(3)
+    first, second = (Softmax(Fixed(torch.randn(1, 8))) for _ in range(2))
+    asked = requests([[]] * 30, target=torch.randint(0, 8, (30,)).tolist())
+    weights = [best_weight(first, second, asked, k=3, batch_size=size) for size in (1, 7, 256)]
+    assert len(set(weights)) == 1
+
+
+def test_targets_are_needed() -> None:
+    with pytest.raises(RequestError, match="targets"):
+        best_weight(fixed([0.5, 0.5]), fixed([0.5, 0.5]), requests([[]]))
