@@ -16,6 +16,9 @@ from recsys.errors import DataError
 
 MICROSECONDS = 1_000_000
 
+SMALL_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
+"""Types whose values fit into int64."""
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -105,12 +108,14 @@ def codes(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
     >>> rank.to_list(), distinct.to_list()
     ([1, 0, 1], [10, 30])
     """
-    if len(ids) and ids.dtype.is_integer() and int(ids.max()) - int(ids.min()) < 4 * len(ids):  # pyright: ignore
-        shifted = ids.to_numpy() - ids.to_numpy().min()
-        seen = np.zeros(int(shifted.max()) + 1, dtype=bool)
-        seen[shifted] = True
-        distinct = pl.Series(seen.nonzero()[0] + int(ids.min())).cast(ids.dtype)  # pyright: ignore
-        return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[shifted]), distinct
+    if len(ids) and ids.dtype in SMALL_INTEGERS:
+        values = ids.to_numpy().astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        if high - low < 4 * len(ids):
+            seen = np.zeros(high - low + 1, dtype=bool)
+            seen[values - low] = True
+            distinct = pl.Series(seen.nonzero()[0] + low).cast(ids.dtype)
+            return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[values - low]), distinct
     distinct = ids.unique().sort()
     return ids.replace_strict(distinct, pl.Series(np.arange(len(distinct), dtype=np.uint32))), distinct
 
@@ -144,7 +149,7 @@ def without_duplicates(
     new_pair = pl.col("pair").ne_missing(pl.col("pair").shift())
     new_event = new_pair | pl.col("time").ne_missing(pl.col("time").shift())
     firsts = pairs.select(new_pair.alias("pair"), new_event.alias("event"))
-    share = 1 - firsts.get_column("pair").sum() / firsts.get_column("event").sum()
+    share = 1 - int(firsts.get_column("pair").sum()) / int(firsts.get_column("event").sum())
     repeats = share > threshold if repeats is None else repeats
     return pairs.drop("pair").filter(firsts.get_column("event" if repeats else "pair")), repeats, share
 
@@ -165,7 +170,7 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
         if keep.all():
             break
         events = events.filter(pl.Series(keep))
-    if total and not len(events):
+    if not len(events):
         raise DataError(f"no event is left after the {k}-core of {total:,} events: lower k_core (0 keeps everything)")
     return events
 
@@ -174,7 +179,8 @@ def in_order(events: pl.DataFrame, ties: Ties, seed: int) -> pl.DataFrame:
     """Sort by user, then time; equal times by `order`, else as `ties` and `seed` say: never as the rows came."""
     users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
     events = events.with_columns(pl.Series("tie", ties.key(users, items, seed)))
-    start, end = (int(getattr(events.get_column("time"), limit)()) for limit in ("min", "max"))
+    times = events.get_column("time").to_numpy()
+    start, end = int(times.min()), int(times.max())
     if (int(users.max()) + 1) * (end - start + 1) < 2**63:
         when = [pl.col("user").cast(pl.Int64) * (end - start + 1) + pl.col("time") - start]
     else:
@@ -188,9 +194,9 @@ def renumber(coded: Coded) -> Coded:
     """Close the gaps that cleaning left: codes are `0 .. count - 1` again, still in the order of the raw ids."""
     columns, ids = [], []
     for name, raw in (("user", coded.user_ids), ("item", coded.item_ids)):
-        codes = coded.events.get_column(name).to_numpy()
+        old = coded.events.get_column(name).to_numpy()
         alive = np.zeros(len(raw), dtype=bool)
-        alive[codes] = True
-        columns.append(pl.Series(name, (alive.cumsum() - 1)[codes].astype(np.uint32)))
+        alive[old] = True
+        columns.append(pl.Series(name, (alive.cumsum() - 1)[old].astype(np.uint32)))
         ids.append(raw.filter(pl.Series(alive)))
     return Coded(coded.events.with_columns(columns), *ids)

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from recsys.data import movielens_layouts as layouts
 from recsys.data.download import Archive, Package, fetch, sha256
+from recsys.data.scan import plainly
 from recsys.data.source import Tables
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, DataError
 
 SITE = "https://files.grouplens.org/datasets/movielens"
 
@@ -118,7 +121,11 @@ class MovieLens:
         assert found is not None
         files, read = found
         fingerprint = hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
-        interactions, items, users = read(folder)
+        with plainly(str(files[0])):
+            interactions, items, users = read(folder)
+            rows = interactions.select(pl.any_horizontal(pl.all().is_null()).sum()).collect().item()
+        if rows:
+            raise DataError(f"{files[0]}: {rows:,} row(s) lack a value; the file is cut short: remove it")
         return Tables(interactions, items, users, f"movielens_{self.version}", fingerprint)
 
     @staticmethod

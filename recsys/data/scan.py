@@ -91,7 +91,7 @@ def plainly(location: str) -> Iterator[None]:
 
 def _culprit(location: str, problem: Exception) -> tuple[str, str]:
     """The first file of a table that cannot be read alone or has other types than the first, and why."""
-    if is_remote(location) or location.endswith(".csv"):
+    if is_remote(location) or not (location.endswith(".parquet") or Path(location).is_dir()):
         return location, _first_line(problem)
     first: pl.Schema | None = None
     for path in local_files(location):

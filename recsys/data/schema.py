@@ -176,12 +176,9 @@ def _check_values(column: Column, facts: dict[str, int], location: str) -> None:
     if (facts.get(f"__max_{name}") or 0) > LATEST_SECOND:
         late = pl.col(name).cast(pl.Int64) > LATEST_SECOND
         file, row, value = scan.first_row(location, late, name)
-        unit, factor = (
-            ("milliseconds", "1_000") if int(str(value)) < LATEST_SECOND * 1000 else ("microseconds", "1_000_000")
-        )
         raise DataError(
-            f"{file}, row {row} (from 0), column {name!r}: {value} looks like {unit}, expected seconds since 1970 UTC:"
-            f" divide the column by {factor}, or store a Datetime"
+            f"{file}, row {row} (from 0), column {name!r}: {value} looks like milliseconds or finer, expected seconds"
+            " since 1970 UTC: divide the column (milliseconds by 1,000), or store a Datetime"
         )
 
 

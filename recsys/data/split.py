@@ -95,8 +95,8 @@ class GlobalTime:
                 " use the leave-one-out split"
             )
         ordered = times.sort().values
-        first_cut = ordered[round(len(ordered) * (1 - self.validation - self.test))]
-        second_cut = ordered[round(len(ordered) * (1 - self.test))]
+        first_cut = ordered[int(len(ordered) * (1 - (self.validation + self.test)))]
+        second_cut = ordered[int(len(ordered) * (1 - self.test))]
         before_validation, before_test = self._counts(events, times, first_cut), self._counts(events, times, second_cut)
         validation = self._targets(events, before_validation, before_test)
         test = self._targets(events, before_test, events.lengths)
