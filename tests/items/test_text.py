@@ -33,6 +33,8 @@ def test_spare_columns_are_zero() -> None:
 def test_lengths_without_normalising_are_those_of_the_words() -> None:
     lengths = encode(dimensions=4, normalise=False).norm(dim=-1)
     assert torch.allclose(lengths, torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0]), atol=1e-5)
+    cut, scaled = (encode(dimensions=2, min_items=1, normalise=scale).norm(dim=-1) for scale in (False, True))
+    assert (cut[:4] < 0.95).all() and scaled[:4].tolist() == pytest.approx([1, 1, 1, 1])
 
 
 def test_rare_words_phrases_and_columns_are_options() -> None:
