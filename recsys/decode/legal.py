@@ -108,16 +108,7 @@ def log1mexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return x.expm1().neg().log()
 
 
-def legal_correction(log_prob_excluded: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows"]:
-    """What excluding items adds to the log-probability of every other: `−log(1 − Σ_e π(e))`, at least 0, nats.
-
-    Loses digits where the excluded items hold nearly everything: in single precision the result is good to `1e-6`
-    where they hold up to 0.9, and to `1e-4` up to 0.999.
-
-    Args:
-        log_prob_excluded: `[..., E]`, over the whole catalogue, of distinct items; −inf is padding.
-
-    >>> legal_correction(torch.tensor([0.25, 0.25]).log()).exp()
-    tensor(2.)
-    """
-    return -log1mexp(log_prob_excluded.logsumexp(-1).clamp(max=0.0))
+def log_sum_exp(values: Float[Tensor, "*rows X"]) -> Float[Tensor, "*rows"]:
+    """`log Σ exp` over the last dimension, with gradient 0 instead of NaN where everything is −inf."""
+    nothing = values.isneginf().all(-1)
+    return values.masked_fill(nothing.unsqueeze(-1), 0.0).logsumexp(-1).masked_fill(nothing, float("-inf"))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.decode.legal import LegalSet
+from recsys.decode.legal import LegalSet, log_sum_exp
 from recsys.decode.marks import Family, Marks, Nodes, dead_branches
 from recsys.decode.normalise import over_siblings
 from recsys.decode.step import child_range
@@ -58,7 +58,7 @@ def legal_mass(network: Generator[Any, Any], memory: Any, legal: LegalSet) -> Le
     for level in reversed(range(trie.depth)):
         family = families[level]
         marks.append(family.marks(trie, level, value, other))
-        value = _log_sum_exp(log_prob[level] + marks[-1].values[:-1])
+        value = log_sum_exp(log_prob[level] + marks[-1].values[:-1])
     total = value.new_zeros(rows).index_put((families[0].parents.row,), value)
     return LegalMass(total, tuple(marks[::-1]))
 
@@ -80,9 +80,3 @@ def _descend(network: Generator[Any, Any], memory: Any, families: list[Family]) 
         _, mask = child_range(trie, family.parents.node, level)
         result.append(over_siblings(logits, mask))
     return result
-
-
-def _log_sum_exp(values: Float[Tensor, "Y C"]) -> Float[Tensor, " Y"]:
-    """Over the last dimension, with gradient 0 where everything is −inf."""
-    dead = values.isneginf().all(-1)
-    return values.masked_fill(dead.unsqueeze(-1), 0.0).logsumexp(-1).masked_fill(dead, float("-inf"))

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from recsys.decode.legal import log_sum_exp
+
 
 def draw_slates(
     log_prob: Float[Tensor, "B N"], candidates: int, slots: int, generator: torch.Generator
@@ -67,7 +69,7 @@ def _log_mass_left(
     """
     slots = items.shape[-1]
     best, best_items = log_prob.topk(min(slots, log_prob.shape[-1]), dim=-1)
-    tail = log_prob.scatter(-1, best_items, float("-inf")).logsumexp(-1)
+    tail = log_sum_exp(log_prob.scatter(-1, best_items, float("-inf")))
     is_best = items.unsqueeze(-1) == best_items[:, None, None]
     taken = is_best.cumsum(2) > is_best.long()
     free = best[:, None, None].masked_fill(taken, float("-inf"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
-from recsys.decode.legal import LegalSet, legal_correction, log1mexp
+from recsys.decode.legal import LegalSet, log1mexp, log_sum_exp
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
 from tests.decode.table_generator import ragged_codes
@@ -44,12 +44,19 @@ def test_an_empty_legal_set_names_the_request_and_what_to_do() -> None:
         LegalSet.of(trie, context)
 
 
-@pytest.mark.parametrize("share", [0.0, 1e-8, 0.25, 0.5, 0.9])
-def test_correction_is_minus_the_log_of_what_is_left(share: float) -> None:
-    excluded = torch.tensor([share / 2, share / 2, 0.0], dtype=torch.float64).log()
-    left = -torch.log1p(torch.tensor(-share, dtype=torch.float64))
-    assert torch.allclose(legal_correction(excluded.float()).double(), left, atol=2e-6)
+@pytest.mark.parametrize("share", [1e-8, 0.25, 0.5, 0.9])
+def test_log1mexp_is_the_log_of_what_is_left(share: float) -> None:
+    left = torch.log1p(torch.tensor(-share, dtype=torch.float64))
+    assert torch.allclose(log1mexp(torch.tensor(share).log()).double(), left, atol=2e-6)
 
 
 def test_log1mexp_at_its_ends() -> None:
     assert log1mexp(torch.tensor([0.0, -1e30])).tolist() == [-float("inf"), 0.0]
+
+
+def test_log_sum_exp_of_nothing_is_nothing_and_passes_no_gradient() -> None:
+    values = torch.tensor([[-float("inf"), -float("inf")], [0.0, -float("inf")]], requires_grad=True)
+    total = log_sum_exp(values)
+    assert total.tolist() == [-float("inf"), 0.0]
+    total.masked_fill(total.isneginf(), 0.0).sum().backward()
+    assert values.grad is not None and values.grad.tolist() == [[0.0, 0.0], [1.0, 0.0]]

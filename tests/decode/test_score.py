@@ -59,6 +59,13 @@ def test_illegal_and_missing_items_pass_no_gradient(network: TableGenerator, req
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
+def test_gradient_stays_finite_where_the_excluded_items_round_to_everything(requests: Context) -> None:
+    network = TableGenerator(Trie.from_codes(ragged_codes(40, 3, 5)), scale=30.0)
+    scores = score(network, network.encode(requests), requests, torch.tensor([[0], [1], [2], [39], [17]]))
+    scores.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
 def test_both_ways_to_the_legal_mass_agree_where_they_meet(network: TableGenerator) -> None:
     excluded = [list(range(count)) for count in range(1, 40)]
     context = Context(torch.zeros(39, dtype=torch.int64), Jagged.empty(39), Jagged.from_rows(excluded))

@@ -10,7 +10,6 @@ from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.data.slates import Drawn, Slates
 from recsys.errors import EmptyLegalSetError
-from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.policies.policy import ItemPolicy, Policy, over_legal_set
 
 
@@ -50,39 +49,12 @@ def test_an_empty_legal_set_is_refused_by_row() -> None:
         Fixed(torch.zeros(2)).catalogue_log_prob(requests([[], [0, 1]]))
 
 
-@pytest.mark.parametrize("scores", [[0.0, 1.0, 2.0, 3.0, 4.0], [40.0, 0.0, -40.0, 39.0, -80.0], [0.0] * 5])
-@pytest.mark.parametrize("slots", [1, 2, 3])
-def test_slot_probabilities_equal_the_definition(scores: list[float], slots: int) -> None:
-    log_prob = torch.tensor([scores], dtype=torch.float64).log_softmax(-1)
-    slates = enumerated_slates(5, slots)
-    expected = torch.empty(slates.shape, dtype=torch.float64)
-    for index, slate in enumerate(slates[0].tolist()):
-        left = log_prob[0].clone()
-        for slot, item in enumerate(slate):
-            expected[0, index, slot] = left[item] - left.logsumexp(-1)
-            left[item] = -torch.inf
-    single = slot_log_prob(log_prob.float(), slates)
-    assert torch.allclose(single.double(), expected, atol=1e-4, rtol=1e-5)
-    assert torch.allclose(single.sum(-1).exp().sum(), torch.tensor(1.0), atol=1e-4)
-
-
 def test_repeated_missing_and_illegal_items_have_no_probability() -> None:
     context = requests([[3]])
     slates = Slates(torch.tensor([[[0, 0], [1, -1], [3, 0], [0, 3], [2, 1]]]), torch.zeros(1, 5, 2))
     log_prob = Fixed(torch.zeros(4)).log_prob(context, slates)
     assert torch.equal(log_prob.isneginf(), torch.tensor([[[0, 1], [0, 1], [1, 1], [0, 1], [0, 0]]]).bool())
     assert torch.allclose(log_prob[0, 4].exp(), torch.tensor([1 / 3, 1 / 2]))
-
-
-def test_gradient_of_a_slate_is_the_finite_difference() -> None:
-    scores = torch.tensor([[0.3, -1.0, 2.0, 0.5]], dtype=torch.float64, requires_grad=True)
-    slates = torch.tensor([[[2, 0, 1, 3], [3, 1, 0, 2], [0, 2, -1, -1]]])
-
-    def whole(scores: Tensor) -> Tensor:
-        log_prob = slot_log_prob(scores.log_softmax(-1), slates)
-        return log_prob.masked_fill(log_prob.isneginf(), 0).sum()
-
-    assert torch.autograd.gradcheck(whole, (scores,))
 
 
 def test_slates_are_drawn_as_often_as_their_probability_says() -> None:
@@ -101,12 +73,6 @@ def test_slates_wider_than_the_legal_set_end_without_items() -> None:
     slates = Fixed(torch.zeros(3)).sample(requests([[1]]), 2, 4, torch.Generator().manual_seed(0))
     assert (slates.items[..., :2] >= 0).all() and (slates.items[..., 2:] == -1).all()
     assert slates.log_prob[..., 2:].isneginf().all() and not slates.alive.any()
-
-
-def test_equal_seeds_give_equal_draws_and_others_do_not() -> None:
-    log_prob = torch.zeros(2, 50).log_softmax(-1)
-    first, again, other = (draw_slates(log_prob, 3, 2, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
-    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_top_is_the_ranking_with_ties_to_the_lowest_item_and_a_tail_of_nothing() -> None:

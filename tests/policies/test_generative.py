@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.data.slates import Drawn, Slates
+from recsys.items.trie import Trie
+from recsys.models.generator import Generator
+from recsys.policies.generative import GenerativePolicy
+from recsys.policies.plackett_luce import slot_log_prob
+from tests.decode.table_generator import TableGenerator, ragged_codes
+
+ITEMS = 7
+
+
+@pytest.fixture
+def policy() -> GenerativePolicy:
+    return GenerativePolicy(TableGenerator(Trie.from_codes(ragged_codes(ITEMS, 3, 2)), scale=2.0))
+
+
+@pytest.fixture
+def requests() -> Context:
+    excluded = Jagged.from_rows([[], [2, 5, 2], [0, 1, 2, 3, 4]])
+    return Context(torch.tensor([0, 1, 1]), Jagged.from_rows([[1, 2], [], [6]]), excluded)
+
+
+def every_slate(rows: int, slots: int) -> Slates:
+    items = torch.tensor(list(itertools.product(range(-1, ITEMS), repeat=slots))).expand(rows, -1, -1)
+    return Slates(items, torch.zeros(items.shape))
+
+
+def test_slates_of_several_slots_have_the_item_policies_probability(
+    policy: GenerativePolicy, requests: Context
+) -> None:
+    slates = every_slate(3, 3)
+    expected = slot_log_prob(policy.catalogue_log_prob(requests), slates.items)
+    found = policy.log_prob(requests, slates)
+    assert torch.equal(found.isneginf(), expected.isneginf())
+    possible = ~found.isneginf()
+    assert torch.allclose(found[possible], expected[possible], atol=1e-4)
+
+
+def test_slates_of_several_slots_restricted_to_candidates(policy: GenerativePolicy, requests: Context) -> None:
+    restricted = replace(requests, candidates=Jagged.from_rows([[0, 3], [1, 4, 6, 2], [5]]))
+    slates = every_slate(3, 2)
+    total = policy.log_prob(restricted, slates).sum(-1).exp().sum(-1)
+    assert torch.allclose(total, torch.tensor([1.0, 1.0, 0.0]), atol=1e-4)
+
+
+def test_slates_wider_than_the_legal_set_end_without_items(policy: GenerativePolicy, requests: Context) -> None:
+    slates = policy.sample(requests, 4, 3, torch.Generator().manual_seed(0))
+    assert (slates.items[2, :, :2].sort(-1).values == torch.tensor([5, 6])).all()
+    assert (slates.items[2, :, 2] == -1).all() and slates.log_prob[2, :, 2].isneginf().all()
+    assert slates.alive[:2].all() and not slates.alive[2].any()
+
+
+def test_gradient_reaches_the_network_through_every_slot(policy: GenerativePolicy, requests: Context) -> None:
+    policy.double()
+    slates = Slates(torch.tensor([[[0, 4]], [[6, 1]], [[5, 6]]]), torch.zeros(3, 1, 2))
+    parameters = list(policy.parameters())
+    own = torch.autograd.grad(policy.log_prob(requests, slates).sum(), parameters)
+    expected = torch.autograd.grad(slot_log_prob(policy.catalogue_log_prob(requests), slates.items).sum(), parameters)
+    for got, wanted in zip(own, expected, strict=True):
+        assert torch.allclose(got, wanted, atol=1e-8)
+
+
+def test_top_is_cut_from_a_search_at_least_as_wide_as_beams(requests: Context) -> None:
+    codes = torch.tensor([[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [1, 3]])
+    network = TableGenerator(Trie.from_codes(codes), scale=0.0)
+    with torch.no_grad():
+        network.users.fill_(1.0)
+        network.tables[1][0] += 0.1
+        network.tables[2][6] += 3.0
+    first = requests.select(torch.tensor([0]))
+    assert GenerativePolicy(network, beams=1).top(first, 1).items.item() == 0
+    wide = GenerativePolicy(network, beams=2).top(first, 1)
+    assert wide.items.item() == 6 and wide.items.shape == (1, 1, 1) and wide.drawn is Drawn.TOP
+    assert GenerativePolicy(network, beams=1).top(first, 9).items.shape == (1, 9, 1)
+
+
+def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolicy, requests: Context) -> None:
+    memory = policy.network.encode(requests)
+    slates = policy.draw_from(memory, requests, 3, torch.Generator().manual_seed(0))
+    assert slates.drawn is Drawn.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
+    assert slates.log_inclusion is not None
+    assert (slates.log_inclusion[:2] > slates.slate_log_prob[:2]).all()
+    assert torch.equal(slates.alive, torch.tensor([[True] * 3, [True] * 3, [True, True, False]]))
+
+
+def test_log_prob_from_is_the_sum_of_its_codes(policy: GenerativePolicy, requests: Context) -> None:
+    every = torch.arange(ITEMS).expand(3, -1)
+    codes = policy.log_prob_from(policy.network.encode(requests), requests, every)
+    assert torch.allclose(codes.sum(-1), policy.catalogue_log_prob(requests), atol=1e-4)
+
+
+def test_histories_are_encoded_once(
+    policy: GenerativePolicy, requests: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    encode = policy.network.encode
+
+    def counted(context: Context) -> torch.Tensor:
+        calls.append(len(context))
+        return encode(context)
+
+    monkeypatch.setattr(policy.network, "encode", counted)
+    policy.sample(requests, 5, 3, torch.Generator().manual_seed(0))
+    policy.log_prob(requests, every_slate(3, 2))
+    policy.top(requests, 2)
+    assert calls == [3, 3, 3]
+
+
+def test_rollouts_carry_no_gradient_and_scores_do(policy: GenerativePolicy, requests: Context) -> None:
+    memory, rng = policy.network.encode(requests), torch.Generator().manual_seed(0)
+    rollouts = [
+        policy.top_from(memory, requests, 2),
+        policy.draw_from(memory, requests, 2, rng),
+        policy.sample_from(memory, requests, 2, 1, rng),
+        policy.sample_from(memory, requests, 2, 2, rng),
+    ]
+    assert not any(slates.log_prob.requires_grad for slates in rollouts)
+    assert policy.log_prob_from(memory, requests, rollouts[0].items[..., 0]).requires_grad
+    assert isinstance(policy.network, Generator)

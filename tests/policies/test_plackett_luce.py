@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.policies.plackett_luce import draw_slates, slot_log_prob
+
+
+def enumerated_slates(num_items: int, slots: int) -> Tensor:
+    return torch.tensor([list(itertools.permutations(range(num_items), slots))])
+
+
+@pytest.mark.parametrize("scores", [[0.0, 1.0, 2.0, 3.0, 4.0], [40.0, 0.0, -40.0, 39.0, -80.0], [0.0] * 5])
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_slot_probabilities_equal_the_definition(scores: list[float], slots: int) -> None:
+    log_prob = torch.tensor([scores], dtype=torch.float64).log_softmax(-1)
+    slates = enumerated_slates(5, slots)
+    expected = torch.empty(slates.shape, dtype=torch.float64)
+    for index, slate in enumerate(slates[0].tolist()):
+        left = log_prob[0].clone()
+        for slot, item in enumerate(slate):
+            expected[0, index, slot] = left[item] - left.logsumexp(-1)
+            left[item] = -torch.inf
+    single = slot_log_prob(log_prob.float(), slates)
+    assert torch.allclose(single.double(), expected, atol=1e-4, rtol=1e-5)
+    assert torch.allclose(single.sum(-1).exp().sum(), torch.tensor(1.0), atol=1e-4)
+
+
+def test_gradient_of_a_slate_is_the_finite_difference() -> None:
+    scores = torch.tensor([[0.3, -1.0, 2.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    slates = torch.tensor([[[2, 0, 1, 3], [3, 1, 0, 2], [0, 2, -1, -1]]])
+
+    def whole(scores: Tensor) -> Tensor:
+        log_prob = slot_log_prob(scores.log_softmax(-1), slates)
+        return log_prob.masked_fill(log_prob.isneginf(), 0).sum()
+
+    assert torch.autograd.gradcheck(whole, (scores,))
+
+
+def test_equal_seeds_give_equal_draws_and_others_do_not() -> None:
+    log_prob = torch.zeros(2, 50).log_softmax(-1)
+    first, again, other = (draw_slates(log_prob, 3, 2, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_draws_leave_the_slots_empty_that_nothing_is_left_for() -> None:
+    log_prob = torch.tensor([[0.5, 0.0, 0.5]]).log()
+    items = draw_slates(log_prob, 10, 5, torch.Generator().manual_seed(0))
+    assert torch.equal(items[..., :2].sort(-1).values, torch.tensor([0, 2]).expand(1, 10, 2))
+    assert (items[..., 2:] == -1).all()
