@@ -11,8 +11,8 @@ from recsys.report.frame import CHARACTER, figure, line, spread, text
 from recsys.report.markup import Markup, element, join
 from recsys.report.scale import Scale, decimals, extent, number, ticks
 
-COLOURS = 6
-"""How many series one chart can tell apart."""
+COLOURS = 8
+"""How many series of a chart have a colour of their own; the rest share a grey."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,13 @@ def line_chart(
     charts that list the same series in the same order agree.
 
     Args:
-        series: at most six.
+        series: the first `COLOURS` in a colour each.
         title: what the vertical axis measures.
         x_label: what the horizontal axis measures.
         references: named levels drawn as dashed lines.
         size: `LARGE` for a chart alone, `SMALL` for one among several.
         note: one line below the chart.
-
-    Raises:
-        ValueError: more series than can be told apart.
     """
-    if len(series) > COLOURS:
-        raise ValueError(f"{len(series)} series in the chart {title!r}; draw at most {COLOURS}, or several charts")
     levels = dict(references or {})
     if not any(_drawable(value) for one in series for value in one.y):
         nothing = text(0, 20, "nothing was logged", kind="axis")
@@ -80,7 +75,7 @@ def line_chart(
     endings = [one.name if len(series) > 1 else number(_last(one)[1], 4) for one in drawable]
     room = 14 + CHARACTER * max((len(word) for word in [*endings, *levels]), default=0)
     x, y, grid = _axes(drawable, levels, size, room, x_label)
-    lines = [_line(one, series.index(one) + 1, x, y) for one in drawable]
+    lines = [_line(one, _colour(series.index(one)), x, y) for one in drawable]
     ends = [y(_last(one)[1]) for one in drawable] + [y(level) for level in levels.values()]
     places = spread(ends, 15, y.end, y.start)
     labels = [
@@ -88,7 +83,7 @@ def line_chart(
         for place, word, kind in zip(
             places,
             [*endings, *levels],
-            [*(f"series-{series.index(one) + 1}" for one in drawable), *("reference" for _ in levels)],
+            [*(_colour(series.index(one)) for one in drawable), *("reference" for _ in levels)],
             strict=True,
         )
     ]
@@ -144,7 +139,7 @@ def _axes(
     return x, y, join(*rows, *columns, line(x.start, bottom, x.end, bottom, "base"), *dashed, name)
 
 
-def _line(series: Series, colour: int, x: Scale, y: Scale) -> Markup:
+def _line(series: Series, colour: str, x: Scale, y: Scale) -> Markup:
     """Band, line, and a dot at the end; points show their values under a pointer."""
     band = [
         (x(at), y(low), y(high))
@@ -168,7 +163,11 @@ def _line(series: Series, colour: int, x: Scale, y: Scale) -> Markup:
         if value is not None and math.isfinite(value)
     ]
     hover = element("g", *spots, class_="spots") if len(spots) <= 60 else Markup()
-    return element("g", Markup(shade), stroke, dot, hover, class_=f"series-{colour}")
+    return element("g", Markup(shade), stroke, dot, hover, class_=colour)
+
+
+def _colour(index: int) -> str:
+    return f"series-{index + 1}" if index < COLOURS else "series-more"
 
 
 def _point(x: float, y: float) -> str:

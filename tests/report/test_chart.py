@@ -6,6 +6,7 @@ import re
 import pytest
 
 from recsys.report.chart import COLOURS, SMALL, Series, line_chart, thinned
+from recsys.report.page import STYLE
 
 
 def points(path: str) -> list[tuple[float, float]]:
@@ -96,9 +97,16 @@ def test_the_words_hold_both_ends(parsed):
     assert "0.2500 at epoch 9" in description
 
 
-def test_more_series_than_colours_are_refused():
-    with pytest.raises(ValueError, match="7 series"):
-        line_chart([Series(str(index), [0], [0.0]) for index in range(COLOURS + 1)], "y")
+def test_more_series_than_colours_share_a_grey(parsed, by_class):
+    many = [Series(str(index), [0], [float(index)]) for index in range(COLOURS + 2)]
+    tree = parsed(line_chart(many, "y"))
+    assert [one.text for one in by_class(tree, "label")] == [one.name for one in many]
+    assert len([one for one in by_class(tree, "series-more") if one.tag == "g"]) == 2
+    assert len([one for one in by_class(tree, f"series-{COLOURS}") if one.tag == "g"]) == 1
+
+
+def test_every_colour_is_defined():
+    assert all(f".series-{index + 1} " in STYLE.read_text(encoding="utf-8") for index in range(COLOURS))
 
 
 def test_thinning_keeps_means_extremes_and_length():
