@@ -26,7 +26,7 @@ class PpmiSvd:
     Args:
         dimensions: width `D`; where the catalogue or the rank is smaller, the last columns are zero.
         window: two items of a history co-occur where at most so many positions apart; None means anywhere in it.
-            The cost is `ΣT · window`, or `ΣT²` for None.
+            The cost is `ΣT · window`, or `ΣT²` for None. Narrow windows make clusters that tell more of the next item.
         shift: `k ≥ 1`; larger values drop weak associations. 1 keeps all that are positive.
         smoothing: exponent in (0, 1] of the context distribution; below 1 it damps the pull of rare items.
         normalise: scale every vector that is not zero to length 1.
@@ -38,7 +38,7 @@ class PpmiSvd:
     def __init__(
         self,
         dimensions: int = 64,
-        window: int | None = None,
+        window: int | None = 5,
         shift: float = 1.0,
         smoothing: float = 0.75,
         normalise: bool = True,
