@@ -14,8 +14,9 @@ from recsys.nn.embedding import TorchEmbedding
 class SASRec(CausalGenerator):
     """Self-attentive sequential recommender: every item is a child of the root, so one softmax ranks them all.
 
-    `π(i | history) = softmax_i ⟨h, e_i⟩`; items enter the history as `√D · e_i`. Trained with the full softmax, not with
-    the sampled binary loss of the paper. Source: Kang and McAuley 2018, "Self-Attentive Sequential Recommendation", §3.
+    `π(i | history) = softmax_i ⟨h, e_i⟩`; items enter the history as `√D · e_i`. Trained with the full softmax, not
+    with the sampled binary loss of the paper.
+    Source: Kang and McAuley 2018, "Self-Attentive Sequential Recommendation", §3.
 
     Args:
         num_items: `N`.

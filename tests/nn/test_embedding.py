@@ -143,13 +143,15 @@ def test_initial_rows_have_length_one(backend: type[Embedding]) -> None:
     assert abs(weight.norm(dim=1).square().mean().item() - 1) < 0.05
 
 
-def test_a_feature_without_a_table() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_feature_without_a_table(backend: type[Embedding]) -> None:
     with pytest.raises(ConfigurationError, match="'user' has no embedding table"):
-        twin(TorchEmbedding)({"user": batch()["item"]})
+        twin(backend)({"user": batch()["item"]})
 
 
-def test_features_of_different_batches() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_features_of_different_batches(backend: type[Embedding]) -> None:
     with pytest.raises(ConfigurationError, match="same number of rows"):
-        twin(TorchrecEmbedding)({"item": batch()["item"], "code": Jagged.empty(2)})
+        twin(backend)({"item": batch()["item"], "code": Jagged.empty(2)})
     with pytest.raises(ConfigurationError, match="needs features"):
-        twin(TorchEmbedding)({})
+        twin(backend)({})
