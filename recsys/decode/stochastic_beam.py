@@ -66,10 +66,21 @@ def stochastic_beam_search(
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
     codes[..., -1] -= mass.total.unsqueeze(1)
-    missing = max(0, draws + 1 - nodes.shape[1])
+    return _drawn(trie.leaf_item[nodes], codes, location, perturbed, draws)
+
+
+def _drawn(
+    items: Int[Tensor, "B M"],
+    codes: Float[Tensor, "B M L"],
+    location: Float[Tensor, "B M"],
+    perturbed: Float[Tensor, "B M"],
+    draws: int,
+) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"], Float[Tensor, "B G"]]:
+    """The first `draws` beams, the next one's perturbed log-probability as threshold; filled up where too few."""
+    missing = max(0, draws + 1 - items.shape[1])
     perturbed, location = (nn.functional.pad(x, (0, missing), value=float("-inf")) for x in (perturbed, location))
     dead = perturbed[:, :draws].isneginf()
-    items = nn.functional.pad(trie.leaf_item[nodes], (0, missing))[:, :draws].masked_fill(dead, -1)
+    items = nn.functional.pad(items, (0, missing))[:, :draws].masked_fill(dead, -1)
     codes = nn.functional.pad(codes, (0, 0, 0, missing))[:, :draws].masked_fill(dead.unsqueeze(-1), float("-inf"))
     return items, codes, log_inclusion(location[:, :draws], perturbed[:, draws:]).masked_fill(dead, float("-inf"))
 
