@@ -18,7 +18,6 @@ from recsys.models.history import HistoryEncoder
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.item_knn import ItemKNN
 from recsys.policies.mixture import Mixture
-from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import Policy
 from recsys.policies.popularity import Popularity
 from recsys.policies.softmax import Softmax
@@ -90,11 +89,6 @@ def item_knn() -> Policy:
 def softmax() -> Policy:
     scores = torch.randn(NUM_USERS, NUM_ITEMS, generator=torch.Generator().manual_seed(0))
     return Softmax(lambda context: scores[context.users], temperature=0.7)
-
-
-@register
-def network_policy() -> Policy:
-    return NetworkPolicy(TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 3, 2)), NUM_USERS))
 
 
 @register

@@ -53,7 +53,7 @@ def test_optional_metrics_appear_when_asked_for() -> None:
 
 
 def test_users_by_raw_id_with_the_mean_over_their_requests() -> None:
-    frame = per_user(ROWS, pl.Series("user_id", ["a", "b", "c"]))
+    frame = per_user(ROWS, pl.Series("user_id", ["a", "b", "c", "never asked"]))
     assert frame.columns == ["user_id", "row", "metric", "seed", "value"]
     assert len(frame) == 3 * 3 * 4
     one = frame.filter(row="sft", metric="hr@1", seed=0)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError, RequestError
+from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.softmax import Softmax
 from tests.policies.contexts import requests
@@ -71,11 +72,19 @@ def test_finds_the_weight_that_neither_end_reaches() -> None:
 
 
 def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
-    torch.manual_seed(3)
-    first, second = (Softmax(Fixed(torch.randn(1, 8))) for _ in range(2))
-    asked = requests([[]] * 30, target=torch.randint(0, 8, (30,)).tolist())
-    weights = [best_weight(first, second, asked, k=3, batch_size=size) for size in (1, 7, 256)]
-    assert len(set(weights)) == 1
+    target = torch.randint(0, 8, (30,))
+    known = torch.zeros(30, 8).scatter(1, target.unsqueeze(1), 1.0)
+    even = (torch.arange(30) % 2 == 0).unsqueeze(1)
+    first = Softmax(ByUser(torch.randn(30, 8) + known * even))
+    second = Softmax(ByUser(torch.randn(30, 8) + known * ~even))
+    asked = requests([[]] * 30, target=target.tolist())
+    candidates = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    shares = [Mixture([first, second], [1 - weight, weight]).catalogue_log_prob(asked) for weight in candidates]
+    means = torch.stack([ndcg(rank_in_scores(share, asked.target), 3).mean() for share in shares])
+    expected = candidates[int(means.argmax())]
+    assert 0 < expected < 1
+    for size in (1, 7, 256):
+        assert best_weight(first, second, asked, candidates=candidates, k=3, batch_size=size) == expected
 
 
 def test_targets_are_needed() -> None:
