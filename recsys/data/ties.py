@@ -24,10 +24,10 @@ class Ties(Protocol):
 class ByItem:
     """One pseudo-random order of all items, the same for every user.
 
-    The fixed hash of published comparisons. It is itself a pattern: among equal times a model can learn which item
-    comes first, and the last event of a user is one that stands late in the order. On MovieLens-100K, where most
-    targets share their day and many their second with the event before, it lifts first-order Markov counts from 0.16 to
-    0.20 HR@10 under leave-one-out. `ByEvent` has no such pattern.
+    It is itself a pattern: among equal times a model can learn which item comes first, and a user's last event is one
+    that stands late in the order. On MovieLens-100K, where most leave-one-out targets share their day and many their
+    second with the event before, it lifts transition counts from 0.111 to 0.120 NDCG@10 (mean of six seeds), and makes
+    popularity depend more on the seed. `ByEvent` has no such pattern.
     """
 
     def key(
