@@ -7,5 +7,6 @@ from rich.progress import Progress
 
 
 def progress() -> Progress:
-    """A progress bar on standard error that vanishes when done; standard output stays for results."""
-    return Progress(console=Console(stderr=True), transient=True)
+    """A bar on standard error that vanishes when done; none where that is no terminal, and never standard output."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
