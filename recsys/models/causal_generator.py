@@ -33,7 +33,7 @@ class CausalMemory:
     """
 
     states: Float[Tensor, "R D"]
-    nodes: tuple[Float[Tensor, "n D"], ...]
+    nodes: tuple[Float[Tensor, "_ D"], ...]
 
 
 class CausalGenerator(PrefixGenerator[CausalMemory, None]):
@@ -70,9 +70,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         width = encoder.width
         sizes = {f"code_{level}": int(codes[:, level].max()) + 1 for level in range(trie.depth - 1)}
         self.embedding = embedding({"item": trie.num_items, **sizes}, width, initial)
-        self.node = nn.ParameterList(
-            nn.Parameter(torch.zeros(size, width)) for size in trie.level_size[1 : trie.depth]
-        )
+        self.node = nn.ParameterList(nn.Parameter(torch.zeros(size, width)) for size in trie.level_size[1 : trie.depth])
         self.register_buffer("codes", codes.clone())
         self.codes: Tensor
         for level in range(trie.depth):
@@ -116,7 +114,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             vectors = vectors + self.embedding.weight(f"code_{level}")[self.codes[:, level]]
         return vectors
 
-    def node_vectors(self, items: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "n D"], ...]:
+    def node_vectors(self, items: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "_ D"], ...]:
         """Level by level from 1 to L, `[n_level, D]`: means of the items below plus free rows, then the leaves."""
         leaves = items[self.trie.leaf_item]
         inner = []
@@ -203,4 +201,6 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         """
         vectors = memory.nodes[level][self.get_buffer(f"layout_{level}")]
         logits = torch.addmm(self.get_buffer(f"padding_{level}"), memory.states, vectors.T)
-        return torch.log_softmax(logits.view(-1, self.trie.level_size[level], self.trie.branching[level]), -1).flatten(1)
+        return torch.log_softmax(logits.view(-1, self.trie.level_size[level], self.trie.branching[level]), -1).flatten(
+            1
+        )

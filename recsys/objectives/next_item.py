@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,6 +12,7 @@ from recsys.decode.score import score
 from recsys.models.generator import Generator
 
 
+@runtime_checkable
 class NextItemObjective(Protocol):
     """A loss of encoded requests with logged targets."""
 

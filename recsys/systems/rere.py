@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.data.context import Context
 from recsys.data.prefixes import prefix_rows
-from recsys.data.slates import Slates
-from recsys.decode.score import score
-from recsys.models.generator import PrefixGenerator
+from recsys.data.slates import Drawn, Slates
+from recsys.models.generator import Generator, PrefixGenerator
+from recsys.objectives.cross_entropy import cross_entropy
 from recsys.objectives.group import Group, Objective
-from recsys.objectives.health import health
+from recsys.objectives.health import health, unique_share
 from recsys.objectives.next_item import logged_item
+from recsys.objectives.repair import shared_codes
+from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.rollout import Rollout
 from recsys.systems.sequential import OptimizerFactory, SequentialSystem
 
 
+@dataclass
+class Held:
+    """What a rollout leaves for the optimizer steps that learn from it.
+
+    Args:
+        rows: `[P]`, which prefixes of the batch were rolled out.
+        items: `[P, G]`, −1 where there is no candidate.
+        reward: `[P, G]`.
+        behaviour: `[P, G, L]`, log-probabilities when drawn.
+        log_inclusion: `[P, G]` or None.
+    """
+
+    rows: Int[Tensor, " P"]
+    items: Int[Tensor, "P G"]
+    reward: Float[Tensor, "P G"]
+    behaviour: Float[Tensor, "P G L"] | None = None
+    log_inclusion: Float[Tensor, "P G"] | None = None
+
+
 class ReRe(SequentialSystem):
     """Draw a group of candidates a request, reward them, move the policy.
 
-    The policy that is drawn from, scored and moved is the one over the request's legal set. A sequence is encoded once:
-    rollout and score share its states (dropout included), so the first inner step is exactly on-policy.
+    The policy that is drawn from, scored and moved is one and the same, by default that over the request's legal set.
+    A sequence is encoded once: rollout and first score share its states (dropout included), so that the first inner
+    step is exactly on-policy.
 
     Args:
         network: see `SequentialSystem`; usually what SFT left.
@@ -34,8 +58,12 @@ class ReRe(SequentialSystem):
         reward: of each candidate.
         objective: of the rewarded group.
         optimizer: see `SequentialSystem`.
+        policy: makes the policy of the network; `PublishedPolicy` reproduces released code.
         request_share: share of a batch's prefixes that are rolled out, in (0, 1].
-        ntp_weight: weight of the next-item loss (legal-set cross-entropy) mixed in, ≥ 0.
+        inner_steps: optimizer steps on each group; the loader must give each batch so often in a row
+            (`recsys.data.repeat.Repeated`).
+        keep: chooses the groups that are learnt from (`recsys.objectives.repair.informative`); None keeps all.
+        ntp_weight: weight of the next-item loss (cross-entropy over the legal set) mixed in, at least 0.
         reference: keep a frozen copy of the starting network and score the group under it (for KL terms).
         seed: of the draws; a step's draws depend on it and on the step alone, so that a resumed run equals the other.
         warmup_steps: see `SequentialSystem`.
@@ -49,7 +77,10 @@ class ReRe(SequentialSystem):
         reward: Reward,
         objective: Objective,
         optimizer: OptimizerFactory,
+        policy: Callable[[Generator[Any, Any]], GenerativePolicy] = GenerativePolicy,
         request_share: float = 0.5,
+        inner_steps: int = 1,
+        keep: Callable[[Group], Group] | None = None,
         ntp_weight: float = 0.0,
         reference: bool = False,
         seed: int = 0,
@@ -60,56 +91,77 @@ class ReRe(SequentialSystem):
         self.rollout = rollout
         self.reward = reward
         self.objective = objective
+        self.make_policy = policy
         self.request_share = request_share
+        self.inner_steps = inner_steps
+        self.keep = keep
         self.ntp_weight = ntp_weight
         self.seed = seed
         self.reference = copy.deepcopy(network).requires_grad_(False).eval() if reference else None
+        self._held: Held | None = None
+
+    @property
+    def policy(self) -> GenerativePolicy:
+        """The network as the policy that is drawn from, scored and moved."""
+        return self.make_policy(self.network)
 
     def training_step(self, batch: Context, batch_index: int) -> Tensor:
         """One group a request, one step of the objective."""
-        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.global_step)
         memory, requests = self.encode(batch)
-        rows = self._share(len(requests), generator)
-        memory, requests = self.network.select(memory, rows), requests.select(rows)
-        with torch.no_grad():
-            slates = self.rollout(self.policy, memory, requests, generator)
-            rewards = self.reward(requests, slates)
-        group = self.group(memory, requests, slates, rewards, self._reference_memory(batch, rows))
-        loss = self.objective(group)
-        target_log_prob = group.target_log_prob.sum(-1).mean()
-        self.log_training({**health(group), **loss.diagnostics, "loss": loss.value.detach()}, len(requests))
-        return loss.value - self.ntp_weight * target_log_prob if self.ntp_weight else loss.value
+        if self._held is None or batch_index % self.inner_steps == 0:
+            self._held = self._roll_out(memory, requests)
+        held = self._held
+        memory, requests = self.network.select(memory, held.rows), requests.select(held.rows)
+        group = self.group(memory, requests, held, self._reference_memory(batch, held.rows))
+        held.behaviour = group.behaviour_log_prob
+        loss = self.objective(group if self.keep is None else self.keep(group))
+        watched = {**health(group), **loss.diagnostics, "unique_share": unique_share(held.items, group.alive)}
+        self.log_training({**watched, "loss": loss.value.detach()}, len(requests))
+        return loss.value + self.ntp_weight * cross_entropy(group).value if self.ntp_weight else loss.value
 
-    def group(
-        self, memory: Any, requests: Context, slates: Slates, rewards: Tensor, reference_memory: Any = None
-    ) -> Group:
+    def group(self, memory: Any, requests: Context, held: Held, reference_memory: Any = None) -> Group:
         """The rewarded group as the objective sees it; candidates and target are scored in one call."""
-        items = slates.items.squeeze(-1)
-        target = logged_item(requests)
-        alive = slates.alive
-        asked = torch.cat([items.where(alive, target), target], 1)
-        scores = score(self.network, memory, requests, asked)
+        target, alive = logged_item(requests), held.items >= 0
+        asked = torch.cat([held.items.where(alive, target), target], 1)
+        scores = self.policy.log_prob_from(memory, requests, asked)
         frozen = None
         if self.reference is not None:
             with torch.no_grad():
-                frozen = score(self.reference, reference_memory, requests, asked)[:, :-1]
+                policy = self.make_policy(self.reference)
+                frozen = policy.log_prob_from(reference_memory, requests, asked)[:, :-1]
         paths = self.network.trie.path(asked)
         return Group(
             token_log_prob=scores[:, :-1],
-            behaviour_log_prob=scores[:, :-1].detach(),
-            reward=rewards,
-            is_target=(items == target) & alive,
+            behaviour_log_prob=scores[:, :-1].detach() if held.behaviour is None else held.behaviour,
+            reward=held.reward,
+            is_target=(held.items == target) & alive,
             alive=alive,
             target_log_prob=scores[:, -1],
             reference_log_prob=frozen,
-            log_inclusion=slates.log_inclusion,
-            shared_codes=(paths[:, :-1] == paths[:, -1:]).sum(-1),
+            log_inclusion=held.log_inclusion,
+            shared_codes=shared_codes(paths[:, :-1], paths[:, -1]),
         )
 
-    def _share(self, requests: int, generator: torch.Generator) -> Int[Tensor, " R"]:
-        count = max(1, round(self.request_share * requests))
-        order = torch.randperm(requests, generator=generator, device=generator.device)
-        return order[:count].sort().values
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the rollout that later inner steps learn from."""
+        if self._held is not None and self.inner_steps > 1:
+            checkpoint["held"] = {field.name: getattr(self._held, field.name) for field in fields(Held)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the rollout of the checkpoint."""
+        if "held" in checkpoint:
+            self._held = Held(**checkpoint["held"])
+
+    @torch.no_grad()
+    def _roll_out(self, memory: Any, requests: Context) -> Held:
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.global_step)
+        count = max(1, round(self.request_share * len(requests)))
+        order = torch.randperm(len(requests), generator=generator, device=generator.device)
+        rows = order[:count].sort().values
+        asked = requests.select(rows)
+        slates: Slates = self.rollout(self.policy, self.network.select(memory, rows), asked, generator)
+        inclusion = slates.log_inclusion if slates.drawn is Drawn.WITHOUT_REPLACEMENT else None
+        return Held(rows, slates.items.squeeze(-1), self.reward(asked, slates), None, inclusion)
 
     def _reference_memory(self, batch: Context, rows: Int[Tensor, " R"]) -> Any:
         if self.reference is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from recsys.data.context import Context
-from recsys.data.slates import Slates
+from recsys.data.slates import Drawn, Slates
+from recsys.objectives.next_item import logged_item
+from recsys.objectives.recast import structural_score
+from recsys.objectives.repair import add_target, dynamic_sampling, recast_repair, shared_codes
 from recsys.policies.generative import GenerativePolicy
 
 
+@runtime_checkable
 class Rollout(Protocol):
     """Draws single-slot slates for encoded requests."""
 
@@ -54,3 +59,63 @@ class Sample:
     def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
         """See `Rollout`."""
         return policy.sample_from(memory, requests, self.candidates, 1, generator)
+
+
+@dataclass(frozen=True)
+class WithTarget:
+    """Another rollout, its last candidate overwritten by the logged item where the group lacks it (`add_gt`).
+
+    Such a group is no sample of the policy; from a well-trained start it costs accuracy (docs/log.md).
+
+    Args:
+        rollout: what draws.
+    """
+
+    rollout: Rollout
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `Rollout`."""
+        slates = self.rollout(policy, memory, requests, generator)
+        items = add_target(slates.items.squeeze(-1), logged_item(requests).squeeze(1))
+        return Slates(items.unsqueeze(-1), slates.log_prob, Drawn.GIVEN)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Another rollout, the candidate least like the logged item overwritten by it where the group lacks it (ReCast).
+
+    Args:
+        rollout: what draws.
+    """
+
+    rollout: Rollout
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `Rollout`."""
+        slates = self.rollout(policy, memory, requests, generator)
+        items, target = slates.items.squeeze(-1), logged_item(requests)
+        paths = policy.network.trie.path(torch.cat([items.where(items >= 0, target), target], 1))
+        score = structural_score(shared_codes(paths[:, :-1], paths[:, -1]), policy.network.trie.depth)
+        return Slates(recast_repair(items, target.squeeze(1), score).unsqueeze(-1), slates.log_prob, Drawn.GIVEN)
+
+
+@dataclass(frozen=True)
+class DynamicSampling:
+    """More independent draws than are kept: the logged item if drawn, then as many different items as there are.
+
+    Args:
+        candidates: `G`, kept.
+        factor: draws for each candidate kept, at least 1; 1.5 in released code.
+    """
+
+    candidates: int = 16
+    factor: float = 1.5
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `Rollout`."""
+        drawn = policy.sample_from(memory, requests, math.ceil(self.candidates * self.factor), 1, generator)
+        kept = dynamic_sampling(drawn.items.squeeze(-1), logged_item(requests).squeeze(1), self.candidates)
+        columns = kept.unsqueeze(-1)
+        return replace(
+            drawn, items=drawn.items.gather(1, columns), log_prob=drawn.log_prob.gather(1, columns), drawn=Drawn.GIVEN
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from recsys.data.context import Context
@@ -29,7 +30,11 @@ class SequentialSystem(lightning.LightningModule):
     """
 
     def __init__(
-        self, network: PrefixGenerator[Any, Any], optimizer: OptimizerFactory, warmup_steps: int = 20, repeats: bool = False
+        self,
+        network: PrefixGenerator[Any, Any],
+        optimizer: OptimizerFactory,
+        warmup_steps: int = 20,
+        repeats: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,10 +61,12 @@ class SequentialSystem(lightning.LightningModule):
         rank = 1 + (scores > target).sum(1)
         self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer with linear warm-up."""
         optimizer = self.optimizer(self.parameters())
-        warm = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps)))
+        warm = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps))
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warm, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Context, device: torch.device, dataloader_idx: int) -> Context:

@@ -116,7 +116,9 @@ def fit(
         weights_only=True,
     )
     weights = save_weights(system.network, best.best_model_path, folder / "network.safetensors")
-    frame = pl.DataFrame(history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row")
+    frame = pl.DataFrame(
+        history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
+    )
     score = best.best_model_score
     return Fitted(weights, frame, float(score) if score is not None else float("nan"))
 

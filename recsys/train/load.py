@@ -53,7 +53,9 @@ def load_policy(run: RunFolder, arm: str | None = None) -> tuple[Recommender, Da
     """
     names = [name for name, _ in arm_folders(run)]
     if not names:
-        raise RequestError(f"{run.path} holds no trained network: its training has not finished; run it with resume=true")
+        raise RequestError(
+            f"{run.path} holds no trained network: its training has not finished; run it with resume=true"
+        )
     dataset = load_dataset(run)
     network = load_network(arm_folder(run, arm or best_arm(run, names)), load_bundle(run))
     return Recommender(GenerativePolicy(network, beams=50), dataset), dataset

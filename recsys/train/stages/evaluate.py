@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import polars as pl
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from recsys.data.context import Context
 from recsys.data.dataset import Dataset
-from recsys.metrics.evaluation import Evaluation
-from recsys.metrics.intervals import Interval
 from recsys.metrics.novelty import self_information
-from recsys.metrics.strata import by_stratum
-from recsys.metrics.summary import summarise
+from recsys.metrics.results import Results, per_user, results
 from recsys.models.sasrec import SASRec
-from recsys.policies.evaluation import evaluate
+from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.policy import ItemPolicy
@@ -33,7 +30,6 @@ from recsys.train.stages.training import arm_folders, best_arm
 
 CountPolicy = Callable[[Context, int], ItemPolicy]
 """Fits a policy to training histories, given the size of the catalogue."""
-LISTS = "lists.parquet"
 
 log = logging.getLogger(__name__)
 
@@ -76,30 +72,29 @@ class Evaluate:
         """Evaluate, write `metrics.json` and `metrics.parquet`, print the table."""
         dataset = load_dataset(run)
         test = dataset.test if self.limit is None else first(dataset.test, self.limit * 256)
-        found = {name: evaluate(policy, test, description=name) for name, policy in self.policies(run, dataset).items()}
-        information = self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy()))
-        values = {
-            name: {k: v.unsqueeze(0) for k, v in (one.accuracy() | one.novelty(information)).items()}
-            for name, one in found.items()
+        rows = {
+            name: {self.seed: evaluate(policy, test, description=name)}
+            for name, policy in self.policies(run, dataset).items()
         }
-        table = summarise(values, test.users, references=[self.reference], seed=self.seed)
-        if "test" in dataset.same_day:
-            same = dataset.same_day["test"][: len(test)]
-            accuracy = {name: {k: row[k] for k in ("hr@10", "ndcg@10")} for name, row in values.items()}
-            for name, cells in by_stratum(accuracy, test.users, {"same_day": same, "other_day": ~same}).items():
-                table[name] |= cells
-        for name, one in found.items():
-            table[name] |= {metric: Interval(value) for metric, value in one.reach(dataset.num_items).items()}
-        self._write(run, dataset, test, values, table, found)
+        table = results(
+            rows,
+            dataset.num_items,
+            references=[self.reference],
+            strata=_strata(dataset, len(test)),
+            information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
+            seed=self.seed,
+        )
+        per_user(rows, dataset.users["user_id"]).write_parquet(run.metrics_table)
+        run.metrics.write_text(json.dumps(table, indent=1))
         kept = "kept" if dataset.repeats else "excluded"
-        Console().print(rich_table(table, self.reference, f"{dataset.name}: {len(test):,} requests, items a user had {kept}"))
+        title = f"{dataset.name}: {len(test):,} requests, full catalogue, items a user had {kept}"
+        for view in (accuracy_table(table, self.reference, title), depth_table(table)):
+            Console().print(view)
 
     def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
         """Every row's policy, the counting ones first."""
         bundle = load_bundle(run)
-        rows: dict[str, ItemPolicy] = {
-            name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()
-        }
+        rows: dict[str, ItemPolicy] = {name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()}
         networks = {name: load_network(folder, bundle) for name, folder in arm_folders(run)}
         rows |= {name: GenerativePolicy(network, self.beams) for name, network in networks.items()}
         if self.mixed is not None and networks:
@@ -110,53 +105,43 @@ class Evaluate:
             rows["mixture"] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
         return rows
 
-    def _write(
-        self,
-        run: RunFolder,
-        dataset: Dataset,
-        test: Context,
-        values: Mapping[str, Mapping[str, Tensor]],
-        table: Mapping[str, Mapping[str, Interval]],
-        found: Mapping[str, Evaluation],
-    ) -> None:
-        users = dataset.users["user_id"].gather(test.users.numpy())
-        parts = [
-            pl.DataFrame({"user_id": users, "value": value[0].numpy()}).select(
-                "user_id", pl.lit(row).alias("row"), pl.lit(metric).alias("metric"), seed=pl.lit(self.seed), value="value"
-            )
-            for row, metrics in values.items()
-            for metric, value in metrics.items()
-        ]
-        pl.concat(parts).write_parquet(run.metrics_table)
-        lists = pl.DataFrame({name: one.items[:, :10].numpy() for name, one in found.items()})
-        lists.write_parquet(run.stage("evaluate") / LISTS)
-        plain = {row: {metric: cell.to_dict() for metric, cell in cells.items()} for row, cells in table.items()}
-        run.metrics.write_text(json.dumps(plain, indent=1))
-
 
 def first(requests: Context, count: int) -> Context:
     """At most `count` requests, in their order."""
     return requests.select(torch.arange(min(count, len(requests))))
 
 
-def rich_table(table: Mapping[str, Mapping[str, Interval]], reference: str, title: str) -> Table:
-    """The run's rows for a terminal: accuracy with its interval, the paired difference, hits by depth, coverage."""
-    plain = ["hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50", "coverage@10"]
-    view = Table(title=title, title_justify="left")
-    for name in ["", "ndcg@10 [95 %]", f"− {reference} [95 %]", *plain]:
-        view.add_column(name, no_wrap=True)
+def accuracy_table(table: Results, reference: str, title: str) -> Table:
+    """NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
+    view = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for name in ["", "ndcg@10", "95 %", f"− {reference}", "95 %", "hr@10", "coverage@10"]:
+        view.add_column(name, justify="left" if not name else "right")
     for row, cells in table.items():
         difference = cells.get(f"ndcg@10_minus_{reference}")
-        shown = [cells[metric].value for metric in plain]
         view.add_row(
-            row, _cell(cells["ndcg@10"]), _cell(difference, "+") if difference else "", *(_short(value) for value in shown)
+            row,
+            *_value_and_interval(cells["ndcg@10"]),
+            *(("", "") if difference is None else _value_and_interval(difference, "+")),
+            _short(cells["hr@10"]["value"]),
+            _short(cells["coverage@10"]["value"]),
         )
     return view
 
 
-def _cell(interval: Interval, sign: str = "") -> str:
-    value = _short(interval.value, sign)
-    return value if interval.low is None else f"{value} [{_short(interval.low, sign)}, {_short(interval.high, sign)}]"
+def depth_table(table: Results) -> Table:
+    """Hit rate and NDCG of each row at every depth."""
+    depths = [f"{metric}@{k}" for metric in ("hr", "ndcg") for k in CUTOFFS]
+    view = Table(box=box.SIMPLE)
+    for name in ["", *depths]:
+        view.add_column(name.replace("@", "\n@"), justify="left" if not name else "right")
+    for row, cells in table.items():
+        view.add_row(row, *(_short(cells[metric]["value"]) for metric in depths))
+    return view
+
+
+def _value_and_interval(cell: Mapping[str, float | None], sign: str = "") -> tuple[str, str]:
+    interval = "" if cell["low"] is None else f"{_short(cell['low'], sign)} … {_short(cell['high'], sign)}"
+    return _short(cell["value"], sign), interval
 
 
 def _short(value: float | None, sign: str = "") -> str:
@@ -168,3 +153,6 @@ def _short(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.4f}".replace("0.", ".", 1).replace("-", "−")
 
 
+def _strata(dataset: Dataset, requests: int) -> dict[str, Tensor]:
+    same = dataset.same_day.get("test")
+    return {} if same is None else {"same_day": same[:requests], "other_day": ~same[:requests]}

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from recsys.data.dataset import Dataset
-from recsys.data.prepare import prepare
+from recsys.data.prepare import BY_ITEM, prepare
 from recsys.data.prepared import Prepared
 from recsys.data.source import Source
 from recsys.data.split import Split
+from recsys.data.ties import Ties
 from recsys.errors import RequestError
 from recsys.train.run_folder import RunFolder
 
@@ -31,7 +32,9 @@ class Prepare:
         split: how events are divided into training and requests.
         k_core: fewest events of a user and of an item; 0 keeps everything.
         repeats: whether users may have an item again; None reads it from the data.
-        seed: fixes the order of a user's events of equal time.
+        repeat_threshold: share of events that come again above which they may; no effect unless `repeats` is None.
+        ties: the rule that orders a user's events of equal time.
+        seed: fixes that order.
         root: folder for prepared data.
     """
 
@@ -39,6 +42,8 @@ class Prepare:
     split: Split
     k_core: int = 5
     repeats: bool | None = None
+    repeat_threshold: float = 0.01
+    ties: Ties = BY_ITEM
     seed: int = 0
     root: str = "data/prepared"
     inputs: ClassVar[Sequence[str]] = ()
@@ -46,7 +51,14 @@ class Prepare:
     def run(self, run: RunFolder) -> None:
         """Prepare, or find what an earlier run prepared."""
         dataset = prepare(
-            self.source, self.split, k_core=self.k_core, repeats=self.repeats, seed=self.seed, root=self.root
+            self.source,
+            self.split,
+            k_core=self.k_core,
+            repeats=self.repeats,
+            repeat_threshold=self.repeat_threshold,
+            ties=self.ties,
+            seed=self.seed,
+            root=self.root,
         )
         folder = Path(self.root) / f"{dataset.name}-{dataset.fingerprint[:16]}"
         (run.stage("prepare") / POINTER).write_text(json.dumps({"folder": str(folder.resolve())}))

@@ -6,12 +6,11 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import lightning
 import polars as pl
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from recsys.data.dataset import Dataset
 from recsys.errors import ConfigurationError
@@ -27,6 +26,19 @@ RESULT = "result.json"
 HISTORY = "history.parquet"
 
 log = logging.getLogger(__name__)
+
+
+class Arm(TypedDict):
+    """One training, as configuration: its parts are made when its turn comes.
+
+    `network` builds one from the item bundle; `start` goes on from the weights of another arm; one of the two.
+    """
+
+    network: NotRequired[Any]
+    start: NotRequired[str]
+    system: Any
+    loader: Any
+    schedule: Any
 
 
 class Training:
@@ -51,7 +63,7 @@ class Training:
     def __init__(
         self,
         name: str,
-        arms: Mapping[str, Any],
+        arms: Mapping[str, Arm],
         trainer: Any,
         seed: int = 0,
         limit: int | None = None,
@@ -69,11 +81,13 @@ class Training:
         dataset, bundle = load_dataset(run), load_bundle(run)
         for name, arm in self.arms.items():
             self._train(name, arm, run, dataset, bundle)
-        parts = [pl.read_parquet(run.stage(self.name) / name / HISTORY).with_columns(arm=pl.lit(name)) for name in self.arms]
+        parts = [
+            pl.read_parquet(run.stage(self.name) / name / HISTORY).with_columns(arm=pl.lit(name)) for name in self.arms
+        ]
         history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
         history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY)
 
-    def _train(self, name: str, arm: DictConfig, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
+    def _train(self, name: str, arm: Any, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
         folder = run.stage(self.name) / name
         start = self._start(arm, name, run)
         print_ = fingerprint(arm, self.seed, self.limit, bundle.fingerprint, _result(start) if start else None)
@@ -99,7 +113,7 @@ class Training:
         (folder / RESULT).write_text(json.dumps({"validation": fitted.validation, "fingerprint": print_}))
         mark_fresh(folder, print_)
 
-    def _start(self, arm: DictConfig, name: str, run: RunFolder) -> Path | None:
+    def _start(self, arm: Any, name: str, run: RunFolder) -> Path | None:
         if ("start" in arm) == ("network" in arm):
             raise ConfigurationError(f"stage.{self.name}.arms.{name}: give either `network` or `start`, one of the two")
         return arm_folder(run, arm.start) if "start" in arm else None

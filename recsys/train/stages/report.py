@@ -1,0 +1,141 @@
+"""Stage: one page that tells the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import polars as pl
+import torch
+from omegaconf import OmegaConf
+
+from recsys.data.context import Context
+from recsys.data.dataset import Dataset
+from recsys.policies.generative import GenerativePolicy
+from recsys.report.cards import Card, Suggestion, card_grid
+from recsys.report.chart import Series, line_chart, thinned
+from recsys.report.forest import Difference, forest_chart
+from recsys.report.markup import Markup, join
+from recsys.report.page import Section, folded, page, small_multiples
+from recsys.report.table import metrics_table
+from recsys.train.networks import load_network
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.prepare import load_dataset
+from recsys.train.stages.tokenize import load_bundle
+from recsys.train.stages.training import arm_folder, arm_folders, best_arm
+
+COLUMNS = [f"{metric}@{k}" for metric in ("hr", "ndcg") for k in (1, 5, 10, 20, 50)] + ["coverage@10", "novelty@10"]
+
+
+@dataclass
+class Report:
+    """Curves, the table, paired differences, and what a few real users would have seen.
+
+    Args:
+        users: how many users' histories and lists are shown.
+        seed: of their choice.
+    """
+
+    users: int = 6
+    seed: int = 0
+    inputs: ClassVar[Sequence[str]] = ("prepare", "tokenize", "sft", "rl", "evaluate")
+    results: ClassVar[Sequence[str]] = ("report.html",)
+
+    def run(self, run: RunFolder) -> None:
+        """Write `report.html`."""
+        dataset, config = load_dataset(run), OmegaConf.load(run.config)
+        metrics, history = run.read_metrics(), _history(run)
+        sections = [
+            Section("Results", metrics_table(metrics, columns=COLUMNS), _lead(dataset)),
+            Section("Paired differences", _differences(metrics, config.stage.evaluate.reference)),
+            Section(
+                "Learning curves", _curves(history, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
+            ),
+            Section("Reward and health", _health(history), "What reward training was watched by, step by step."),
+            Section("What users would see", self._cards(run, dataset)),
+            Section("Configuration", folded("config.yaml", run.config.read_text())),
+        ]
+        facts = {
+            "data": dataset.name,
+            "users": f"{dataset.num_users:,}",
+            "items": f"{dataset.num_items:,}",
+            "test requests": f"{len(dataset.test):,}",
+            "seed": str(config.seed),
+        }
+        run.report.write_text(page(str(config.name), sections, dataset.describe(), facts), encoding="utf-8")
+
+    def _cards(self, run: RunFolder, dataset: Dataset) -> Markup:
+        names = [name for name, _ in arm_folders(run)]
+        policy = GenerativePolicy(load_network(arm_folder(run, best_arm(run, names)), load_bundle(run)), beams=50)
+        generator = torch.Generator().manual_seed(self.seed)
+        chosen = dataset.test.select(torch.randperm(len(dataset.test), generator=generator)[: self.users])
+        with torch.no_grad():
+            slates = policy.top(chosen.without_target(), 5)
+        items, shares = slates.items.squeeze(-1), slates.log_prob.squeeze(-1).exp()
+        return card_grid([_card(dataset, chosen, row, items[row], shares[row]) for row in range(len(chosen))])
+
+
+def _lead(dataset: Dataset) -> str:
+    kept = "kept in" if dataset.repeats else "excluded from"
+    return f"Ranking over the full catalogue; items a user had are {kept} it. 95 % intervals by bootstrap over users."
+
+
+def _differences(metrics: Mapping[str, Any], reference: str) -> Markup:
+    key = f"ndcg@10_minus_{reference}"
+    rows = [Difference(row, **cells[key]) for row, cells in metrics.items() if key in cells]
+    return forest_chart(rows, f"NDCG@10 against {reference}, the same users", "difference")
+
+
+def _history(run: RunFolder) -> pl.DataFrame:
+    """Rows of arm, metric, step and value, of all training stages."""
+    return pl.concat(
+        [
+            pl.read_parquet(folder / "history.parquet").with_columns(arm=pl.lit(name))
+            for name, folder in arm_folders(run)
+        ]
+    )
+
+
+def _series(history: pl.DataFrame, metric: str) -> list[Series]:
+    of_metric = history.filter(pl.col("metric") == metric)
+    return [
+        thinned(Series(str(arm), part["step"].to_list(), part["value"].to_list()))
+        for (arm,), part in of_metric.group_by("arm", maintain_order=True)
+    ]
+
+
+def _curves(history: pl.DataFrame, metric: str) -> Markup:
+    return line_chart(_series(history, metric), metric, "optimizer steps")
+
+
+def _health(history: pl.DataFrame) -> Markup:
+    trained = history.filter(pl.col("metric").str.starts_with("train/"))
+    rewarded = trained.filter(pl.col("metric") == "train/reward_mean")["arm"].unique()
+    shown = trained.filter(pl.col("arm").is_in(rewarded.implode()))
+    names = shown["metric"].unique(maintain_order=True).to_list()
+    if not names:
+        return join("No stage of this run was trained with reward.")
+    return small_multiples([line_chart(_series(shown, name), name.removeprefix("train/"), "step") for name in names])
+
+
+def _card(dataset: Dataset, requests: Context, row: int, items: torch.Tensor, shares: torch.Tensor) -> Card:
+    one = requests.select(torch.tensor([row]))
+    target = None if one.target is None else int(one.target[0])
+    recent = one.history.last(6).values.tolist()
+    return Card(
+        name=f"user {dataset.users['user_id'][int(one.users[0])]}",
+        history=[_title(dataset, item) for item in recent],
+        suggestions=[
+            Suggestion(_title(dataset, item), share, item == target)
+            for item, share in zip(items.tolist(), shares.tolist(), strict=True)
+            if item >= 0
+        ],
+        target=None if target is None else _title(dataset, target),
+        earlier=len(one.history.values) - len(recent),
+    )
+
+
+def _title(dataset: Dataset, item: int) -> str:
+    column = "title" if "title" in dataset.items.columns else "item_id"
+    return str(dataset.items[column][item])
