@@ -12,9 +12,8 @@ def cross_entropy(group: Group) -> Loss:
     """`−mean_p log π_θ(target_p)`, nats an item.
 
     Where `target_log_prob` is renormalised over the request's legal set, as everything of a `Group` is, this is the
-    legal-set cross-entropy of recipes.md: no probability is spent on what will never be shown. Requests whose target
-    lies outside their legal set (log-probability −inf) teach nothing and are left out; their share is
-    `illegal_target_share`.
+    legal-set cross-entropy: no probability is spent on what will never be shown. Requests whose target lies outside
+    their legal set (log-probability −inf) teach nothing and are left out; their share is `illegal_target_share`.
 
     Bias: none for its own purpose. As a policy gradient of the hit reward `1[y = target]` it is `∇π(t) / π(t)`: the
     exact direction, `1 / π(t)` times as long, so that rare targets weigh more (tests/oracles/test_objectives.py).

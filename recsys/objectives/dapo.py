@@ -23,7 +23,7 @@ def dapo(group: Group, *, clip_low: float = 0.2, clip_high: float = 0.28, epsilo
         clip_high: the same above 1; wider, so that improbable good candidates can grow; .28 in the paper.
         epsilon: added to the standard deviation of the rewards.
 
-    Source: Yu et al., "DAPO" (2503.14476), section 3; papers.md section 7.11.
+    Source: Yu et al., "DAPO" (arXiv 2503.14476), section 3; docs/papers.md#objectives.
     """
     advantage = group_normalised(group.reward, group.alive, epsilon=epsilon).unsqueeze(-1)
     log_ratio = token_log_ratio(group)

@@ -40,7 +40,7 @@ def ecpo(group: Group, *, clip: float = 0.2, delta: float = 0.1, epsilon: float 
         delta: δ, how far beyond the window ρ may go; .1 in the report.
         epsilon: added to the standard deviation of the rewards.
 
-    Source: 2506.13695; papers.md section 1.9.
+    Source: OneRec technical report (arXiv 2506.13695); docs/papers.md#objectives.
     """
     advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
     old = behaviour_log_prob(group)

@@ -39,7 +39,7 @@ def gbpo(group: Group) -> Loss:
     Args:
         group: rewards in [−1, 1].
 
-    Source: 2508.20900; papers.md section 1.10.
+    Source: OneRec-V2 (arXiv 2508.20900); docs/papers.md#objectives.
     """
     advantage = group.reward.masked_fill(~group.alive, 0.0)
     ratio = bounded_log_ratio(group.log_prob, behaviour_log_prob(group), advantage).exp()

@@ -31,7 +31,7 @@ def grpo(group: Group, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: fl
         kl_weight: β; 1e-3 in ReRe. 0 needs no reference.
         epsilon: added to the standard deviation.
 
-    Source: Shao et al., "DeepSeekMath" (2402.03300), section 4.1; papers.md section 2.3.
+    Source: Shao et al., "DeepSeekMath" (arXiv 2402.03300), section 4.1; docs/papers.md#objectives.
     """
     advantage = group_normalised(group.reward, group.alive, epsilon=epsilon).unsqueeze(-1)
     log_ratio = token_log_ratio(group)
@@ -51,7 +51,7 @@ def released_grpo(group: Group, *, kl_weight: float = 1e-3, epsilon: float = 1e-
         kl_weight: β; 1e-3 in the released scripts.
         epsilon: added to the standard deviation; 1e-4 in the released code.
 
-    Source: papers.md section 2.3 (rere_trainer.py).
+    Source: `rere_trainer.py` of ReRe's released code; docs/papers.md#paper-and-released-code.
     """
     advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
     log_prob = group.token_log_prob.masked_fill(~group.alive.unsqueeze(-1), 0.0).mean(-1)

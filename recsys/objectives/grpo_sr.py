@@ -33,7 +33,7 @@ def grpo_sr(group: Group, *, target_weight: float = 0.1, epsilon: float = 1e-4) 
         target_weight: α; the paper gives no value, .1 is ours.
         epsilon: added to the standard deviation of the rewards.
 
-    Source: 2604.14878; papers.md section 1.14.
+    Source: arXiv 2604.14878; docs/papers.md#objectives.
     """
     reward_loss = released_grpo(replace(group, reward=lifted_to_best(group)), kl_weight=0.0, epsilon=epsilon)
     likelihood = cross_entropy(group)

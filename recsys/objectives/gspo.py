@@ -22,7 +22,7 @@ def gspo(group: Group, *, clip_low: float = 3e-4, clip_high: float = 4e-4, epsil
         clip_high: the same above 1.
         epsilon: added to the standard deviation of the rewards.
 
-    Source: Zheng et al., "Group sequence policy optimization" (2507.18071), section 4; papers.md section 7.11.
+    Source: Zheng et al., "Group sequence policy optimization" (arXiv 2507.18071), section 4; docs/papers.md#objectives.
     """
     advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
     log_ratio = token_log_ratio(group).mean(-1)

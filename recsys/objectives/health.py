@@ -24,7 +24,7 @@ def health(group: Group) -> dict[str, Tensor]:
     - `behaviour_kl`: `KL(π_old ‖ π_θ)` estimated by k3 on whole candidates, nats; 0 at the first inner step.
     - `kl`: `KL(π_θ ‖ π_ref)` likewise; only where the group carries a reference.
 
-    Source: papers.md section 0, items 3 and 8.
+    Source: ours; ReCast (arXiv 2604.22169), Fig. 1, for the shares of groups.
     """
     alive, exists = group.alive, group.alive.any(-1)
     dtype = group.reward.dtype

@@ -14,7 +14,7 @@ def k3(log_prob: Float[Tensor, "*shape"], reference_log_prob: Float[Tensor, "*sh
     """`exp(d) − d − 1` with `d = log π_ref − log π_θ`: never negative, 0 where the two agree. Nats.
 
     Its mean over draws from π_θ is `KL(π_θ ‖ π_ref)`; over beams it is only an indicator. Source: Schulman,
-    "Approximating KL divergence" (2020); papers.md section 2.3.
+    "Approximating KL divergence" (2020).
 
     >>> import torch
     >>> k3(torch.tensor([0.5]).log(), torch.tensor([0.25]).log())

@@ -26,7 +26,7 @@ def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> 
     `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
     two would change, with ranks taken in the group and the target together, and held constant in the gradient. A pair
     of which neither stands among the first `K` weighs nothing. The group should hold the most probable legal items,
-    each once (`Drawn.TOP`; recipes.md takes 200); whether the target is among them makes no difference.
+    each once (`Drawn.TOP`; `arm/rere_lambda` takes 200); whether the target is among them makes no difference.
 
     Bias: NDCG of a deterministic ranking has no gradient, so that this is no estimate of one: it is a bound whose steps
     move the pairs that NDCG counts. For the hit reward of the oracle test (six items, the four most probable in the
@@ -35,10 +35,10 @@ def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> 
 
     Args:
         group: rewards are not read.
-        cutoff: K of NDCG@K; 10 in recipes.md.
+        cutoff: K of NDCG@K; at least that many candidates should be in the group.
         temperature: τ, nats; small values tell only the pairs near the boundary, large ones all pairs alike.
 
-    Source: Burges, "From RankNet to LambdaRank to LambdaMART" (2010), section 4; recipes.md.
+    Source: Burges, "From RankNet to LambdaRank to LambdaMART" (2010), section 4; docs/log.md has its figures.
     """
     legal = group.target_log_prob.isfinite().all(-1)
     target = group.target_log_prob.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1, keepdim=True)

@@ -18,8 +18,8 @@ def mixture(group: Group, *, objectives: Mapping[str, Objective], weights: Mappi
 
     Args:
         group: what every part is given.
-        objectives: the parts by name; `{reward: grpo, next_item: cross_entropy}` with weights `{1, .3}` is the row of
-            recipes.md that mixes next-item training in.
+        objectives: the parts by name; `{reward: grpo, next_item: cross_entropy}` with weights `{1, .3}` mixes next-item
+            training in (docs/log.md).
         weights: a number for each part.
 
     Raises:

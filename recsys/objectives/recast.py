@@ -68,7 +68,7 @@ def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: f
         clip: half-width of the window of ρ around 1.
         kl_weight: β; 0 needs no reference.
 
-    Source: 2604.22169; papers.md section 6.2.
+    Source: ReCast (arXiv 2604.22169); docs/papers.md#objectives.
     """
     columns, complete = boundary_pair(group)
     pair = _narrowed(group, columns, complete)

@@ -24,8 +24,8 @@ def shared_codes(codes: Int[Tensor, "P G L"], target_codes: Int[Tensor, "P L"]) 
 def add_target(items: Int[Tensor, "P G"], target: Int[Tensor, " P"]) -> Int[Tensor, "P G"]:
     """The candidates, the last existing one overwritten by the target where the group lacks it.
 
-    Groups without any candidate stay as they are. Such a group is no sample of the policy any more; recipes.md measured
-    that it costs accuracy from a well-trained start. Source: papers.md section 2.3 (`add_gt`).
+    Groups without any candidate stay as they are. Such a group is no sample of the policy any more, and costs accuracy
+    from a well-trained start (docs/log.md). Source: `add_gt` of ReRe's released code.
 
     >>> add_target(torch.tensor([[4, 5, -1], [7, 8, 9]]), torch.tensor([7, 7]))
     tensor([[ 4,  7, -1],
@@ -39,7 +39,7 @@ def recast_repair(
 ) -> Int[Tensor, "P G"]:
     """The candidates, the one with the smallest structural score overwritten by the target where the group lacks it.
 
-    Ties go to the candidate listed first. Source: 2604.22169; papers.md section 6.2.
+    Ties go to the candidate listed first. Source: ReCast (arXiv 2604.22169).
 
     Args:
         items: −1 where there is no candidate.
@@ -56,7 +56,7 @@ def dynamic_sampling(items: Int[Tensor, "P D"], target: Int[Tensor, " P"], keep:
     """Columns of the `keep` candidates that stay of the `D` drawn, in the order drawn.
 
     The target's first appearance stays if there is one, then as many different items as there are, then repeats; what
-    does not exist (−1) goes first. Source: papers.md section 2.3 (ReRe draws 1.5 G and keeps G).
+    does not exist (−1) goes first. Source: `dynamic_sampling` of ReRe's released code, which draws 1.5 G and keeps G.
 
     >>> dynamic_sampling(torch.tensor([[4, 4, 5, 7]]), torch.tensor([7]), 3)
     tensor([[0, 2, 3]])
@@ -72,7 +72,7 @@ def informative(group: Group) -> Group:
     """The requests whose candidates earned different rewards: of the others a centred objective learns nothing.
 
     Dropping them keeps the step as long as the requests that teach something would have it. May leave no request, on
-    which every objective is 0. Source: papers.md section 2.9, item 7; DAPO's dynamic sampling.
+    which every objective is 0. Source: dynamic sampling of DAPO (arXiv 2503.14476), section 3.
     """
     highest = group.reward.masked_fill(~group.alive, float("-inf")).amax(-1)
     lowest = group.reward.masked_fill(~group.alive, float("inf")).amin(-1)

@@ -28,7 +28,7 @@ def truncated_expectation(group: Group, *, temperature: float = 1.0) -> Loss:
     Raises:
         ConfigurationError: the temperature is not positive.
 
-    Source: papers.md section 0, item 7 (a).
+    Source: ours; docs/papers.md#beams-are-not-samples.
     """
     if temperature <= 0:
         raise ConfigurationError(f"temperature is {temperature}: it must be positive (1 weighs as the policy does)")

@@ -25,8 +25,8 @@ class CatalogueScorer(Protocol):
 class Collaborative:
     """`max(log p(e | history), floor)` under a frozen scorer, nats, mean over the slots of a slate.
 
-    The scorer never sees the target and gets no gradient. Published results have policies gaming this reward (papers.md
-    sections 1.12 and 2.3): judge by another model than the one trained on.
+    The scorer never sees the target and gets no gradient. Policies learn to game this reward (reported by ReRe, arXiv
+    2510.12211, and MiniOneRec, arXiv 2510.24431): judge by another model than the one trained on.
 
     Args:
         scorer: a policy over items, already trained, in evaluation mode.

@@ -19,7 +19,7 @@ class Gated:
         gate: relevance of the slate.
         threshold: τ, in the gate's unit.
 
-    Source: GRPO-SR (2604.14878); papers.md section 1.14.
+    Source: GRPO-SR (arXiv 2604.14878); docs/papers.md#rewards.
     """
 
     def __init__(self, reward: Reward, gate: Reward, threshold: float) -> None:

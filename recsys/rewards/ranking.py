@@ -20,9 +20,9 @@ class Ranking:
         R_k = −R̃_k / Σ_j R̃_j
 
     so that the wrong candidates share a penalty of −1. A group that holds only the target earns 0. A group without a
-    hit is penalised too: once centred, its least probable candidates are pushed *up* (papers.md section 2.9, item 8).
+    hit is penalised too: once centred, its least probable candidates are pushed *up*.
 
-    Source: papers.md section 2.2.
+    Source: MiniOneRec (arXiv 2510.24431), section 3.4, for ReRe (arXiv 2510.12211); docs/papers.md#rewards.
 
     >>> from recsys.data.jagged import Jagged
     >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1), target=torch.tensor([7]))
@@ -49,7 +49,7 @@ class ReleasedRanking:
     target's own rank counts in the sum, so that the penalties sum to `−(1 − w_target)`; a group without a hit earns
     zeros.
 
-    Source: papers.md section 2.2 (table of differences).
+    Source: `rere.py` of ReRe's released code; docs/papers.md#paper-and-released-code.
     """
 
     order_matters = True

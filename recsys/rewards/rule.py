@@ -13,7 +13,7 @@ from recsys.rewards.reward import is_hit
 class Rule:
     """`1[e = target]`: 1 for a slate that holds the logged next item in any slot, else 0.
 
-    Source: papers.md section 2.2 (ReRe's rule reward).
+    Source: ReRe (arXiv 2510.12211), MiniOneRec (arXiv 2510.24431), section 3.4; docs/papers.md#rewards.
     """
 
     order_matters = False

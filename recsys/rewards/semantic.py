@@ -15,8 +15,8 @@ from recsys.rewards.reward import logged_target
 class Semantic(nn.Module):
     """Cosine of an item's vector to the logged next item's, mean over the slots of a slate.
 
-    Items with a zero vector earn 0. ReRe and MiniOneRec found that policies learn to game this reward (papers.md
-    section 2.3): watch coverage, and judge by another.
+    Items with a zero vector earn 0. Policies learn to game this reward (reported by ReRe, arXiv 2510.12211): watch
+    coverage, and judge by another.
 
     Args:
         item_vectors: `[N, D]`, one row an item, any scale; moves with the module, stays out of the state dict.

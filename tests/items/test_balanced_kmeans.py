@@ -1,4 +1,4 @@
-"""Golden value 5: sizes differ by one at most, the result is a fixed point, planted clusters are found."""
+"""Sizes differ by one at most, the result is a fixed point, planted clusters are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden value 6: the error falls with the level, decoded vectors keep their codes."""
+"""The error falls with the level, decoded vectors keep their codes."""
 
 from __future__ import annotations
 

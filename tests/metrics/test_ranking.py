@@ -27,7 +27,7 @@ def test_an_infinite_rank_is_not_found() -> None:
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=50), st.integers(1, 49), st.integers(1, 50))
 def test_a_wider_cutoff_gains_what_its_new_hits_allow(ranks: list[int], low: int, more: int) -> None:
-    """Golden value 8: of ΔHR new hits each is worth at least 1/log2(K + 1) and at most 1/log2(K' + 2)."""
+    """Of ΔHR new hits each is worth at least 1/log2(K + 1) and at most 1/log2(K' + 2)."""
     rank, high = torch.tensor(ranks), low + more
     hits = (hit_rate(rank, high) - hit_rate(rank, low)).mean()
     gain = (ndcg(rank, high) - ndcg(rank, low)).mean()
