@@ -11,7 +11,7 @@ import pytest
 
 from recsys.cli.main import main
 
-PAGE = Path(__file__).parents[1] / "docs" / "guide" / "extend.md"
+PAGE = Path(__file__).parents[1] / "docs/guide/extend.md"
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDED = ["best_of_many", "rere_pair"]
 

@@ -20,7 +20,7 @@ def dr_grpo(group: Group, *, clip: float = 0.2) -> Loss:
         group: the candidates.
         clip: half-width of the window of ρ around 1.
 
-    Source: Liu et al., "Understanding R1-Zero-like training" (2503.20783), section 3; papers.md section 7.11.
+    Source: Liu et al., "Understanding R1-Zero-like training" (arXiv 2503.20783), section 3; docs/papers.md#objectives.
     """
     advantage = centred(group.reward, group.alive).unsqueeze(-1)
     log_ratio = token_log_ratio(group)
