@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from recsys.data.context import Context
-from recsys.models.generator import PrefixGenerator
+from recsys.models.generator import Generator
 from recsys.objectives.next_item import NextItemObjective
 from recsys.systems.sequential import OptimizerFactory, SequentialSystem
 
@@ -25,7 +25,7 @@ class NextItem(SequentialSystem):
 
     def __init__(
         self,
-        network: PrefixGenerator[Any, Any],
+        network: Generator[Any, Any],
         objective: NextItemObjective,
         optimizer: OptimizerFactory,
         warmup_steps: int = 20,

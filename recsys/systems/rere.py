@@ -12,9 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.data.context import Context
-from recsys.data.prefixes import prefix_rows
 from recsys.data.slates import Drawn, Slates
-from recsys.models.generator import Generator, PrefixGenerator
+from recsys.models.generator import Generator
 from recsys.objectives.cross_entropy import cross_entropy
 from recsys.objectives.group import Group, Objective
 from recsys.objectives.health import health, unique_share
@@ -23,7 +22,7 @@ from recsys.objectives.repair import shared_codes
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.rollout import Rollout
-from recsys.systems.sequential import OptimizerFactory, SequentialSystem
+from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_prefixes
 
 
 @dataclass
@@ -44,6 +43,14 @@ class Held:
     behaviour: Float[Tensor, "P G L"] | None = None
     log_inclusion: Float[Tensor, "P G"] | None = None
 
+    def plain(self) -> dict[str, Any]:
+        """The fields by name, as a checkpoint keeps them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def to(self, device: torch.device) -> Held:
+        """The same on another device."""
+        return Held(**{name: value.to(device) for name, value in self.plain().items() if value is not None})
+
 
 class ReRe(SequentialSystem):
     """Draw a group of candidates a request, reward them, move the policy.
@@ -60,19 +67,20 @@ class ReRe(SequentialSystem):
         optimizer: see `SequentialSystem`.
         policy: makes the policy of the network; `PublishedPolicy` reproduces released code.
         request_share: share of a batch's prefixes that are rolled out, in (0, 1].
-        inner_steps: optimizer steps on each group; the loader must give each batch so often in a row
+        inner_steps: training steps on each group; `fit` gives each batch so often in a row
             (`recsys.data.repeat.Repeated`).
         keep: chooses the groups that are learnt from (`recsys.objectives.repair.informative`); None keeps all.
         ntp_weight: weight of the next-item loss (cross-entropy over the legal set) mixed in, at least 0.
         reference: keep a frozen copy of the starting network and score the group under it (for KL terms).
-        seed: of the draws; a step's draws depend on it and on the step alone, so that a resumed run equals the other.
+        seed: of the draws; they depend on it, the process and the number of groups before, so that a resumed run equals
+            the other.
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
     """
 
     def __init__(
         self,
-        network: PrefixGenerator[Any, Any],
+        network: Generator[Any, Any],
         rollout: Rollout,
         reward: Reward,
         objective: Objective,
@@ -99,6 +107,7 @@ class ReRe(SequentialSystem):
         self.seed = seed
         self.reference = copy.deepcopy(network).requires_grad_(False).eval() if reference else None
         self._held: Held | None = None
+        self._groups = 0
 
     @property
     def policy(self) -> GenerativePolicy:
@@ -111,8 +120,9 @@ class ReRe(SequentialSystem):
         if self._held is None or batch_index % self.inner_steps == 0:
             self._held = self._roll_out(memory, requests)
         held = self._held
+        frozen = self._reference_memory(batch, requests, held.rows)
         memory, requests = self.network.select(memory, held.rows), requests.select(held.rows)
-        group = self.group(memory, requests, held, self._reference_memory(batch, held.rows))
+        group = self.group(memory, requests, held, frozen)
         held.behaviour = group.behaviour_log_prob
         loss = self.objective(group if self.keep is None else self.keep(group))
         watched = {**health(group), **loss.diagnostics, "unique_share": unique_share(held.items, group.alive)}
@@ -143,18 +153,26 @@ class ReRe(SequentialSystem):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the rollout that later inner steps learn from."""
-        if self._held is not None and self.inner_steps > 1:
-            checkpoint["held"] = {field.name: getattr(self._held, field.name) for field in fields(Held)}
+        """Keep how many groups were drawn, and the rollout that later inner steps learn from."""
+        held = self._held if self.inner_steps > 1 else None
+        checkpoint["rollout"] = {"groups": self._groups, "held": None if held is None else held.plain()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the rollout of the checkpoint."""
-        if "held" in checkpoint:
-            self._held = Held(**checkpoint["held"])
+        rollout = checkpoint["rollout"]
+        self._groups = rollout["groups"]
+        self._held = None if rollout["held"] is None else Held(**rollout["held"])
+
+    def on_train_start(self) -> None:
+        """A rollout that came with a checkpoint moves to where training takes place."""
+        if self._held is not None:
+            self._held = self._held.to(self.device)
 
     @torch.no_grad()
     def _roll_out(self, memory: Any, requests: Context) -> Held:
-        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.global_step)
+        draw = self.seed * 1_000_003 + self._groups + (self.global_rank << 40)
+        generator = torch.Generator(self.device).manual_seed(draw)
+        self._groups += 1
         count = max(1, round(self.request_share * len(requests)))
         order = torch.randperm(len(requests), generator=generator, device=generator.device)
         rows = order[:count].sort().values
@@ -163,9 +181,9 @@ class ReRe(SequentialSystem):
         inclusion = slates.log_inclusion if slates.drawn is Drawn.WITHOUT_REPLACEMENT else None
         return Held(rows, slates.items.squeeze(-1), self.reward(asked, slates), None, inclusion)
 
-    def _reference_memory(self, batch: Context, rows: Int[Tensor, " R"]) -> Any:
+    def _reference_memory(self, batch: Context, requests: Context, rows: Int[Tensor, " R"]) -> Any:
         if self.reference is None:
             return None
         self.reference.eval()
         with torch.no_grad():
-            return self.reference.select(self.reference.encode_prefixes(batch), prefix_rows(batch)[rows])
+            return self.reference.select(encode_prefixes(self.reference, batch, requests), rows)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recsys.data.context import Context
 from recsys.data.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg
-from recsys.models.generator import PrefixGenerator
+from recsys.models.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -23,15 +23,18 @@ class SequentialSystem(lightning.LightningModule):
     """Training over all prefixes of packed sequences; validation by NDCG@10 over each request's legal set.
 
     Args:
-        network: encodes every prefix of a sequence in one pass.
+        network: what generates; a `PrefixGenerator` encodes all prefixes of a sequence in one pass.
         optimizer: makes the optimizer of the parameters.
         warmup_steps: optimizer steps over which the learning rate rises linearly from 0; it is constant afterwards.
         repeats: whether users take items again; where they do not, an item a user had is outside the legal set.
     """
 
+    inner_steps: int = 1
+    """Training steps on each batch in a row."""
+
     def __init__(
         self,
-        network: PrefixGenerator[Any, Any],
+        network: Generator[Any, Any],
         optimizer: OptimizerFactory,
         warmup_steps: int = 20,
         repeats: bool = False,
@@ -49,8 +52,7 @@ class SequentialSystem(lightning.LightningModule):
 
     def encode(self, sequences: Context) -> tuple[Any, Context]:
         """Memory and request of every position that has a next item, aligned row by row."""
-        memory = self.network.encode_prefixes(sequences)
-        return self.network.select(memory, prefix_rows(sequences)), prefixes(sequences, self.repeats)
+        return encode_prefixes(self.network, sequences, requests := prefixes(sequences, self.repeats)), requests
 
     def validation_step(self, batch: Context, batch_index: int) -> None:
         """Log `validation/ndcg@10`, the mean over requests of the target's discounted rank among legal items."""
@@ -76,3 +78,10 @@ class SequentialSystem(lightning.LightningModule):
     def log_training(self, values: dict[str, Tensor], batch_size: int) -> None:
         """Log scalars of a training step under `train/`."""
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=batch_size)
+
+
+def encode_prefixes(network: Generator[Any, Any], sequences: Context, requests: Context) -> Any:
+    """Memory of every prefix, given the sequences and their prefixes as requests; one pass where the network can."""
+    if isinstance(network, PrefixGenerator):
+        return network.select(network.encode_prefixes(sequences), prefix_rows(sequences))
+    return network.encode(requests.without_target())

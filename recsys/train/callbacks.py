@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 
 class History(Callback):
@@ -20,13 +20,15 @@ class History(Callback):
 
     def __init__(self, every: int = 10) -> None:
         self.every = every
+        self._latest = 0
         self.rows: list[tuple[int, str, float]] = []
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Record the training metrics of this step."""
-        if trainer.global_step % self.every == 0:
+        """Record the training metrics of this step, those of its last batch where gradients are accumulated."""
+        if trainer.global_step > self._latest and trainer.global_step % self.every == 0:
+            self._latest = trainer.global_step
             self._record(trainer, "train/")
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -36,11 +38,12 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
-        return {"rows": list(self.rows)}
+        return {"rows": list(self.rows), "latest": self._latest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the rows of a checkpoint."""
         self.rows = [tuple(row) for row in state_dict["rows"]]
+        self._latest = state_dict["latest"]
 
     def _record(self, trainer: lightning.Trainer, prefix: str) -> None:
         values = trainer.callback_metrics.items()
@@ -68,3 +71,12 @@ class RandomState(Callback):
             torch.set_rng_state(loaded["cpu"])
             if "cuda" in loaded and torch.cuda.is_available():
                 torch.cuda.set_rng_state(loaded["cuda"])
+
+
+class Patience(EarlyStopping):
+    """Early stopping that stays stopped: a training whose patience is over does not go on when it is resumed."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop at once where the checkpoint says so."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

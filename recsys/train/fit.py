@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import polars as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from safetensors.torch import save_file
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from recsys.data.context import Context
 from recsys.data.dataset import Dataset
 from recsys.data.loader import PackedLoader, RequestLoader
-from recsys.models.generator import PrefixGenerator
+from recsys.data.prefixes import prefixes
+from recsys.data.repeat import Repeated
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.callbacks import History, RandomState
+from recsys.train.allocator import keep_freed_memory
+from recsys.train.callbacks import History, Patience, RandomState
 
 MONITOR = "validation/ndcg@10"
+AGAIN = 20
+"""How often an epoch of `overfit` goes through its batches."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Schedule:
         patience: validations without improvement before training stops.
         ema: decay of the exponential moving average of the weights, in [0, 1); validation and result use the average.
         gradient_clip: largest norm of the gradient; 0 leaves it as it is.
-        accumulate: batches whose gradients are summed before a step.
+        accumulate: batches whose gradients are averaged before a step.
     """
 
     max_epochs: int = 45
@@ -51,85 +56,112 @@ class Fitted:
     """What a training left.
 
     Args:
-        weights: the network's best weights, safetensors.
         history: rows of `step`, `metric`, `value`.
         validation: the best validation NDCG@10.
     """
 
-    weights: Path
     history: pl.DataFrame
     validation: float
 
 
 def fit(
     system: SequentialSystem,
-    loader: Callable[[Context], PackedLoader],
+    loader: Callable[..., PackedLoader],
     schedule: Schedule,
     dataset: Dataset,
     folder: Path,
-    limit: int | None = None,
     trainer: Callable[..., lightning.Trainer] = lightning.Trainer,
+    limit: int | None = None,
+    overfit: int | None = None,
+    profiler: Literal["simple", "advanced"] | None = None,
 ) -> Fitted:
-    """Train `system` on the data set's training sequences and keep the weights that validate best.
+    """Train `system` on the data set's training sequences; it is left with the weights that validate best.
 
-    Where `folder` holds a checkpoint of an interrupted training, training goes on from there.
+    Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
+    have left uninterrupted.
 
     Args:
-        system: what is trained; left with its best weights.
-        loader: makes the loader of the training sequences.
+        system: what is trained.
+        loader: makes the loader of the training sequences, given their context, `rank` and `world_size`.
         schedule: how long.
         dataset: supplies training sequences and validation requests.
-        folder: checkpoints and weights are written here.
-        limit: batches an epoch, and epochs, at most (dry runs); None for no limit.
+        folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
         trainer: makes the trainer: devices, precision, strategy.
+        limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
+        overfit: only so many batches are trained on, again and again, and validated on; None trains on all.
+        profiler: Lightning's profiler by name; None for none.
     """
-    best = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
     history = History()
-    last = folder / "last.ckpt"
     run = trainer(
-        max_epochs=schedule.max_epochs if limit is None else min(limit, schedule.max_epochs),
-        max_steps=schedule.max_steps,
-        limit_train_batches=limit,
-        limit_val_batches=limit,
-        val_check_interval=schedule.validate_every if limit is None else None,
-        check_val_every_n_epoch=None if schedule.validate_every is not None and limit is None else 1,
+        **_extent(schedule, limit),
         accumulate_grad_batches=schedule.accumulate,
         gradient_clip_val=schedule.gradient_clip or None,
         num_sanity_val_steps=0,
         logger=False,
         enable_model_summary=False,
         default_root_dir=folder,
+        profiler=_profiler(profiler, folder),
         callbacks=[
             EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
             history,
             best,
-            EarlyStopping(MONITOR, patience=schedule.patience, mode="max"),
+            Patience(MONITOR, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
             RandomState(),
             RichProgressBar(leave=False),
         ],
     )
-    run.fit(
-        system,
-        loader(dataset.train),
-        RequestLoader(dataset.validation, batch_size=512),
-        ckpt_path=last if last.exists() else None,
-        weights_only=True,
-    )
-    weights = save_weights(system.network, best.best_model_path, folder / "network.safetensors")
+    packed = loader(dataset.train, rank=run.global_rank, world_size=run.world_size)
+    training, validation = _batches(system, packed, dataset.validation, overfit)
+    last = folder / "last.ckpt"
+    keep_freed_memory()
+    run.fit(system, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+    _load_best(system, best.best_model_path)
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
     )
     score = best.best_model_score
-    return Fitted(weights, frame, float(score) if score is not None else float("nan"))
+    return Fitted(frame, float(score) if score is not None else float("nan"))
 
 
-def save_weights(network: PrefixGenerator[Any, Any], checkpoint: str, path: Path) -> Path:
-    """Load the network's weights from a checkpoint and write them alone; returns `path`."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "network."
-    own = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-    network.load_state_dict(own)
-    aside = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in own.items()}, aside)
-    aside.replace(path)
-    return path
+def _extent(schedule: Schedule, limit: int | None) -> dict[str, Any]:
+    """How long and how often, as the trainer's arguments; it counts batches where the schedule counts steps."""
+    every = None if schedule.validate_every is None or limit is not None else schedule.validate_every
+    return {
+        "max_epochs": schedule.max_epochs if limit is None else min(limit, schedule.max_epochs),
+        "max_steps": schedule.max_steps,
+        "limit_train_batches": limit,
+        "limit_val_batches": limit,
+        "val_check_interval": None if every is None else every * schedule.accumulate,
+        "check_val_every_n_epoch": 1 if every is None else None,
+    }
+
+
+def _batches(
+    system: SequentialSystem, packed: PackedLoader, validation: Context, overfit: int | None
+) -> tuple[Iterable[Context], Iterable[Context]]:
+    """Training and validation batches, each training batch so often in a row as the system steps on it."""
+    if overfit is not None:
+        few = list(islice(packed, overfit))
+        training = [batch for batch in few * AGAIN for _ in range(system.inner_steps)]
+        return training, [prefixes(batch, system.repeats) for batch in few]
+    training = packed if system.inner_steps == 1 else Repeated(packed, system.inner_steps)
+    return training, RequestLoader(validation, batch_size=512)
+
+
+def _profiler(name: Literal["simple", "advanced"] | None, folder: Path) -> Profiler | None:
+    if name is None:
+        return None
+    return {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name](folder, "profile")
+
+
+def _load_best(system: SequentialSystem, checkpoint: str) -> None:
+    system.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])

@@ -1,4 +1,4 @@
-"""Trained networks on disk: how to build one again, and its weights."""
+"""Trained networks on disk: how to build one again, its weights, and whose codes they were trained on."""
 
 from __future__ import annotations
 
@@ -7,24 +7,37 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from recsys.errors import RequestError
 from recsys.items.bundle import ItemBundle
-from recsys.models.generator import PrefixGenerator
+from recsys.models.generator import Generator
 
 NETWORK = "network.yaml"
 WEIGHTS = "network.safetensors"
 
 
-def build_network(node: DictConfig, bundle: ItemBundle) -> PrefixGenerator[Any, Any]:
+def build_network(node: DictConfig, bundle: ItemBundle) -> Generator[Any, Any]:
     """A fresh network over the bundle's catalogue; `node` configures a partial that takes the bundle."""
     return instantiate(node, _partial_=True)(bundle)
 
 
-def save_recipe(node: DictConfig, folder: Path) -> None:
-    """Keep, beside the weights, the configuration the network is built from."""
+def save_network(network: Generator[Any, Any], node: DictConfig, bundle: ItemBundle, folder: Path) -> None:
+    """Keep what `load_network` reads.
+
+    Args:
+        network: whose weights.
+        node: what it was built from.
+        bundle: the items it was trained on; their fingerprint goes with the weights.
+        folder: where; made if it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(node, folder / NETWORK, resolve=True)
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    aside = folder / f"{WEIGHTS}.aside"
+    save_file(weights, aside, {"items": bundle.fingerprint})
+    aside.replace(folder / WEIGHTS)
 
 
 def load_recipe(folder: Path) -> DictConfig:
@@ -41,12 +54,14 @@ def load_recipe(folder: Path) -> DictConfig:
     return node
 
 
-def load_network(folder: Path, bundle: ItemBundle) -> PrefixGenerator[Any, Any]:
+def load_network(folder: Path, bundle: ItemBundle) -> Generator[Any, Any]:
     """The trained network of `folder`, in evaluation mode.
 
     Raises:
-        RequestError: nothing was trained there.
+        RequestError: nothing was trained there, or on other items.
     """
     network = build_network(load_recipe(folder), bundle)
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        bundle.check(file.metadata()["items"])
+        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return network.eval()

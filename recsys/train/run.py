@@ -70,7 +70,11 @@ def run_step(step: Step, run: RunFolder, ranks: Ranks) -> None:
     resumed = ranks.decide(lambda: run.begin(step))
     log.info("%s: %s", step.name, "goes on" if resumed else "begins")
     started = time.monotonic()
-    execute(build(step.node), run)
+    stage = build(step.node)
+    if getattr(stage, "everywhere", False):
+        execute(stage, run)
+    else:
+        ranks.decide(lambda: execute(stage, run))
     ranks.decide(lambda: run.finish(step))
     log.info("%s: done in %.1f s", step.name, time.monotonic() - started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from omegaconf import DictConfig
 
@@ -19,7 +20,7 @@ class Settings:
         seed: of everything random.
         limit: batches an epoch (and requests' batches an evaluation), None = all. `debug=limit` sets it.
         overfit: training batches that are repeated and also evaluated on, None = train on all. `debug=overfit` sets it.
-        profiler: Lightning's profiler, `simple` or `advanced`, None = none. `debug=profile` sets it.
+        profiler: Lightning's profiler, its table beside the checkpoints, None = none. `debug=profile` sets it.
         root: folder of all runs.
         run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
         resume: go on with the newest unfinished run of this configuration.
@@ -30,7 +31,7 @@ class Settings:
     seed: int = 0
     limit: int | None = None
     overfit: int | None = None
-    profiler: str | None = None
+    profiler: Literal["simple", "advanced"] | None = None
     root: str = "runs"
     run: str | None = None
     resume: bool = False

@@ -15,7 +15,8 @@ class Stage(Protocol):
     Making a stage only keeps its arguments; the work is in `run`. `inputs` is known before the stage is made, from its
     configuration or as a class attribute, because it decides whether the stage is made at all; so is `name`, where a
     stage has one. A stage that writes files at the root of the run folder (`metrics.json`, `report.html`) names them in
-    a class attribute `results`, so that they are taken away when what they were made from changes.
+    a class attribute `results`, so that they are taken away when what they were made from changes. Where several
+    processes go through the run, a stage runs in the first; one that trains in all of them says `everywhere = True`.
     """
 
     @property

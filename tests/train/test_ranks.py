@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,6 @@ def test_two_processes_go_through_one_folder(tmp_path: Path, monkeypatch: pytest
     done = subprocess.run([*command, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     folders = sorted(one.name for one in (tmp_path / "runs" / "two").iterdir())
-    said = sorted(line.split()[1] for line in done.stdout.splitlines() if line.startswith("folder"))
+    said = sorted(re.findall(r"folder (\S+)", done.stdout))
     assert said == sorted(folders * 2)
     assert len(folders) == 2

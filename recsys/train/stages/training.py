@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import lightning
 import polars as pl
@@ -17,7 +18,8 @@ from recsys.errors import ConfigurationError
 from recsys.items.bundle import ItemBundle
 from recsys.train.fingerprint import fingerprint, is_fresh, mark_fresh
 from recsys.train.fit import fit
-from recsys.train.networks import build_network, load_network, load_recipe, save_recipe
+from recsys.train.networks import build_network, load_network, load_recipe, save_network
+from recsys.train.ranks import current_ranks
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
@@ -48,7 +50,7 @@ class Training:
 
     - `network`: what to build, given the item bundle; or `start`: the arm whose weights to go on from
     - `system`: the LightningModule, given the network
-    - `loader`: the loader of training sequences, given their context
+    - `loader`: the loader of training sequences, given their context and the process's share of them
     - `schedule`: how long (`recsys.train.fit.Schedule`)
 
     Args:
@@ -56,9 +58,13 @@ class Training:
         arms: one configuration an arm, by the name of its row in every table.
         trainer: makes the Lightning trainer: devices, precision, strategy.
         seed: of initial weights, dropout and everything else drawn globally.
-        limit: batches an epoch, and epochs, at most (dry runs); None for no limit.
+        limit: see `recsys.train.fit.fit`, as the next two.
+        overfit: batches that are trained on again and again.
+        profiler: its table lies beside the checkpoints.
         inputs: stages this one reads.
     """
+
+    everywhere = True
 
     def __init__(
         self,
@@ -67,6 +73,8 @@ class Training:
         trainer: Any,
         seed: int = 0,
         limit: int | None = None,
+        overfit: int | None = None,
+        profiler: Literal["simple", "advanced"] | None = None,
         inputs: Sequence[str] = ("prepare", "tokenize"),
     ) -> None:
         self.name = name
@@ -74,6 +82,8 @@ class Training:
         self.trainer = trainer
         self.seed = seed
         self.limit = limit
+        self.overfit = overfit
+        self.profiler: Literal["simple", "advanced"] | None = profiler
         self.inputs = inputs
 
     def run(self, run: RunFolder) -> None:
@@ -81,37 +91,46 @@ class Training:
         dataset, bundle = load_dataset(run), load_bundle(run)
         for name, arm in self.arms.items():
             self._train(name, arm, run, dataset, bundle)
-        parts = [
-            pl.read_parquet(run.stage(self.name) / name / HISTORY).with_columns(arm=pl.lit(name)) for name in self.arms
-        ]
-        history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
-        history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY)
+        current_ranks().decide(lambda: self._gather_history(run))
 
     def _train(self, name: str, arm: Any, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
-        folder = run.stage(self.name) / name
+        ranks, folder = current_ranks(), run.stage(self.name) / name
         start = self._start(arm, name, run)
-        print_ = fingerprint(arm, self.seed, self.limit, bundle.fingerprint, _result(start) if start else None)
-        if is_fresh(folder, print_):
+        read = _result(start) if start else None
+        print_ = fingerprint(arm, self.seed, self.limit, self.overfit, bundle.fingerprint, read)
+        if ranks.decide(lambda: is_fresh(folder, print_)):
             log.info("%s/%s: up to date", self.name, name)
             return
         recipe = arm.network if start is None else load_recipe(start)
         lightning.seed_everything(self.seed, verbose=False)
         network = build_network(recipe, bundle) if start is None else load_network(start, bundle).train()
-        folder.mkdir(parents=True, exist_ok=True)
-        save_recipe(recipe, folder)
         log.info("%s/%s: training", self.name, name)
         fitted = fit(
             instantiate(arm.system, _partial_=True)(network, repeats=dataset.repeats),
-            lambda context: instantiate(arm.loader, _partial_=True)(context, repeats=dataset.repeats),
+            partial(instantiate(arm.loader, _partial_=True), repeats=dataset.repeats),
             instantiate(arm.schedule),
             dataset,
-            folder,
-            self.limit,
+            run.checkpoint(self.name) / name,
             instantiate(self.trainer, _partial_=True),
+            limit=self.limit,
+            overfit=self.overfit,
+            profiler=self.profiler,
         )
-        fitted.history.write_parquet(folder / HISTORY)
-        (folder / RESULT).write_text(json.dumps({"validation": fitted.validation, "fingerprint": print_}))
-        mark_fresh(folder, print_)
+
+        def keep() -> None:
+            save_network(network, recipe, bundle, folder)
+            fitted.history.write_parquet(folder / HISTORY)
+            (folder / RESULT).write_text(json.dumps({"validation": fitted.validation, "fingerprint": print_}))
+            mark_fresh(folder, print_)
+
+        ranks.decide(keep)
+
+    def _gather_history(self, run: RunFolder) -> None:
+        parts = [
+            pl.read_parquet(run.stage(self.name) / name / HISTORY).with_columns(arm=pl.lit(name)) for name in self.arms
+        ]
+        history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
+        history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY)
 
     def _start(self, arm: Any, name: str, run: RunFolder) -> Path | None:
         if ("start" in arm) == ("network" in arm):
