@@ -38,11 +38,11 @@ class Evaluate:
     """Rank the whole catalogue, without what a request excludes, for every test request.
 
     Rows: each of `counts`, each trained arm, and `mixture`, the arm that validates best mixed with one of the counts by
-    the weight that validates best. Intervals: bootstrap over users; every row's paired difference to `reference`.
+    the weight that validates best. Intervals: bootstrap over users; every row's paired difference to each of `references`.
 
     Args:
         counts: policies that only count, by the name of their row.
-        reference: the row that others are compared with.
+        references: rows that all others are compared with; the first one's differences are printed.
         mixed: the row of `counts` that goes into the mixture; None leaves the mixture out.
         beams: width of the search; lists are as exact as it is wide.
         seed: of the bootstrap, and the name of this run in `metrics.parquet`.
@@ -55,14 +55,14 @@ class Evaluate:
     def __init__(
         self,
         counts: Mapping[str, CountPolicy],
-        reference: str = "sft",
+        references: Sequence[str] = ("sft", "sft_continued"),
         mixed: str | None = "markov",
         beams: int = 50,
         seed: int = 0,
         limit: int | None = None,
     ) -> None:
         self.counts = counts
-        self.reference = reference
+        self.references = list(references)
         self.mixed = mixed
         self.beams = beams
         self.seed = seed
@@ -79,7 +79,7 @@ class Evaluate:
         table = results(
             rows,
             dataset.num_items,
-            references=[self.reference],
+            references=self.references,
             strata=_strata(dataset, len(test)),
             information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
             seed=self.seed,
@@ -88,7 +88,7 @@ class Evaluate:
         run.metrics.write_text(json.dumps(table, indent=1))
         kept = "kept" if dataset.repeats else "excluded"
         title = f"{dataset.name}: {len(test):,} requests, full catalogue, items a user had {kept}"
-        for view in (accuracy_table(table, self.reference, title), depth_table(table)):
+        for view in (accuracy_table(table, self.references[0], title), depth_table(table)):
             Console().print(view)
 
     def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:

@@ -48,7 +48,7 @@ class Report:
         metrics, history = run.read_metrics(), _history(run)
         sections = [
             Section("Results", metrics_table(metrics, columns=COLUMNS), _lead(dataset)),
-            Section("Paired differences", _differences(metrics, config.stage.evaluate.reference)),
+            Section("Paired differences", _differences(metrics, config.stage.evaluate.references)),
             Section(
                 "Learning curves", _curves(history, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
             ),
@@ -81,10 +81,14 @@ def _lead(dataset: Dataset) -> str:
     return f"Ranking over the full catalogue; items a user had are {kept} it. 95 % intervals by bootstrap over users."
 
 
-def _differences(metrics: Mapping[str, Any], reference: str) -> Markup:
-    key = f"ndcg@10_minus_{reference}"
-    rows = [Difference(row, **cells[key]) for row, cells in metrics.items() if key in cells]
-    return forest_chart(rows, f"NDCG@10 against {reference}, the same users", "difference")
+def _differences(metrics: Mapping[str, Any], references: Sequence[str]) -> Markup:
+    charts = []
+    for reference in references:
+        key = f"ndcg@10_minus_{reference}"
+        rows = [Difference(row, **cells[key]) for row, cells in metrics.items() if key in cells]
+        if rows:
+            charts.append(forest_chart(rows, f"NDCG@10 against {reference}, the same users", "difference"))
+    return join(*charts)
 
 
 def _history(run: RunFolder) -> pl.DataFrame:
