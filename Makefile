@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(DEVICE)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml1m clean
+.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml100k quality-ml1m clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -44,8 +44,21 @@ format: $(STAMP) ## Lay out the code and mend what ruff can mend
 bench-speed: $(STAMP) ## Time the hot paths against other libraries
 	$(BIN)/python benchmarks/speed/run.py
 
+quality-ml100k: EXPERIMENT = movielens_100k_starts
+quality-ml100k: $(STAMP) ## Train on MovieLens-100K with three seeds, from both starts (an hour; run again to go on)
+	$(QUALITY)
+
+quality-ml1m: EXPERIMENT = movielens_1m
 quality-ml1m: $(STAMP) ## Train on MovieLens-1M with three seeds (hours; run again to go on)
-	$(BIN)/recsys train experiment=rere/movielens_1m resume=true
+	$(QUALITY)
+
+define QUALITY
+for seed in 0 1 2; do \
+  $(BIN)/recsys train experiment=rere/$(EXPERIMENT) seed=$$seed run=runs/quality/$(EXPERIMENT)/seed_$$seed || exit $$?; \
+done
+$(BIN)/python benchmarks/quality/seeds.py runs/quality/$(EXPERIMENT)/seed_* \
+  --title $(EXPERIMENT) --write benchmarks/quality/$(EXPERIMENT).md
+endef
 
 clean: ## Remove the environment and caches; data and runs stay
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

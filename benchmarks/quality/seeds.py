@@ -1,0 +1,96 @@
+"""Several runs of one experiment, a training seed each, as one table.
+
+python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
+
+Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
+seed. Reads `metrics.parquet` and `metrics.json` of each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import torch
+from rich.console import Console
+from rich.markdown import Markdown
+from torch import Tensor
+
+from recsys.errors import DataError
+from recsys.metrics.intervals import Interval
+from recsys.metrics.summary import Values, summarise
+
+DEPTHS = ["hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50"]
+
+
+def read(runs: Sequence[Path]) -> tuple[dict[str, Values], Tensor]:
+    """`[seeds, users]` of every row and metric, and an index of the users.
+
+    Raises:
+        DataError: two runs do not have the same users and rows.
+    """
+    frame = pl.concat([pl.read_parquet(run / "metrics.parquet").with_columns(run=pl.lit(str(run))) for run in runs])
+    wide = frame.sort("run", "user_id").group_by("row", "metric", "run", maintain_order=True).agg("user_id", "value")
+    users = wide["user_id"].to_list()
+    rows: dict[str, dict[str, list[list[float]]]] = {}
+    for row, metric, _, _, values in wide.iter_rows():
+        rows.setdefault(row, {}).setdefault(metric, []).append(values)
+    counts = {len(values) for metrics in rows.values() for values in metrics.values()}
+    if any(other != users[0] for other in users) or counts != {len(runs)}:
+        raise DataError("the runs do not have the same users and rows: give runs of one experiment, one a seed")
+    stacked = {row: {k: torch.tensor(v) for k, v in metrics.items()} for row, metrics in rows.items()}
+    return stacked, torch.arange(len(users[0]))
+
+
+def coverage(runs: Sequence[Path]) -> dict[str, float]:
+    """Mean `coverage@10` of each row."""
+    every = [json.loads((run / "metrics.json").read_text()) for run in runs]
+    return {row: sum(one[row]["coverage@10"]["value"] for one in every) / len(every) for row in every[0]}
+
+
+def table(runs: Sequence[Path], references: Sequence[str]) -> str:
+    """The table as Markdown."""
+    rows, users = read(runs)
+    order = list(coverage(runs))
+    found = summarise(rows, users, references=references)
+    covered = coverage(runs)
+    head = ["", "NDCG@10", *(f"− {reference}" for reference in references), *(d.upper() for d in DEPTHS), "coverage@10"]
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    for row in order:
+        cells = found[row]
+        differences = [_interval(cells.get(f"ndcg@10_minus_{reference}"), "+") for reference in references]
+        depths = [f"{cells[metric].value:.4f}" for metric in DEPTHS]
+        lines.append(" | ".join([row, _interval(cells["ndcg@10"]), *differences, *depths, f"{covered[row]:.3f}"]))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _interval(interval: Interval | None, sign: str = "") -> str:
+    if interval is None:
+        return ""
+    value = f"{interval.value:{sign}.4f}"
+    return value if interval.low is None else f"{value} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+
+
+def main() -> None:
+    """Print the table; with `--write`, keep it with the command and the commit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--reference", action="append", default=None)
+    parser.add_argument("--title", default="Quality")
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    text = table(given.runs, given.reference or ["sft", "sft_continued"])
+    Console(width=200).print(Markdown(text))
+    if given.write:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        given.write.write_text(
+            f"# {given.title}\n\n{len(given.runs)} seeds, commit {commit.stdout.strip()}.\n\n{text}\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
