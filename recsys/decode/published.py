@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.data.context import Context
 from recsys.decode.beam import search
 from recsys.decode.legal import LegalSet
-from recsys.decode.step import child_range, vocabulary_step
+from recsys.decode.step import vocabulary_step, with_vocabulary
 from recsys.models.generator import Generator
 
 
@@ -36,14 +35,5 @@ def published_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor
     Raises:
         ConfigurationError: the network has no logits beyond the trie.
     """
-    trie = network.trie
-    paths = trie.path(items.clamp(min=0))
-    nodes = torch.zeros_like(items)
-    state = network.reorder(network.begin(memory), nodes)
-    codes = []
-    for level in range(trie.depth):
-        first, mask = child_range(trie, nodes, level)
-        log_prob, state = vocabulary_step(network, memory, state, nodes, mask, level)
-        codes.append(log_prob.gather(-1, (paths[..., level] - first).unsqueeze(-1)).squeeze(-1))
-        nodes = paths[..., level]
-    return torch.stack(codes, -1).masked_fill((items < 0).unsqueeze(-1), float("-inf"))
+    codes = with_vocabulary(network).vocabulary_path_log_prob(memory, items.clamp(min=0))
+    return codes.masked_fill((items < 0).unsqueeze(-1), float("-inf"))

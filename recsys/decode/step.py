@@ -61,6 +61,10 @@ class VocabularyGenerator(Protocol):
         """Logits of the whole vocabulary behind each beam's node, and the new state."""
         ...
 
+    def vocabulary_path_log_prob(self, memory: Any, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+        """Teacher-forced log-probability (nats) of each code of each item over the whole vocabulary."""
+        ...
+
 
 def sibling_step(
     network: Generator[Any, Any],
@@ -88,11 +92,21 @@ def vocabulary_step(
     Raises:
         ConfigurationError: the network has no logits beyond the trie.
     """
+    vocabulary = with_vocabulary(network)
+    logits, state = vocabulary.vocabulary_logits(memory, state, nodes, level)
+    columns = network.trie.expand(nodes, level).tokens + vocabulary.level_start[level]
+    return over_vocabulary(logits, columns, mask), state
+
+
+def with_vocabulary(network: Generator[Any, Any]) -> VocabularyGenerator:
+    """The network itself, once it is known to have logits beyond the trie.
+
+    Raises:
+        ConfigurationError: it has not.
+    """
     if not isinstance(network, VocabularyGenerator):
         raise ConfigurationError(
             f"{type(network).__name__} has no `vocabulary_logits`, which the published form normalises over: choose a "
             "network that has (EncoderDecoder), or the policy over the legal set (GenerativePolicy)"
         )
-    logits, state = network.vocabulary_logits(memory, state, nodes, level)
-    columns = network.trie.expand(nodes, level).tokens + network.level_start[level]
-    return over_vocabulary(logits, columns, mask), state
+    return network

@@ -149,19 +149,19 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
     def encode(self, context: Context) -> EncodedHistory:
         """Read each request's last `max_length` items. An empty history leaves one empty key behind."""
         recent = context.history.last(self.max_length)
-        tokens = Jagged(self.tokens(recent.values).flatten(), recent.offsets * self.trie.depth)
-        packing = Packing.of(tokens)
-        mask = packing.mask()[:, None, None]
+        order = recent.lengths.argsort(descending=True, stable=True)
+        tokens = self.tokens(recent.select(order).values).flatten()
+        packing = Packing.of(Jagged(tokens, recent.offsets * self.trie.depth), order)
         bias = self.encoder_bias(packing.length, packing.length)
-        if not packing.full:
-            bias = bias.masked_fill(~mask, float("-inf"))
-        x = self.dropout(self.token_table[tokens.values])
+        x = self.dropout(self.token_table[tokens])
         for block in self.encoder:
             x = block(x, packing, bias)
         x = self.dropout(self.encoder_norm(x))
         blocks = cast(Iterable[DecoderBlock], self.decoder)
         projected = [block.cross_attention.project(x, packing) for block in blocks]
-        return EncodedHistory(tuple(key for key, _ in projected), tuple(value for _, value in projected), mask)
+        return EncodedHistory(
+            tuple(key for key, _ in projected), tuple(value for _, value in projected), packing.mask()[:, None, None]
+        )
 
     def select(self, memory: EncodedHistory, rows: Int[Tensor, " R"]) -> EncodedHistory:
         """The memory of the named requests."""
@@ -189,36 +189,26 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
     ) -> tuple[Float[Tensor, "B M C"], BeamPast]:
         """Logits of the children of each beam's node, out of those of the level's codes."""
-        logits, state = self.vocabulary_logits(memory, state, nodes, level)
-        return logits.gather(-1, self.trie.expand(nodes, level).tokens), state
+        hidden, state = self._read(memory, state, nodes, level)
+        return self._code_logits(hidden, level).gather(-1, self.trie.expand(nodes, level).tokens), state
 
     def vocabulary_logits(
         self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
-    ) -> tuple[Float[Tensor, "B M K"], BeamPast]:
-        """Logits of all `K` codes of the level, column `c` for code `c`, whether or not an item bears them.
+    ) -> tuple[Float[Tensor, "B M V"], BeamPast]:
+        """Logits of the whole vocabulary, column `level_start[level] + c` for code `c` of the level.
 
-        The published form of the policy is normalised over these.
+        The published form of the policy is normalised over these: codes that no item bears, codes of other levels and
+        the special tokens among them.
         """
-        tokens = self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
-        hidden, state = self._decode(tokens.unsqueeze(-1), memory, state)
-        return self._code_logits(hidden.squeeze(2), level), state
+        hidden, state = self._read(memory, state, nodes, level)
+        return self._logits(hidden, slice(None)), state
 
     def path_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
-        """Teacher-forced log-probabilities (nats) of each item's codes.
-
-        The first code is scored once a request, all further ones of all candidates in one pass.
-        """
+        """Teacher-forced log-probabilities (nats) of each item's codes, of all candidates in one pass."""
         paths = self.trie.path(items)
-        begin = self.trie.root(items.shape[0]).unsqueeze(-1)
-        hidden, state = self._decode(begin, memory, self.begin(memory))
-        levels = [hidden.squeeze(2)]
-        if self.trie.depth > 1:
-            read = self._path_tokens(paths)[..., :-1]
-            rest, _ = self._decode(read, memory, self.reorder(state, torch.zeros_like(items)))
-            levels += rest.unbind(2)
         nodes = torch.zeros_like(items)
         scores = []
-        for level, hidden in enumerate(levels):
+        for level, hidden in enumerate(self._read_paths(memory, paths)):
             children = self.trie.expand(nodes, level)
             logits = self._code_logits(hidden, level).expand(-1, items.shape[1], -1).gather(-1, children.tokens)
             log_prob = self.sibling_log_softmax(logits, children.mask)
@@ -226,6 +216,38 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
             scores.append(log_prob.gather(-1, taken).squeeze(-1))
             nodes = paths[..., level]
         return torch.stack(scores, -1)
+
+    def vocabulary_path_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+        """`path_log_prob` in its published form: each code's log-probability (nats) over the whole vocabulary."""
+        paths = self.trie.path(items)
+        tokens = self._path_tokens(paths).unbind(-1)
+        scores = []
+        for hidden, token in zip(self._read_paths(memory, paths), tokens, strict=True):
+            logits = self._logits(hidden, slice(None))
+            chosen = logits.expand(-1, items.shape[1], -1).gather(-1, token.unsqueeze(-1)).squeeze(-1)
+            scores.append(chosen - logits.logsumexp(-1))
+        return torch.stack(scores, -1)
+
+    def _read_paths(self, memory: EncodedHistory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:
+        """What each level's code is predicted from: `[B, 1, D]` at the root, which all share, then `[B, G, D]`.
+
+        The root and the first `L − 1` codes of all candidates go through each block together; only self-attention
+        tells them apart.
+        """
+        requests, candidates, depth = paths.shape
+        root = self.dropout(self.token_table[self.trie.root(requests).unsqueeze(-1)])
+        rest = self.dropout(self.token_table[self._path_tokens(paths)[..., :-1]])
+        begin, onward = self.decoder_bias(1, 1), self.decoder_bias(depth - 1, depth)
+        nothing = self.begin(memory)
+        for layer, block in enumerate(cast(Iterable[DecoderBlock], self.decoder)):
+            root, (key, value) = block.look_back(root, (nothing.keys[layer], nothing.values[layer]), begin)
+            past = key.expand(-1, candidates, -1, -1, -1), value.expand(-1, candidates, -1, -1, -1)
+            rest, _ = block.look_back(rest, past, onward)
+            both = torch.cat([root.flatten(1, 2), rest.flatten(1, 2)], 1)
+            both = block.look_up(both, (memory.keys[layer], memory.values[layer]), memory.mask)
+            root, rest = both[:, :1].unsqueeze(1), both[:, 1:].view(rest.shape)
+        levels = [root.squeeze(1), *rest.unbind(2)]
+        return [self.dropout(self.decoder_norm(hidden)) for hidden in levels]
 
     def _path_tokens(self, paths: Int[Tensor, "*items L"]) -> Int[Tensor, "*items L"]:
         levels = enumerate(paths.unbind(-1))
@@ -246,6 +268,17 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         x = self.dropout(self.decoder_norm(x))
         return x, BeamPast(tuple(key for key, _ in pasts), tuple(value for _, value in pasts))
 
+    def _read(
+        self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
+    ) -> tuple[Float[Tensor, "B M D"], BeamPast]:
+        """One more code a beam: the one that led to its node, or token 0 at the root."""
+        tokens = self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
+        hidden, state = self._decode(tokens.unsqueeze(-1), memory, state)
+        return hidden.squeeze(2), state
+
     def _code_logits(self, hidden: Float[Tensor, "B M D"], level: int) -> Float[Tensor, "B M K"]:
+        return self._logits(hidden, slice(self.level_start[level], self.level_start[level + 1]))
+
+    def _logits(self, hidden: Float[Tensor, "B M D"], tokens: slice) -> Float[Tensor, "B M V"]:
         table = self.token_table if self.output_table is None else self.output_table
-        return self.output_scale * hidden @ table[self.level_start[level] : self.level_start[level + 1]].T
+        return self.output_scale * hidden @ table[tokens].T

@@ -59,13 +59,29 @@ class DecoderBlock(nn.Module):
             memory: keys and values of the request's memory, from `cross_attention.project`.
             mask: true at the memory's real keys; None where all are.
         """
+        x, past = self.look_back(x, past, bias)
+        return self.look_up(x.flatten(1, 2), memory, mask).view(x.shape), past
+
+    def look_back(
+        self,
+        x: Float[Tensor, "B M T D"],
+        past: tuple[Float[Tensor, "B M H t d"], Float[Tensor, "B M H t d"]],
+        bias: Float[Tensor, "1 H T t_plus_T"],
+    ) -> tuple[Float[Tensor, "B M T D"], tuple[Tensor, Tensor]]:
+        """The first third: self-attention; arguments as in `forward`."""
         beams = x.shape[:2]
         query, key, value = self.self_attention.project(self.self_norm(x).flatten(0, 1))
         key = torch.cat([past[0].flatten(0, 1), key], 2)
         value = torch.cat([past[1].flatten(0, 1), value], 2)
         gathered = self.self_attention.attend(query, key, value, bias).unflatten(0, beams)
-        x = x + self.self_attention.combine(gathered)
-        crossed = self.cross_attention(self.cross_norm(x).flatten(1, 2), *memory, mask)
-        x = x + crossed.unflatten(1, x.shape[1:3])
-        x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        return x, (key.unflatten(0, beams), value.unflatten(0, beams))
+        return x + self.self_attention.combine(gathered), (key.unflatten(0, beams), value.unflatten(0, beams))
+
+    def look_up(
+        self,
+        x: Float[Tensor, "B Q D"],
+        memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
+        mask: Bool[Tensor, "B 1 1 S"] | None,
+    ) -> Float[Tensor, "B Q D"]:
+        """The rest, in which all `Q = M · T` positions of a request are alike; arguments as in `forward`."""
+        x = x + self.cross_attention(self.cross_norm(x), *memory, mask)
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))

@@ -17,27 +17,35 @@ class Packing:
 
     Args:
         where: `[ΣT]`, index into the flattened batch.
-        lengths: `[B]`.
+        lengths: `[B]`, of the batch's rows.
         length: `T`, the longest row, at least 1.
-        full: no row has padding.
+        full: the positions are the flattened batch.
+        runs: neighbouring packed rows of one length: how many, and the length; rows without a position left out.
     """
 
     where: Int[Tensor, " total"]
     lengths: Int[Tensor, " B"]
     length: int
     full: bool
+    runs: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, rows: Jagged) -> Packing:
-        """The packing of jagged rows.
+    def of(cls, rows: Jagged, order: Int[Tensor, " B"]) -> Packing:
+        """The packing of a batch's rows, one after the other in the order given; by length, runs are longest.
 
-        >>> Packing.of(Jagged.from_rows([[7, 8], [], [9]])).where
-        tensor([0, 1, 4])
+        >>> packing = Packing.of(Jagged.from_rows([[7, 8], [], [9]]), torch.tensor([2, 0, 1]))
+        >>> packing.where, packing.runs
+        (tensor([4, 0, 1]), ((1, 1), (1, 2)))
         """
-        lengths = rows.lengths
-        length = max(int(lengths.max()), 1) if len(rows) else 1
-        where = rows.row_ids() * length + rows.positions()
-        return cls(where, lengths, length, where.numel() == len(rows) * length)
+        packed = rows.lengths[order]
+        length = max(int(packed.max()), 1) if len(rows) else 1
+        total = rows.values.shape[0]
+        start = order * length - (packed.cumsum(0) - packed)
+        where = start.repeat_interleave(packed, output_size=total) + torch.arange(total, device=order.device)
+        lengths, counts = torch.unique_consecutive(packed, return_counts=True)
+        runs = tuple((count, size) for count, size in zip(counts.tolist(), lengths.tolist(), strict=True) if size)
+        full = runs == ((len(rows), length),) and bool((order.diff() == 1).all())
+        return cls(where, rows.lengths, length, full, runs)
 
     def pad(self, values: Float[Tensor, "total W"]) -> Float[Tensor, "B T W"]:
         """The padded batch, zeros in the padding."""
@@ -45,11 +53,6 @@ class Packing:
         if self.full:
             return values.view(shape)
         return values.new_zeros(shape[0] * shape[1], shape[2]).index_copy(0, self.where, values).view(shape)
-
-    def unpad(self, padded: Float[Tensor, "B T W"]) -> Float[Tensor, "total W"]:
-        """The values of a padded batch, the padding left out."""
-        flat = padded.flatten(0, 1)
-        return flat if self.full else flat.index_select(0, self.where)
 
     def mask(self) -> Bool[Tensor, "B T"]:
         """True at the positions of each row; at the first of an empty row too, so that a softmax stays finite."""

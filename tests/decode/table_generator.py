@@ -77,6 +77,16 @@ class VocabularyTableGenerator(TableGenerator):
         walked = torch.tanh(state.walked + self.tables[level][nodes])
         return (memory.unsqueeze(1) + walked) @ self.codes.T, Carried(walked, nodes)
 
+    def vocabulary_path_log_prob(self, memory: Tensor, items: Tensor) -> Tensor:
+        paths, nodes = self.trie.path(items), torch.zeros_like(items)
+        state, scores = self.reorder(self.begin(memory), nodes), []
+        for level in range(self.trie.depth):
+            logits, state = self.vocabulary_logits(memory, state, nodes, level)
+            nodes = paths[..., level]
+            token = self.trie.token(level + 1)[nodes].long() + self.level_start[level]
+            scores.append(logits.log_softmax(-1).gather(-1, token.unsqueeze(-1)).squeeze(-1))
+        return torch.stack(scores, -1)
+
     def step(self, memory: Tensor, state: Carried, nodes: Tensor, level: int) -> tuple[Tensor, Carried]:
         logits, state = self.vocabulary_logits(memory, state, nodes, level)
         return logits.gather(-1, self.trie.expand(nodes, level).tokens + self.level_start[level]), state

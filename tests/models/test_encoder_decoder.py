@@ -8,6 +8,7 @@ import torch
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
+from recsys.decode.published import published_beam_search, published_score
 from recsys.errors import ConfigurationError
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
@@ -146,7 +147,7 @@ def test_beams_read_the_memory_without_copying_it(monkeypatch: pytest.MonkeyPatc
     model.path_log_prob(memory, EVERY.expand(4, -1))
     owned = {key.data_ptr() for key in memory.keys}
     crossing = [shape for shape, key in seen if key in owned]
-    assert crossing == [(4, 2, 3, 8)] * 2 + [(4, 2, 1, 8)] * 2 + [(4, 2, 16, 8)] * 2
+    assert crossing == [(4, 2, 3, 8)] * 2 + [(4, 2, 1 + 16, 8)] * 2
 
 
 def test_children_are_scored_among_the_level_s_codes() -> None:
@@ -155,13 +156,38 @@ def test_children_are_scored_among_the_level_s_codes() -> None:
     begin, root = model.begin(memory), model.trie.root(4)
     whole, _ = model.vocabulary_logits(memory, begin, root, 0)
     children, state = model.step(memory, begin, root, 0)
-    assert torch.equal(children, whole)
+    assert whole.shape == (4, 1, 12)
+    torch.testing.assert_close(children, whole[..., 1:4])
     state = model.reorder(state, torch.zeros(4, 1, dtype=torch.int64))
     node = torch.full((4, 1), 2)
     whole, _ = model.vocabulary_logits(memory, state, node, 1)
     children, _ = model.step(memory, state, node, 1)
-    assert whole.shape == (4, 1, 4)
-    torch.testing.assert_close(children[..., :2], whole[..., [0, 3]])
+    torch.testing.assert_close(children[..., :2], whole[..., [4, 7]])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_published_form_in_one_pass_equals_step_by_step(tied: bool) -> None:
+    model = network(tied)
+    memory = model.encode(BATCH)
+    paths, nodes = model.trie.path(EVERY.expand(4, -1)), torch.zeros(4, 8, dtype=torch.int64)
+    state, scores = model.reorder(model.begin(memory), nodes), []
+    for level in range(3):
+        logits, state = model.vocabulary_logits(memory, state, nodes, level)
+        nodes = paths[..., level]
+        codes = CODES[EVERY, level].expand(4, -1) + model.level_start[level]
+        scores.append(logits.log_softmax(-1).gather(-1, codes.unsqueeze(-1)).squeeze(-1))
+    found = model.vocabulary_path_log_prob(memory, EVERY.expand(4, -1))
+    torch.testing.assert_close(found, torch.stack(scores, -1))
+    torch.testing.assert_close(published_score(model, memory, EVERY.expand(4, -1)), found)
+
+
+def test_the_published_search_finds_what_the_published_score_ranks_first() -> None:
+    model = network()
+    memory = model.encode(BATCH)
+    scores, order = published_score(model, memory, EVERY.expand(4, -1)).sum(-1).sort(-1, descending=True)
+    items, log_prob = published_beam_search(model, memory, BATCH, 8)
+    assert torch.equal(items, order)
+    torch.testing.assert_close(log_prob.sum(-1), scores)
 
 
 def test_gradients_reach_every_weight_and_stay_finite_with_an_empty_history() -> None:

@@ -56,22 +56,39 @@ def test_rotary_attention_depends_on_distances_only() -> None:
     assert (turned[:, 3] - attention(x)[:, 3]).abs().max() > 1e-4
 
 
-def test_packed_rows_attend_as_each_alone() -> None:
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 0, 3, 2, 1]])
+def test_packed_rows_attend_as_each_alone(order: list[int]) -> None:
     attention = PackedSelfAttention(width=8, heads=2, scale=1.0)
-    rows = Jagged.from_lengths(torch.randn(7, 8), torch.tensor([4, 0, 1, 2]))
-    packing = Packing.of(rows)
-    bias = torch.zeros(4, 1, 1, 4).masked_fill(~packing.mask()[:, None, None], float("-inf")).expand(4, 1, 4, 4)
-    found = attention(rows.values, packing, bias)
-    for row, (low, high) in enumerate(zip(rows.offsets[:-1], rows.offsets[1:], strict=True)):
-        size = int(rows.lengths[row])
+    rows = Jagged.from_lengths(torch.randn(11, 8), torch.tensor([4, 0, 1, 2, 4]))
+    packed = rows.select(torch.tensor(order))
+    found = attention(packed.values, Packing.of(rows, torch.tensor(order)), torch.zeros(1, 1, 4, 4))
+    for row, (low, high) in enumerate(zip(packed.offsets[:-1], packed.offsets[1:], strict=True)):
+        size = int(packed.lengths[row])
         allowed = torch.ones(size, size, dtype=torch.bool)
-        torch.testing.assert_close(found[low:high], by_hand(attention, rows.values[low:high], allowed))
+        torch.testing.assert_close(found[low:high], by_hand(attention, packed.values[low:high], allowed))
+
+
+def test_packed_rows_share_the_bias_as_far_as_they_reach() -> None:
+    attention = PackedSelfAttention(width=8, heads=2, scale=1.0)
+    rows = Jagged.from_lengths(torch.randn(5, 8), torch.tensor([3, 2]))
+    causal = torch.zeros(1, 1, 3, 3).masked_fill(torch.ones(3, 3).triu(1).bool(), float("-inf"))
+    found = attention(rows.values, Packing.of(rows, torch.arange(2)), causal)
+    for part in (slice(0, 3), slice(3, 5)):
+        size = part.stop - part.start
+        allowed = torch.ones(size, size, dtype=torch.bool).tril()
+        torch.testing.assert_close(found[part], by_hand(attention, rows.values[part], allowed))
+
+
+def test_nothing_is_packed() -> None:
+    attention = PackedSelfAttention(width=8, heads=2)
+    packing = Packing.of(Jagged.empty(2), torch.arange(2))
+    assert attention(torch.zeros(0, 8), packing, torch.zeros(1, 1, 1, 1)).shape == (0, 8)
 
 
 def test_cross_attention_treats_every_query_alone() -> None:
     attention = CrossAttention(width=8, heads=2, head_width=6)
     memory = Jagged.from_lengths(torch.randn(5, 8), torch.tensor([3, 2]))
-    packing = Packing.of(memory)
+    packing = Packing.of(memory, torch.arange(2))
     key, value = attention.project(memory.values, packing)
     mask = packing.mask()[:, None, None]
     queries = torch.randn(2, 4, 8)
@@ -79,7 +96,7 @@ def test_cross_attention_treats_every_query_alone() -> None:
     for index in range(4):
         alone = attention(queries[:, index : index + 1], key, value, mask)
         torch.testing.assert_close(alone[:, 0], together[:, index])
-    short = Packing.of(Jagged.from_lengths(memory.values[3:], torch.tensor([2])))
+    short = Packing.of(Jagged.from_lengths(memory.values[3:], torch.tensor([2])), torch.arange(1))
     own = attention(queries[1:], *attention.project(memory.values[3:], short))
     torch.testing.assert_close(own[0], together[1])
 

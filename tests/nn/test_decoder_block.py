@@ -21,7 +21,7 @@ def nothing(beams: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_position_by_position_equals_all_at_once() -> None:
     block, bias = decoder()
-    packing = Packing.of(MEMORY)
+    packing = Packing.of(MEMORY, torch.arange(2))
     memory, mask = block.cross_attention.project(MEMORY.values, packing), packing.mask()[:, None, None]
     x = torch.randn(2, 3, 4, 8)
     together, past = block(x, nothing(3), bias(4, 4), memory, mask)
@@ -35,7 +35,7 @@ def test_position_by_position_equals_all_at_once() -> None:
 
 def test_beams_do_not_see_each_other() -> None:
     block, bias = decoder()
-    packing = Packing.of(MEMORY)
+    packing = Packing.of(MEMORY, torch.arange(2))
     memory, mask = block.cross_attention.project(MEMORY.values, packing), packing.mask()[:, None, None]
     x = torch.randn(2, 3, 2, 8)
     together, _ = block(x, nothing(3), bias(2, 2), memory, mask)
@@ -45,7 +45,7 @@ def test_beams_do_not_see_each_other() -> None:
 
 def test_the_memory_is_read() -> None:
     block, bias = decoder()
-    packing = Packing.of(MEMORY)
+    packing = Packing.of(MEMORY, torch.arange(2))
     x = torch.randn(2, 1, 1, 8)
     first, _ = block(x, nothing(1), bias(1, 1), block.cross_attention.project(MEMORY.values, packing), None)
     other, _ = block(x, nothing(1), bias(1, 1), block.cross_attention.project(-MEMORY.values, packing), None)
