@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train(*overrides: str) -> int:
     small = ["dataset.root=tables", "stage.prepare.k_core=0", "clusters=8", "debug=limit"]
-    others = [f"~stage.{arm}" for arm in ("sft.arms.sasrec", "rl.arms.sft_continued", "rl.arms.rere_lambda")]
+    others = [f"~stage.{arm}" for arm in ("sft.arms.sasrec", "sft.arms.sft_catalogue", "rl.arms.rere_lambda")]
     return main(["train", "--config-dir", "my_conf", *small, *others, *overrides])
 
 
@@ -42,7 +42,7 @@ def test_parts_from_outside_stand_in_the_table(folder: Path, capsys: pytest.Capt
     assert train("experiment=mine", "~stage.rl.arms.rere", "stages=[prepare,tokenize,sft,rl,evaluate]") == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     rows = json.loads((run / "metrics.json").read_text())
-    assert {*ADDED, "sft", "legal_set"} <= set(rows)
+    assert {*ADDED, "sft", "sft_continued"} <= set(rows)
 
 
 def test_a_wrong_key_of_a_part_from_outside_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
