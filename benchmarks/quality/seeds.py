@@ -3,7 +3,7 @@
 python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
 
 Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
-seed. Reads `metrics.parquet` and `metrics.json` of each run.
+seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined, the rows of the later one standing.
 """
 
 from __future__ import annotations
@@ -33,23 +33,27 @@ def read(runs: Sequence[Path]) -> tuple[dict[str, Values], Tensor]:
     Raises:
         DataError: two runs do not have the same users and rows.
     """
-    frame = pl.concat([pl.read_parquet(run / "metrics.parquet").with_columns(run=pl.lit(str(run))) for run in runs])
-    wide = frame.sort("run", "user_id").group_by("row", "metric", "run", maintain_order=True).agg("user_id", "value")
+    frame = pl.concat([pl.read_parquet(run / "metrics.parquet") for run in runs])
+    frame = frame.unique(["user_id", "row", "metric", "seed"], keep="last")
+    wide = frame.sort("seed", "user_id").group_by("row", "metric", "seed", maintain_order=True).agg("user_id", "value")
     users = wide["user_id"].to_list()
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for row, metric, _, _, values in wide.iter_rows():
         rows.setdefault(row, {}).setdefault(metric, []).append(values)
     counts = {len(values) for metrics in rows.values() for values in metrics.values()}
-    if any(other != users[0] for other in users) or counts != {len(runs)}:
-        raise DataError("the runs do not have the same users and rows: give runs of one experiment, one a seed")
+    if any(other != users[0] for other in users) or len(counts) > 1:
+        raise DataError("the runs do not have the same users and rows for each seed: give runs of one experiment")
     stacked = {row: {k: torch.tensor(v) for k, v in metrics.items()} for row, metrics in rows.items()}
     return stacked, torch.arange(len(users[0]))
 
 
 def coverage(runs: Sequence[Path]) -> dict[str, float]:
     """Mean `coverage@10` of each row."""
-    every = [json.loads((run / "metrics.json").read_text()) for run in runs]
-    return {row: sum(one[row]["coverage@10"]["value"] for one in every) / len(every) for row in every[0]}
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for row, cells in json.loads((run / "metrics.json").read_text()).items():
+            found.setdefault(row, []).append(cells["coverage@10"]["value"])
+    return {row: sum(values) / len(values) for row, values in found.items()}
 
 
 def table(runs: Sequence[Path], references: Sequence[str]) -> str:

@@ -113,9 +113,7 @@ def first(requests: Context, count: int) -> Context:
 
 def accuracy_table(table: Results, reference: str, title: str) -> Table:
     """NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
-    view = Table(title=title, title_justify="left", box=box.SIMPLE)
-    for name in ["", "ndcg@10", "95 %", f"− {reference}", "95 %", "hr@10", "coverage@10"]:
-        view.add_column(name, justify="left" if not name else "right")
+    view = _table(["", "ndcg\n@10", "95 %", f"minus\n{reference}", "95 %", "hr\n@10", "coverage\n@10"], title)
     for row, cells in table.items():
         difference = cells.get(f"ndcg@10_minus_{reference}")
         view.add_row(
@@ -129,18 +127,24 @@ def accuracy_table(table: Results, reference: str, title: str) -> Table:
 
 
 def depth_table(table: Results) -> Table:
-    """Hit rate and NDCG of each row at every depth."""
-    depths = [f"{metric}@{k}" for metric in ("hr", "ndcg") for k in CUTOFFS]
-    view = Table(box=box.SIMPLE)
-    for name in ["", *depths]:
-        view.add_column(name.replace("@", "\n@"), justify="left" if not name else "right")
+    """Hit rate and NDCG of each row at every depth; NDCG@1 is the hit rate at 1."""
+    depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
+    view = _table(["", *(name.replace("@", "\n@") for name in depths)])
     for row, cells in table.items():
         view.add_row(row, *(_short(cells[metric]["value"]) for metric in depths))
     return view
 
 
+def _table(columns: Sequence[str], title: str | None = None) -> Table:
+    """An empty table that fits eighty columns."""
+    view = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in columns:
+        view.add_column(name, justify="right" if name else "left", no_wrap=True)
+    return view
+
+
 def _value_and_interval(cell: Mapping[str, float | None], sign: str = "") -> tuple[str, str]:
-    interval = "" if cell["low"] is None else f"{_short(cell['low'], sign)} … {_short(cell['high'], sign)}"
+    interval = "" if cell["low"] is None else f"{_short(cell['low'], sign)} {_short(cell['high'], sign)}"
     return _short(cell["value"], sign), interval
 
 

@@ -25,6 +25,7 @@ from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
 from recsys.train.stages.training import arm_folder, arm_folders, best_arm
 
+NAMES = {"item_knn": "item-kNN", "markov": "Markov counts", "sasrec": "SASRec"}
 COLUMNS = [f"{metric}@{k}" for metric in ("hr", "ndcg") for k in (1, 5, 10, 20, 50)] + ["coverage@10", "novelty@10"]
 
 
@@ -47,7 +48,7 @@ class Report:
         dataset, config = load_dataset(run), OmegaConf.load(run.config)
         metrics, history = run.read_metrics(), _history(run)
         sections = [
-            Section("Results", metrics_table(metrics, columns=COLUMNS), _lead(dataset)),
+            Section("Results", metrics_table(metrics, columns=COLUMNS, names=NAMES), _lead(dataset)),
             Section("Paired differences", _differences(metrics, config.stage.evaluate.references)),
             Section(
                 "Learning curves", _curves(history, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
