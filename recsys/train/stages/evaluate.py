@@ -38,7 +38,7 @@ class Evaluate:
     """Rank the whole catalogue, without what a request excludes, for every test request.
 
     Rows: each of `counts`, each trained arm, and `mixture`, the arm that validates best mixed with one of the counts by
-    the weight that validates best. Intervals: bootstrap over users; every row's paired difference to each of `references`.
+    the weight that validates best. Intervals by bootstrap over users, and paired differences to each of `references`.
 
     Args:
         counts: policies that only count, by the name of their row.
