@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data" / "README.md"])
 SOURCES = sorted(
     path
-    for folder in ("recsys", "conf", "tests", "benchmarks")
+    for folder in ("recsys", "conf", "tests")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".yaml")
 )
