@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "recsys"
+TALKATIVE = ("lightning.pytorch", "lightning.fabric")
+"""Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -54,8 +56,9 @@ def logged(path: Path) -> Iterator[None]:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     console = logging.StreamHandler(sys.stdout)
     console.setFormatter(logging.Formatter("%(message)s"))
-    level = ours.level
-    ours.setLevel(logging.INFO)
+    levels = {logger: logger.level for logger in (ours, *map(logging.getLogger, TALKATIVE))}
+    for logger in levels:
+        logger.setLevel(logging.INFO if logger is ours else logging.WARNING)
     ours.addHandler(console)
     everything.addHandler(file)
     logging.captureWarnings(True)
@@ -70,7 +73,8 @@ def logged(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         everything.removeHandler(file)
         ours.removeHandler(console)
-        ours.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
         file.close()
 
 
