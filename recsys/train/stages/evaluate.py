@@ -47,9 +47,9 @@ class Evaluate:
         beams: width of the search; lists are as exact as it is wide.
         seed: of the bootstrap, and the name of this run in `metrics.parquet`.
         limit: batches of requests, at most (dry runs); None for all.
+        inputs: stages this one reads: name those that trained.
     """
 
-    inputs: ClassVar[Sequence[str]] = ("prepare", "tokenize", "sft", "rl")
     results: ClassVar[Sequence[str]] = ("metrics.json", "metrics.parquet")
 
     def __init__(
@@ -60,6 +60,7 @@ class Evaluate:
         beams: int = 50,
         seed: int = 0,
         limit: int | None = None,
+        inputs: Sequence[str] = ("prepare", "tokenize", "sft", "rl"),
     ) -> None:
         self.counts = counts
         self.references = list(references)
@@ -67,6 +68,7 @@ class Evaluate:
         self.beams = beams
         self.seed = seed
         self.limit = limit
+        self.inputs = inputs
 
     def run(self, run: RunFolder) -> None:
         """Evaluate, write `metrics.json` and `metrics.parquet`, print the table."""

@@ -36,11 +36,12 @@ class Report:
     Args:
         users: how many users' histories and lists are shown.
         seed: of their choice.
+        inputs: stages this one reads.
     """
 
     users: int = 6
     seed: int = 0
-    inputs: ClassVar[Sequence[str]] = ("prepare", "tokenize", "sft", "rl", "evaluate")
+    inputs: Sequence[str] = ("prepare", "tokenize", "sft", "rl", "evaluate")
     results: ClassVar[Sequence[str]] = ("report.html",)
 
     def run(self, run: RunFolder) -> None:
