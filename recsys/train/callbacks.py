@@ -15,7 +15,7 @@ class History(Callback):
     The rows travel in the checkpoint, so that the curve of a resumed run has no gap and nothing twice.
 
     Args:
-        every: optimizer steps between two rows of a training metric.
+        every: optimizer steps between two rows of a training metric; the first step has one.
     """
 
     def __init__(self, every: int = 10) -> None:
@@ -27,8 +27,9 @@ class History(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Record the training metrics of this step, those of its last batch where gradients are accumulated."""
-        if trainer.global_step > self._latest and trainer.global_step % self.every == 0:
-            self._latest = trainer.global_step
+        step = trainer.global_step
+        if step > self._latest and (step - 1) % self.every == 0:
+            self._latest = step
             self._record(trainer, "train/")
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

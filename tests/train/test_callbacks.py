@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import lightning
+import pytest
+import torch
+
+from recsys.train.callbacks import History, Patience, RandomState
+
+MODULE = lightning.LightningModule()
+
+
+class At(lightning.Trainer):
+    """A trainer that stands at a step, with the given metrics."""
+
+    global_step, sanity_checking, callback_metrics = 0, False, {}
+
+    def __init__(self, step: int, sanity_checking: bool = False, **metrics: float) -> None:
+        self.global_step, self.sanity_checking, self.should_stop = step, sanity_checking, False
+        self.callback_metrics = {name.replace("_", "/", 1): torch.tensor(one) for name, one in metrics.items()}
+
+
+def after_batch(history: History, step: int, loss: float) -> None:
+    history.on_train_batch_end(At(step, train_loss=loss, validation_ndcg=9.0), MODULE, None, None, 0)
+
+
+def test_every_so_many_steps_from_the_first() -> None:
+    history = History(every=3)
+    for step in range(1, 9):
+        after_batch(history, step, step / 2)
+    assert history.rows == [(1, "train/loss", 0.5), (4, "train/loss", 2.0), (7, "train/loss", 3.5)]
+
+
+def test_a_step_of_several_batches_is_one_row() -> None:
+    history = History(every=2)
+    for step in (0, 1, 1, 2, 2, 3, 3):
+        after_batch(history, step, float(step))
+    assert [step for step, _, _ in history.rows] == [1, 3]
+
+
+def test_validations_but_the_sanity_check() -> None:
+    history = History()
+    history.on_validation_end(At(0, sanity_checking=True, validation_ndcg=0.5), MODULE)
+    history.on_validation_end(At(7, validation_ndcg=0.25, train_loss=1.0), MODULE)
+    assert history.rows == [(7, "validation/ndcg", 0.25)]
+
+
+def test_rows_travel_in_the_checkpoint() -> None:
+    first, second = History(every=2), History(every=2)
+    after_batch(first, 1, 1.0)
+    second.load_state_dict(first.state_dict())
+    for step in (1, 2, 3):
+        after_batch(first, step, 0.5)
+        after_batch(second, step, 0.5)
+    assert second.rows == first.rows == [(1, "train/loss", 1.0), (3, "train/loss", 0.5)]
+
+
+def test_draws_go_on_from_the_checkpoint() -> None:
+    torch.rand(3)
+    state = RandomState().state_dict()
+    expected = torch.rand(4)
+    resumed = RandomState()
+    resumed.load_state_dict(state)
+    torch.rand(11)
+    resumed.on_train_start(At(0), MODULE)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_nothing_loaded_leaves_the_draws_alone() -> None:
+    torch.manual_seed(3)
+    RandomState().on_train_start(At(0), MODULE)
+    first = torch.rand(2)
+    torch.manual_seed(3)
+    assert torch.equal(torch.rand(2), first)
+
+
+@pytest.mark.parametrize(("waited", "stops"), [(1, False), (2, True)])
+def test_patience_that_is_over_stays_over(waited: int, stops: bool) -> None:
+    patience, resumed = Patience("validation/ndcg", patience=2), At(5)
+    patience.load_state_dict({**patience.state_dict(), "wait_count": waited})
+    patience.on_train_start(resumed, MODULE)
+    assert resumed.should_stop is stops
