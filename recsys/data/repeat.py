@@ -40,11 +40,13 @@ class Repeated:
             self._skip = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The loader's position before the current batch, and how often that batch was given."""
+        """The loader's position before the current batch, and how often that batch was given; 0 for one to come."""
+        if self._given == self._times:
+            return {"loader": self._loader.state_dict(), "given": 0}
         return {"loader": self._before, "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where another loader stood; a batch that was given `times` times is behind."""
+        """Stand where another loader stood."""
         self._loader.load_state_dict(state["loader"])
-        self._skip = state["given"]
-        self._given, self._before = state["given"], state["loader"]
+        self._given = self._skip = state["given"]
+        self._before = state["loader"]

@@ -16,6 +16,7 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfil
 
 from recsys.data.context import Context
 from recsys.data.dataset import Dataset
+from recsys.data.fixed import Fixed
 from recsys.data.loader import PackedLoader, RequestLoader
 from recsys.data.prefixes import prefixes
 from recsys.data.repeat import Repeated
@@ -91,15 +92,7 @@ def fit(
         overfit: only so many batches are trained on, again and again, and validated on; None trains on all.
         profiler: Lightning's profiler by name; None for none.
     """
-    best = ModelCheckpoint(
-        folder,
-        "best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
+    best = _checkpoint(folder, "best", MONITOR)
     history = History()
     run = trainer(
         **_extent(schedule, limit),
@@ -113,10 +106,11 @@ def fit(
         callbacks=[
             EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
             history,
-            best,
             Patience(MONITOR, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
             RandomState(),
             RichProgressBar(leave=False),
+            best,
+            _checkpoint(folder, "last"),
         ],
     )
     packed = loader(dataset.train, rank=run.global_rank, world_size=run.world_size)
@@ -130,6 +124,16 @@ def fit(
     )
     score = best.best_model_score
     return Fitted(frame, float(score) if score is not None else float("nan"))
+
+
+def _checkpoint(folder: Path, name: str, monitor: str | None = None) -> ModelCheckpoint:
+    """One file, written anew behind each validation, or behind the best so far of what is monitored.
+
+    Not at the end of an epoch: the trainer takes a finished epoch for a new start and forgets the loader's position.
+    """
+    return ModelCheckpoint(
+        folder, name, monitor=monitor, mode="max", save_on_train_epoch_end=False, enable_version_counter=False
+    )
 
 
 def _extent(schedule: Schedule, limit: int | None) -> dict[str, Any]:
@@ -152,7 +156,7 @@ def _batches(
     if overfit is not None:
         few = list(islice(packed, overfit))
         training = [batch for batch in few * AGAIN for _ in range(system.inner_steps)]
-        return training, [prefixes(batch, system.repeats) for batch in few]
+        return Fixed(training), Fixed([prefixes(batch, system.repeats) for batch in few])
     training = packed if system.inner_steps == 1 else Repeated(packed, system.inner_steps)
     return training, RequestLoader(validation, batch_size=512)
 

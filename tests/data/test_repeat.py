@@ -47,6 +47,13 @@ def test_epochs_go_on_after_a_resumed_one() -> None:
     assert users(list(third)) == epochs[1]
 
 
+def test_a_finished_epoch_is_resumed_with_the_next() -> None:
+    first, second = repeated(), repeated()
+    list(first)
+    second.load_state_dict(first.state_dict())
+    assert users(list(second)) == users(list(first))
+
+
 def test_fewer_than_once_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="times=0"):
         repeated(0)

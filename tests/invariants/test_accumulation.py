@@ -1,0 +1,60 @@
+"""Accumulating over two halves of a batch is training on the batch.
+
+A loss is a mean over requests and accumulation a mean over batches: they agree where the halves ask equally many, as
+here, where all sequences are of one length. What is left is the order of summation, so that the comparison is by plain
+gradient descent: Adam divides by the gradient's size and would blow up the last digit of a gradient near zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from recsys.data.jagged import Jagged
+from recsys.data.loader import PackedLoader
+from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.next_item import legal_set_cross_entropy
+from recsys.rewards.rule import Rule
+from recsys.systems.next_item import NextItem
+from recsys.systems.rere import ReRe
+from recsys.systems.rollout import Beam
+from recsys.systems.sequential import SequentialSystem
+from recsys.train.fit import Schedule, fit
+from tests.fitting import quiet
+from tests.tiny import tiny_dataset, tiny_generator
+
+DESCENT = partial(torch.optim.SGD, lr=0.5)
+
+
+def next_item() -> SequentialSystem:
+    return NextItem(tiny_generator(dropout=0.0), legal_set_cross_entropy, DESCENT)
+
+
+def rere() -> SequentialSystem:
+    return ReRe(tiny_generator(dropout=0.0), Beam(20), Rule(), lambda_ndcg, DESCENT, request_share=1.0)
+
+
+@pytest.mark.parametrize("make", [next_item, rere])
+def test_two_halves_are_a_whole(make: Callable[[], SequentialSystem], tmp_path: Path) -> None:
+    dataset = tiny_dataset()
+    rows = dataset.train.history.lengths >= 4
+    few = dataset.train.select(rows.nonzero().squeeze(1)[:16])
+    dataset = replace(dataset, train=replace(few, history=few.history.last(4), excluded=Jagged.empty(16)))
+    systems = []
+    for name, sequences, accumulate in (("halves", 4, 2), ("whole", 8, 1)):
+        systems.append(make())
+        loader = partial(PackedLoader, positions=4 * sequences, max_length=3, shuffle=False)
+        schedule = Schedule(max_epochs=2, accumulate=accumulate)
+        fit(systems[-1], loader, schedule, dataset, tmp_path / name, quiet())
+    last = [torch.load(tmp_path / one / "last.ckpt", weights_only=True) for one in ("halves", "whole")]
+    assert last[0]["global_step"] == last[1]["global_step"] == 4
+    begun = make().state_dict()
+    for name, value in last[0]["current_model_state"].items():
+        torch.testing.assert_close(value, last[1]["current_model_state"][name], atol=1e-6, rtol=1e-5)
+    moved = [float((last[0]["current_model_state"][name] - begun[name]).abs().max()) for name in begun]
+    assert max(moved) > 0.01

@@ -1,0 +1,43 @@
+"""The policy that draws is the policy that learns: no clipping objective clips at the first inner step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from recsys.data.loader import PackedLoader
+from recsys.objectives.dapo import dapo
+from recsys.objectives.dr_grpo import dr_grpo
+from recsys.objectives.ecpo import ecpo
+from recsys.objectives.group import Group, Loss
+from recsys.objectives.grpo import grpo
+from recsys.objectives.gspo import gspo
+from recsys.rewards.rule import Rule
+from recsys.systems.rere import ReRe
+from recsys.systems.rollout import Beam
+from tests.fitting import ADAM
+from tests.tiny import tiny_dataset, tiny_generator
+
+
+@pytest.mark.parametrize("objective", [grpo, dapo, gspo, dr_grpo, ecpo])
+def test_clip_fraction(objective: Callable[[Group], Loss]) -> None:
+    """With dropout, and again after the next rollout; later inner steps may clip."""
+    system = ReRe(tiny_generator(dropout=0.3), Beam(8), Rule(), objective, ADAM, inner_steps=2, request_share=1.0)
+    seen: list[float] = []
+
+    def log_dict(values: dict[str, Any], **_: Any) -> None:
+        seen.append(float(values["train/clip_fraction"]))
+
+    system.log_dict = log_dict  # type: ignore[method-assign]
+    batch = next(iter(PackedLoader(tiny_dataset().train, 60, 5)))
+    optimizer = torch.optim.SGD(system.network.parameters(), lr=20.0)
+    for step in range(4):
+        loss = system.training_step(batch, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert seen[0] == seen[2] == 0.0
+    assert seen[1] > 0.0

@@ -1,0 +1,101 @@
+"""A training that was interrupted and resumed leaves what an uninterrupted one does, bit for bit."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from recsys.objectives.grpo import grpo
+from recsys.objectives.next_item import legal_set_cross_entropy
+from recsys.objectives.without_replacement import without_replacement
+from recsys.rewards.rule import Rule
+from recsys.systems.next_item import NextItem
+from recsys.systems.rere import ReRe
+from recsys.systems.rollout import Sample, StochasticBeam
+from recsys.systems.sequential import SequentialSystem
+from recsys.train.fit import Schedule
+from tests.fitting import ADAM, LOADER, interrupted_fit, quick_fit, same_weights
+from tests.tiny import tiny_dataset, tiny_generator
+
+
+def next_item() -> SequentialSystem:
+    return NextItem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
+
+
+def rere(inner_steps: int = 1) -> SequentialSystem:
+    rollout = Sample(4) if inner_steps > 1 else StochasticBeam(4)
+    objective = partial(grpo, kl_weight=0.1) if inner_steps > 1 else without_replacement
+    return ReRe(
+        tiny_generator(), rollout, Rule(), objective, ADAM, inner_steps=inner_steps, reference=True, warmup_steps=5
+    )
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Lightning goes deaf to it."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.parametrize(
+    ("make", "schedule", "after"),
+    [
+        (next_item, Schedule(max_epochs=3), 11),
+        (next_item, Schedule(max_epochs=3, validate_every=4), 11),
+        (next_item, Schedule(max_epochs=3, accumulate=2, validate_every=2), 11),
+        (rere, Schedule(max_epochs=2), 8),
+        (partial(rere, inner_steps=2), Schedule(max_epochs=2), 17),
+        (partial(rere, inner_steps=2), Schedule(max_epochs=1, validate_every=3), 5),
+    ],
+    ids=["epochs", "steps", "accumulated", "rere", "inner steps", "between inner steps"],
+)
+def test_resumed_equals_uninterrupted(
+    make: Callable[[], SequentialSystem], schedule: Schedule, after: int, tmp_path: Path
+) -> None:
+    whole, resumed = make(), make()
+    expected = quick_fit(whole, tmp_path / "whole", schedule)
+    interrupted_fit(make(), tmp_path / "resumed", schedule, after)
+    found = quick_fit(resumed, tmp_path / "resumed", schedule, seed=9)
+    assert found.history.equals(expected.history)
+    assert found.validation == expected.validation
+    assert same_weights(resumed, whole)
+    last = [torch.load(tmp_path / one / "last.ckpt", weights_only=True) for one in ("whole", "resumed")]
+    for name, value in last[0]["current_model_state"].items():
+        assert torch.equal(value, last[1]["current_model_state"][name]), name
+
+
+def test_interrupted_twice(tmp_path: Path) -> None:
+    whole, resumed, schedule = next_item(), next_item(), Schedule(max_epochs=3)
+    expected = quick_fit(whole, tmp_path / "whole", schedule)
+    interrupted_fit(next_item(), tmp_path / "resumed", schedule, 7)
+    interrupted_fit(next_item(), tmp_path / "resumed", schedule, 8)
+    assert quick_fit(resumed, tmp_path / "resumed", schedule).history.equals(expected.history)
+    assert same_weights(resumed, whole)
+
+
+@pytest.mark.parametrize("schedule", [Schedule(max_epochs=2), Schedule(max_epochs=9, patience=1)])
+def test_a_training_that_has_ended_is_not_trained_further(schedule: Schedule, tmp_path: Path) -> None:
+    """Interrupted between its end and what is done with it."""
+    whole, again = next_item(), next_item()
+    expected = quick_fit(whole, tmp_path, schedule)
+    assert quick_fit(again, tmp_path, schedule).history.equals(expected.history)
+    assert same_weights(again, whole)
+
+
+def test_interrupted_before_the_first_checkpoint_begins_anew(tmp_path: Path) -> None:
+    whole, resumed, schedule = next_item(), next_item(), Schedule(max_epochs=1)
+    expected = quick_fit(whole, tmp_path / "whole", schedule)
+    interrupted_fit(next_item(), tmp_path / "resumed", schedule, 2)
+    assert not (tmp_path / "resumed" / "last.ckpt").exists()
+    assert quick_fit(resumed, tmp_path / "resumed", schedule).history.equals(expected.history)
+    assert same_weights(resumed, whole)
+
+
+def test_the_tiny_epochs_are_as_long_as_the_tests_think() -> None:
+    assert len(LOADER(tiny_dataset().train)) == 6
