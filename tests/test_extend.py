@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train(*overrides: str) -> int:
     small = ["dataset.root=tables", "stage.prepare.k_core=0", "clusters=8", "debug=limit"]
-    others = [f"~stage.{arm}" for arm in ("sft.arms.sasrec", "sft.arms.sft_catalogue", "rl.arms.rere_lambda")]
+    others = [f"~stage.{arm}" for arm in ("sft.arms.sasrec", "rl.arms.rere_lambda")]
     return main(["train", "--config-dir", "my_conf", *small, *others, *overrides])
 
 
