@@ -189,8 +189,8 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
     ) -> tuple[Float[Tensor, "B M C"], BeamPast]:
         """Logits of the children of each beam's node, out of those of the level's codes."""
-        hidden, state = self._read(memory, state, nodes, level)
-        return self._code_logits(hidden, level).gather(-1, self.trie.expand(nodes, level).tokens), state
+        hidden, state = self._decode(self._edge_tokens(nodes, level).unsqueeze(-1), memory, state)
+        return self._code_logits(hidden.squeeze(2), level).gather(-1, self.trie.expand(nodes, level).tokens), state
 
     def vocabulary_logits(
         self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
@@ -200,8 +200,14 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         The published form of the policy is normalised over these: codes that no item bears, codes of other levels and
         the special tokens among them.
         """
-        hidden, state = self._read(memory, state, nodes, level)
-        return self._logits(hidden, slice(None)), state
+        return self.token_logits(memory, state, self._edge_tokens(nodes, level))
+
+    def token_logits(
+        self, memory: EncodedHistory, state: BeamPast, tokens: Int[Tensor, "B M"]
+    ) -> tuple[Float[Tensor, "B M V"], BeamPast]:
+        """Logits of the whole vocabulary after one more token a beam, wherever in the trie that is or is not."""
+        hidden, state = self._decode(tokens.unsqueeze(-1), memory, state)
+        return self._logits(hidden.squeeze(2), slice(None)), state
 
     def path_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
         """Teacher-forced log-probabilities (nats) of each item's codes, of all candidates in one pass."""
@@ -268,13 +274,9 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         x = self.dropout(self.decoder_norm(x))
         return x, BeamPast(tuple(key for key, _ in pasts), tuple(value for _, value in pasts))
 
-    def _read(
-        self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
-    ) -> tuple[Float[Tensor, "B M D"], BeamPast]:
-        """One more code a beam: the one that led to its node, or token 0 at the root."""
-        tokens = self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
-        hidden, state = self._decode(tokens.unsqueeze(-1), memory, state)
-        return hidden.squeeze(2), state
+    def _edge_tokens(self, nodes: Int[Tensor, "B M"], level: int) -> Int[Tensor, "B M"]:
+        """The token that led to each node of a level; 0 at the root."""
+        return self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
 
     def _code_logits(self, hidden: Float[Tensor, "B M D"], level: int) -> Float[Tensor, "B M K"]:
         return self._logits(hidden, slice(self.level_start[level], self.level_start[level + 1]))

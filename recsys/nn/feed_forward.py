@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from recsys.nn.dropout import Dropout
 
@@ -54,9 +53,9 @@ class Gated(torch.autograd.Function):
         return F.silu(gate).mul_(up)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Float[Tensor, "... H"]) -> Float[Tensor, "... two_H"]:
+    def backward(ctx: Any, *grad_outputs: Float[Tensor, "... H"]) -> Float[Tensor, "... two_H"]:
         """`grad ⊙ up ⊙ silu'(gate)` beside `grad ⊙ silu(gate)`."""
+        (grad,) = grad_outputs
         (gate_up,) = ctx.saved_tensors
         gate, up = gate_up.chunk(2, -1)
         result = torch.empty_like(gate_up)
