@@ -3,7 +3,7 @@
 python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
 
 Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
-seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined, the later one's rows standing.
+seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined; later rows stand.
 """
 
 from __future__ import annotations
