@@ -9,8 +9,8 @@ import torch
 from harness import Result, alternate, compare
 from hugging_face import Pair, requests
 from recsys.objectives.advantages import group_normalised
-from recsys.objectives.grpo import grpo
 from recsys.objectives.group import Group
+from recsys.objectives.grpo import grpo
 from recsys.policies.published import PublishedPolicy
 
 ITEMS, PROMPTS, GROUP = 10_000, 16, 16
@@ -19,7 +19,7 @@ TOLERANCE = 1e-3
 
 
 def run(rounds: int) -> list[Result]:
-    """Rollout by beam search, log-probabilities of a frozen reference, one update; the old ones are the update's own."""
+    """Rollout by beam search, log-probabilities of a frozen reference, one update, which gives the old ones too."""
     pair = Pair.of(ITEMS)
     ours, theirs = Ours(pair), Theirs(pair)
     difference = abs(ours() - theirs())

@@ -111,7 +111,10 @@ def compare(
         checked: what was found equal before timing.
     """
     ratios = {
-        kind: [getattr(theirs, kind) / getattr(own, kind) for own, theirs in zip(timings["ours"], timings[peer])]
+        kind: [
+            getattr(theirs, kind) / getattr(own, kind)
+            for own, theirs in zip(timings["ours"], timings[peer], strict=True)
+        ]
         for kind in ("cpu", "wall")
     }
     other = "wall" if clock == "cpu" else "cpu"
