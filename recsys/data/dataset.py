@@ -150,8 +150,10 @@ def jagged_events(events: pl.DataFrame, num_users: int) -> tuple[Jagged, Int[Ten
 
 def _heads(log: Context, rows: Tensor, lengths: Tensor) -> Context:
     """The first `lengths[r]` events of user `rows[r]`."""
-    times = None if log.times is None else Jagged(log.times, log.history.offsets).head(rows, lengths).values
-    return Context(rows, log.history.head(rows, lengths), Jagged.empty(len(rows)), times)
+    positions = Jagged(torch.arange(log.history.values.shape[0]), log.history.offsets).head(rows, lengths)
+    times = None if log.times is None else log.times.index_select(0, positions.values)
+    history = Jagged(log.history.values.index_select(0, positions.values), positions.offsets)
+    return Context(rows, history, Jagged.empty(len(rows)), times)
 
 
 def _requests(log: Context, targets: Tensor, repeats: bool) -> Context:

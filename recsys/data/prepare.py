@@ -93,7 +93,8 @@ def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint
 def _requests(events: Jagged, splits: Splits, num_items: int) -> dict[str, int]:
     """How many requests there are, and how many ask for an item that no training event has."""
     trained = torch.zeros(num_items, dtype=torch.bool)
-    trained[events.head(torch.arange(len(events)), splits.train_lengths).values] = True
+    is_training = events.positions() < splits.train_lengths.repeat_interleave(events.lengths)
+    trained[events.values[is_training]] = True
     counts = {}
     for part, targets in (("validation", splits.validation), ("test", splits.test)):
         counts[f"{part}_requests"] = len(targets)

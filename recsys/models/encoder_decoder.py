@@ -180,10 +180,12 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
 
     def reorder(self, state: BeamPast, beams: Int[Tensor, "B M"]) -> BeamPast:
         """The pasts of the beams that go on."""
-        request = torch.arange(beams.shape[0], device=beams.device).unsqueeze(1)
-        return BeamPast(
-            tuple(key[request, beams] for key in state.keys), tuple(value[request, beams] for value in state.values)
-        )
+        kept = (torch.arange(beams.shape[0], device=beams.device).unsqueeze(1) * state.keys[0].shape[1] + beams).flatten()
+
+        def chosen(past: Tensor) -> Tensor:
+            return past.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
+
+        return BeamPast(tuple(map(chosen, state.keys)), tuple(map(chosen, state.values)))
 
     def step(
         self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
