@@ -13,7 +13,7 @@ from recsys.data.context import Context
 from recsys.decode.published import published_beam_search
 
 ITEMS, REQUESTS = 10_000, 32
-GOALS = {16: 7.0, 50: 12.0}
+GOALS = {16: None, 50: 12.0}
 TOLERANCE = 1e-3
 
 

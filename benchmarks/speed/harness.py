@@ -37,7 +37,7 @@ class Result:
         low: the least over the rounds.
         high: the greatest over the rounds.
         unit: of the three, `x` for ratios.
-        goal: what was asked for.
+        goal: what was asked for; None where nothing was.
         at_least: whether the goal is reached from above.
         detail: medians of both sides, and what was checked.
     """
@@ -48,13 +48,15 @@ class Result:
     low: float
     high: float
     unit: str
-    goal: float
+    goal: float | None
     at_least: bool
     detail: str
 
     @property
-    def reached(self) -> bool:
-        """Whether the median meets the goal."""
+    def reached(self) -> bool | None:
+        """Whether the median meets the goal; None where there is none."""
+        if self.goal is None:
+            return None
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
@@ -95,7 +97,7 @@ def compare(
     *,
     benchmark: str,
     case: str,
-    goal: float,
+    goal: float | None,
     clock: str = "cpu",
     checked: str = "",
 ) -> Result:
@@ -106,7 +108,7 @@ def compare(
         peer: name of the other side.
         benchmark: see `Result`.
         case: see `Result`.
-        goal: the least ratio asked for.
+        goal: the least ratio asked for; None where none was.
         clock: `cpu` or `wall`: which time the ratio is of; the other's ratio goes into the detail.
         checked: what was found equal before timing.
     """

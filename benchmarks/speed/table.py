@@ -18,8 +18,8 @@ def cells(result: Result) -> tuple[str, ...]:
         result.case,
         amount(result.value, result.unit),
         f"{amount(result.low, result.unit)} – {amount(result.high, result.unit)}",
-        f"{sign} {result.goal:g} {result.unit}".replace(" x", "x"),
-        "yes" if result.reached else "no",
+        "" if result.goal is None else f"{sign} {result.goal:g} {result.unit}".replace(" x", "x"),
+        {True: "yes", False: "no", None: ""}[result.reached],
     )
 
 
@@ -36,7 +36,7 @@ def show(results: list[Result]) -> None:
     """Print the table."""
     table = Table(*COLUMNS, title="Speed against other libraries")
     for result in results:
-        table.add_row(*cells(result), style=None if result.reached else "bold red")
+        table.add_row(*cells(result), style="bold red" if result.reached is False else None)
     Console().print(table)
 
 
