@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import signal
 import time
@@ -50,6 +51,7 @@ def train(config: DictConfig) -> RunResult:
         KeyboardInterrupt: the run was interrupted; what was done stays and a later run goes on from it.
     """
     check(config)
+    config = copy.deepcopy(config)  # making a node resolves, in place, the nodes that it refers to
     steps = plan(config)
     ranks = current_ranks()
     run = RunFolder(Path(ranks.decide(lambda: str(choose_folder(config, steps)))))

@@ -1,0 +1,190 @@
+"""Every experiment composes, is accepted and runs end to end on a few batches; every arm belongs to one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.configuration import configuration_folder
+from recsys.errors import ConfigurationError
+from recsys.train.compose import compose
+from recsys.train.networks import load_network
+from recsys.train.run import RunResult, train
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.prepare import load_dataset
+from recsys.train.stages.tokenize import load_bundle
+from recsys.train.stages.training import arm_folder, arm_folders
+from recsys.train.strict import check
+from tests.tables import ITEMS, USERS, write_tables
+
+CONF = configuration_folder()
+EXPERIMENTS = sorted(
+    str(path.relative_to(CONF / "experiment").with_suffix("")) for path in CONF.glob("experiment/**/*.yaml")
+)
+ARMS = sorted(path.stem for path in CONF.glob("arm/*.yaml"))
+COUNTS = {"popularity", "markov", "item_knn"}
+
+
+def composed(experiment: str, *overrides: str) -> DictConfig:
+    """The experiment; a value that its user must give is given."""
+    given = ["dataset.root=data"] if experiment.endswith("parquet") else []
+    return compose([f"experiment={experiment}", *given, *overrides])
+
+
+def small(experiment: str, folder: Path, *overrides: str) -> DictConfig:
+    """The experiment for a few batches of small tables, with small networks."""
+    write_tables(folder / "tables")
+    where = [f"dataset.root={folder / 'tables'}", f"root={folder / 'runs'}", f"+stage.prepare.root={folder / 'data'}"]
+    size = ["stage.prepare.k_core=0", "clusters=4", "max_length=8"]
+    config = compose([f"experiment={experiment}", "debug=limit", "dataset=parquet", *where, *size, *overrides])
+    OmegaConf.set_struct(config, False)
+    networks = [config.network, *(arm.network for arm in config.stage.sft.arms.values() if "network" in arm)]
+    for network in networks:
+        network.update({"width": 8, "layers": 1})
+    return config
+
+
+def rows_of(config: DictConfig) -> set[str]:
+    """Rows that the table of a run has."""
+    trained = {str(arm) for stage in ("sft", "rl") if stage in config.stages for arm in config.stage[stage].arms}
+    return COUNTS | trained | {"mixture"}
+
+
+def assert_run_folder(result: RunResult, config: DictConfig) -> None:
+    """What docs/guide/tables.md says a run leaves."""
+    run = RunFolder(result.folder)
+    assert {one.name for one in result.folder.iterdir()} == {
+        *("config.yaml", "metrics.json", "metrics.parquet", "history.parquet", "report.html", "run.log"),
+        *("checkpoints", "stages"),
+    }
+    kept = OmegaConf.load(run.config)
+    assert isinstance(kept, DictConfig)
+    check(kept)
+    assert_metrics(json.loads(run.metrics.read_text()), rows_of(config), config.stage.evaluate.references)
+    table = pl.read_parquet(run.metrics_table)
+    assert table.columns == ["user_id", "row", "metric", "seed", "value"]
+    assert set(table["row"]) == rows_of(config)
+    assert table["user_id"].n_unique() == len(load_dataset(run).test.users.unique())
+    assert_history(pl.read_parquet(run.history), config)
+    page = run.report.read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
+    assert all(title in page for title in ("Learning curves", "Reward and health", "What users would see", "Tale "))
+    assert "evaluate: done" in run.log.read_text()
+
+
+def assert_metrics(metrics: dict, rows: set[str], references: Sequence[str]) -> None:
+    assert set(metrics) == rows
+    wanted = {f"{name}@{k}" for name in ("hr", "ndcg") for k in (1, 5, 10, 20, 50)} | {"coverage@10"}
+    for row, cells in metrics.items():
+        assert wanted <= set(cells)
+        assert {f"ndcg@10_minus_{one}" for one in references if one in rows and one != row} <= set(cells)
+        for cell in cells.values():
+            assert set(cell) == {"value", "low", "high"}
+        value, low, high = (cells["ndcg@10"][key] for key in ("value", "low", "high"))
+        assert 0 <= low <= value <= high <= 1
+        assert cells["ndcg@10"]["value"] <= cells["hr@10"]["value"] <= cells["hr@20"]["value"]
+
+
+def assert_history(history: pl.DataFrame, config: DictConfig) -> None:
+    assert history.schema == {"stage": pl.String, "step": pl.Int64, "metric": pl.String, "value": pl.Float64}
+    logged = set(history["metric"])
+    for stage in ("sft", "rl"):
+        for arm in config.stage[stage].arms:
+            assert {f"{arm}/train/loss", f"{arm}/validation/ndcg@10"} <= logged
+    assert "rere/train/reward_mean" in logged
+    first = history.filter(pl.col("metric") == "rere/train/clip_fraction").sort("step")
+    assert first["value"][0] == 0.0
+
+
+def assert_checkpoints(result: RunResult, config: DictConfig) -> None:
+    """`last` and `best` of each arm load with `weights_only=True`; the weights that are served are the best ones."""
+    run = RunFolder(result.folder)
+    bundle = load_bundle(run)
+    for name, folder in arm_folders(run):
+        stage = folder.parent.name
+        last, best = (
+            torch.load(run.checkpoint(stage) / name / f"{one}.ckpt", weights_only=True) for one in ("last", "best")
+        )
+        assert {"optimizer_states", "loops", "callbacks"} <= set(last)
+        for key, value in load_network(folder, bundle).state_dict().items():
+            assert torch.equal(value, best["state_dict"][f"network.{key}"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_it_is_accepted_as_it_stands(experiment: str) -> None:
+    config = composed(experiment)
+    check(config)
+    assert config.name == experiment
+
+
+@pytest.mark.parametrize("debug", ["limit", "overfit", "profile"])
+def test_every_debugging_is_accepted(debug: str) -> None:
+    check(composed("rere/parquet", f"debug={debug}"))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_it_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
+    config = small(experiment, tmp_path)
+    result = train(config)
+    assert_run_folder(result, config)
+    assert_checkpoints(result, config)
+    steps = pl.read_parquet(result.folder / "history.parquet")["step"]
+    assert int(steps.max() or 0) <= 2 * 2, "limit=2 is two epochs of two batches"
+
+
+def test_running_again_does_nothing_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
+    first = train(config)
+    weights = arm_folder(RunFolder(first.folder), "rere") / "network.safetensors"
+    before, _ = weights.stat().st_mtime_ns, capsys.readouterr()
+    config.run = str(first.folder)
+    assert train(config).metrics == first.metrics
+    assert weights.stat().st_mtime_ns == before
+    assert capsys.readouterr().out.splitlines() == [f"{stage}: up to date" for stage in config.stages]
+
+
+def test_other_networks_items_and_splits(tmp_path: Path) -> None:
+    """The encoder-decoder over text codes, cut in time, without a reward stage."""
+    config = small("rere/parquet", tmp_path, "network=encoder_decoder", "items=text", "split=global_time")
+    config.stages = ["prepare", "tokenize", "sft", "evaluate", "report"]
+    config.stage.evaluate.inputs = ["prepare", "tokenize", "sft"]
+    config.stage.report.inputs = [*config.stage.evaluate.inputs, "evaluate"]
+    config.stage.sft.arms = {"sft": config.stage.sft.arms.sft}
+    config.network.update({"head_width": 4, "hidden": 8, "decoder_layers": 1})
+    result = train(config)
+    assert set(result.metrics) == {*COUNTS, "sft", "mixture"}
+    assert "No stage of this run was trained with reward." in (result.folder / "report.html").read_text()
+
+
+def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
+    config = small("rere/parquet", tmp_path, "stage.prepare.repeats=true")
+    config.stages = ["prepare", "tokenize", "sft"]
+    dataset = load_dataset(RunFolder(train(config).folder))
+    assert dataset.repeats
+    assert dataset.test.excluded.values.numel() == 0
+    assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_is_tried_by_an_experiment(arm: str) -> None:
+    """So that the runs above have run it."""
+    pattern = re.compile(rf"/arm@[\w.]+: {arm}$", re.MULTILINE)
+    files = [*CONF.glob("experiment/**/*.yaml"), *CONF.glob("recipe/*.yaml")]
+    assert any(pattern.search(file.read_text()) for file in files)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_is_checked_to_its_last_key(arm: str) -> None:
+    path = f"stage.rl.arms.{arm}"
+    there = OmegaConf.select(composed("rere/movielens_100k"), path) is not None
+    given = [] if there else [f"+arm@{path}={arm}"]
+    check(composed("rere/movielens_100k", *given))
+    with pytest.raises(ConfigurationError, match=rf"{path}\.system\.objektive"):
+        check(composed("rere/movielens_100k", *given, f"+{path}.system.objektive=1"))
