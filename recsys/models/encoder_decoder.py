@@ -180,7 +180,8 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
 
     def reorder(self, state: BeamPast, beams: Int[Tensor, "B M"]) -> BeamPast:
         """The pasts of the beams that go on."""
-        kept = (torch.arange(beams.shape[0], device=beams.device).unsqueeze(1) * state.keys[0].shape[1] + beams).flatten()
+        first = torch.arange(beams.shape[0], device=beams.device).unsqueeze(1) * state.keys[0].shape[1]
+        kept = (first + beams).flatten()
 
         def chosen(past: Tensor) -> Tensor:
             return past.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
