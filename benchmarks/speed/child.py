@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -16,9 +15,14 @@ def report(work: Callable[[Path], tuple[int, int, int]]) -> None:
     Memory is the process's peak in MB, less what it held when its imports were done.
     """
     folder = Path(sys.argv[1])
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    before = memory("VmRSS")
     wall, cpu = time.perf_counter(), time.process_time()
     kept = work(folder)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak": (most - pages * resource.getpagesize()) / 1e6, "kept": kept}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak": memory("VmHWM") - before, "kept": kept}))
+
+
+def memory(name: str) -> float:
+    """MB the process holds (`VmRSS`) or held at most (`VmHWM`)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
