@@ -67,3 +67,8 @@ def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     """Bit for bit."""
     pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
     return all(name == other and torch.equal(value, twin) for (name, value), (other, twin) in pairs)
+
+
+def configured_trainer(interrupt_after: int = 0, **given: Any) -> lightning.Trainer:
+    """What a configuration's `trainer` can name; 0 is no interruption."""
+    return quiet(*([Interrupt(interrupt_after)] if interrupt_after else []))(**given)

@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 class Evaluate:
     """Rank the whole catalogue, without what a request excludes, for every test request.
 
-    Rows: each of `counts`, each trained arm, and `mixture`, the arm that validates best mixed with one of the counts by
-    the weight that validates best. Intervals by bootstrap over users, and paired differences to each of `references`.
+    Rows: each of `counts`, each trained arm, and `mixture`: the arm that validates best, SASRec apart, mixed with one
+    of the counts by the weight that validates best. Intervals by bootstrap over users, and paired differences to each
+    of `references`.
 
     Args:
         counts: policies that only count, by the name of their row.
@@ -99,8 +100,9 @@ class Evaluate:
         rows: dict[str, ItemPolicy] = {name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()}
         networks = {name: load_network(folder, bundle) for name, folder in arm_folders(run)}
         rows |= {name: GenerativePolicy(network, self.beams) for name, network in networks.items()}
-        if self.mixed is not None and networks:
-            best = best_arm(run, [name for name, network in networks.items() if not isinstance(network, SASRec)])
+        ours = [name for name, network in networks.items() if not isinstance(network, SASRec)]
+        if self.mixed is not None and ours:
+            best = best_arm(run, ours)
             validation = dataset.validation if self.limit is None else first(dataset.validation, self.limit * 256)
             weight = best_weight(rows[best], rows[self.mixed], validation)
             log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)

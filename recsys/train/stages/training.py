@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -94,13 +95,14 @@ class Training:
         current_ranks().decide(lambda: self._gather_history(run))
 
     def _train(self, name: str, arm: Any, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
-        ranks, folder = current_ranks(), run.stage(self.name) / name
+        ranks, folder, checkpoints = current_ranks(), run.stage(self.name) / name, run.checkpoint(self.name) / name
         start = self._start(arm, name, run)
         read = _result(start) if start else None
         print_ = fingerprint(arm, self.seed, self.limit, self.overfit, bundle.fingerprint, read)
         if ranks.decide(lambda: is_fresh(folder, print_)):
             log.info("%s/%s: up to date", self.name, name)
             return
+        ranks.decide(lambda: _begin(checkpoints, print_))
         recipe = arm.network if start is None else load_recipe(start)
         lightning.seed_everything(self.seed, verbose=False)
         network = build_network(recipe, bundle) if start is None else load_network(start, bundle).train()
@@ -110,7 +112,7 @@ class Training:
             partial(instantiate(arm.loader, _partial_=True), repeats=dataset.repeats),
             instantiate(arm.schedule),
             dataset,
-            run.checkpoint(self.name) / name,
+            checkpoints,
             instantiate(self.trainer, _partial_=True),
             limit=self.limit,
             overfit=self.overfit,
@@ -136,6 +138,14 @@ class Training:
         if ("start" in arm) == ("network" in arm):
             raise ConfigurationError(f"stage.{self.name}.arms.{name}: give either `network` or `start`, one of the two")
         return arm_folder(run, arm.start) if "start" in arm else None
+
+
+def _begin(checkpoints: Path, mark: str) -> None:
+    """Take away checkpoints of another training: `fit` goes on from what it finds."""
+    if not is_fresh(checkpoints, mark):
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        mark_fresh(checkpoints, mark)
 
 
 def arm_folders(run: RunFolder) -> Iterator[tuple[str, Path]]:
