@@ -1,0 +1,49 @@
+"""Two processes that share the batches train what one does that accumulates over two: gradients are averaged either way."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from recsys.train.run import train
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.training import arm_folders
+from tests.invariants.two_processes import trained
+from tests.test_experiments import small
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_one_process_is_two(tmp_path: Path) -> None:
+    config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
+    OmegaConf.save(config, tmp_path / "one.yaml")
+    config.trainer.update({"devices": 2, "strategy": "ddp"})
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = [str(ROOT / "tests" / "invariants" / "two_processes.py"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *script], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    trained(tmp_path / "one", accumulate=2)
+    one, two = (torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("one", "two"))
+    assert one["global_step"] == two["global_step"] == 6
+    for name, value in one["current_model_state"].items():
+        torch.testing.assert_close(two["current_model_state"][name], value, atol=1e-6, rtol=1e-5)
+
+    folders = set(re.findall(r"folder (\S+)", done.stdout))
+    assert len(folders) == 1, "both went through one run"
+    run = RunFolder(Path(folders.pop()))
+    assert [name for name, _ in arm_folders(run)] == ["sft", "rere", "rere_lambda"]
+    assert run.report.exists()
+    alone = train(OmegaConf.load(tmp_path / "one.yaml"))
+    assert set(alone.metrics) == set(run.read_metrics())
+    counts = [metrics["markov"]["ndcg@10"] for metrics in (alone.metrics, run.read_metrics())]
+    assert counts[0] == counts[1]

@@ -1,0 +1,32 @@
+"""Started by torchrun: a training whose batches are dealt out to the processes, then a whole run."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from recsys.data.loader import PackedLoader
+from recsys.objectives.next_item import legal_set_cross_entropy
+from recsys.systems.next_item import NextItem
+from recsys.train.fit import Schedule, fit
+from recsys.train.run import train
+from tests.fitting import quiet
+from tests.tiny import tiny_dataset, tiny_generator
+
+
+def trained(folder: Path, accumulate: int, **options: object) -> NextItem:
+    """Two epochs of plain gradient descent on the tiny data."""
+    system = NextItem(tiny_generator(dropout=0.0), legal_set_cross_entropy, partial(torch.optim.SGD, lr=0.5))
+    loader = partial(PackedLoader, positions=40, max_length=8, seed=0)
+    fit(system, loader, Schedule(max_epochs=2, accumulate=accumulate), tiny_dataset(), folder, quiet(**options))
+    return system
+
+
+if __name__ == "__main__":
+    here = Path(sys.argv[1])
+    trained(here / "two", accumulate=1, devices=2, strategy="ddp")
+    print("folder", train(OmegaConf.load(here / "config.yaml")).folder)
