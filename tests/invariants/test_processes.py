@@ -1,4 +1,4 @@
-"""Two processes that share the batches train what one does that accumulates over two: gradients are averaged either way."""
+"""Two processes that share the batches train what one does that accumulates over two: the mean gradient of both."""
 
 from __future__ import annotations
 

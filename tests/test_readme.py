@@ -1,0 +1,67 @@
+"""The README's lines run: its Python as it stands, its commands as far as they can without a network or hours."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from recsys.cli.main import COMMANDS
+from recsys.train.compose import compose
+from recsys.train.strict import check
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(TEXT)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+SHELL = [text for language, text in BLOCKS if language in ("", "bash", "sh")]
+PRINTED = [text for language, text in BLOCKS if language == "text"]
+INLINE = re.findall(r"(?<!`)`((?:\.venv/bin/)?(?:recsys|make) [^`]+)`", BLOCK.sub("", TEXT))
+LINES = [*(line for text in SHELL for line in text.splitlines() if line.strip()), *INLINE]
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_every_block_is_looked_at() -> None:
+    assert PYTHON and LINES
+    assert len(PYTHON) + len(SHELL) + len(PRINTED) == len(BLOCKS), "a block in a language that nothing here runs"
+
+
+@pytest.mark.parametrize("text", PRINTED)
+def test_what_is_said_to_be_printed_has_the_tables_form(text: str) -> None:
+    """The title that `Evaluate` prints and a row a policy."""
+    title, *rows = text.splitlines()
+    assert re.fullmatch(r"\w+: [\d,]+ requests, full catalogue, items a user had (excluded|kept)", title)
+    assert {"popularity", "sft", "rere", "mixture"} <= {row.split()[0] for row in rows if row.strip()}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_is_one_that_exists(line: str) -> None:
+    program, *arguments = shlex.split(line, comments=True)
+    if program == "make":
+        assert set(arguments) <= TARGETS
+        return
+    assert program.removeprefix(".venv/bin/") == "recsys"
+    command, *overrides = arguments
+    assert command in COMMANDS
+    if command in ("train", "recommend"):
+        config = compose([one for one in overrides if not one.startswith("--")], command)
+        if command == "train":
+            check(config)
+    else:
+        assert overrides == []
+
+
+def test_python_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One block goes on from another; what they write lies in their own temporary folder or here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    names: dict[str, object] = {"__name__": "readme"}
+    for text in PYTHON:
+        exec(compile(text, "README.md", "exec"), names)
+    assert capsys.readouterr().out.strip()
