@@ -124,9 +124,16 @@ def test_it_is_accepted_as_it_stands(experiment: str) -> None:
     assert config.name == experiment
 
 
-@pytest.mark.parametrize("debug", ["limit", "overfit", "profile"])
-def test_every_debugging_is_accepted(debug: str) -> None:
-    check(composed("rere/parquet", f"debug={debug}"))
+@pytest.mark.parametrize(
+    ("debug", "heard"), [("limit", (2, None, None)), ("overfit", (None, 1, None)), ("profile", (100, None, "simple"))]
+)
+def test_what_is_for_debugging_reaches_both_trainings(debug: str, heard: tuple[object, ...]) -> None:
+    config = composed("rere/parquet", f"debug={debug}")
+    check(config)
+    for stage in (config.stage.sft, config.stage.rl):
+        assert (stage.limit, stage.overfit, stage.profiler) == heard
+    with pytest.raises(ConfigurationError, match=r"profiler: expected .*simple.*advanced"):
+        check(composed("rere/parquet", "profiler=smiple"))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -27,6 +27,11 @@ def next_item() -> SequentialSystem:
     return NextItem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
 
 
+def standing_still() -> SequentialSystem:
+    """No validation improves on the first."""
+    return NextItem(tiny_generator(), legal_set_cross_entropy, partial(torch.optim.AdamW, lr=0.0))
+
+
 def rere(inner_steps: int = 1) -> SequentialSystem:
     rollout = Sample(4) if inner_steps > 1 else StochasticBeam(4)
     objective = partial(grpo, kl_weight=0.1) if inner_steps > 1 else without_replacement
@@ -79,11 +84,14 @@ def test_interrupted_twice(tmp_path: Path) -> None:
     assert same_weights(resumed, whole)
 
 
-@pytest.mark.parametrize("schedule", [Schedule(max_epochs=2), Schedule(max_epochs=9, patience=1)])
-def test_a_training_that_has_ended_is_not_trained_further(schedule: Schedule, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("make", "ended"), [(next_item, 12), (standing_still, 18)], ids=["epochs", "patience"])
+def test_a_training_that_has_ended_is_not_trained_further(
+    make: Callable[[], SequentialSystem], ended: int, tmp_path: Path
+) -> None:
     """Interrupted between its end and what is done with it."""
-    whole, again = next_item(), next_item()
+    whole, again, schedule = make(), make(), Schedule(max_epochs=2 if ended == 12 else 9, patience=2)
     expected = quick_fit(whole, tmp_path, schedule)
+    assert expected.history["step"].max() == ended
     assert quick_fit(again, tmp_path, schedule).history.equals(expected.history)
     assert same_weights(again, whole)
 

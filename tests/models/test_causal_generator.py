@@ -119,6 +119,13 @@ def test_every_prefix_in_one_pass_equals_each_alone() -> None:
     torch.testing.assert_close(memory.states, alone.states)
 
 
+def test_items_enter_the_history_root_width_times_as_long() -> None:
+    model, context = network(), requests([1, 2, 3], [4])
+    vectors = model.item_vectors()[context.history.values]
+    expected = model.encoder(Jagged(vectors * math.sqrt(8), context.history.offsets))
+    torch.testing.assert_close(model.encode_prefixes(context).states, expected)
+
+
 def test_the_last_prefix_is_the_encoding() -> None:
     model = network()
     context = requests([1, 2, 3], [4], [5, 6])

@@ -10,12 +10,15 @@ import torch
 
 from recsys.data.loader import PackedLoader
 from recsys.errors import ConfigurationError
+from recsys.items.balanced_kmeans import BalancedKMeans
+from recsys.items.collisions import ExtraCode
+from recsys.items.cooccurrence import PpmiSvd
 from recsys.models.sasrec import SASRec
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
 from recsys.train.stages.prepare import load_dataset
-from recsys.train.stages.tokenize import load_bundle
+from recsys.train.stages.tokenize import Tokenize, load_bundle
 from recsys.train.stages.training import Training, arm_folder, arm_folders, best_arm
 from tests.fitting import same_weights
 from tests.train.stages.conftest import ADAM, LOADER, NEXT_ITEM, SASREC, TRAINER, arm_of, configuration
@@ -80,6 +83,14 @@ def test_what_an_arm_depends_on(change: dict[str, int], train: Train) -> None:
     assert written(run, "sft") > before
     first = pl.read_parquet(arm_folder(run, "sft") / "history.parquet")["step"][0]
     assert first == 1, "it begins anew, not from the other training's checkpoint"
+
+
+def test_an_arm_is_trained_anew_on_other_items(train: Train, prepared: RunFolder) -> None:
+    before = written(train({"sft": arm_of()}), "sft")
+    Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=5), ExtraCode()).run(prepared)
+    run = train({"sft": arm_of()})
+    assert written(run, "sft") > before
+    assert load_network(arm_folder(run, "sft"), load_bundle(run)).trie.level_size == (1, 5, 30)
 
 
 def test_limit_overfit_and_profiler_reach_the_training(train: Train) -> None:
