@@ -69,6 +69,21 @@ def same_weights(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return all(name == other and torch.equal(value, twin) for (name, value), (other, twin) in pairs)
 
 
-def configured_trainer(interrupt_after: int = 0, **given: Any) -> lightning.Trainer:
-    """What a configuration's `trainer` can name; 0 is no interruption."""
-    return quiet(*([Interrupt(interrupt_after)] if interrupt_after else []))(**given)
+class Ctrl:
+    """Where `configured_trainer` is interrupted: after so many batches of all trainings together; 0 is nowhere."""
+
+    interrupt_after = 0
+
+
+class CountingDown(Callback):
+    """Ctrl-C when `Ctrl` says so."""
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        Ctrl.interrupt_after -= 1
+        if Ctrl.interrupt_after == 0:
+            raise KeyboardInterrupt
+
+
+def configured_trainer(**given: Any) -> lightning.Trainer:
+    """What a configuration's `trainer` can name."""
+    return quiet(CountingDown())(**given)

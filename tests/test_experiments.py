@@ -146,7 +146,7 @@ def test_it_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
     assert int(steps.max() or 0) <= 2 * 2, "limit=2 is two epochs of two batches"
 
 
-def test_running_again_does_nothing_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
     first = train(config)
     weights = arm_folder(RunFolder(first.folder), "rere") / "network.safetensors"
@@ -155,6 +155,11 @@ def test_running_again_does_nothing_anew(tmp_path: Path, capsys: pytest.CaptureF
     assert train(config).metrics == first.metrics
     assert weights.stat().st_mtime_ns == before
     assert capsys.readouterr().out.splitlines() == [f"{stage}: up to date" for stage in config.stages]
+    config.stage.rl.arms.rere_lambda.system.objective.temperature = 0.5
+    train(config)
+    shown = capsys.readouterr().out
+    for line in ("sft: up to date", "rl/rere: up to date", "rl/rere_lambda: training", "evaluate: begins"):
+        assert line in shown
 
 
 def test_other_networks_items_and_splits(tmp_path: Path) -> None:

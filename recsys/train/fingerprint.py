@@ -28,12 +28,14 @@ class Step:
         node: its configuration.
         results: file names at the root of the run folder that it writes.
         fingerprint: hexadecimal SHA-256 of `node`, values resolved, and of the fingerprints of the stages it reads.
+        mends: whether it tells itself which parts of an older result still hold, and takes away the others.
     """
 
     name: str
     node: DictConfig
     results: tuple[str, ...]
     fingerprint: str
+    mends: bool = False
 
 
 def plan(config: DictConfig) -> list[Step]:
@@ -51,7 +53,8 @@ def plan(config: DictConfig) -> list[Step]:
             raise ConfigurationError(f"stage.{name}.name: expected '{name}' as in `stages`, found {own!r}")
         read = [_before(one, name, steps) for one in node.get("inputs", getattr(target, "inputs", ()))]
         mark = fingerprint(OmegaConf.to_container(node, resolve=True), *(step.fingerprint for step in read))
-        steps[name] = Step(name, node, tuple(getattr(target, "results", ())), mark)
+        results, mends = getattr(target, "results", ()), getattr(target, "mends", False)
+        steps[name] = Step(name, node, tuple(results), mark, mends)
     return list(steps.values())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.train.fingerprint import Step, configuration_fingerprint, is_fresh, mark_fresh, write_text
+from recsys.train.fingerprint import FRESH, Step, configuration_fingerprint, is_fresh, mark_fresh, write_text
 from recsys.train.settings import Settings
 
 PARTIAL = "partial.json"
@@ -86,12 +86,14 @@ class RunFolder:
     def begin(self, step: Step) -> bool:
         """Mark a stage as begun; True where an interrupted attempt with this fingerprint left something to go on from.
 
-        Otherwise what the stage made before, its results at the root of the folder included, is taken away.
+        Otherwise what the stage made before, its results at the root of the folder included, is taken away; a stage
+        that mends its result keeps the parts.
         """
         folder = self.stage(step.name)
         if is_fresh(folder, step.fingerprint, PARTIAL):
             return True
-        for one in (folder, self.checkpoint(step.name)):
+        (folder / FRESH).unlink(missing_ok=True)
+        for one in () if step.mends else (folder, self.checkpoint(step.name)):
             shutil.rmtree(one)
         for name in step.results:
             (self.path / name).unlink(missing_ok=True)

@@ -17,6 +17,8 @@ class Stage(Protocol):
     stage has one. A stage that writes files at the root of the run folder (`metrics.json`, `report.html`) names them in
     a class attribute `results`, so that they are taken away when what they were made from changes. Where several
     processes go through the run, a stage runs in the first; one that trains in all of them says `everywhere = True`.
+    What a stage made with another configuration is taken away before it runs, unless it says `mends = True`: then it
+    finds it and keeps what still holds.
     """
 
     @property

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_same_runs_are_of_the_same_configuration_oldest_first(chain: DictConfig,
         RunFolder(tmp_path / name).write_config(chain)
     chain.seed = 0
     assert [one.path.name for one in same_runs(tmp_path, chain)] == ["a", "c"]
+
+
+def test_a_stage_that_mends_its_result_finds_it_but_no_more_as_whole(chain: DictConfig, tmp_path: Path) -> None:
+    run, step = RunFolder(tmp_path), replace(plan(chain)[1], mends=True)
+    run.begin(step)
+    (run.stage("sft") / "part").touch()
+    (run.checkpoint("sft") / "part").touch()
+    run.finish(step)
+    assert not run.begin(replace(step, fingerprint="other"))
+    assert (run.stage("sft") / "part").exists() and (run.checkpoint("sft") / "part").exists()
+    assert not run.up_to_date(step), "half of it may be the other's by now"
 
 
 def test_a_stage_begins_clean_unless_it_was_interrupted(chain: DictConfig, tmp_path: Path) -> None:

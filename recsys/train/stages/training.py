@@ -45,7 +45,7 @@ class Arm(TypedDict):
 
 
 class Training:
-    """Train every arm; an arm whose configuration and start are unchanged is left as it is.
+    """Train every arm; an arm whose configuration, data, items and start are unchanged is left as it is.
 
     An arm is one training:
 
@@ -65,7 +65,7 @@ class Training:
         inputs: stages this one reads.
     """
 
-    everywhere = True
+    everywhere = mends = True
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class Training:
     def run(self, run: RunFolder) -> None:
         """Train the arms one after the other, in the order written."""
         dataset, bundle = load_dataset(run), load_bundle(run)
+        current_ranks().decide(lambda: self._forget_others(run))
         for name, arm in self.arms.items():
             self._train(name, arm, run, dataset, bundle)
         current_ranks().decide(lambda: self._gather_history(run))
@@ -98,7 +99,8 @@ class Training:
         ranks, folder, checkpoints = current_ranks(), run.stage(self.name) / name, run.checkpoint(self.name) / name
         start = self._start(arm, name, run)
         read = _result(start) if start else None
-        print_ = fingerprint(arm, self.seed, self.limit, self.overfit, bundle.fingerprint, read)
+        made_with = (self.trainer, self.seed, self.limit, self.overfit)
+        print_ = fingerprint(arm, *made_with, dataset.fingerprint, bundle.fingerprint, read)
         if ranks.decide(lambda: is_fresh(folder, print_)):
             log.info("%s/%s: up to date", self.name, name)
             return
@@ -126,6 +128,12 @@ class Training:
             mark_fresh(folder, print_)
 
         ranks.decide(keep)
+
+    def _forget_others(self, run: RunFolder) -> None:
+        """Take away arms that are configured no more."""
+        for folder in (*run.stage(self.name).glob("*/"), *run.checkpoint(self.name).glob("*/")):
+            if folder.name not in self.arms:
+                shutil.rmtree(folder)
 
     def _gather_history(self, run: RunFolder) -> None:
         parts = [

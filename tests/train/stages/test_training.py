@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from recsys.data.loader import PackedLoader
+from recsys.data.parquet import ParquetTables
+from recsys.data.split import GlobalTime
 from recsys.errors import ConfigurationError
 from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.items.collisions import ExtraCode
@@ -17,10 +19,10 @@ from recsys.models.sasrec import SASRec
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
-from recsys.train.stages.prepare import load_dataset
+from recsys.train.stages.prepare import Prepare, load_dataset
 from recsys.train.stages.tokenize import Tokenize, load_bundle
 from recsys.train.stages.training import Training, arm_folder, arm_folders, best_arm
-from tests.fitting import same_weights
+from tests.fitting import Ctrl, same_weights
 from tests.train.stages.conftest import ADAM, LOADER, NEXT_ITEM, SASREC, TRAINER, arm_of, configuration
 
 Train = Callable[..., RunFolder]
@@ -64,6 +66,13 @@ def test_unchanged_arms_are_left_as_they_are(train: Train) -> None:
     assert pl.read_parquet(arm_folder(run, "other") / "history.parquet")["step"].is_sorted()
 
 
+def test_arms_that_are_configured_no_more_are_forgotten(train: Train) -> None:
+    run = train({"one": arm_of(), "other": arm_of(network=SASREC)})
+    train({"one": arm_of()})
+    assert [name for name, _ in arm_folders(run)] == ["one"]
+    assert [one.name for one in run.checkpoint("sft").iterdir()] == ["one"]
+
+
 def test_an_arm_is_trained_anew_where_its_start_changed(train: Train) -> None:
     run = train({"sft": arm_of()})
     train({"more": arm_of(network=None, start="sft")}, name="rl")
@@ -73,8 +82,10 @@ def test_an_arm_is_trained_anew_where_its_start_changed(train: Train) -> None:
     assert written(run, "more") > before
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"limit": 1}, {"overfit": 1}])
-def test_what_an_arm_depends_on(change: dict[str, int], train: Train) -> None:
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"limit": 1}, {"overfit": 1}, {"trainer": {**TRAINER, "precision": "bf16-mixed"}}]
+)
+def test_what_an_arm_depends_on(change: dict[str, Any], train: Train) -> None:
     run = train({"sft": arm_of()})
     before = written(run, "sft")
     train({"sft": arm_of()})
@@ -93,21 +104,34 @@ def test_an_arm_is_trained_anew_on_other_items(train: Train, prepared: RunFolder
     assert load_network(arm_folder(run, "sft"), load_bundle(run)).trie.level_size == (1, 5, 30)
 
 
+def test_an_arm_is_trained_anew_on_other_data(train: Train, prepared: RunFolder) -> None:
+    """The items and their codes are the same."""
+    before, codes = written(train({"sft": arm_of()}), "sft"), load_bundle(prepared).fingerprint
+    folder = prepared.path.parent
+    Prepare(ParquetTables(folder / "tables"), GlobalTime(), k_core=0, root=str(folder / "data")).run(prepared)
+    assert written(train({"sft": arm_of()}), "sft") > before
+    assert load_bundle(prepared).fingerprint == codes
+
+
 def test_limit_overfit_and_profiler_reach_the_training(train: Train) -> None:
     run = train({"sft": arm_of(epochs=9)}, limit=2, overfit=1, profiler="simple")
     assert pl.read_parquet(arm_folder(run, "sft") / "history.parquet")["step"].max() == 4
     assert (run.checkpoint("sft") / "sft" / "fit-profile.txt").exists()
 
 
-def test_an_interrupted_stage_goes_on_in_the_arm_it_stood_in(train: Train, prepared: RunFolder) -> None:
+def test_an_interrupted_stage_goes_on_in_the_arm_it_stood_in(
+    train: Train, prepared: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms = {"one": arm_of(), "other": arm_of(network=SASREC, epochs=3)}
     epoch = len(PackedLoader(load_dataset(prepared).train, LOADER["positions"], LOADER["max_length"]))
+    monkeypatch.setattr(Ctrl, "interrupt_after", 2 * epoch + 1)
     with pytest.raises(SystemExit):
-        train(arms, trainer={**TRAINER, "interrupt_after": epoch + 1})
+        train(arms)
     (finished,) = arm_folders(prepared)
     assert finished[0] == "one"
     before = written(prepared, "one")
     step = torch.load(prepared.checkpoint("sft") / "other" / "last.ckpt", weights_only=True)["global_step"]
+    assert step == epoch
     run = train(arms)
     assert written(run, "one") == before
     curve = pl.read_parquet(arm_folder(run, "other") / "history.parquet").filter(metric="validation/ndcg@10")
