@@ -17,6 +17,9 @@ from recsys.models.generator import Generator
 LARGEST_SUBTRACTED = math.log(0.9)
 """Log of the excluded probability up to which `1 −` it keeps its digits; beyond, what is left is summed."""
 
+BLOCK = 256
+"""Requests scored at a time, those that list about as many items together: lists are padded to the longest."""
+
 
 def score(
     network: Generator[Any, Any], memory: Any, context: Context, items: Int[Tensor, "B G"]
@@ -25,7 +28,7 @@ def score(
 
     `log π(y) − log(1 − Σ_{e excluded} π(e))`: the codes are normalised over their siblings in the trie, and the legal
     set's correction sits on the last one, so the last may exceed 0; the sum over codes does not. Items and excluded
-    items are scored in one pass over one encoding of the history.
+    items are scored in one pass over one encoding of the history, `BLOCK` requests at a time.
 
     Args:
         network: what generates.
@@ -38,6 +41,19 @@ def score(
         EmptyLegalSetError: a request allows no item.
     """
     legal = LegalSet.of(network.trie, context)
+    if len(legal) <= BLOCK:
+        return _score_block(network, memory, legal, items)
+    order = legal.leaves.lengths.argsort(stable=True)
+    blocks = [
+        _score_block(network, network.select(memory, rows), legal.select(rows), items[rows])
+        for rows in order.split(BLOCK)
+    ]
+    return torch.cat(blocks)[order.argsort()]
+
+
+def _score_block(
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, items: Int[Tensor, "B G"]
+) -> Float[Tensor, "B G L"]:
     listed, exists = legal.padded_items()
     tokens = network.path_log_prob(memory, torch.cat([items.clamp(min=0), listed], 1))
     tokens, of_listed = tokens.split([items.shape[1], listed.shape[1]], 1)

@@ -6,7 +6,7 @@ import torch
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.decode.legal import LegalSet
-from recsys.decode.score import LARGEST_SUBTRACTED, log_legal_mass, score
+from recsys.decode.score import BLOCK, LARGEST_SUBTRACTED, log_legal_mass, score
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
 from tests.decode.conftest import exact_log_prob
@@ -74,6 +74,13 @@ def test_both_ways_to_the_legal_mass_agree_where_they_meet(network: TableGenerat
     assert (mass.diff() < 1e-6).all() and (mass > -0.9).any() and (mass < LARGEST_SUBTRACTED - 3).any()
     catalogue = network.catalogue_log_prob(memory).double().masked_fill(context.illegal(40), -torch.inf)
     assert torch.allclose(mass.double(), catalogue.logsumexp(-1), atol=1e-5)
+
+
+def test_more_requests_than_a_block_are_scored_as_each_alone(network: TableGenerator, requests: Context) -> None:
+    many = requests.select(torch.arange(BLOCK + 44) % 5)
+    alone = score(network, network.encode(requests), requests, EVERY)
+    together = score(network, network.encode(many), many, EVERY[:1].expand(len(many), -1))
+    torch.testing.assert_close(together, alone[torch.arange(len(many)) % 5])
 
 
 def test_an_empty_legal_set_is_refused(network: TableGenerator) -> None:
