@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
+from recsys.train.arms import arm_folder, arm_folders
 from recsys.train.compose import compose
 from recsys.train.networks import load_network
 from recsys.train.run import RunResult, train
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
-from recsys.train.stages.training import arm_folder, arm_folders
 from recsys.train.strict import check
 from tests.tables import ITEMS, USERS, write_tables
 

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.data.slates import Slates
@@ -22,14 +22,14 @@ class CatalogueScorer(Protocol):
         ...
 
 
-class Collaborative:
+class Collaborative(nn.Module):
     """`max(log p(e | history), floor)` under a frozen scorer, nats, mean over the slots of a slate.
 
     The scorer never sees the target and gets no gradient. Policies learn to game this reward (reported by ReRe, arXiv
     2510.12211, and MiniOneRec, arXiv 2510.24431): judge by another model than the one trained on.
 
     Args:
-        scorer: a policy over items, already trained, in evaluation mode.
+        scorer: a policy over items, already trained. As a module it moves with this one and stays in evaluation mode.
         floor: lowest reward of an item, nats, below 0; keeps items the scorer holds impossible finite.
 
     Raises:
@@ -41,7 +41,9 @@ class Collaborative:
     def __init__(self, scorer: CatalogueScorer, floor: float = -20.0) -> None:
         if not -float("inf") < floor < 0:
             raise ConfigurationError(f"floor is {floor}: it must be a finite number of nats below 0")
+        super().__init__()
         self.scorer = scorer
+        self.eval()
         self.floor = floor
 
     @property
@@ -49,8 +51,12 @@ class Collaborative:
         """From the floor to 0 (certainty)."""
         return self.floor, 0.0
 
+    def train(self, mode: bool = True) -> Collaborative:
+        """Stays in evaluation mode: the scorer is frozen, dropout off."""
+        return super().train(False)
+
     @torch.no_grad()
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def forward(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [floor, 0]."""
         log_prob = self.scorer.catalogue_log_prob(context.without_target()).clamp(self.floor, 0.0)
         of_slot = log_prob.gather(-1, slates.items.clamp(min=0).flatten(1)).view_as(slates.log_prob)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.data.slates import Slates
@@ -14,7 +14,7 @@ from recsys.errors import ConfigurationError
 from recsys.rewards.reward import Reward
 
 
-class WeightedSum:
+class WeightedSum(nn.Module):
     """`Σ_m w_m R_m`. ReRe's published reward is `rule + ranking`, both with weight 1.
 
     Args:
@@ -31,7 +31,9 @@ class WeightedSum:
                 f"rewards name {sorted(rewards)} and weights name {sorted(weights)}: give each reward one weight, "
                 "and at least one reward"
             )
+        super().__init__()
         self.rewards = dict(rewards)
+        self.parts_that_move = nn.ModuleList(part for part in rewards.values() if isinstance(part, nn.Module))
         self.weights = {name: float(weights[name]) for name in self.rewards}
 
     @property
@@ -54,7 +56,7 @@ class WeightedSum:
         """Each part's reward, before its weight, by name: what to plot beside the sum."""
         return {name: reward(context, slates) for name, reward in self.rewards.items()}
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def forward(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`."""
         parts = self.parts(context, slates)
         return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum(0)

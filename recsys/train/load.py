@@ -11,11 +11,11 @@ from recsys.data.dataset import Dataset
 from recsys.errors import RequestError
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
+from recsys.train.arms import arm_folder, arm_folders, best_arm
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
-from recsys.train.stages.training import arm_folder, arm_folders, best_arm
 
 
 @dataclass(frozen=True)

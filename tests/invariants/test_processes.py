@@ -12,9 +12,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from recsys.train.arms import arm_folders
 from recsys.train.run import train
 from recsys.train.run_folder import RunFolder
-from recsys.train.stages.training import arm_folders
 from tests.invariants.two_processes import trained
 from tests.test_experiments import small
 

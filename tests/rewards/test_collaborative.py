@@ -9,7 +9,10 @@ from torch import Tensor
 from recsys.data.context import Context
 from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError
+from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.collaborative import Collaborative
+from recsys.rewards.weighted import WeightedSum
+from tests.tiny import tiny_sasrec
 
 
 class TwoUsers:
@@ -34,6 +37,13 @@ def test_slates_earn_the_mean_over_slots(
 ) -> None:
     reward = Collaborative(TwoUsers())(make_context([0]), make_slates([[[0, 1], [1, 2]]]))
     assert reward[0].tolist() == pytest.approx([-1.5 * 0.6931, -1.3863], abs=1e-4)
+
+
+def test_a_scorer_that_is_a_module_stays_in_evaluation_mode() -> None:
+    reward = Collaborative(GenerativePolicy(tiny_sasrec(dropout=0.5)))
+    system = WeightedSum({"collaborative": reward}, {"collaborative": 1.0}).train()
+    assert system.training
+    assert not any(module.training for module in reward.modules())
 
 
 @pytest.mark.parametrize("floor", [0.0, 1.0, -float("inf"), float("nan")])

@@ -1,10 +1,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+
+from recsys.data.parquet import ParquetTables
+from recsys.data.split import LeaveOneOut
+from recsys.items.balanced_kmeans import BalancedKMeans
+from recsys.items.collisions import ExtraCode
+from recsys.items.cooccurrence import PpmiSvd
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.prepare import Prepare
+from recsys.train.stages.tokenize import Tokenize
+from recsys.train.stages.training import Training
+from tests.tables import write_tables
+from tests.train.arms import TRAINER, configuration
 
 FAKES = str(Path(__file__).parent / "fakes")
 if FAKES not in sys.path:
@@ -37,3 +51,25 @@ def chain(tmp_path: Path) -> DictConfig:
             },
         }
     )
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> RunFolder:
+    """A run after its first two stages."""
+    run = RunFolder(tmp_path / "run")
+    tables = ParquetTables(write_tables(tmp_path / "tables"))
+    Prepare(tables, LeaveOneOut(), k_core=0, root=str(tmp_path / "data")).run(run)
+    Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=4), ExtraCode()).run(run)
+    return run
+
+
+@pytest.fixture
+def train(prepared: RunFolder) -> Callable[..., RunFolder]:
+    """Trains arms in the stage `sft` of the prepared run."""
+
+    def run(arms: dict[str, Any], name: str = "sft", trainer: dict[str, Any] | None = None, **more: Any) -> RunFolder:
+        stage = Training(name, configuration(arms), OmegaConf.create(trainer or TRAINER), **more)
+        stage.run(prepared)
+        return prepared
+
+    return run

@@ -22,11 +22,11 @@ from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.policy import ItemPolicy
+from recsys.train.arms import arm_folders, best_arm
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
-from recsys.train.stages.training import arm_folders, best_arm
 
 CountPolicy = Callable[[Context, int], ItemPolicy]
 """Fits a policy to training histories, given the size of the catalogue."""

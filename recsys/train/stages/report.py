@@ -19,11 +19,11 @@ from recsys.report.forest import Difference, forest_chart
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, folded, page, small_multiples
 from recsys.report.table import metrics_table
+from recsys.train.arms import arm_folder, arm_folders, best_arm
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
-from recsys.train.stages.training import arm_folder, arm_folders, best_arm
 
 NAMES = {"item_knn": "item-kNN", "markov": "Markov counts", "sasrec": "SASRec"}
 COLUMNS = [f"{metric}@{k}" for metric in ("hr", "ndcg") for k in (1, 5, 10, 20, 50)] + ["coverage@10", "novelty@10"]

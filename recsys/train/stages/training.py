@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
@@ -17,15 +17,16 @@ from hydra.utils import instantiate
 from recsys.data.dataset import Dataset
 from recsys.errors import ConfigurationError
 from recsys.items.bundle import ItemBundle
+from recsys.train.arms import RESULT, arm_folder, arm_result
 from recsys.train.fingerprint import fingerprint, is_fresh, mark_fresh
 from recsys.train.fit import fit
 from recsys.train.networks import build_network, load_network, load_recipe, save_network
+from recsys.train.parts import arms_read, reading
 from recsys.train.ranks import current_ranks
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
 
-RESULT = "result.json"
 HISTORY = "history.parquet"
 
 log = logging.getLogger(__name__)
@@ -98,9 +99,9 @@ class Training:
     def _train(self, name: str, arm: Any, run: RunFolder, dataset: Dataset, bundle: ItemBundle) -> None:
         ranks, folder, checkpoints = current_ranks(), run.stage(self.name) / name, run.checkpoint(self.name) / name
         start = self._start(arm, name, run)
-        read = _result(start) if start else None
+        read = [arm_result(start) if start else None, *(arm_result(arm_folder(run, one)) for one in arms_read(arm))]
         made_with = (self.trainer, self.seed, self.limit, self.overfit)
-        print_ = fingerprint(arm, *made_with, dataset.fingerprint, bundle.fingerprint, read)
+        print_ = fingerprint(arm, *made_with, dataset.fingerprint, bundle.fingerprint, *read)
         if ranks.decide(lambda: is_fresh(folder, print_)):
             log.info("%s/%s: up to date", self.name, name)
             return
@@ -109,8 +110,10 @@ class Training:
         lightning.seed_everything(self.seed, verbose=False)
         network = build_network(recipe, bundle) if start is None else load_network(start, bundle).train()
         log.info("%s/%s: training", self.name, name)
+        with reading(run):
+            system = instantiate(arm.system, _partial_=True)(network, repeats=dataset.repeats)
         fitted = fit(
-            instantiate(arm.system, _partial_=True)(network, repeats=dataset.repeats),
+            system,
             partial(instantiate(arm.loader, _partial_=True), repeats=dataset.repeats),
             instantiate(arm.schedule),
             dataset,
@@ -154,31 +157,3 @@ def _begin(checkpoints: Path, mark: str) -> None:
         shutil.rmtree(checkpoints, ignore_errors=True)
         checkpoints.mkdir(parents=True)
         mark_fresh(checkpoints, mark)
-
-
-def arm_folders(run: RunFolder) -> Iterator[tuple[str, Path]]:
-    """Name and folder of every trained arm of a run, oldest first."""
-    results = sorted(run.path.glob(f"stages/*/*/{RESULT}"), key=lambda path: path.stat().st_mtime)
-    for path in results:
-        yield path.parent.name, path.parent
-
-
-def arm_folder(run: RunFolder, name: str) -> Path:
-    """The folder of a trained arm.
-
-    Raises:
-        ConfigurationError: no arm of that name was trained.
-    """
-    folders = dict(arm_folders(run))
-    if name not in folders:
-        raise ConfigurationError(f"no trained arm {name!r}: there are {', '.join(folders) or 'none yet'}")
-    return folders[name]
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / RESULT).read_text())
-
-
-def best_arm(run: RunFolder, among: Sequence[str]) -> str:
-    """The arm with the best validation NDCG@10 among those named."""
-    return max(among, key=lambda name: _result(arm_folder(run, name))["validation"])

@@ -15,6 +15,7 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture
 from recsys.policies.popularity import Popularity
 from recsys.policies.transitions import Transitions
+from recsys.train.arms import arm_folder
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
@@ -22,8 +23,7 @@ from recsys.train.stages import evaluate as module
 from recsys.train.stages.evaluate import Evaluate, first
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
-from recsys.train.stages.training import arm_folder
-from tests.train.stages.conftest import SASREC, arm_of
+from tests.train.arms import SASREC, arm_of
 
 Train = Callable[..., RunFolder]
 COUNTS: dict[str, Any] = {"popularity": Popularity, "markov": partial(Transitions, decay=0.6, window=5)}

@@ -12,7 +12,7 @@ from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
 from recsys.train.stages.evaluate import Evaluate
 from recsys.train.stages.report import Report
-from tests.train.stages.conftest import ADAM, arm_of
+from tests.train.arms import ADAM, arm_of
 
 Train = Callable[..., RunFolder]
 RERE = {

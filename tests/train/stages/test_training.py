@@ -16,14 +16,15 @@ from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.items.collisions import ExtraCode
 from recsys.items.cooccurrence import PpmiSvd
 from recsys.models.sasrec import SASRec
+from recsys.train.arms import arm_folder, arm_folders, best_arm
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
 from recsys.train.stages.prepare import Prepare, load_dataset
 from recsys.train.stages.tokenize import Tokenize, load_bundle
-from recsys.train.stages.training import Training, arm_folder, arm_folders, best_arm
+from recsys.train.stages.training import Training
 from tests.fitting import Ctrl, same_weights
-from tests.train.stages.conftest import ADAM, LOADER, NEXT_ITEM, SASREC, TRAINER, arm_of, configuration
+from tests.train.arms import ADAM, LOADER, NEXT_ITEM, SASREC, TRAINER, arm_of, configuration
 
 Train = Callable[..., RunFolder]
 CONTINUED = {**NEXT_ITEM, "optimizer": {**ADAM, "lr": 0.02}}
