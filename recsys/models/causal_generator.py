@@ -17,6 +17,7 @@ from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
 from recsys.models.generator import PrefixGenerator
 from recsys.models.history import HistoryEncoder
+from recsys.models.new_items import longer_table, moved_nodes, with_catalogue_of, with_siblings_mean
 from recsys.nn.embedding import Embedding, TorchEmbedding
 
 EmbeddingFactory = Callable[[Mapping[str, int], int, float | None], Embedding]
@@ -182,6 +183,22 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             score = own if score is None else own + score
         assert score is not None
         return score
+
+    def for_new_items(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Generator.for_new_items`: a new item stands at the mean of its siblings.
+
+        So an inner node of the last level keeps its vector, and of the old items only the new ones' siblings become
+        less probable.
+        """
+        grown = with_catalogue_of(self.state_dict(), weights) | {"codes": self.codes}
+        table = "embedding.collection.embeddings.{}.weight".format
+        grown[table("item")] = with_siblings_mean(weights[table("item")], self.codes, self.trie)
+        known = Trie.from_codes(weights["codes"])
+        for level in range(1, self.trie.depth):
+            code = table(f"code_{level - 1}")
+            grown[code] = longer_table(weights[code], self.embedding.rows[f"code_{level - 1}"])
+            grown[f"node.{level - 1}"] = moved_nodes(weights[f"node.{level - 1}"], level, known, self.trie)
+        return grown
 
     def _states(self, items: Float[Tensor, "N D"], history: Jagged) -> Float[Tensor, "total D"]:
         scale = math.sqrt(self.encoder.width)

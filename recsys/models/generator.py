@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.items.trie import Trie
+from recsys.models.new_items import with_catalogue_of
 
 Memory = TypeVar("Memory")
 """What encoding the history leaves behind: one row a request, opaque to everyone but the network."""
@@ -105,6 +107,13 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
             state = self.reorder(state, parents[exists].expand(nodes.shape[0], -1))
         assert score is not None
         return score[:, self.trie.item_leaf]
+
+    def for_new_items(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights trained on the first items of this catalogue, made to fit the whole of it (`load_state_dict`).
+
+        A network that knows items by their codes alone needs no more than the new trie.
+        """
+        return with_catalogue_of(self.state_dict(), weights)
 
     @abstractmethod
     def rows(self, memory: Memory) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import torch
 
 from recsys.data.dataset import Dataset
@@ -25,20 +26,22 @@ class Recommender:
     Args:
         policy: what ranks.
         dataset: whose users are asked about.
+        items: the item table, items that joined after training included.
     """
 
     policy: ItemPolicy
     dataset: Dataset
+    items: pl.DataFrame
 
     @torch.no_grad()
     def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
         """The `k` most probable items the user may get: raw id, title (the raw id where there is none), probability."""
         slates = self.policy.top(self.dataset.recommend_context([user_id]), k)
         items, probabilities = slates.items[0, :, 0], slates.log_prob[0, :, 0].exp()
-        rows = self.dataset.items[items[items >= 0].tolist()]
-        titles = rows["title"] if "title" in rows.columns else rows["item_id"]
-        named = [str(title) for title in titles]
-        return list(zip(rows["item_id"].to_list(), named, probabilities.tolist(), strict=False))
+        rows = self.items[items[items >= 0].tolist()]
+        raw = rows["item_id"].cast(pl.String)
+        titles = rows["title"].cast(pl.String).fill_null(raw) if "title" in rows.columns else raw
+        return list(zip(rows["item_id"].to_list(), titles.to_list(), probabilities.tolist(), strict=False))
 
 
 def load_policy(run: RunFolder, arm: str | None = None) -> tuple[Recommender, Dataset]:
@@ -57,5 +60,6 @@ def load_policy(run: RunFolder, arm: str | None = None) -> tuple[Recommender, Da
             f"{run.path} holds no trained network: its training has not finished; run it with resume=true"
         )
     dataset = load_dataset(run)
-    network = load_network(arm_folder(run, arm or best_arm(run, names)), load_bundle(run))
-    return Recommender(GenerativePolicy(network, beams=50), dataset), dataset
+    bundle = load_bundle(run)
+    network = load_network(arm_folder(run, arm or best_arm(run, names)), bundle)
+    return Recommender(GenerativePolicy(network, beams=50), dataset, bundle.table), dataset

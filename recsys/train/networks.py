@@ -55,13 +55,15 @@ def load_recipe(folder: Path) -> DictConfig:
 
 
 def load_network(folder: Path, bundle: ItemBundle) -> Generator[Any, Any]:
-    """The trained network of `folder`, in evaluation mode.
+    """The trained network of `folder`, in evaluation mode; items that joined the bundle since are served as well.
 
     Raises:
         RequestError: nothing was trained there, or on other items.
     """
     network = build_network(load_recipe(folder), bundle)
     with safe_open(folder / WEIGHTS, framework="pt") as file:
-        bundle.check(file.metadata()["items"])
-        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        trained = file.metadata()["items"]
+        bundle.check(trained)
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    network.load_state_dict(weights if trained == bundle.fingerprint else network.for_new_items(weights))
     return network.eval()

@@ -62,11 +62,21 @@ def test_raw_ids_titles_and_probabilities(run: RunFolder) -> None:
 
 def test_no_more_than_there_is_left() -> None:
     dataset = tiny_dataset()
-    found = Recommender(GenerativePolicy(tiny_generator(dropout=0.0)), dataset).recommend("u0", 50)
+    found = Recommender(GenerativePolicy(tiny_generator(dropout=0.0)), dataset, dataset.items).recommend("u0", 50)
     had = len(dataset.complete.select(torch.tensor([0])).excluded.values.unique())
     assert len(found) == 20 - had
     assert sum(chance for _, _, chance in found) == pytest.approx(1.0)
     assert [title for _, title, _ in found] == [f"Item {item[1:]}" for item, _, _ in found]
+
+
+def test_items_that_joined_the_bundle_are_recommended_too(run: RunFolder) -> None:
+    bundle, vectors = load_bundle(run), torch.randn(2, 6)
+    quantizer = BalancedKMeans(levels=1, codes=4)
+    quantizer.fit(bundle.vectors, torch.Generator().manual_seed(0))
+    rows = pl.DataFrame({"item_id": ["new a", "new b"], "title": ["A new tale", None]})
+    bundle.with_new_items(rows, vectors, quantizer).save(run.stage("tokenize") / "bundle")
+    found = dict((item, title) for item, title, _ in load_policy(run)[0].recommend("u3", 50))
+    assert (found["new a"], found["new b"]) == ("A new tale", "new b")
 
 
 def test_unknown_arms_and_users_are_named(run: RunFolder) -> None:

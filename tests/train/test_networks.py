@@ -7,6 +7,8 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
 from recsys.errors import RequestError
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
@@ -54,6 +56,32 @@ def test_weights_of_other_items_are_refused(tmp_path: Path) -> None:
     renamed = ours.table.with_columns(pl.Series("item_id", [f"other {item}" for item in range(20)]))
     with pytest.raises(RequestError, match="trained on items with fingerprint"):
         load_network(tmp_path, ItemBundle(renamed, ours.semantic_ids, ours.vectors))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@torch.no_grad()
+def test_items_that_joined_later_are_served_without_training(target: str, tmp_path: Path) -> None:
+    whole = tiny_bundle()
+    known = torch.tensor([item for item in range(20) if item not in (9, 19)])
+    ours = ItemBundle(
+        whole.table[:18], SemanticIds(whole.semantic_ids.codes[known], whole.semantic_ids.sizes), whole.vectors[:18]
+    )
+    network = build_network(recipe(target), ours).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    save_network(network, recipe(target), ours, tmp_path)
+    codes = ours.semantic_ids.extend(whole.semantic_ids.codes[[9, 19]])
+    grown = ItemBundle(whole.table, codes, whole.vectors, trained=ours.fingerprint)
+    served = load_network(tmp_path, grown)
+    context = Context(torch.arange(2), Jagged.from_rows([[1, 2], [7]]), Jagged.empty(2))
+    before = network.catalogue_log_prob(network.encode(context))
+    after = served.catalogue_log_prob(served.encode(context))
+    torch.testing.assert_close(after.exp().sum(1), torch.ones(2))
+    assert (after[:, 18:].exp() > 1e-6).all()
+    for cluster in ours.semantic_ids.codes[:, 0].unique():
+        inside = (ours.semantic_ids.codes[:, 0] == cluster).nonzero().squeeze(1)
+        conditional = [scores[:, inside].log_softmax(1) for scores in (before, after)]
+        torch.testing.assert_close(conditional[0], conditional[1])
 
 
 def test_where_nothing_was_trained(tmp_path: Path) -> None:
