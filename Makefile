@@ -53,10 +53,11 @@ quality-ml1m: $(STAMP) ## Train on MovieLens-1M with three seeds (hours; run aga
 	$(QUALITY)
 
 define QUALITY
-for seed in 0 1 2; do \
-  $(BIN)/recsys train experiment=rere/$(EXPERIMENT) seed=$$seed run=runs/quality/$(EXPERIMENT)/seed_$$seed || exit $$?; \
-done
-$(BIN)/python benchmarks/quality/seeds.py runs/quality/$(EXPERIMENT)/seed_* \
+mkdir -p runs/quality/$(EXPERIMENT)
+@echo "three seeds side by side, one thread each; watch runs/quality/$(EXPERIMENT)/seed_*.log"
+printf '%s\n' 0 1 2 | OMP_NUM_THREADS=1 xargs -P 3 -I SEED sh -c '$(BIN)/recsys train experiment=rere/$(EXPERIMENT) \
+  seed=SEED run=runs/quality/$(EXPERIMENT)/seed_SEED >> runs/quality/$(EXPERIMENT)/seed_SEED.log 2>&1'
+$(BIN)/python benchmarks/quality/seeds.py runs/quality/$(EXPERIMENT)/seed_? \
   --title $(EXPERIMENT) --write benchmarks/quality/$(EXPERIMENT).md
 endef
 

@@ -16,6 +16,7 @@ from recsys.data.source import Source
 from recsys.data.split import Split
 from recsys.data.ties import Ties
 from recsys.errors import RequestError
+from recsys.train.fingerprint import FRESH
 from recsys.train.run_folder import RunFolder
 
 POINTER = "dataset.json"
@@ -73,5 +74,6 @@ def load_dataset(run: RunFolder) -> Dataset:
     """
     folder = Path(json.loads((run.stage("prepare") / POINTER).read_text())["folder"])
     if not (folder / "dataset.json").exists():
+        (run.stage("prepare") / FRESH).unlink(missing_ok=True)  # so that the same training prepares again
         raise RequestError(f"{folder} is gone: it held the prepared data of {run.path}; run the same training again")
     return Prepared.load(folder).dataset()

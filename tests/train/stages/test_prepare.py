@@ -8,6 +8,7 @@ import pytest
 from recsys.data.parquet import ParquetTables
 from recsys.data.split import GlobalTime, LeaveOneOut
 from recsys.errors import DataError, RequestError
+from recsys.train.fingerprint import is_fresh, mark_fresh
 from recsys.train.run_folder import RunFolder
 from recsys.train.stage import Stage
 from recsys.train.stages.prepare import Prepare, load_dataset
@@ -41,9 +42,11 @@ def test_options_reach_the_preparation(tmp_path: Path) -> None:
         stage(tmp_path, k_core=8).run(run)
 
 
-def test_data_that_are_gone_are_asked_for(tmp_path: Path) -> None:
+def test_data_that_are_gone_are_asked_for_and_prepared_again(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     stage(tmp_path).run(run)
+    mark_fresh(run.stage("prepare"), "made")
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(RequestError, match=r"is gone.*run the same training again"):
         load_dataset(run)
+    assert not is_fresh(run.stage("prepare"), "made")
