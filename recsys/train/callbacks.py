@@ -52,26 +52,45 @@ class History(Callback):
 
 
 class RandomState(Callback):
-    """The state of torch's global generators (dropout draws from them) in the checkpoint, so that resuming is exact."""
+    """The states of torch's global generators (dropout draws from them) in the checkpoint, so that resuming is exact.
+
+    Every process draws from a stream of its own, and finds it again in a checkpoint of as many processes.
+    """
 
     def state_dict(self) -> dict[str, Any]:
-        """The states now."""
-        state = {"cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            state["cuda"] = torch.cuda.get_rng_state()
-        return state
+        """The states now, one a process."""
+        return {"processes": _from_all(_generators())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the states; they are set when training goes on."""
-        self._loaded = state_dict
+        self._loaded = state_dict["processes"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Set the states of the checkpoint, after everything else that might draw has drawn."""
-        loaded = getattr(self, "_loaded", None)
-        if loaded is not None:
-            torch.set_rng_state(loaded["cpu"])
-            if "cuda" in loaded and torch.cuda.is_available():
-                torch.cuda.set_rng_state(loaded["cuda"])
+        loaded = getattr(self, "_loaded", [])
+        if trainer.global_rank < len(loaded):
+            own = loaded[trainer.global_rank]
+            torch.set_rng_state(own["cpu"])
+            if "cuda" in own and torch.cuda.is_available():
+                torch.cuda.set_rng_state(own["cuda"])
+        elif trainer.global_rank > 0:
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
+
+
+def _generators() -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _from_all(own: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """What each process has, in the order of their ranks."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    every: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(every, own)
+    return every
 
 
 class Patience(EarlyStopping):

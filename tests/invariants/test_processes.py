@@ -37,6 +37,9 @@ def test_one_process_is_two(tmp_path: Path) -> None:
     assert one["global_step"] == two["global_step"] == 6
     for name, value in one["current_model_state"].items():
         torch.testing.assert_close(two["current_model_state"][name], value, atol=1e-6, rtol=1e-5)
+    streams = [process["cpu"] for process in two["callbacks"]["RandomState"]["processes"]]
+    assert len(streams) == 2
+    assert not torch.equal(*streams)
 
     folders = set(re.findall(r"folder (\S+)", done.stdout))
     assert len(folders) == 1, "both went through one run"

@@ -12,9 +12,10 @@ MODULE = lightning.LightningModule()
 class At(lightning.Trainer):
     """A trainer that stands at a step, with the given metrics."""
 
-    global_step, sanity_checking, callback_metrics = 0, False, {}
+    global_step, sanity_checking, callback_metrics, global_rank = 0, False, {}, 0
 
-    def __init__(self, step: int, sanity_checking: bool = False, **metrics: float) -> None:
+    def __init__(self, step: int, sanity_checking: bool = False, rank: int = 0, **metrics: float) -> None:
+        self.global_rank = rank
         self.global_step, self.sanity_checking, self.should_stop = step, sanity_checking, False
         self.callback_metrics = {name.replace("_", "/", 1): torch.tensor(one) for name, one in metrics.items()}
 
@@ -71,6 +72,24 @@ def test_nothing_loaded_leaves_the_draws_alone() -> None:
     first = torch.rand(2)
     torch.manual_seed(3)
     assert torch.equal(torch.rand(2), first)
+
+
+def test_processes_draw_from_streams_of_their_own() -> None:
+    drawn = []
+    for rank in (0, 1, 2):
+        torch.manual_seed(3)
+        RandomState().on_train_start(At(0, rank=rank), MODULE)
+        drawn.append(torch.rand(4).tolist())
+    assert len({tuple(one) for one in drawn}) == 3
+
+
+def test_a_process_goes_on_from_its_own_state() -> None:
+    states = [torch.Generator().manual_seed(seed).get_state() for seed in (5, 6)]
+    for rank, seed in ((0, 5), (1, 6)):
+        resumed = RandomState()
+        resumed.load_state_dict({"processes": [{"cpu": state} for state in states]})
+        resumed.on_train_start(At(0, rank=rank), MODULE)
+        assert torch.equal(torch.rand(4), torch.rand(4, generator=torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize(("waited", "stops"), [(1, False), (2, True)])
