@@ -3,7 +3,8 @@
 python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
 
 Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
-seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined; later rows stand.
+seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined; later rows stand. A row that
+not every seed has is named below the table, not in it.
 """
 
 from __future__ import annotations
@@ -27,24 +28,26 @@ from recsys.metrics.summary import Values, summarise
 DEPTHS = ["hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50"]
 
 
-def read(runs: Sequence[Path]) -> tuple[dict[str, Values], Tensor]:
-    """`[seeds, users]` of every row and metric, and an index of the users.
+def read(runs: Sequence[Path]) -> tuple[dict[str, Values], Tensor, list[str]]:
+    """`[seeds, users]` of every row and metric, an index of the users, and the rows that not every seed has.
 
     Raises:
-        DataError: two runs do not have the same users and rows.
+        DataError: two runs do not have the same users.
     """
     frame = pl.concat([pl.read_parquet(run / "metrics.parquet") for run in runs])
     frame = frame.unique(["user_id", "row", "metric", "seed"], keep="last")
+    seeds = pl.col("seed").n_unique()
+    partial = frame.group_by("row").agg(seeds).filter(pl.col("seed") < frame.select(seeds).item())
+    frame = frame.join(partial, on="row", how="anti")
     wide = frame.sort("seed", "user_id").group_by("row", "metric", "seed", maintain_order=True).agg("user_id", "value")
     users = wide["user_id"].to_list()
+    if any(other != users[0] for other in users):
+        raise DataError("the runs do not have the same users: give runs of one experiment")
     rows: dict[str, dict[str, list[list[float]]]] = {}
     for row, metric, _, _, values in wide.iter_rows():
         rows.setdefault(row, {}).setdefault(metric, []).append(values)
-    counts = {len(values) for metrics in rows.values() for values in metrics.values()}
-    if any(other != users[0] for other in users) or len(counts) > 1:
-        raise DataError("the runs do not have the same users and rows for each seed: give runs of one experiment")
     stacked = {row: {k: torch.tensor(v) for k, v in metrics.items()} for row, metrics in rows.items()}
-    return stacked, torch.arange(len(users[0]))
+    return stacked, torch.arange(len(users[0])), sorted(partial["row"])
 
 
 def coverage(runs: Sequence[Path]) -> dict[str, float]:
@@ -58,18 +61,18 @@ def coverage(runs: Sequence[Path]) -> dict[str, float]:
 
 def table(runs: Sequence[Path], references: Sequence[str]) -> str:
     """The table as Markdown."""
-    rows, users = read(runs)
-    order = list(coverage(runs))
-    found = summarise(rows, users, references=references)
+    rows, users, partial = read(runs)
     covered = coverage(runs)
+    found = summarise(rows, users, references=references)
     head = ["", "NDCG@10", *(f"− {reference}" for reference in references), *(d.upper() for d in DEPTHS), "coverage@10"]
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    for row in order:
+    for row in (name for name in covered if name in found):
         cells = found[row]
         differences = [_interval(cells.get(f"ndcg@10_minus_{reference}"), "+") for reference in references]
         depths = [f"{cells[metric].value:.4f}" for metric in DEPTHS]
         lines.append(" | ".join([row, _interval(cells["ndcg@10"]), *differences, *depths, f"{covered[row]:.3f}"]))
-    return "\n".join(f"| {line} |" for line in lines)
+    text = "\n".join(f"| {line} |" for line in lines)
+    return f"{text}\n\nNot in every run: {', '.join(partial)}." if partial else text
 
 
 def _interval(interval: Interval | None, sign: str = "") -> str:
