@@ -8,31 +8,23 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from recsys.data.parquet import ParquetTables
-from recsys.data.split import LeaveOneOut
 from recsys.errors import DataError, RequestError
 from recsys.items.balanced_kmeans import BalancedKMeans
-from recsys.items.collisions import ExtraCode
-from recsys.items.cooccurrence import PpmiSvd
 from recsys.policies.generative import GenerativePolicy
 from recsys.train.load import Recommender, load_policy
 from recsys.train.networks import build_network, save_network
 from recsys.train.run_folder import RunFolder
-from recsys.train.stages.prepare import Prepare, load_dataset
-from recsys.train.stages.tokenize import Tokenize, load_bundle
-from tests.tables import write_tables
+from recsys.train.stages.prepare import load_dataset
+from recsys.train.stages.tokenize import load_bundle
 from tests.tiny import tiny_dataset, tiny_generator
 
 NODE = OmegaConf.create({"_target_": "recsys.models.causal_generator.CausalGenerator.from_bundle", "width": 8})
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def run(prepared: RunFolder) -> RunFolder:
     """Two untrained arms, of which `second` validated better."""
-    run = RunFolder(tmp_path / "run")
-    source = ParquetTables(write_tables(tmp_path / "tables"))
-    Prepare(source, LeaveOneOut(), k_core=0, root=str(tmp_path / "data")).run(run)
-    Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=4), ExtraCode()).run(run)
+    run = prepared
     for seed, (name, value) in enumerate({"first": 0.1, "second": 0.2}.items()):
         torch.manual_seed(seed)
         folder = run.stage("sft") / name

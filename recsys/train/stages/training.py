@@ -125,6 +125,7 @@ class Training:
         )
 
         def keep() -> None:
+            """Weights, curve and score; the mark that all is there comes last."""
             save_network(network, recipe, bundle, folder)
             fitted.history.write_parquet(folder / HISTORY)
             (folder / RESULT).write_text(json.dumps({"validation": fitted.validation, "fingerprint": print_}))
