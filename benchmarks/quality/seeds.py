@@ -2,6 +2,8 @@
 
 python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
 
+Differences are to the rows that the runs' configuration names (`stage.evaluate.references`), or to those given.
+
 Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
 seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined; later rows stand. A row that
 not every seed has is named below the table, not in it.
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import polars as pl
 import torch
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
@@ -24,6 +27,7 @@ from torch import Tensor
 from recsys.errors import DataError
 from recsys.metrics.intervals import Interval
 from recsys.metrics.summary import Values, summarise
+from recsys.train.run_folder import RunFolder
 
 DEPTHS = ["hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50"]
 
@@ -48,6 +52,19 @@ def read(runs: Sequence[Path]) -> tuple[dict[str, Values], Tensor, list[str]]:
         rows.setdefault(row, {}).setdefault(metric, []).append(values)
     stacked = {row: {k: torch.tensor(v) for k, v in metrics.items()} for row, metrics in rows.items()}
     return stacked, torch.arange(len(users[0])), sorted(partial["row"])
+
+
+def configured(runs: Sequence[Path]) -> tuple[str, list[str], list[int]]:
+    """The experiment's name, the rows its differences are to, and the seeds, each once.
+
+    Raises:
+        DataError: the runs are of several experiments.
+    """
+    configs = [OmegaConf.load(RunFolder(run).config) for run in runs]
+    names = sorted({config.name for config in configs})
+    if len(names) > 1:
+        raise DataError(f"the runs are of several experiments, {', '.join(names)}: give runs of one")
+    return names[0], list(configs[0].stage.evaluate.references), sorted({config.seed for config in configs})
 
 
 def coverage(runs: Sequence[Path]) -> dict[str, float]:
@@ -83,20 +100,20 @@ def _interval(interval: Interval | None, sign: str = "") -> str:
 
 
 def main() -> None:
-    """Print the table; with `--write`, keep it with the command and the commit."""
+    """Print the table; with `--write`, keep it with the experiment, the seeds and the commit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--reference", action="append", default=None)
     parser.add_argument("--title", default="Quality")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    text = table(given.runs, given.reference or ["sft", "sft_continued"])
+    name, references, seeds = configured(given.runs)
+    text = table(given.runs, given.reference or references)
     Console(width=200).print(Markdown(text))
     if given.write:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        given.write.write_text(
-            f"# {given.title}\n\n{len(given.runs)} seeds, commit {commit.stdout.strip()}.\n\n{text}\n"
-        )
+        made_by = f"`recsys train experiment={name}`, seeds {', '.join(map(str, seeds))}"
+        given.write.write_text(f"# {given.title}\n\n{made_by}, commit {commit.stdout.strip()}.\n\n{text}\n")
 
 
 if __name__ == "__main__":

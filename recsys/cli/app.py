@@ -27,6 +27,7 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
     command_line = sys.argv
 
     def job(config: DictConfig) -> None:
+        """The task, seeing the command line as it was given."""
         sys.argv = command_line
         try:
             task(config)

@@ -152,6 +152,7 @@ def within(seconds: float, call: Callable[[], Any]) -> Any:
     problems: list[BaseException] = []
 
     def run() -> None:
+        """Call, and keep what came of it for the thread that waits."""
         try:
             results.append(call())
         except BaseException as problem:  # handed to the caller's thread below

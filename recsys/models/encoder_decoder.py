@@ -184,6 +184,7 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         kept = (first + beams).flatten()
 
         def chosen(past: Tensor) -> Tensor:
+            """The kept beams of one layer."""
             return past.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
 
         return BeamPast(tuple(map(chosen, state.keys)), tuple(map(chosen, state.values)))

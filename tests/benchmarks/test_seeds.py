@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.quality.seeds import read, table
+from benchmarks.quality.seeds import configured, read, table
 from recsys.errors import DataError
 
 
-def run_of(folder: Path, seed: int, rows: dict[str, list[float]]) -> Path:
+def run_of(folder: Path, seed: int, rows: dict[str, list[float]], name: str = "rere/small") -> Path:
     """A run folder in which each user has one value of every metric of each row."""
     folder.mkdir()
     metrics = ["ndcg@10", "hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50"]
@@ -23,6 +23,7 @@ def run_of(folder: Path, seed: int, rows: dict[str, list[float]]) -> Path:
     columns = ["user_id", "row", "metric", "seed", "value"]
     pl.DataFrame(cells, schema=columns, orient="row").write_parquet(folder / "metrics.parquet")
     (folder / "metrics.json").write_text(json.dumps({row: {"coverage@10": {"value": 0.5}} for row in rows}))
+    (folder / "config.yaml").write_text(f"{{name: {name}, seed: {seed}, stage: {{evaluate: {{references: [sft]}}}}}}")
     return folder
 
 
@@ -56,3 +57,14 @@ def test_other_users_are_refused(tmp_path: Path) -> None:
     second = run_of(tmp_path / "1", 1, {"sft": [0.5, 0.0, 1.0]})
     with pytest.raises(DataError, match="same users"):
         read([first, second])
+
+
+def test_the_runs_say_what_they_are_compared_with(tmp_path: Path) -> None:
+    runs = [run_of(tmp_path / folder, seed, {"sft": [0.0]}) for folder, seed in (("0", 0), ("1", 1), ("again", 1))]
+    assert configured(runs) == ("rere/small", ["sft"], [0, 1])
+
+
+def test_runs_of_two_experiments_are_refused(tmp_path: Path) -> None:
+    runs = [run_of(tmp_path / "0", 0, {"sft": [0.0]}), run_of(tmp_path / "1", 1, {"sft": [0.0]}, name="rere/other")]
+    with pytest.raises(DataError, match="rere/other, rere/small"):
+        configured(runs)
