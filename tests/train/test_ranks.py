@@ -23,11 +23,12 @@ root: ROOT
 
 SCRIPT = """
 import os
+import sys
 from omegaconf import OmegaConf
 from recsys.train.run import train
 for _ in range(2):
     result = train(OmegaConf.create(os.environ["CONFIG"]))
-    print("folder", result.folder.name)
+    sys.stdout.write(f"folder {result.folder.name}\\n")  # at once: the other process writes to the same pipe
 """
 
 
