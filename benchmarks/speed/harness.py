@@ -18,12 +18,10 @@ class Timing:
     Args:
         wall: seconds on the clock.
         cpu: seconds of processor time, all threads together; what a busy machine disturbs least.
-        peak: MB of memory the process held at most, its imports not counted; 0 where it was not measured.
     """
 
     wall: float
     cpu: float
-    peak: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,6 @@ def compare(
     parts = [
         f"ours {seconds(timings['ours'], clock)}, {peer} {seconds(timings[peer], clock)} ({clock} time)",
         f"{statistics.median(ratios[other]):.1f}x in {other} time",
-        *([f"peak memory {peak(timings['ours'])} and {peak(timings[peer])}"] if timings[peer][0].peak else []),
         *([checked] if checked else []),
     ]
     chosen = ratios[clock]
@@ -139,11 +136,6 @@ def seconds(timings: list[Timing], clock: str) -> str:
     """
     median = statistics.median(getattr(timing, clock) for timing in timings)
     return f"{median:.2f} s" if median >= 1 else f"{1000 * median:.0f} ms"
-
-
-def peak(timings: list[Timing]) -> str:
-    """The largest memory as text."""
-    return f"{max(timing.peak for timing in timings):.0f} MB"
 
 
 def machine() -> str:

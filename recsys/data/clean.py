@@ -66,18 +66,20 @@ class Cleaning:
 
     def __call__(self, interactions: pl.LazyFrame) -> Cleaned:
         """Encode, drop duplicates, take the k-core, close the gaps, put in order."""
-        raw = encode(interactions)
-        distinct, repeats, share = without_duplicates(raw.events, self.repeats, self.repeat_threshold)
-        core = renumber(Coded(k_core(distinct, self.k_core), raw.user_ids, raw.item_ids))
+        coded = encode(interactions)
+        raw = len(coded.events)
+        events, repeats, share = without_duplicates(coded.events, self.repeats, self.repeat_threshold)
+        distinct = len(events)
+        coded = renumber(Coded(k_core(events, self.k_core), coded.user_ids, coded.item_ids))
+        events = in_order(coded.events, self.ties, self.seed)
         counts = {
-            "raw_events": len(raw.events),
+            "raw_events": raw,
             "repeat_share": share,
-            "dropped_duplicates": len(raw.events) - len(distinct),
-            "dropped_by_k_core": len(distinct) - len(core.events),
-            "events": len(core.events),
+            "dropped_duplicates": raw - distinct,
+            "dropped_by_k_core": distinct - len(events),
+            "events": len(events),
         }
-        events = in_order(core.events, self.ties, self.seed)
-        return Cleaned(events, core.user_ids, core.item_ids, repeats, counts)
+        return Cleaned(events, coded.user_ids, coded.item_ids, repeats, counts)
 
 
 def encode(interactions: pl.LazyFrame) -> Coded:
@@ -95,10 +97,9 @@ def encode(interactions: pl.LazyFrame) -> Coded:
     else:
         columns = [order.alias("time")]
     events = interactions.select("user_id", "item_id", *columns).collect()
-    users, user_ids = codes(events.get_column("user_id"))
-    items, item_ids = codes(events.get_column("item_id"))
-    coded = events.select(pl.Series("user", users), pl.Series("item", items), pl.exclude("user_id", "item_id"))
-    return Coded(coded, user_ids, item_ids)
+    users, user_ids = codes(events.drop_in_place("user_id"))
+    items, item_ids = codes(events.drop_in_place("item_id"))
+    return Coded(events.select(pl.Series("user", users), pl.Series("item", items), pl.all()), user_ids, item_ids)
 
 
 def codes(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -109,13 +110,14 @@ def codes(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
     ([1, 0, 1], [10, 30])
     """
     if len(ids) and ids.dtype in SMALL_INTEGERS:
-        values = ids.to_numpy().astype(np.int64)
+        values = ids.to_numpy().astype(np.int64, copy=False)
         low, high = int(values.min()), int(values.max())
         if high - low < 4 * len(ids):
+            steps = values - low
             seen = np.zeros(high - low + 1, dtype=bool)
-            seen[values - low] = True
+            seen[steps] = True
             distinct = pl.Series(seen.nonzero()[0] + low).cast(ids.dtype)
-            return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[values - low]), distinct
+            return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[steps]), distinct
     distinct = ids.unique().sort()
     return ids.replace_strict(distinct, pl.Series(np.arange(len(distinct), dtype=np.uint32))), distinct
 

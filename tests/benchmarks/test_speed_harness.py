@@ -54,10 +54,23 @@ def test_goals_are_reached_from_above_or_below(harness: ModuleType) -> None:
     assert result(3, None, True) is None
 
 
-def test_memory_is_reported_where_it_was_measured(harness: ModuleType) -> None:
-    timing = harness.Timing(wall=1.0, cpu=1.0, peak=250.0)
-    compared = harness.compare({"ours": [timing], "peer": [timing]}, "peer", benchmark="b", case="c", goal=None)
-    assert "peak memory 250 MB and 250 MB" in compared.detail
+def test_memory_is_that_of_a_run_in_which_freed_pages_go_back(
+    load, harness: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    preparation = load("preparation")
+    kept = {"ours": [90, 9, 5], "pandas": [90, 9, 5]}
+
+    def in_process(name: str, folder: Path, allocators: dict[str, str] | None = None) -> dict:
+        wall = {"ours": 1.0, "pandas": 3.0}[name]
+        return {"wall": wall, "cpu": wall, "peak": 200.0 if allocators else 900.0, "kept": kept[name]}
+
+    monkeypatch.setattr(preparation, "in_process", in_process)
+    result = preparation.against("pandas", 100, 5.0, 2, tmp_path / "once")
+    assert result.value == 3.0
+    assert "memory in use 200 and 200 MB at most" in result.detail
+    kept["pandas"] = [91, 9, 5]
+    with pytest.raises(AssertionError, match="91, 9, 5"):
+        preparation.against("pandas", 100, 5.0, 1, tmp_path / "twice")
 
 
 def test_the_page_says_what_was_measured_where(load, harness: ModuleType) -> None:
