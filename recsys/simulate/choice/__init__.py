@@ -1,0 +1,1 @@
+"""How a user chooses from a slate: one protocol, one file a model."""

@@ -1,0 +1,35 @@
+"""Multinomial logit: the slate's items compete with each other and with not clicking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from recsys.simulate.choice.single import SingleChoice
+
+
+@dataclass(frozen=True)
+class MultinomialLogit(SingleChoice):
+    """`P(k) = exp(score_k) / (exp(no_click) + Σ_j exp(score_j))`.
+
+    Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
+    sampling" (DMKD 36), where no click is the item of slot 0.
+
+    Args:
+        no_click: score of not clicking, finite; or −inf, and every slate that shows something is clicked.
+
+    >>> shown = torch.ones(1, 2, dtype=torch.bool)
+    >>> MultinomialLogit(no_click=0.0).click_probability(torch.tensor([[0.0, 0.6931472]]), shown)  # 1 and 2 of 4
+    tensor([[0.2500, 0.5000]])
+    """
+
+    no_click: float = 0.0
+
+    def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
+        """See `SingleChoice.choice_log_prob`."""
+        present = scores.masked_fill(~shown, float("-inf"))
+        no_click = present.new_full((len(scores), 1), self.no_click).masked_fill(~shown.any(1, keepdim=True), 0)
+        return torch.cat([present, no_click], 1).log_softmax(1)
