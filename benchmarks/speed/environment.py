@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / ".venv"
-PEERS = ("transformers", "pandas", "pyarrow", "recbole")
+PEERS = ("transformers", "pandas", "pyarrow", "recbole", "recsim")
 
 
 def enter() -> None:

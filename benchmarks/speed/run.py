@@ -11,7 +11,7 @@ from pathlib import Path
 
 import environment
 
-BENCHMARKS = ("beam_search", "grpo", "supervised", "preparation", "trie_index")
+BENCHMARKS = ("beam_search", "grpo", "supervised", "preparation", "trie_index", "simulators")
 HERE = Path(__file__).parent
 
 
