@@ -10,17 +10,23 @@ from collections.abc import Callable
 import torch
 
 from recsys.data.context import Context
+from recsys.data.feedback import Feedback
 from recsys.data.jagged import Jagged
+from recsys.data.slates import Slates
 from recsys.items.trie import Trie
 from recsys.models.causal_generator import CausalGenerator
 from recsys.models.encoder_decoder import EncoderDecoder
 from recsys.models.history import HistoryEncoder
+from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.greedy import EpsilonGreedy, Greedy, Uniform, UpperBound
 from recsys.policies.item_knn import ItemKNN
+from recsys.policies.linear_posterior import LinearPosterior
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy
 from recsys.policies.popularity import Popularity
 from recsys.policies.softmax import Softmax
+from recsys.policies.thompson import InSlateThompson, SlateThompson
 from recsys.policies.transitions import Transitions
 from tests.decode.table_generator import TableGenerator, ragged_codes
 
@@ -28,6 +34,10 @@ NUM_ITEMS = 6
 NUM_USERS = 4
 
 POLICIES: dict[str, Callable[[], Policy]] = {}
+PARTIAL = {"greedy", "linucb", "slate_thompson", "in_slate_thompson", "in_slate_thompson_of_arms"}
+"""Those that leave some legal slates out."""
+DETERMINISTIC = {"greedy", "linucb"}
+"""Those that have one slate for each request."""
 
 
 def register(make: Callable[[], Policy]) -> Callable[[], Policy]:
@@ -95,3 +105,55 @@ def softmax() -> Policy:
 def mixture() -> Policy:
     network = TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 3, 2)), NUM_USERS)
     return Mixture([GenerativePolicy(network), Transitions(training_sequences(), NUM_ITEMS)], [0.6, 0.4])
+
+
+def features(context: Context) -> torch.Tensor:
+    """`[B, N, 3]`, of the item and of who asks for it."""
+    item = torch.linspace(-1, 1, NUM_ITEMS).expand(len(context), -1)
+    user = (context.users.float() - 1.5).unsqueeze(1)
+    return torch.stack([torch.ones_like(item), item, (item * user).sin()], -1)
+
+
+def linear_posterior() -> LinearPosterior:
+    """With something learnt, so that the mean is no tie."""
+    posterior = LinearPosterior(features, 3, NUM_ITEMS, pool=32)
+    slates = Slates(torch.tensor([[[0, 3]], [[5, 1]]]), torch.zeros(2, 1, 2))
+    rewards = Feedback(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    requests = training_sequences().select(torch.arange(2))
+    posterior.update(requests, slates, rewards, torch.Generator().manual_seed(0))
+    return posterior
+
+
+@register
+def uniform() -> Policy:
+    return Uniform(NUM_ITEMS)
+
+
+@register
+def greedy() -> Policy:
+    return Greedy(linear_posterior())
+
+
+@register
+def epsilon_greedy() -> Policy:
+    return EpsilonGreedy(linear_posterior(), epsilon=0.3)
+
+
+@register
+def linucb() -> Policy:
+    return Greedy(UpperBound(linear_posterior()))
+
+
+@register
+def slate_thompson() -> Policy:
+    return SlateThompson(linear_posterior())
+
+
+@register
+def in_slate_thompson() -> Policy:
+    return InSlateThompson(linear_posterior())
+
+
+@register
+def in_slate_thompson_of_arms() -> Policy:
+    return InSlateThompson(BetaPosterior(NUM_ITEMS, pool=16))

@@ -1,0 +1,85 @@
+"""Bayesian linear regression of a slot's reward on features of request and item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.feedback import Feedback
+from recsys.data.slates import Slates
+
+Features = Callable[[Context], Tensor]
+"""`[B, N, F]`, of every item for every request."""
+
+
+class LinearPosterior(nn.Module):
+    """`r = ⟨w, φ⟩ + N(0, noise²)` with `w ~ N(0, prior² I)`: mean `A⁻¹ b`, covariance `A⁻¹`, and draws of `w`.
+
+    `A = I / prior² + Σ φ φᵀ / noise²`, `b = Σ φ r / noise²` over every slot shown so far. Source: Agrawal and Goyal
+    2013, "Thompson sampling for contextual bandits with linear payoffs".
+
+    Args:
+        features: of every item for every request.
+        width: `F`.
+        num_items: `N`.
+        prior: standard deviation of each weight before anything was seen.
+        noise: standard deviation of a reward.
+        pool: draws kept for Thompson sampling.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        width: int,
+        num_items: int,
+        prior: float = 1.0,
+        noise: float = 0.5,
+        pool: int = 128,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.num_items = num_items
+        self.noise = noise
+        self.pool = pool
+        self.precision: Tensor
+        self.weighted: Tensor
+        self.draws: Tensor
+        self.register_buffer("precision", torch.eye(width, dtype=torch.float64) / prior**2)
+        self.register_buffer("weighted", torch.zeros(width, dtype=torch.float64))
+        first = torch.Generator().manual_seed(0)
+        self.register_buffer("draws", prior * torch.randn(pool, width, generator=first, dtype=torch.float64))
+
+    def scores(self, context: Context) -> Float[Tensor, "B N"]:
+        """See `Scorer.scores`: the posterior mean."""
+        return self.features(context) @ self._mean().float()
+
+    def deviation(self, context: Context) -> Float[Tensor, "B N"]:
+        """See `Posterior.deviation`: `√(φᵀ A⁻¹ φ)`."""
+        half = torch.linalg.solve_triangular(self._root(), torch.eye(len(self.weighted)).double(), upper=False)
+        return (self.features(context) @ half.T.float()).norm(dim=-1)
+
+    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """See `Posterior.drawn`."""
+        return torch.einsum("bnf,bkf->bkn", self.features(context), self.draws.float()[which])
+
+    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+        """See `Learner.update`: every slot that shows an item counts, clicked or not."""
+        items, reward = slates.items[:, 0], feedback.reward[:, 0]
+        every = self.features(context)
+        shown = items >= 0
+        seen = every.gather(1, items.clamp(min=0).unsqueeze(-1).expand(-1, -1, every.shape[-1]))[shown].double()
+        self.precision += seen.T @ seen / self.noise**2
+        self.weighted += seen.T @ reward[shown].double() / self.noise**2
+        noise = torch.randn(self.draws.shape, generator=generator, device=self.draws.device, dtype=torch.float64)
+        spread = torch.linalg.solve_triangular(self._root().T, noise.T, upper=True).T
+        self.draws.copy_(self._mean() + spread)
+
+    def _root(self) -> Tensor:
+        return torch.linalg.cholesky(self.precision)
+
+    def _mean(self) -> Tensor:
+        return torch.cholesky_solve(self.weighted.unsqueeze(1), self._root()).squeeze(1)

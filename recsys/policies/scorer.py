@@ -1,0 +1,51 @@
+"""What ranks items for a request, and what learns from the answers."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.feedback import Feedback
+from recsys.data.slates import Slates
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """One number an item; higher is better."""
+
+    num_items: int
+
+    def scores(self, context: Context) -> Float[Tensor, "B N"]:
+        """Of every item, whether the request allows it or not."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What changes with what its slates earned."""
+
+    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+        """Take in one slate a request and what each of its slots earned (`[B, 1, S]`)."""
+        ...
+
+
+@runtime_checkable
+class Posterior(Scorer, Learner, Protocol):
+    """A distribution over scores, kept as its mean, its spread and a pool of draws that every request shares.
+
+    The pool is drawn anew at every update. Whoever acts on draws of the pool has probabilities that can be counted.
+    """
+
+    pool: int
+
+    def deviation(self, context: Context) -> Float[Tensor, "B N"]:
+        """Standard deviation of every item's score."""
+        ...
+
+    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """Every item's score under the named draws, in `0 .. pool − 1`; `scores` is their mean as the pool grows."""
+        ...
