@@ -16,10 +16,11 @@ DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
     "prepare": "raw data to tables",
+    "bench": "policies in a simulated world, side by side",
     "recommend": "a trained policy's items for users, by title, with probabilities",
     "doctor": "versions, devices, which extras work",
 }
-RESUMABLE = ("train", "prepare")
+RESUMABLE = ("train", "bench", "prepare")
 
 USAGE = "\n".join(
     [

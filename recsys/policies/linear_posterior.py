@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +12,16 @@ from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.slates import Slates
 
-Features = Callable[[Context], Tensor]
-"""`[B, N, F]`, of every item for every request."""
+
+@runtime_checkable
+class Features(Protocol):
+    """What of an item and a request is known before it is shown."""
+
+    width: int
+
+    def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
+        """`F = width` numbers for every item and request."""
+        ...
 
 
 class LinearPosterior(nn.Module):
@@ -24,7 +32,6 @@ class LinearPosterior(nn.Module):
 
     Args:
         features: of every item for every request.
-        width: `F`.
         num_items: `N`.
         prior: standard deviation of each weight before anything was seen.
         noise: standard deviation of a reward.
@@ -34,7 +41,6 @@ class LinearPosterior(nn.Module):
     def __init__(
         self,
         features: Features,
-        width: int,
         num_items: int,
         prior: float = 1.0,
         noise: float = 0.5,
@@ -45,6 +51,7 @@ class LinearPosterior(nn.Module):
         self.num_items = num_items
         self.noise = noise
         self.pool = pool
+        width = features.width
         self.precision: Tensor
         self.weighted: Tensor
         self.draws: Tensor

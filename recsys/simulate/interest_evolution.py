@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from recsys.data.context import Context
 from recsys.data.feedback import Feedback
@@ -93,6 +94,14 @@ class InterestEvolution:
         features = {"interests": state.interests, "topics": state.topics}
         nothing = Jagged.empty(users, device)
         return Context(torch.arange(users, device=device), nothing, nothing, features=features)
+
+    def scores(self, state: InterestState) -> Float[Tensor, "B N"]:
+        """See `Simulator.scores`: the user's interest in each candidate's topic."""
+        return state.interests.gather(1, state.topics)
+
+    def vectors(self, state: InterestState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S T"]:
+        """See `Simulator.vectors`: the topic, one-hot."""
+        return one_hot(state.topics.gather(1, items.clamp(min=0)), self.topics).float()
 
     def step(self, state: InterestState, slates: Slates, generator: torch.Generator) -> tuple[InterestState, Feedback]:
         """See `Simulator.step`."""

@@ -85,6 +85,15 @@ class LongTermSatisfaction:
         nothing = Jagged.empty(users, device)
         return Context(torch.arange(users, device=device), nothing, nothing, features={"clickbait": state.clickbait})
 
+    def scores(self, state: SatisfactionState) -> Float[Tensor, "B N"]:
+        """See `Simulator.scores`: mean log-engagement now, whatever it costs later."""
+        mean = state.clickbait * self.chocolate_mean + (1 - state.clickbait) * self.kale_mean
+        return torch.sigmoid(self.sensitivity * state.exposure).unsqueeze(1) * mean
+
+    def vectors(self, state: SatisfactionState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S 1"]:
+        """See `Simulator.vectors`: how much of clickbait the item is."""
+        return state.clickbait.gather(1, items.clamp(min=0)).unsqueeze(-1)
+
     def step(
         self, state: SatisfactionState, slates: Slates, generator: torch.Generator
     ) -> tuple[SatisfactionState, Feedback]:
@@ -93,8 +102,7 @@ class LongTermSatisfaction:
         takes = (items[:, 0] >= 0) & ~state.done
         clickbait = state.clickbait.gather(1, items[:, :1].clamp(min=0)).squeeze(1)
         noise = torch.randn(2, len(items), generator=generator, device=items.device)
-        satisfaction = torch.sigmoid(self.sensitivity * state.exposure)
-        mean = satisfaction * (clickbait * self.chocolate_mean + (1 - clickbait) * self.kale_mean)
+        mean = self.scores(state).gather(1, items[:, :1].clamp(min=0)).squeeze(1)
         deviation = clickbait * self.chocolate_deviation + (1 - clickbait) * self.kale_deviation
         engagement = (mean + deviation * noise[0]).exp()
         exposure = self.memory * state.exposure - 2 * (clickbait - 0.5) + self.innovation * noise[1]

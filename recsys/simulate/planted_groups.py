@@ -112,14 +112,18 @@ class PlantedGroups:
         return Context(torch.arange(users, device=device), history, Jagged.empty(users, device))
 
     def scores(self, state: PlantedState) -> Float[Tensor, "B N"]:
-        """What the choice model would be given for every item: what an oracle ranks by."""
+        """See `Simulator.scores`: what the choice model would be given for every item."""
         return self.sharpness * self.affinity(self.dynamics.position(state.hidden), self._items(state))
+
+    def vectors(self, state: PlantedState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
+        """See `Simulator.vectors`: the planted vectors."""
+        return self._items(state)[items.clamp(min=0)]
 
     def step(self, state: PlantedState, slates: Slates, generator: torch.Generator) -> tuple[PlantedState, Feedback]:
         """See `Simulator.step`."""
         items = one_slate_each(slates, len(state.hidden))
         shown = (items >= 0) & ~state.done.unsqueeze(1)
-        vectors = self._items(state)[items.clamp(min=0)]
+        vectors = self.vectors(state, items)
         scores = self.sharpness * self.affinity(self.dynamics.position(state.hidden), vectors)
         clicks = self.choice.sample(scores, shown, generator)
         after = PlantedState(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.data.context import Context
@@ -45,6 +45,14 @@ class Simulator(Protocol[AnyState]):
 
     def observe(self, state: AnyState) -> Context:
         """What a policy may see of them."""
+        ...
+
+    def scores(self, state: AnyState) -> Float[Tensor, "B N"]:
+        """What each item is worth to each user now: hidden from policies, an oracle ranks by it."""
+        ...
+
+    def vectors(self, state: AnyState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
+        """What each shown item is like, for the diversity of a slate; anything where the slot is empty."""
         ...
 
     def step(self, state: AnyState, slates: Slates, generator: torch.Generator) -> tuple[AnyState, Feedback]:

@@ -93,8 +93,9 @@ class RunFolder:
         if is_fresh(folder, step.fingerprint, PARTIAL):
             return True
         (folder / FRESH).unlink(missing_ok=True)
-        for one in () if step.mends else (folder, self.checkpoint(step.name)):
-            shutil.rmtree(one)
+        for one in () if step.mends else (folder, self.checkpoints / step.name):
+            if one.exists():
+                shutil.rmtree(one)
         for name in step.results:
             (self.path / name).unlink(missing_ok=True)
         mark_fresh(self.stage(step.name), step.fingerprint, PARTIAL)

@@ -12,7 +12,7 @@ STAGES = ("prepare", "tokenize", "sft", "rl", "evaluate", "report")
 
 @dataclass(frozen=True)
 class Settings:
-    """The plain top-level keys of `conf/train.yaml`; `of` reads them from a composed configuration.
+    """The plain top-level keys of `conf/train.yaml` and `conf/bench.yaml`; `of` reads them from a composed configuration.
 
     Args:
         name: of the experiment; a new run lies in `<root>/<name>/<date>`.
@@ -24,6 +24,7 @@ class Settings:
         root: folder of all runs.
         run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
         resume: go on with the newest unfinished run of this configuration.
+        offers: top-level keys that are there to be referred to, whether or not what is chosen does.
     """
 
     name: str = "unnamed"
@@ -35,13 +36,14 @@ class Settings:
     root: str = "runs"
     run: str | None = None
     resume: bool = False
+    offers: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: DictConfig) -> Settings:
         """Read the keys that are there; the others keep their defaults."""
         given = {one: config[one] for one in cls.names() if one in config}
-        if "stages" in given:
-            given["stages"] = list(given["stages"])
+        for one in {"stages", "offers"} & given.keys():
+            given[one] = list(given[one])
         return cls(**given)
 
     @classmethod

@@ -16,11 +16,11 @@ RESOLVERS_OF_KEYS = ("oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecat
 
 
 def unread(config: DictConfig) -> list[str]:
-    """One line for every value outside `stage` and the settings that no interpolation leads to from there."""
+    """One line for every value outside `stage`, the settings and what they offer that no interpolation leads to."""
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
     everything = dict(leaves(tree))
-    read = ["stage", *Settings.names()]
+    read = ["stage", *Settings.names(), *Settings.of(config).offers]
     for place in read:
         for path, value in everything.items():
             if covers(place, path) and isinstance(value, str):

@@ -107,16 +107,20 @@ def mixture() -> Policy:
     return Mixture([GenerativePolicy(network), Transitions(training_sequences(), NUM_ITEMS)], [0.6, 0.4])
 
 
-def features(context: Context) -> torch.Tensor:
+class ItemAndUser:
     """`[B, N, 3]`, of the item and of who asks for it."""
-    item = torch.linspace(-1, 1, NUM_ITEMS).expand(len(context), -1)
-    user = (context.users.float() - 1.5).unsqueeze(1)
-    return torch.stack([torch.ones_like(item), item, (item * user).sin()], -1)
+
+    width = 3
+
+    def __call__(self, context: Context) -> torch.Tensor:
+        item = torch.linspace(-1, 1, NUM_ITEMS).expand(len(context), -1)
+        user = (context.users.float() - 1.5).unsqueeze(1)
+        return torch.stack([torch.ones_like(item), item, (item * user).sin()], -1)
 
 
 def linear_posterior() -> LinearPosterior:
     """With something learnt, so that the mean is no tie."""
-    posterior = LinearPosterior(features, 3, NUM_ITEMS, pool=32)
+    posterior = LinearPosterior(ItemAndUser(), NUM_ITEMS, pool=32)
     slates = Slates(torch.tensor([[[0, 3]], [[5, 1]]]), torch.zeros(2, 1, 2))
     rewards = Feedback(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
     requests = training_sequences().select(torch.arange(2))

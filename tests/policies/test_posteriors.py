@@ -21,10 +21,17 @@ def requests(users: int = USERS) -> Context:
     return Context(torch.arange(users), Jagged.empty(users), Jagged.empty(users))
 
 
-def features(context: Context) -> torch.Tensor:
+class Waves:
     """Depend on user and item."""
-    grid = torch.arange(ITEMS * WIDTH).view(ITEMS, WIDTH) + context.users.view(-1, 1, 1)
-    return (grid * 0.7).sin()
+
+    width = WIDTH
+
+    def __call__(self, context: Context) -> torch.Tensor:
+        grid = torch.arange(ITEMS * WIDTH).view(ITEMS, WIDTH) + context.users.view(-1, 1, 1)
+        return (grid * 0.7).sin()
+
+
+features = Waves()
 
 
 def shown(seed: int, slots: int = 2) -> tuple[Slates, Feedback]:
@@ -36,7 +43,7 @@ def shown(seed: int, slots: int = 2) -> tuple[Slates, Feedback]:
 
 
 def linear(**options: Any) -> LinearPosterior:
-    return LinearPosterior(features, WIDTH, ITEMS, **options)
+    return LinearPosterior(features, ITEMS, **options)
 
 
 @pytest.mark.parametrize("posterior", [linear(), BetaPosterior(ITEMS)], ids=["linear", "beta"])

@@ -16,9 +16,18 @@ def requests(users: int = USERS) -> Context:
     return Context(torch.arange(users), Jagged.empty(users), Jagged.from_rows([[3]] * users))
 
 
+class Known:
+    """The same four numbers of an item for everybody."""
+
+    width = 4
+
+    def __call__(self, context: Context) -> torch.Tensor:
+        return VECTORS.expand(len(context), -1, -1)
+
+
 def posterior(spread: float, pool: int = 64) -> LinearPosterior:
     """A known mean and a spread of one's own, the same in every direction."""
-    made = LinearPosterior(lambda context: VECTORS.expand(len(context), -1, -1), 4, ITEMS, pool=pool)
+    made = LinearPosterior(Known(), ITEMS, pool=pool)
     mean = torch.tensor([1.0, -0.5, 0.3, 0.8], dtype=torch.float64)
     noise = torch.randn(pool, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     made.precision.copy_(torch.eye(4) / max(spread, 1e-9) ** 2)

@@ -40,7 +40,6 @@ def test_stages_run_in_order_and_leave_the_run_folder(chain: DictConfig) -> None
         "metrics.json",
         "history.parquet",
         "run.log",
-        "checkpoints",
         "stages",
         "calls.txt",
     }

@@ -1,0 +1,51 @@
+"""Played games as a log: the canonical `feedback` table, propensities included."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import torch
+
+from recsys.bench.play import Played
+
+
+def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
+    """One row a slate that a user who was still there saw.
+
+    Columns as in `docs/guide/tables.md`: `request_id`, `user_id`, `timestamp` (the step), `policy`, `slate`, `rewards`,
+    `prefix_propensities` (each slot given those before it) and `propensity` (their product). Empty slots are left out.
+    """
+    step, user = (played.active > 0).nonzero(as_tuple=True)
+    shown = played.items[step, user] >= 0
+    lengths = shown.sum(1).numpy()
+    rows = np.repeat(np.arange(len(step)), lengths)
+    slots = pl.DataFrame(
+        {
+            "row": rows,
+            "slate": played.items[step, user][shown].numpy(),
+            "rewards": played.reward[step, user][shown].numpy(),
+            "prefix_propensities": played.log_prob[step, user][shown].exp().numpy(),
+        }
+    )
+    whole = played.log_prob[step, user].masked_fill(~shown, 0).sum(1).exp()
+    slates = pl.DataFrame(
+        {
+            "row": torch.arange(len(step)).numpy(),
+            "user_id": (seed * played.active.shape[1] + user).numpy(),
+            "timestamp": step.numpy(),
+            "propensity": whole.numpy(),
+        }
+    )
+    lists = slots.group_by("row", maintain_order=True).agg("slate", "rewards", "prefix_propensities")
+    joined = slates.join(lists, on="row", maintain_order="left")
+    name = pl.format("{}/{}/{}/{}", pl.lit(policy), pl.lit(seed), "timestamp", "user_id")
+    return joined.select(
+        name.alias("request_id"),
+        "user_id",
+        "timestamp",
+        pl.lit(policy).alias("policy"),
+        "slate",
+        "rewards",
+        "propensity",
+        "prefix_propensities",
+    )

@@ -1,0 +1,71 @@
+"""What linear policies know of items and requests in the simulated worlds."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from recsys.data.context import Context
+
+
+class TopicFeatures:
+    """A video's topic, one-hot, and where asked how much the user likes it (`InterestEvolution`).
+
+    Args:
+        topics: `T`.
+        personal: whether the user's interest in the topic comes as one number more.
+    """
+
+    def __init__(self, topics: int, personal: bool = True) -> None:
+        self.topics = topics
+        self.personal = personal
+        self.width = topics + personal
+
+    def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
+        """`F = topics`, or one more."""
+        topic = context.features["topics"]
+        item = one_hot(topic, self.topics).float()
+        if not self.personal:
+            return item
+        return torch.cat([item, context.features["interests"].gather(1, topic).unsqueeze(-1)], -1)
+
+
+class ClickbaitFeatures:
+    """1 and how much of clickbait an item is (`LongTermSatisfaction`)."""
+
+    width = 2
+
+    def __call__(self, context: Context) -> Float[Tensor, "B N 2"]:
+        """Two numbers an item."""
+        clickbait = context.features["clickbait"]
+        return torch.stack([torch.ones_like(clickbait), clickbait], -1)
+
+
+class GroupFeatures:
+    """An item's group, one-hot, and where asked the share of that group in the user's history (`PlantedGroups`).
+
+    Args:
+        num_items: `N`; item `i` is of group `i mod groups`.
+        groups: how many.
+        personal: whether the share in the history comes as one number more.
+    """
+
+    def __init__(self, num_items: int, groups: int, personal: bool = True) -> None:
+        self.group = torch.arange(num_items) % groups
+        self.groups = groups
+        self.personal = personal
+        self.width = groups + personal
+
+    def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
+        """`F = groups`, or one more; the share is 0 for an empty history."""
+        group = self.group.to(context.users.device)
+        item = one_hot(group, self.groups).float().expand(len(context), -1, -1)
+        if not self.personal:
+            return item
+        history = context.history
+        had = torch.zeros(len(context), self.groups, device=group.device)
+        had.index_put_((history.row_ids(), group[history.values]), torch.ones((), device=group.device), accumulate=True)
+        share = had / had.sum(1, keepdim=True).clamp(min=1)
+        return torch.cat([item, share[:, group].unsqueeze(-1)], -1)

@@ -1,0 +1,136 @@
+"""The whole of `recsys bench`, small: composed as on the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.bench.cell import Cell
+from recsys.bench.stages.play import FailedCells
+from recsys.configuration import configuration_folder
+from recsys.errors import ConfigurationError
+from recsys.train.compose import compose
+from recsys.train.run import train
+from recsys.train.run_folder import RunFolder
+from recsys.train.strict import check
+
+CONF = configuration_folder()
+WORLDS = sorted(str(path.relative_to(CONF / "simulator").with_suffix("")) for path in CONF.glob("simulator/**/*.yaml"))
+POLICIES = sorted(path.stem for path in CONF.glob("policy/*.yaml"))
+
+
+def small(folder: Path, *overrides: str) -> DictConfig:
+    config = compose([f"root={folder}", "limit=6", "processes=1", *overrides], "bench")
+    OmegaConf.set_struct(config, False)
+    return config
+
+
+def figures(folder: Path) -> dict:
+    """What does not depend on the clock."""
+    rows = json.loads((folder / "metrics.json").read_text())
+    return {row: {name: cell for name, cell in cells.items() if name != "latency"} for row, cells in rows.items()}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
+    config = small(tmp_path, f"simulator={world}", f"policy=[{','.join(POLICIES)}]", "log=true", "slots=3")
+    result = train(config)
+    assert set(result.metrics) == {f"{config.world}/{policy}" for policy in POLICIES}
+    assert {one.name for one in result.folder.iterdir()} == {
+        *("config.yaml", "metrics.json", "metrics.parquet", "feedback.parquet", "report.html", "run.log", "stages")
+    }
+    for cells in result.metrics.values():
+        low, value, high = (cells["reward"][name] for name in ("low", "value", "high"))
+        assert low <= value <= high
+        assert {"regret", "click_rate", "diversity", "coverage", "steps", "latency"} <= set(cells)
+    users = pl.read_parquet(result.folder / "metrics.parquet")
+    assert users.columns == ["user_id", "row", "metric", "seed", "value"]
+    means = users.filter(pl.col("metric") == "reward").group_by("row").agg(pl.col("value").mean())
+    for row, mean in means.iter_rows():
+        assert mean == pytest.approx(result.metrics[row]["reward"]["value"])
+    log = pl.read_parquet(result.folder / "feedback.parquet")
+    assert set(log["policy"]) == set(POLICIES)
+    assert log["propensity"].is_between(0, 1 + 1e-6).all()
+    page = (result.folder / "report.html").read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
+    assert all(title in page for title in ("Results", "Over time", "Regret so far", "user 0, in_slate_thompson"))
+
+
+def test_numbers_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    policies = "policy=[random,in_slate_thompson,oracle]"
+    one, three = (train(small(tmp_path / str(processes), policies, f"processes={processes}")) for processes in (1, 3))
+    assert figures(one.folder) == figures(three.folder)
+
+
+def test_cells_are_found_again_and_only_what_changed_is_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small(tmp_path, "policy=[random,epsilon_greedy,oracle]")
+    first = train(config)
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("stages/play/*/*/played.pt")}
+    assert len(kept) == 6
+    config.run = str(first.folder)
+    config.policies.epsilon_greedy.epsilon = 0.5
+    capsys.readouterr()
+    train(config)
+    assert "random, seed 0" not in capsys.readouterr().out
+    changed = {path.parts[-3] for path, before in kept.items() if path.stat().st_mtime_ns != before}
+    assert changed == {"epsilon_greedy"}
+    del config.policies["epsilon_greedy"]
+    assert set(train(config).metrics) == {"interest/random", "interest/oracle"}
+    assert not (first.folder / "stages" / "play" / "epsilon_greedy").exists()
+
+
+def test_a_failing_cell_is_named_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    config = small(tmp_path, "policy=[random,oracle]")
+    config.policies.broken = {"_target_": "tests.bench.fakes.Failing", "num_items": 10}
+    with pytest.raises(FailedCells, match="broken, seed 0: ValueError: this policy fails; broken, seed 1"):
+        train(config)
+    [folder] = tmp_path.glob("bench/interest/*")
+    assert set(RunFolder(folder).read_metrics()) == {"interest/random", "interest/oracle"}
+    assert (folder / "stages" / "play" / "random" / "1" / "played.pt").exists()
+
+
+def test_a_policy_from_outside_the_package_plays(tmp_path: Path) -> None:
+    config = small(tmp_path, "policy=[random]")
+    config.policies.mine = {"_target_": "tests.bench.fakes.FirstItems", "num_items": 10}
+    assert "interest/mine" in train(config).metrics
+
+
+def test_wrong_requests_are_refused_before_anything_is_played(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="policy=gredy: there is no such policy; did you mean 'greedy'"):
+        small(tmp_path, "policy=[gredy]")
+    with pytest.raises(ConfigurationError, match=r"policies.epsilon_greedy.epsilom: .*did you mean 'epsilon'"):
+        train(small(tmp_path, "policy=[epsilon_greedy]", "+policies.epsilon_greedy.epsilom=0.2"))
+    with pytest.raises(ConfigurationError, match="policy: none is configured"):
+        config = small(tmp_path, "policy=[random]")
+        config.policies = {}
+        train(config)
+    assert not list(tmp_path.glob("**/played.pt"))
+
+
+def test_what_it_offers_may_stay_unread_and_other_keys_may_not() -> None:
+    check(compose(["policy=[random,oracle]"], "bench"))
+    with pytest.raises(ConfigurationError, match="lonely: nothing reads this key"):
+        check(compose(["policy=[random,oracle]", "+lonely=1"], "bench"))
+
+
+def test_a_cells_mark_depends_on_all_that_its_result_depends_on(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from recsys.bench.play import Game
+
+    cell = Cell("random", 0, {"a": 1}, {"b": 1}, Game(2, 3, 4), tmp_path)
+    others = [
+        replace(cell, seed=1),
+        replace(cell, simulator={"a": 2}),
+        replace(cell, acts={"b": 2}),
+        *(replace(cell, game=game) for game in (Game(3, 3, 4), Game(2, 4, 4), Game(2, 3, 5))),
+    ]
+    assert len({one.mark for one in [cell, *others]}) == 7
+    assert replace(cell, policy="other").mark == cell.mark

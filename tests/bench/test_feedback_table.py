@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import math
+
+import torch
+
+from recsys.bench.feedback_table import feedback_table
+from recsys.bench.play import Game, Played, play
+from recsys.policies.beta_posterior import BetaPosterior
+from recsys.policies.greedy import EpsilonGreedy
+from recsys.simulate.planted_groups import PlantedGroups
+
+
+def test_slates_of_sessions_with_their_propensities() -> None:
+    played = Played(
+        items=torch.tensor([[[3, 1], [2, -1]], [[0, 1], [1, 2]]]),
+        log_prob=torch.tensor([[[0.5, 0.25], [0.2, 1.0]], [[1.0, 1.0], [0.5, 0.5]]]).log(),
+        reward=torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
+        active=torch.tensor([[1.0, 1.0], [0.0, 1.0]]),
+        diversity=torch.zeros(2, 2),
+        seconds=0.0,
+    )
+    table = feedback_table("mine", 3, played)
+    assert table["slate"].to_list() == [[3, 1], [2], [1, 2]]
+    assert table["rewards"].to_list() == [[0.0, 1.0], [1.0], [0.0, 0.0]]
+    assert (table["user_id"].to_list(), table["timestamp"].to_list()) == ([6, 7, 7], [0, 0, 1])
+    assert [round(value, 6) for value in table["propensity"]] == [0.125, 0.2, 0.25]
+    assert table["request_id"].to_list() == ["mine/3/0/6", "mine/3/0/7", "mine/3/1/7"]
+    assert set(table["policy"]) == {"mine"}
+
+
+def test_a_played_log_has_whole_propensities() -> None:
+    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 5, 2), seed=0)
+    table = feedback_table("arms", 0, played)
+    assert len(table) == 8 * 3
+    assert table["request_id"].n_unique() == len(table)
+    for whole, parts in zip(table["propensity"], table["prefix_propensities"], strict=True):
+        assert 0 < whole <= 1
+        assert math.isclose(whole, math.prod(parts), rel_tol=1e-5)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.bench.oracle import Oracle
+from recsys.bench.play import Game, Played, in_slate_distance, play
+from recsys.data.context import Context
+from recsys.data.feedback import Feedback
+from recsys.data.slates import Slates
+from recsys.policies.features import GroupFeatures
+from recsys.policies.greedy import Greedy, Uniform
+from recsys.policies.linear_posterior import LinearPosterior
+from recsys.policies.policy import Policy
+from recsys.policies.thompson import InSlateThompson
+from recsys.simulate.interest_evolution import InterestEvolution
+from recsys.simulate.planted_groups import PlantedGroups
+
+GAME = Game(users=12, steps=6, slots=3)
+
+
+def world() -> PlantedGroups:
+    return PlantedGroups(num_items=20, groups=4, width=3, steps=4)
+
+
+def thompson() -> InSlateThompson:
+    return InSlateThompson(LinearPosterior(GroupFeatures(20, 4), 20, pool=16))
+
+
+def parts(played: Played) -> list[Tensor]:
+    return [played.items, played.log_prob, played.reward, played.active, played.diversity]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Uniform(20), thompson, lambda: Oracle(20)], ids=["random", "thompson", "oracle"]
+)
+def test_equal_seeds_play_alike_and_others_do_not(make) -> None:
+    first, again, other = (parts(play(world(), make(), GAME, seed)) for seed in (3, 3, 4))
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not torch.equal(first[2], other[2])
+
+
+def test_every_policy_meets_the_same_users_with_the_same_luck() -> None:
+    """Who shows the same slates sees the same clicks, whatever else the policy draws."""
+
+    class Same(Uniform):
+        def __init__(self, wasted: int) -> None:
+            super().__init__(20)
+            self.wasted = wasted
+
+        def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+            torch.rand(self.wasted, generator=generator)
+            items = torch.arange(slots).expand(len(context), 1, slots)
+            return Slates(items, torch.zeros(items.shape))
+
+    first, second = (play(world(), Same(wasted), GAME, seed=0) for wasted in (0, 7))
+    assert first.reward.any()
+    assert torch.equal(first.reward, second.reward)
+
+
+def test_nothing_is_earned_or_counted_after_the_session() -> None:
+    played = play(world(), Uniform(20), GAME, seed=0)
+    assert played.active[:4].all() and not played.active[4:].any()
+    assert not played.reward[4:].any()
+    assert played.items.shape == (6, 12, 3)
+
+
+def test_a_learner_is_taught_what_those_saw_who_were_still_there() -> None:
+    taught: list[tuple[Slates, Feedback]] = []
+
+    class Noting(Uniform):
+        def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+            taught.append((slates, feedback))
+
+    played = play(world(), Noting(20), GAME, seed=0)
+    assert len(taught) == 6
+    for step, (slates, feedback) in enumerate(taught):
+        assert torch.equal(feedback.reward[:, 0], played.reward[step])
+        assert torch.equal(slates.items[:, 0], played.items[step] if step < 4 else torch.full((12, 3), -1))
+
+
+def test_learning_pays_and_the_oracle_pays_more() -> None:
+    simulator = PlantedGroups(num_items=40, groups=4, width=3, sharpness=8.0, spread=0.01, steps=60)
+    game = Game(users=100, steps=60, slots=2)
+
+    def earned(policy: Policy) -> float:
+        return play(simulator, policy, game, seed=0).reward.sum().item()
+
+    learnt = earned(Greedy(LinearPosterior(GroupFeatures(40, 4), 40)))
+    assert earned(Uniform(40)) < learnt < earned(Oracle(40))
+
+
+def test_the_truth_is_shown_to_oracles_only() -> None:
+    seen: list[set[str]] = []
+
+    class Looking(Uniform):
+        def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+            seen.append(set(context.features))
+            return super().sample(context, candidates, slots, generator)
+
+    play(InterestEvolution(), Looking(10), GAME, seed=0)
+    assert all(names == {"interests", "topics"} for names in seen)
+
+
+def test_ticks_are_steps() -> None:
+    ticks: list[int] = []
+    play(world(), Uniform(20), GAME, 0, tick=lambda: ticks.append(1))
+    assert len(ticks) == 6
+
+
+def test_diversity_is_the_mean_distance_of_shown_items() -> None:
+    items = torch.tensor([[[5, 6, 7]], [[5, 6, -1]], [[5, -1, -1]]])
+    vectors = torch.tensor([[[0.0], [1.0], [4.0]]]).expand(3, -1, -1)
+    distance = in_slate_distance(vectors, Slates(items, items.float()))
+    torch.testing.assert_close(distance, torch.tensor([(1 + 4 + 3) / 3, 1.0, 0.0]))
