@@ -12,7 +12,7 @@ STAGES = ("prepare", "tokenize", "sft", "rl", "evaluate", "report")
 
 @dataclass(frozen=True)
 class Settings:
-    """The plain top-level keys of `conf/train.yaml` and `conf/bench.yaml`; `of` reads them from a composed configuration.
+    """The plain top-level keys of `conf/train.yaml` and `conf/bench.yaml`; `of` reads them from what was composed.
 
     Args:
         name: of the experiment; a new run lies in `<root>/<name>/<date>`.

@@ -95,7 +95,7 @@ class Play:
             raise FailedCells("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
 
     def cells(self, folder: Path) -> list[Cell]:
-        """Every policy with every seed, the slowest kind of waiting last: seed by seed."""
+        """Every policy with every seed, seed by seed."""
         return [
             Cell(name, seed, self.simulator, node, self.game, folder / name / str(seed))
             for seed in self._each()
