@@ -27,6 +27,9 @@ class Kind(Enum):
     NUMBER = "numbers"
     TEXT = "strings"
     TEXTS = "lists of strings, or strings"
+    IDS = "lists of integers or of strings"
+    POSITIONS = "lists of integers"
+    NUMBERS = "lists of numbers"
 
     @property
     def selector(self) -> cs.Selector:
@@ -49,6 +52,12 @@ class Kind(Enum):
                 return text
             case Kind.TEXTS:
                 return text | cs.by_dtype(pl.List(pl.String))
+            case Kind.IDS:
+                return cs.list(cs.integer()) | cs.list(text)
+            case Kind.POSITIONS:
+                return cs.list(cs.integer()) | cs.by_dtype(pl.List(pl.Null))
+            case Kind.NUMBERS:
+                return cs.list(cs.numeric())
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,23 @@ ITEMS = Schema(
 )
 
 USERS = Schema("users", (Column("user_id", Kind.ID, required=True),), key="user_id")
+
+IMPRESSIONS = Schema(
+    "impressions",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("user_id", Kind.ID, required=True),
+        Column("timestamp", Kind.TIME, required=True),
+        Column("slate", Kind.IDS, required=True),
+        Column("clicks", Kind.POSITIONS, required=True),
+        Column("source", Kind.TEXT),
+        Column("candidates", Kind.IDS),
+        Column("propensity", Kind.NUMBER),
+        Column("prefix_propensities", Kind.NUMBERS),
+        Column("slot_propensities", Kind.NUMBERS),
+    ),
+    key="request_id",
+)
 
 
 def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
