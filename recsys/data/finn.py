@@ -119,14 +119,16 @@ def _blocks(arrays: dict[str, Integer[np.ndarray, "..."]], file: Path, dropped: 
     for start in range(0, users, BLOCK):
         block = {name: array[start : start + BLOCK] for name, array in arrays.items()}
         real = block["length"] > 0
-        where = np.argwhere(real) + [start, 0]
+        where = np.argwhere(real) + np.array([start, 0])
         flat = {name: block[name][real] for name in ("slate", "click", "index", "length", "source")}
         _check(flat, where, file)
-        keep, masked = _kept(flat), _masked(flat)
+        items, masked = flat["slate"] >= FIRST_ITEM, _masked(flat)
+        keep = items & ~_again(flat["slate"])
         empty = ~masked & ~keep.any(-1)
         dropped["impressions_with_unknown_click"] += int(masked.sum())
         dropped["impressions_without_items"] += int(empty.sum())
         rows = ~masked & ~empty
+        dropped["repeated_slots"] += int((items & ~keep)[rows].sum())
         user, step = where[rows].T
         yield _impressions({name: array[rows] for name, array in flat.items()}, keep[rows]).with_columns(
             pl.Series("request_id", user * steps + step),
@@ -151,18 +153,17 @@ def _check(flat: dict[str, np.ndarray], where: Integer[np.ndarray, "R two"], fil
             raise DataError(f"{file}, user row {user}, step {step} (from 0): {text}; fetch the file from {HOME}")
 
 
-def _kept(flat: dict[str, np.ndarray]) -> Bool[np.ndarray, "R W"]:
-    """The slots that hold an item for the first time in their slate.
+def _again(slate: Integer[np.ndarray, "R W"]) -> Bool[np.ndarray, "R W"]:
+    """The slots whose item stands in an earlier slot of the slate.
 
-    A published length counts slots before the slate was cut to the width of the array.
+    >>> _again(np.array([[5, 4, 5, 4, 3]]))
+    array([[False, False,  True,  True, False]])
     """
-    slate = flat["slate"]
-    items = (slate >= FIRST_ITEM) & (np.arange(slate.shape[1]) < flat["length"][:, None])
     order = np.argsort(slate, axis=1, kind="stable")
     ranked = np.take_along_axis(slate, order, axis=1)
-    again = np.zeros_like(items)
-    np.put_along_axis(again[:, :], order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-    return items & ~again
+    again = np.zeros(slate.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+    return again
 
 
 def _masked(flat: dict[str, np.ndarray]) -> Bool[np.ndarray, " R"]:
@@ -180,7 +181,7 @@ def _impressions(flat: dict[str, np.ndarray], keep: Bool[np.ndarray, "R W"]) -> 
     rows, _ = keep.nonzero()
     items = pl.DataFrame({"row": rows, "slate": slate[keep].astype(np.int64)})
     sources = pl.Series([None, "search", "recommendation"], dtype=pl.String)
-    known = np.where(flat["source"] < len(sources), flat["source"], 0)
+    known = np.where((flat["source"] > 0) & (flat["source"] < len(sources)), flat["source"], 0)
     return (
         items.group_by("row", maintain_order=True)
         .agg("slate")

@@ -55,12 +55,17 @@ class KuaiRand:
                 Column(self.click, Kind.INTEGER, required=True),
             ),
         )
-        parts = [read_table(place, schema) for place in self._places()]
-        marks = [mark(place, part) for place, part in zip(self._places(), parts, strict=True)]
+        places = self._places()
+        parts = [read_table(place, schema) for place in places]
+        marks = [mark(place, part) for place, part in zip(places, parts, strict=True)]
         shown = pl.concat([part.select("user_id", "video_id", "time_ms", self.click) for part in parts]).collect()
-        first = shown.filter(~pl.col(self.click).is_in((0, 1)))
-        if len(first):
-            raise DataError(f"{self.exposures}, column {self.click!r}: {first.item(0, self.click)}, expected 0 or 1")
+        other = ~pl.col(self.click).cast(pl.Int64).is_in((0, 1))
+        for place, part in zip(places, parts, strict=True):
+            if part.select(other.any()).collect().item():
+                file, row, value = scan.first_row(place, other, self.click)
+                raise DataError(
+                    f"{file}, row {row} (from 0), column {self.click!r}: {value}, expected 0 or 1: name another column"
+                )
         impressions = _slates(shown, self.click)
         items = None
         if self.videos is not None:
@@ -81,13 +86,12 @@ class KuaiRand:
         )
 
     def _places(self) -> list[str]:
-        folder = Path(self.exposures)
-        logs = sorted(str(file) for file in folder.glob("log_standard_*.csv"))
-        if logs:
-            return logs
-        if not scan.is_remote(str(folder)) and not folder.exists():
-            raise DataError(f"{folder}: no such table; expected the exposures of KuaiRand: see {HOME}")
-        return [str(self.exposures)]
+        location = str(self.exposures)
+        if scan.is_remote(location):
+            return [location]
+        if not Path(location).exists():
+            raise DataError(f"{location}: no such table; expected the exposures of KuaiRand: see {HOME}")
+        return sorted(str(file) for file in Path(location).glob("log_standard_*.csv")) or [location]
 
 
 def _slates(shown: pl.DataFrame, click: str) -> pl.DataFrame:
@@ -97,9 +101,8 @@ def _slates(shown: pl.DataFrame, click: str) -> pl.DataFrame:
     >>> _slates(pl.DataFrame(shown), "is_click").row(0)  # the time in milliseconds, both slots, the first clicked
     ('7-10', 7, datetime.datetime(1970, 1, 1, 0, 0, 0, 10000), [4, 5], [0])
     """
-    slots = (
-        shown.group_by("user_id", "time_ms", "video_id").agg(pl.col(click).max()).sort("user_id", "time_ms", "video_id")
-    )
+    slot = ("user_id", "time_ms", "video_id")
+    slots = shown.group_by(slot).agg(pl.col(click).max()).sort(slot)
     clicked = pl.int_range(pl.len(), dtype=pl.Int64).filter(pl.col(click) == 1)
     slates = slots.group_by("user_id", "time_ms", maintain_order=True).agg(slate="video_id", clicks=clicked)
     return slates.select(

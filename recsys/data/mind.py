@@ -14,6 +14,7 @@ import polars as pl
 from recsys.data.download import sha256
 from recsys.data.impressions import check_impressions, finder
 from recsys.data.scan import plainly
+from recsys.data.schema import check_key
 from recsys.data.slate_source import SlateTables
 from recsys.errors import DataError
 
@@ -53,6 +54,7 @@ class Mind:
         if not behaviors.exists():
             raise DataError(f"{behaviors}: no such file; expected a part of MIND: fetch it from {HOME}")
         impressions = _impressions(behaviors)
+        check_key(impressions, "request_id", impressions.select(pl.len()).collect().item(), str(behaviors))
         check_impressions(impressions, finder(impressions, str(behaviors)))
         files, items = [behaviors], None
         if news.exists():

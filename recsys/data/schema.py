@@ -160,7 +160,7 @@ def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
         for column in never_null:
             _check_values(column, facts, location)
         if schema.key:
-            _check_key(frame, schema.key, facts["__rows"], location)
+            check_key(frame, schema.key, facts["__rows"], location)
     texts = [column.name for column in never_null if not present[column.name].is_integer() and column.kind is Kind.ID]
     return frame.with_columns(pl.col(texts).cast(pl.String))
 
@@ -208,7 +208,8 @@ def _check_values(column: Column, facts: dict[str, int], location: str) -> None:
         )
 
 
-def _check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
+def check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
+    """Refuse a table of `rows` rows in which some value of the column `key` comes twice."""
     if frame.select(pl.col(key).n_unique()).collect().item() == rows:
         return
     twice = frame.select(key).with_row_index("row").filter(~pl.col(key).is_first_distinct()).head(1).collect()

@@ -43,9 +43,7 @@ def by_time(log: SlateLog, validation: float = 0.1, test: float = 0.1) -> SlateS
     """
     _check_shares(validation, test)
     if not (validation and test):
-        raise ConfigurationError(
-            f"validation={validation} and test={test}: a split in time has three periods, each > 0"
-        )
+        raise ConfigurationError(f"validation={validation} and test={test}: a split in time needs both above 0")
     if not log.timed:
         raise DataError(f"{log.name} has the order of a user's slates and no times: split it by steps")
     times = log.times()
