@@ -137,4 +137,4 @@ PROBABILITY = "is no propensity, expected a probability in (0, 1] in every row: 
 
 
 def _no_probability(value: pl.Expr) -> pl.Expr:
-    return (~value.is_between(0, 1, closed="right")).fill_null(True)
+    return (~value.cast(pl.Float64).is_between(0, 1, closed="right")).fill_null(True)

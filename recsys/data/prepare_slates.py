@@ -12,6 +12,20 @@ from recsys.data.slate_log import SlateLog
 from recsys.data.slate_source import SlateSource
 
 
+COLUMNS = (
+    "request_id",
+    "user_id",
+    "timestamp",
+    "slate",
+    "clicks",
+    "source",
+    "propensity",
+    "prefix_propensities",
+    "slot_propensities",
+)
+"""What a log keeps of the table of impressions."""
+
+
 def prepare_slates(source: SlateSource) -> SlateLog:
     """Read, order and index the impressions of a source.
 
@@ -24,10 +38,10 @@ def prepare_slates(source: SlateSource) -> SlateLog:
     """
     tables = source.slates()
     present = tables.impressions.collect_schema()
-    wanted = ["request_id", "user_id", "timestamp", "slate", "clicks", "source", *PROPENSITIES]
-    rows = tables.impressions.select(name for name in wanted if name in present).collect()
+    rows = tables.impressions.select(name for name in COLUMNS if name in present).collect()
     code, user_ids = clean.codes(rows.get_column("user_id"))
     rows = rows.with_columns(code.alias("user")).sort("user", "timestamp", "request_id")
+    user = _tensor(rows.get_column("user"), torch.int64)
     slates, item_ids = _slates(rows.get_column("slate"))
     clicks = _jagged(rows.get_column("clicks"), torch.int64)
     items, without_impressions = _items(item_ids, tables.items, tables.group)
@@ -47,20 +61,17 @@ def prepare_slates(source: SlateSource) -> SlateLog:
         items=items,
         users=users,
         requests=_requests(rows),
-        user_offsets=Jagged.from_lengths(
-            torch.empty(0), torch.bincount(_tensor(rows.get_column("user"), torch.int64), minlength=len(users))
-        ).offsets,
+        user_offsets=Jagged.from_lengths(user, torch.bincount(user, minlength=len(users))).offsets,
         slates=slates,
         clicks=clicks,
         timed=tables.timed,
         displayed=tables.displayed,
         fingerprint=tables.fingerprint,
         summary=summary,
-        **_propensities(rows),
+        propensity=_tensor(rows.get_column("propensity"), torch.float64) if "propensity" in rows.columns else None,
+        prefix_propensities=_lists(rows, "prefix_propensities"),
+        slot_propensities=_lists(rows, "slot_propensities"),
     )
-
-
-PROPENSITIES = ("propensity", "prefix_propensities", "slot_propensities")
 
 
 def _slates(column: pl.Series) -> tuple[Jagged, pl.Series]:
@@ -78,15 +89,9 @@ def _tensor(column: pl.Series, dtype: torch.dtype) -> Tensor:
     return torch.tensor(column.to_numpy(), dtype=dtype)
 
 
-def _propensities(rows: pl.DataFrame) -> dict[str, Tensor | Jagged]:
-    """The columns of propensities that are there, in float64: products over long slates are small."""
-    found: dict[str, Tensor | Jagged] = {}
-    for name in PROPENSITIES:
-        if name in rows.columns:
-            column = rows.get_column(name)
-            whole = name == "propensity"
-            found[name] = _tensor(column, torch.float64) if whole else _jagged(column, torch.float64)
-    return found
+def _lists(rows: pl.DataFrame, name: str) -> Jagged | None:
+    """A column of lists of probabilities (float64: products over long slates are small), None where there is none."""
+    return _jagged(rows.get_column(name), torch.float64) if name in rows.columns else None
 
 
 def _requests(rows: pl.DataFrame) -> pl.DataFrame:
@@ -105,7 +110,8 @@ def _items(item_ids: pl.Series, table: pl.LazyFrame | None, group: str | None) -
         table = table.with_columns(_label(group, table).alias("group_name")).drop("group", strict=False)
     features = table.drop("item", "group", strict=False).collect()
     items = _features(items, features.lazy(), "item_id")
-    absent = len(features) - int(features.get_column("item_id").cast(item_ids.dtype).is_in(item_ids.implode()).sum())
+    known = features.get_column("item_id").cast(item_ids.dtype, strict=False).is_in(item_ids.implode()).sum()
+    absent = len(features) - int(known)
     if group is None:
         return items.with_columns(pl.lit(0, dtype=pl.UInt32).alias("group")), absent
     number = pl.col("group_name").rank("dense") - 1
@@ -125,5 +131,7 @@ def _features(rows: pl.DataFrame, table: pl.LazyFrame | None, key: str) -> pl.Da
     """The rows with the source's features beside them, null where it has none."""
     if table is None:
         return rows
-    table = table.drop(set(rows.columns) - {key}, strict=False).with_columns(pl.col(key).cast(rows.schema[key]))
+    table = table.drop(set(rows.columns) - {key}, strict=False).with_columns(
+        pl.col(key).cast(rows.schema[key], strict=False)
+    )
     return rows.join(table.collect(), on=key, how="left", maintain_order="left")

@@ -77,13 +77,17 @@ class SlateLog:
         """`Q`, 1 where there are no groups."""
         return int(self.items.get_column("group").n_unique())
 
-    def user_ids(self) -> Int[Tensor, " R"]:
+    def by_user(self) -> Jagged:
+        """`U` rows, the numbers of each user's impressions, oldest first."""
+        return Jagged(torch.arange(len(self)), self.user_offsets)
+
+    def user_indices(self) -> Int[Tensor, " R"]:
         """`[R]`, the user of each impression."""
-        return Jagged(self.user_offsets.new_empty(len(self)), self.user_offsets).row_ids()
+        return self.by_user().row_ids()
 
     def steps(self) -> Int[Tensor, " R"]:
         """`[R]`, the place of each impression in its user's history, from 0."""
-        return Jagged(self.user_offsets.new_empty(len(self)), self.user_offsets).positions()
+        return self.by_user().positions()
 
     def first_click(self) -> Int[Tensor, " R"]:
         """`[R]`, the first position of each impression's clicks as the source lists them; −1 where there is none."""

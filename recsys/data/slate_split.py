@@ -90,7 +90,7 @@ def by_steps(
     for users in (order[:first], order[first : first + second]):
         chosen = torch.zeros(log.num_users, dtype=torch.bool)
         chosen[users] = True
-        masks.append(chosen[log.user_ids()] & later)
+        masks.append(chosen[log.user_indices()] & later)
     return SlateSplit(~(masks[0] | masks[1]), *masks)
 
 

@@ -37,6 +37,12 @@ def test_propensities_may_be_one(tmp_path: Path) -> None:
     assert read_impressions(path).collect().get_column("slot_propensities").to_list() == lists
 
 
+def test_a_policy_without_chance_has_propensity_true(tmp_path: Path) -> None:
+    assert len(read_impressions(write(tmp_path, propensity=[True, True])).collect()) == 2
+    with pytest.raises(DataError, match="row 1 .*'propensity': False is no propensity"):
+        read_impressions(write(tmp_path, propensity=[True, False]))
+
+
 @pytest.mark.parametrize(
     ("slate", "kind"),
     [

@@ -64,7 +64,7 @@ def test_what_was_written_is_read_in_any_order_of_rows(rows: list[dict[str, Any]
     assert to_rows(log.slot_propensities) == [row["slot_propensities"] for row in expected]
     assert log.requests.get_column("request_id").to_list() == [row["request_id"] for row in expected]
     assert log.times().tolist() == [row["timestamp"] for row in expected]
-    assert [user_ids[user] for user in log.user_ids().tolist()] == [row["user_id"] for row in expected]
+    assert [user_ids[user] for user in log.user_indices().tolist()] == [row["user_id"] for row in expected]
     assert log.first_click().tolist() == [row["clicks"][0] if row["clicks"] else -1 for row in expected]
 
 

@@ -69,6 +69,28 @@ def test_items_that_the_table_does_not_know_are_items_and_share_the_last_group()
     assert log.num_groups == 3 and log.summary["items_without_impressions"] == 1
 
 
+def test_ids_that_do_not_fit_the_slates_are_of_other_items() -> None:
+    slate = pl.Series([[30, 10], [20], [10, 20, 30]], dtype=pl.List(pl.Int8))
+    log = prepare_slates(Frames({"slate": slate}, pl.DataFrame({"item_id": [10, 1000], "title": ["A", "B"]})))
+    assert log.items.get_column("title").to_list() == ["A", None, None]
+    assert log.summary["items_without_impressions"] == 1
+
+
+def test_lists_of_propensities_travel_with_their_slates() -> None:
+    lists = [[0.5, 0.25], [1.0], [0.1, 0.2, 0.3]]
+    log = prepare_slates(Frames({"prefix_propensities": lists, "slot_propensities": lists[:2] + [[0.3, 0.2, 0.1]]}))
+    assert log.prefix_propensities is not None and log.slot_propensities is not None
+    assert log.prefix_propensities.values.tolist() == [0.1, 0.2, 0.3, 1.0, 0.5, 0.25]
+    assert log.slot_propensities.values.tolist()[:3] == [0.3, 0.2, 0.1]
+    assert log.prefix_propensities.offsets.tolist() == log.slates.offsets.tolist()
+
+
+def test_a_log_without_any_click() -> None:
+    log = prepare_slates(Frames({"clicks": pl.Series([[], [], []], dtype=pl.List(pl.Int64))}))
+    assert len(log.clicks) == 3 and log.clicks.values.tolist() == [] and log.summary["without_click"] == 3
+    assert log.first_click().tolist() == [-1, -1, -1]
+
+
 def test_an_empty_list_of_categories_is_no_group() -> None:
     items = pl.DataFrame({"item_id": [10, 20, 30], "categories": [["b", "a"], [], ["a", "b"]]})
     log = prepare_slates(Frames({}, items, group="categories"))

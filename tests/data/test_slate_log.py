@@ -38,8 +38,9 @@ def test_first_click_of_a_log_without_clicks() -> None:
 
 def test_users_and_steps_of_impressions() -> None:
     hand_made = log([[]] * 5, [2, 0, 3])
-    assert hand_made.user_ids().tolist() == [0, 0, 2, 2, 2]
+    assert hand_made.user_indices().tolist() == [0, 0, 2, 2, 2]
     assert hand_made.steps().tolist() == [0, 1, 0, 1, 2]
+    assert hand_made.by_user().select(torch.tensor([2, 1])).values.tolist() == [2, 3, 4]
 
 
 def test_sizes() -> None:

@@ -82,8 +82,8 @@ def test_the_users_are_those_of_the_published_split() -> None:
     torch.manual_seed(0)
     order = torch.randperm(40)
     split = by_steps(hand_made, torch.Generator().manual_seed(0), steps=1, validation=0.05, test=0.1)
-    assert hand_made.user_ids()[split.validation].tolist() == sorted(order[:2].tolist())
-    assert hand_made.user_ids()[split.test].tolist() == sorted(order[2:6].tolist())
+    assert hand_made.user_indices()[split.validation].tolist() == sorted(order[:2].tolist())
+    assert hand_made.user_indices()[split.test].tolist() == sorted(order[2:6].tolist())
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=12), st.integers(0, 7), st.integers(0, 3))
@@ -93,7 +93,7 @@ def test_every_impression_is_in_one_part(lengths: list[int], steps: int, seed: i
     parts(split)
     held_out = split.validation | split.test
     assert not held_out[hand_made.steps() < steps].any()
-    users = hand_made.user_ids()
+    users = hand_made.user_indices()
     assert not set(users[split.validation].tolist()) & set(users[split.test].tolist())
     for user in set(users[held_out].tolist()):
         assert held_out[(users == user) & (hand_made.steps() >= steps)].all()
