@@ -11,7 +11,6 @@ from recsys.data.jagged import Jagged
 from recsys.data.slate_log import SlateLog
 from recsys.data.slate_source import SlateSource
 
-
 COLUMNS = (
     "request_id",
     "user_id",

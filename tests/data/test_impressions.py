@@ -39,7 +39,7 @@ def test_propensities_may_be_one(tmp_path: Path) -> None:
 
 def test_a_policy_without_chance_has_propensity_true(tmp_path: Path) -> None:
     assert len(read_impressions(write(tmp_path, propensity=[True, True])).collect()) == 2
-    with pytest.raises(DataError, match="row 1 .*'propensity': False is no propensity"):
+    with pytest.raises(DataError, match=r"row 1 .*'propensity': False is no propensity"):
         read_impressions(write(tmp_path, propensity=[True, False]))
 
 

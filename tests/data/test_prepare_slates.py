@@ -78,7 +78,7 @@ def test_ids_that_do_not_fit_the_slates_are_of_other_items() -> None:
 
 def test_lists_of_propensities_travel_with_their_slates() -> None:
     lists = [[0.5, 0.25], [1.0], [0.1, 0.2, 0.3]]
-    log = prepare_slates(Frames({"prefix_propensities": lists, "slot_propensities": lists[:2] + [[0.3, 0.2, 0.1]]}))
+    log = prepare_slates(Frames({"prefix_propensities": lists, "slot_propensities": [*lists[:2], [0.3, 0.2, 0.1]]}))
     assert log.prefix_propensities is not None and log.slot_propensities is not None
     assert log.prefix_propensities.values.tolist() == [0.1, 0.2, 0.3, 1.0, 0.5, 0.25]
     assert log.slot_propensities.values.tolist()[:3] == [0.3, 0.2, 0.1]
