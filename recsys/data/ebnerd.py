@@ -39,8 +39,8 @@ HOME = "recsys.eb.dk"
 class EbNerd:
     """EB-NeRD impressions as canonical tables.
 
-    `article_ids_inview` need not have the order of display, so the tables say that they do not. Clicks stand in the
-    order of `article_ids_clicked`.
+    The release has shuffled `article_ids_inview`, so the tables say that slots have no order of display. Clicks stand
+    in the order of `article_ids_clicked`.
 
     Args:
         behaviors: the file, such as `ebnerd_small/train/behaviors.parquet`.

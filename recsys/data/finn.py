@@ -51,9 +51,11 @@ class Finn:
 
     Args:
         root: folder with `data.npz` and, for the items' groups (category and region), `itemattr.npz`.
+        users: how many of the file's first users are read; None reads all, some 30 GB by extrapolation.
     """
 
     root: str | Path = "data/raw/finn"
+    users: int | None = None
 
     def slates(self) -> SlateTables:
         """Impressions (with `source`) and items (with `category`, their group)."""
@@ -64,7 +66,7 @@ class Finn:
                 f"{', '.join(missing)}: no such file; expected the arrays of the FINN.no slates: fetch data.npz"
                 f" (1.3 GB) and itemattr.npz from {HOME} into {self.root}"
             )
-        arrays = _arrays(files[0])
+        arrays = {name: array[: self.users] for name, array in _arrays(files[0]).items()}
         dropped: Counter[str] = Counter()
         impressions = pl.concat(list(_blocks(arrays, files[0], dropped)))
         if not len(impressions):
@@ -72,7 +74,7 @@ class Finn:
         return SlateTables(
             impressions=impressions.lazy(),
             name="finn",
-            fingerprint=hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest(),
+            fingerprint=hashlib.sha256(" ".join([*map(sha256, files), str(self.users)]).encode()).hexdigest(),
             items=_items(files[1]).lazy(),
             group="category",
             timed=False,

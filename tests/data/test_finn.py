@@ -96,6 +96,13 @@ def test_items_have_the_published_groups(tmp_path: Path) -> None:
     assert log.summary["without_click"] == 1 and log.summary["impressions_with_unknown_click"] == 3
 
 
+def test_the_first_users_alone(tmp_path: Path) -> None:
+    tables = Finn(write(tmp_path), users=2).slates()
+    assert tables.impressions.collect().get_column("request_id").to_list() == [0, 1, 2, 4]
+    assert tables.dropped == {**DROPPED, "impressions_without_items": 0}
+    assert tables.fingerprint != Finn(tmp_path).slates().fingerprint
+
+
 def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
     first = Finn(write(tmp_path / "a")).slates().fingerprint
     assert Finn(write(tmp_path / "b")).slates().fingerprint == first

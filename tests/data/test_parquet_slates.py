@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.jagged import Jagged
@@ -51,6 +51,7 @@ def to_rows(jagged: Jagged) -> list[list[Any]]:
     return [jagged.values[start:end].tolist() for start, end in pairwise(jagged.offsets.tolist())]
 
 
+@settings(max_examples=50)
 @given(impressions(), st.randoms(use_true_random=False))
 def test_what_was_written_is_read_in_any_order_of_rows(rows: list[dict[str, Any]], shuffle: random.Random) -> None:
     expected = sorted(rows, key=lambda row: (row["user_id"], row["timestamp"], row["request_id"]))
@@ -138,3 +139,9 @@ def test_ids_of_two_kinds_cannot_be_compared(root: Path) -> None:
     pl.DataFrame({"item_id": ["4"]}).write_parquet(root / "items.parquet")
     with pytest.raises(DataError, match=r"'item_id' is String in .*items.parquet and Int64 in .*impressions.parquet"):
         ParquetSlates(root).slates()
+
+
+def test_text_without_lists_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "impressions.csv").write_text("request_id,user_id,timestamp,slate,clicks\n1,2,3,4 5,0\n")
+    with pytest.raises(DataError, match=r"impressions.csv: column 'slate' .* holds String, expected lists of integers"):
+        ParquetSlates(tmp_path).slates()
