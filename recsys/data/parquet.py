@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -45,17 +46,18 @@ class ParquetTables:
         root = str(self.root).rstrip("/")
         if not scan.is_remote(root) and self.interactions is None and not Path(root).is_dir():
             raise DataError(f"{root}: no such folder; expected one that holds interactions.parquet")
-        place = self._place(root, "interactions", self.interactions)
+        place = where(root, "interactions", self.interactions, main=True)
         if place is None:
             raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or a folder of them")
         interactions = read_table(place, INTERACTIONS)
         features = {}
-        marks = [_mark(place, interactions)]
+        marks = [mark(place, interactions)]
         for schema, given, key in ((ITEMS, self.items, "item_id"), (USERS, self.users, "user_id")):
-            location = self._place(root, schema.name, given)
+            location = where(root, schema.name, given)
             if location is not None:
-                features[schema.name] = _alike(interactions, place, location, schema, key)
-                marks.append(_mark(location, features[schema.name]))
+                kind = interactions.collect_schema()[key]
+                features[schema.name] = read_features(location, schema, key, kind, place)
+                marks.append(mark(location, features[schema.name]))
         return Tables(
             interactions=interactions,
             items=features.get("items"),
@@ -64,27 +66,46 @@ class ParquetTables:
             fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
         )
 
-    @staticmethod
-    def _place(root: str, table: str, given: str | Path | None) -> str | None:
-        """Where a table is; None where it is not."""
-        if given is not None:
-            return str(given)
-        if scan.is_remote(root):
-            return f"{root}/{table}" if table == "interactions" else None
-        choices = (f"{root}/{table}{suffix}" for suffix in (".parquet", "", ".csv"))
-        return next((choice for choice in choices if Path(choice).exists()), None)
+
+def where(root: str, table: str, given: str | Path | None, *, main: bool = False) -> str | None:
+    """Where a table is; None where it is not.
+
+    Args:
+        root: folder of the tables, without a slash at its end.
+        table: its name.
+        given: its location if that is not in `root` under its own name.
+        main: whether it is the table without which there is nothing to read: in an object store, where nothing is
+            listed, it is then taken to be the folder of its name.
+    """
+    if given is not None:
+        return str(given)
+    if scan.is_remote(root):
+        return f"{root}/{table}" if main else None
+    choices = (f"{root}/{table}{suffix}" for suffix in (".parquet", "", ".csv"))
+    return next((choice for choice in choices if Path(choice).exists()), None)
 
 
-def _alike(interactions: pl.LazyFrame, place: str, location: str, schema: Schema, key: str) -> pl.LazyFrame:
-    """A table of features whose ids can be compared with those of the interactions."""
+def read_features(location: str, schema: Schema, key: str, kind: Any, place: str) -> pl.LazyFrame:
+    """A table of features whose ids can be compared with those of the log.
+
+    Args:
+        location: of the table.
+        schema: what it must be.
+        key: the column of its ids.
+        kind: polars type of those ids in the log.
+        place: where the log is, for the message.
+
+    Raises:
+        DataError: when one has integers and the other strings, or the table is malformed.
+    """
     table = read_table(location, schema)
-    ours, theirs = interactions.collect_schema()[key], table.collect_schema()[key]
-    if ours.is_integer() != theirs.is_integer():
-        raise DataError(f"column {key!r} is {theirs} in {location} and {ours} in {place}: make both the same")
+    theirs = table.collect_schema()[key]
+    if kind.is_integer() != theirs.is_integer():
+        raise DataError(f"column {key!r} is {theirs} in {location} and {kind} in {place}: make both the same")
     return table
 
 
-def _mark(location: str, frame: pl.LazyFrame) -> str:
+def mark(location: str, frame: pl.LazyFrame) -> str:
     """Text that changes with the table's content."""
     if scan.is_remote(location):
         rows = frame.select(pl.len()).collect().item()

@@ -113,11 +113,14 @@ def _first_line(problem: Exception) -> str:
 
 
 def first_row(location: str, predicate: pl.Expr, column: str) -> tuple[str, int, object]:
-    """Where the first row that fulfils a predicate stands: its file, its row there (from 0) and its value."""
+    """Where the first row that fulfils a predicate stands: its file, its row there (from 0) and its value.
+
+    The predicate may read any column of the table; the value is that of `column`.
+    """
     if location.endswith(".csv"):
         frame = scan(location).with_columns(pl.lit(location).alias(FILE))
     else:
         frame = scan(location, files=True)
-    numbered = frame.select(FILE, column).with_columns(pl.int_range(pl.len()).over(FILE).alias("__row"))
-    found = numbered.filter(predicate).head(1).collect()
+    numbered = frame.with_columns(pl.int_range(pl.len()).over(FILE).alias("__row"))
+    found = numbered.filter(predicate).select(FILE, "__row", column).head(1).collect()
     return found.item(0, FILE), found.item(0, "__row"), found.item(0, column)

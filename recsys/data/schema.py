@@ -27,6 +27,9 @@ class Kind(Enum):
     NUMBER = "numbers"
     TEXT = "strings"
     TEXTS = "lists of strings, or strings"
+    IDS = "lists of integers or of strings"
+    POSITIONS = "lists of integers"
+    NUMBERS = "lists of numbers"
 
     @property
     def selector(self) -> cs.Selector:
@@ -49,6 +52,12 @@ class Kind(Enum):
                 return text
             case Kind.TEXTS:
                 return text | cs.by_dtype(pl.List(pl.String))
+            case Kind.IDS:
+                return cs.list(cs.integer()) | cs.list(text)
+            case Kind.POSITIONS:
+                return cs.list(cs.integer()) | cs.by_dtype(pl.List(pl.Null))
+            case Kind.NUMBERS:
+                return cs.list(cs.numeric())
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,23 @@ ITEMS = Schema(
 
 USERS = Schema("users", (Column("user_id", Kind.ID, required=True),), key="user_id")
 
+IMPRESSIONS = Schema(
+    "impressions",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("user_id", Kind.ID, required=True),
+        Column("timestamp", Kind.TIME, required=True),
+        Column("slate", Kind.IDS, required=True),
+        Column("clicks", Kind.POSITIONS, required=True),
+        Column("source", Kind.TEXT),
+        Column("candidates", Kind.IDS),
+        Column("propensity", Kind.NUMBER),
+        Column("prefix_propensities", Kind.NUMBERS),
+        Column("slot_propensities", Kind.NUMBERS),
+    ),
+    key="request_id",
+)
+
 
 def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
     """A table's rows, not yet read, after one pass over the columns that matter.
@@ -134,7 +160,7 @@ def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
         for column in never_null:
             _check_values(column, facts, location)
         if schema.key:
-            _check_key(frame, schema.key, facts["__rows"], location)
+            check_key(frame, schema.key, facts["__rows"], location)
     texts = [column.name for column in never_null if not present[column.name].is_integer() and column.kind is Kind.ID]
     return frame.with_columns(pl.col(texts).cast(pl.String))
 
@@ -182,7 +208,8 @@ def _check_values(column: Column, facts: dict[str, int], location: str) -> None:
         )
 
 
-def _check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
+def check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
+    """Refuse a table of `rows` rows in which some value of the column `key` comes twice."""
     if frame.select(pl.col(key).n_unique()).collect().item() == rows:
         return
     twice = frame.select(key).with_row_index("row").filter(~pl.col(key).is_first_distinct()).head(1).collect()
