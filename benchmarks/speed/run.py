@@ -11,7 +11,7 @@ from pathlib import Path
 
 import environment
 
-BENCHMARKS = ("beam_search", "grpo", "supervised", "preparation", "trie_index", "simulators")
+BENCHMARKS = ("beam_search", "grpo", "supervised", "preparation", "trie_index", "simulators", "thompson")
 HERE = Path(__file__).parent
 
 

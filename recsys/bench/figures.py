@@ -121,8 +121,12 @@ def student(degrees: int) -> float:
 
 
 def per_step(games: Sequence[Played]) -> dict[str, Float[Tensor, "seeds T"]]:
-    """Over all users together: `reward` so far a user, and `click_rate` of the sessions that go on."""
+    """Over all users together: `reward` so far a user, and `click_rate` of the sessions that go on.
+
+    The latter is NaN where fewer than one session in twenty goes on.
+    """
     earned = torch.stack([game.reward.sum(2).mean(1).cumsum(0) for game in games])
     clicked = torch.stack([(game.reward > 0).any(2).float().sum(1) for game in games])
     active = torch.stack([game.active.sum(1) for game in games])
-    return {"reward": earned, "click_rate": clicked / active.clamp(min=1)}
+    few = active < games[0].active.shape[1] / 20
+    return {"reward": earned, "click_rate": (clicked / active).masked_fill(few, float("nan"))}

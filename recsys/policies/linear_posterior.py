@@ -71,7 +71,7 @@ class LinearPosterior(nn.Module):
 
     def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
         """See `Posterior.drawn`."""
-        return torch.einsum("bnf,bkf->bkn", self.features(context), self.draws.float()[which])
+        return self.draws.float()[which] @ self.features(context).transpose(1, 2)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
         """See `Learner.update`: every slot that shows an item counts, clicked or not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsys.data.context import Context
@@ -11,17 +11,16 @@ from recsys.data.feedback import Feedback
 from recsys.data.slates import Drawn, Slates
 from recsys.decode.legal import require_legal
 from recsys.policies.scorer import Posterior
-from recsys.policies.slot_by_slot import SlotBySlot
 
 
-class InSlateThompson(SlotBySlot[Tensor]):
+class InSlateThompson(nn.Module):
     """Each slot is the best item that is left under a draw of its own, so that uncertain items share the slate.
 
     Draws come from the posterior's pool, evenly. A slot's probability is therefore exactly the share of the pool under
     which the item is the best of what is left, given the slots before it: propensities are counted, not estimated. As
     the pool grows this is Thompson sampling with fresh draws; without uncertainty it is greedy. Needs memory for
-    `B × G × pool × N` numbers. Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent
-    units and Thompson sampling" (DMKD 36).
+    `B × pool × (N + G S²)` numbers. Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated
+    recurrent units and Thompson sampling" (DMKD 36).
 
     Args:
         posterior: of the scores.
@@ -31,20 +30,46 @@ class InSlateThompson(SlotBySlot[Tensor]):
         super().__init__()
         self.posterior = posterior
 
-    @property
-    def num_items(self) -> int:
-        """`N`."""
-        return self.posterior.num_items
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        """See `Policy.sample`."""
+        ranking = rankings(self.posterior, context, slots)
+        size = (len(context), candidates, slots)
+        which = torch.randint(self.posterior.pool, size, generator=generator, device=ranking.device)
+        items = which.new_empty(len(context), candidates, 0)
+        shares = []
+        for slot in range(slots):
+            best = best_left(ranking, items)
+            chosen = best.gather(2, which[..., slot : slot + 1])
+            shares.append((best == chosen).float().mean(2))
+            items = torch.cat([items, chosen], 2)
+        return Slates(items, _log(torch.stack(shares, 2), items), Drawn.SAMPLE)
 
-    def look(self, context: Context) -> Tensor:
-        """`[B, pool, N]`, every item's score under every draw."""
-        return _under_every_draw(self.posterior, context)
+    def draw(self, context: Context, slots: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
+        """One slate a request without its probability, which takes most of `sample`: needs `B × S × N` numbers.
 
-    def slot_prob(self, view: Tensor, left: Bool[Tensor, "B G N"]) -> Float[Tensor, "B G N"]:
-        """See `SlotBySlot.slot_prob`."""
-        best = view.unsqueeze(1).masked_fill(~left.unsqueeze(2), float("-inf")).argmax(-1)
-        share = torch.full(best.shape, 1 / self.posterior.pool, device=view.device)
-        return torch.zeros(left.shape, device=view.device).scatter_add(-1, best, share)
+        −1 in the slots for which no legal item is left.
+        """
+        illegal = context.illegal(self.posterior.num_items)
+        require_legal(illegal.all(-1))
+        size = (len(context), slots)
+        which = torch.randint(self.posterior.pool, size, generator=generator, device=illegal.device)
+        scores = self.posterior.drawn(context, which)
+        taken, items = illegal, []
+        for slot in range(slots):
+            best, chosen = scores[:, slot].masked_fill(taken, float("-inf")).max(1)
+            items.append(chosen.masked_fill(best.isneginf(), -1))
+            taken = taken.scatter(1, chosen.unsqueeze(1), True)
+        return torch.stack(items, 1)
+
+    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        """See `Policy.log_prob`."""
+        items = slates.items
+        ranking = rankings(self.posterior, context, items.shape[2])
+        shares = [
+            (best_left(ranking, items[..., :slot]) == items[..., slot : slot + 1]).float().mean(2)
+            for slot in range(items.shape[2])
+        ]
+        return _log(torch.stack(shares, 2), items)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
         """See `Learner.update`."""
@@ -67,37 +92,58 @@ class SlateThompson(nn.Module):
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """See `Policy.sample`."""
-        ranking = self._rankings(context, slots)
+        ranking = rankings(self.posterior, context, slots)
         size = (len(context), candidates, 1)
         which = torch.randint(self.posterior.pool, size, generator=generator, device=ranking.device)
         items = ranking.gather(1, which.expand(-1, -1, slots))
-        return Slates(items, _shares(ranking, items), Drawn.SAMPLE)
+        return Slates(items, _log(_alike(ranking, items), items), Drawn.SAMPLE)
 
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         """See `Policy.log_prob`."""
-        return _shares(self._rankings(context, slates.items.shape[-1]), slates.items)
+        ranking = rankings(self.posterior, context, slates.items.shape[-1])
+        return _log(_alike(ranking, slates.items), slates.items)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
         """See `Learner.update`."""
         self.posterior.update(context, slates, feedback, generator)
 
-    def _rankings(self, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
-        """The slate of every draw; −1 where nothing legal is left."""
-        illegal = context.illegal(self.posterior.num_items)
-        require_legal(illegal.all(-1))
-        scores = _under_every_draw(self.posterior, context).masked_fill(illegal.unsqueeze(1), float("-inf"))
-        best, items = scores.topk(min(slots, scores.shape[-1]), dim=-1)
-        return nn.functional.pad(items.masked_fill(best.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
+
+def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
+    """The best legal items under every draw of the pool, best first; −1 where nothing legal is left.
+
+    Raises:
+        EmptyLegalSetError: a request allows no item.
+    """
+    illegal = context.illegal(posterior.num_items)
+    require_legal(illegal.all(-1))
+    every = torch.arange(posterior.pool, device=illegal.device).expand(len(context), -1)
+    scores = posterior.drawn(context, every).masked_fill(illegal.unsqueeze(1), float("-inf"))
+    best, items = scores.topk(min(slots, scores.shape[-1]), dim=-1)
+    return nn.functional.pad(items.masked_fill(best.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
 
 
-def _under_every_draw(posterior: Posterior, context: Context) -> Float[Tensor, "B pool N"]:
-    every = torch.arange(posterior.pool, device=context.users.device)
-    return posterior.drawn(context, every.expand(len(context), -1))
+def best_left(ranking: Int[Tensor, "B pool S"], taken: Int[Tensor, "B G s"]) -> Int[Tensor, "B G pool"]:
+    """The best item of every draw that no earlier slot took; a ranking as long as the slate always holds it.
+
+    >>> best_left(torch.tensor([[[4, 7], [7, 4]]]), torch.tensor([[[4]]]))
+    tensor([[[7, 7]]])
+    """
+    ranked = ranking.unsqueeze(1)
+    free = (ranked.unsqueeze(-1) != taken[:, :, None, None]).all(-1)
+    first = free.long().argmax(-1, keepdim=True)
+    item = ranked.expand(free.shape).gather(-1, first)
+    return item.where(free.gather(-1, first), -1).squeeze(-1)
 
 
-def _shares(ranking: Int[Tensor, "B pool S"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
-    """Log of the share of draws that begin like the slate up to a slot, among those that do up to the slot before."""
+def _alike(ranking: Int[Tensor, "B pool S"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
+    """Share of draws that begin like the slate up to a slot, among those that do up to the slot before."""
     same = ranking.unsqueeze(1) == items.unsqueeze(2)
     alike = same.cumprod(-1).sum(2).float()
     before = torch.cat([alike.new_full((*alike.shape[:2], 1), ranking.shape[1]), alike[..., :-1]], -1)
-    return torch.where((alike > 0) & (items >= 0), (alike / before).log(), float("-inf"))
+    return alike / before.clamp(min=1)
+
+
+def _log(shares: Float[Tensor, "B G S"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
+    """Log of the slots' probabilities; −inf from the first slot on that holds nothing or cannot be so."""
+    impossible = ((shares <= 0) | (items < 0)).cummax(-1).values
+    return shares.log().masked_fill(impossible, float("-inf"))

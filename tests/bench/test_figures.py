@@ -65,6 +65,13 @@ def test_curves_add_up_rewards_and_count_those_still_there() -> None:
     assert parts["click_rate"].tolist() == [[0.5, 2.0]]
 
 
+def test_a_click_rate_of_hardly_anyone_is_not_drawn() -> None:
+    rewards = [[[1.0]] * 40]
+    one, three = ([[1.0] * left + [0.0] * (40 - left)] for left in (1, 3))
+    assert per_step([played(rewards, one)])["click_rate"].isnan().all()
+    assert not per_step([played(rewards, three)])["click_rate"].isnan().any()
+
+
 def test_a_band_is_students_interval_over_seeds() -> None:
     drawn = curve(torch.tensor([[1.0], [2.0], [3.0]]))
     half = 4.302653 / 3**0.5

@@ -78,6 +78,34 @@ def test_slot_probabilities_are_shares_of_the_pool() -> None:
     torch.testing.assert_close(slates.log_prob[0, 0, 1].exp(), (left.argmax(1) == second).float().mean())
 
 
+def test_drawing_alone_is_the_same_policy() -> None:
+    policy, many = InSlateThompson(posterior(1.0, pool=8)), requests(4000)
+    items = policy.draw(many, 2, torch.Generator().manual_seed(0))
+    assert (items[:, 0] != items[:, 1]).all()
+    counted = (
+        policy.log_prob(
+            requests(1),
+            type(policy.sample(requests(1), 1, 2, torch.Generator()))(items.unsqueeze(0), torch.zeros(1, 4000, 2)),
+        )
+        .sum(-1)
+        .exp()[0]
+    )
+    slates, index = items.unique(dim=0, return_inverse=True)
+    share = torch.bincount(index).float() / 4000
+    expected = torch.zeros(len(slates)).scatter(0, index, counted)
+    assert ((share - expected).abs() < 4.5 * (expected * (1 - expected) / 4000).sqrt() + 1e-3).all()
+
+
+def test_drawing_leaves_empty_what_nothing_is_left_for() -> None:
+    context = Context(torch.arange(1), Jagged.empty(1), Jagged.from_rows([list(range(2, ITEMS))]))
+    for items in (
+        InSlateThompson(posterior(1.0)).draw(context, 4, torch.Generator().manual_seed(0)),
+        InSlateThompson(posterior(1.0)).sample(context, 1, 4, torch.Generator().manual_seed(0)).items[0],
+    ):
+        assert sorted(items[0, :2].tolist()) == [0, 1]
+        assert items[0, 2:].tolist() == [-1, -1]
+
+
 def test_epsilon_is_the_share_of_slots_that_are_any_item() -> None:
     known = posterior(0.0)
     best = Greedy(known).sample(requests(1), 1, 1, torch.Generator()).items[0, 0, 0]

@@ -1,0 +1,83 @@
+"""In-slate Thompson sampling over a shortlist against a loop over users and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from harness import Result, alternate, compare
+from recsys.data.context import Context
+from recsys.data.jagged import Jagged
+from recsys.policies.linear_posterior import LinearPosterior
+from recsys.policies.thompson import InSlateThompson
+
+USERS, SHORTLIST, SLOTS, WIDTH, POOL = 32, 500, 10, 64, 128
+
+
+class Shortlists:
+    """Each user's shortlisted items: their features."""
+
+    width = WIDTH
+
+    def __init__(self) -> None:
+        self.vectors = torch.randn(USERS, SHORTLIST, WIDTH, generator=torch.Generator().manual_seed(0))
+
+    def __call__(self, context: Context) -> torch.Tensor:
+        """`[B, N, F]`; requests are those of all users, in order."""
+        return self.vectors
+
+
+def run(rounds: int) -> list[Result]:
+    """A draw a slot, with and without propensities; under the same draws both sides fill the same slates."""
+    posterior = LinearPosterior(Shortlists(), SHORTLIST, prior=0.3, pool=POOL)
+    policy, generator = InSlateThompson(posterior), torch.Generator().manual_seed(0)
+    context = Context(torch.arange(USERS), Jagged.empty(USERS), Jagged.empty(USERS))
+    vectors = posterior.features.vectors.numpy()
+    check(policy, context, vectors)
+    covariance, rng = posterior.precision.inverse().numpy(), np.random.default_rng(0)
+
+    def loop() -> None:
+        for user in range(USERS):
+            slate(vectors[user], lambda slot: rng.multivariate_normal(np.zeros(WIDTH), covariance))
+
+    ways = {
+        "slates alone": (lambda: policy.draw(context, SLOTS, generator), 100.0),
+        "with propensities": (lambda: policy.sample(context, 1, SLOTS, generator), None),
+    }
+    return [
+        compare(
+            alternate({"ours": call, "loop": loop}, rounds),
+            "loop",
+            benchmark="in-slate Thompson sampling",
+            case=f"{USERS} users, {SHORTLIST} shortlisted, {SLOTS} slots, {way}",
+            goal=goal,
+            checked="the same slates under the same draws",
+        )
+        for way, (call, goal) in ways.items()
+    ]
+
+
+def slate(vectors: np.ndarray, weights: Callable[[int], np.ndarray]) -> list[int]:
+    """One user's slate, slot by slot, as one would write it by hand."""
+    taken: list[int] = []
+    for slot in range(SLOTS):
+        scores = vectors @ weights(slot)
+        scores[taken] = -np.inf
+        taken.append(int(scores.argmax()))
+    return taken
+
+
+def check(policy: InSlateThompson, context: Context, vectors: np.ndarray) -> None:
+    """Both sides fill the same slates from the same draws.
+
+    Raises:
+        AssertionError: they do not.
+    """
+    items = policy.draw(context, SLOTS, torch.Generator().manual_seed(1)).tolist()
+    which = torch.randint(POOL, (USERS, SLOTS), generator=torch.Generator().manual_seed(1))
+    drawn = policy.posterior.draws[which].float().numpy()
+    for user, own in enumerate(items):
+        if own != slate(vectors[user], lambda slot, user=user: drawn[user, slot]):
+            raise AssertionError(f"user {user}: the two sides fill other slates under the same draws")
