@@ -52,6 +52,7 @@ def results(
     figures = {row: user_figures(played) for row, played in games.items()}
 
     def interval(values: Tensor) -> Interval:
+        """Over users and, where there are several, seeds."""
         users = torch.arange(values.shape[1])
         return bootstrap(values, users, samples=samples, resample_seeds=len(values) > 1, seed=seed)[0]
 

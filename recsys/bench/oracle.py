@@ -30,4 +30,5 @@ class _Truth:
         self.num_items = num_items
 
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
+        """What the bench says."""
         return context.features[TRUTH]

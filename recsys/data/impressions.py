@@ -97,6 +97,7 @@ def finder(frame: pl.LazyFrame, location: str) -> Find:
     """Rows of a frame whose rows are those of one file."""
 
     def find(predicate: pl.Expr, column: str) -> tuple[str, int, object]:
+        """See `Find`."""
         numbered = frame.with_row_index("__row").filter(predicate).select("__row", column).head(1).collect()
         return location, numbered.item(0, "__row"), numbered.item(0, column)
 

@@ -100,4 +100,5 @@ class _Nothing:
         self.num_items = num_items
 
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
+        """All alike."""
         return torch.zeros(len(context), self.num_items, device=context.users.device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from recsys.report.frame import CHARACTER, figure, line, text
 from recsys.report.markup import Markup, element, join
 from recsys.report.scale import Scale, decimals, extent, number, ticks
+from recsys.report.table import Metrics
 
 ROW = 30.0
 """Height of a row in pixels."""
@@ -101,3 +102,25 @@ def _words(one: Difference, places: int) -> str:
     if one.low is None or one.high is None:
         return estimate
     return f"{estimate} [{number(one.low, places, signed=True)}, {number(one.high, places, signed=True)}]"
+
+
+def difference_charts(metrics: Metrics, metric: str, title: str, references: Sequence[str]) -> Markup:
+    """A chart for each reference that rows are compared with.
+
+    Args:
+        metrics: the results, with `<metric>_minus_<reference>` in the rows that are compared.
+        metric: of the differences.
+        title: what the metric is called.
+        references: rows; one that nothing is compared with has no chart.
+    """
+    charts = []
+    for reference in references:
+        key = f"{metric}_minus_{reference}"
+        rows = [
+            Difference(row, value, cells[key]["low"], cells[key]["high"])
+            for row, cells in metrics.items()
+            if key in cells and (value := cells[key]["value"]) is not None
+        ]
+        if rows:
+            charts.append(forest_chart(rows, f"{title} against {reference}, the same users", "difference"))
+    return join(*charts)

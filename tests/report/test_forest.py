@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsys.report.forest import Difference, forest_chart
+from recsys.report.forest import Difference, difference_charts, forest_chart
 
 
 def test_colour_follows_whether_zero_is_left_out(parsed, by_class):
@@ -38,3 +38,17 @@ def test_numbers_beside_the_row_and_in_words(parsed, by_class):
 
 def test_no_difference_at_all(parsed):
     assert parsed(forest_chart([], "t")).find(".//desc").text == "No data."
+
+
+def test_each_reference_that_something_is_compared_with_has_a_chart(parsed, by_class):
+    metrics = {
+        "a": {
+            "x_minus_b": {"value": 0.2, "low": 0.1, "high": 0.3},
+            "x_minus_c": {"value": None, "low": None, "high": None},
+        },
+        "b": {"x": {"value": 1.0, "low": None, "high": None}},
+    }
+    page = difference_charts(metrics, "x", "X", ["b", "c", "d"])
+    assert page.count("<svg") == 1
+    assert "X against b, the same users" in page
+    assert difference_charts(metrics, "x", "X", ["d"]) == ""

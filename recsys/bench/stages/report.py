@@ -15,7 +15,7 @@ from recsys.bench.play import Game
 from recsys.bench.stages.play import Play
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, line_chart
-from recsys.report.forest import Difference, forest_chart
+from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, folded, page
 from recsys.report.table import metrics_table
@@ -53,7 +53,7 @@ class BenchReport:
             Section(
                 "Results", metrics_table(metrics, COLUMNS, names=NAMES, lower_is_better=("regret", "latency")), LEAD
             ),
-            Section("Paired differences", _differences(metrics, stage.references)),
+            Section("Paired differences", difference_charts(metrics, "reward", "Reward", stage.references)),
             Section("Over time", _curves(games), "Means over users; bands are 95 % intervals over seeds."),
             Section("Slates", self._slates(games), "The last slate of the first users, and what they clicked."),
             Section("Configuration", folded("config.yaml", run.config.read_text())),
@@ -84,16 +84,6 @@ LEAD = (
 
 def _subtitle(game: Game) -> str:
     return f"{game.users:,} simulated users, up to {game.steps} slates of {game.slots}"
-
-
-def _differences(metrics: dict[str, Any], references: Sequence[str]) -> Markup:
-    charts = []
-    for reference in references:
-        key = f"reward_minus_{reference}"
-        rows = [Difference(row, **cells[key]) for row, cells in metrics.items() if key in cells]
-        if rows:
-            charts.append(forest_chart(rows, f"Reward against {reference}, the same users", "difference"))
-    return join(*charts)
 
 
 def _curves(games: Games) -> Markup:

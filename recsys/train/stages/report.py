@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 import torch
@@ -15,7 +15,7 @@ from recsys.data.dataset import Dataset
 from recsys.policies.generative import GenerativePolicy
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, line_chart, thinned
-from recsys.report.forest import Difference, forest_chart
+from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, folded, page, small_multiples
 from recsys.report.table import metrics_table
@@ -48,9 +48,10 @@ class Report:
         """Write `report.html`."""
         dataset, config = load_dataset(run), OmegaConf.load(run.config)
         metrics, history = run.read_metrics(), _history(run)
+        references = config.stage.evaluate.references
         sections = [
             Section("Results", metrics_table(metrics, columns=COLUMNS, names=NAMES), _lead(dataset)),
-            Section("Paired differences", _differences(metrics, config.stage.evaluate.references)),
+            Section("Paired differences", difference_charts(metrics, "ndcg@10", "NDCG@10", references)),
             Section(
                 "Learning curves", _curves(history, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
             ),
@@ -81,16 +82,6 @@ class Report:
 def _lead(dataset: Dataset) -> str:
     kept = "kept in" if dataset.repeats else "excluded from"
     return f"Ranking over the full catalogue; items a user had are {kept} it. 95 % intervals by bootstrap over users."
-
-
-def _differences(metrics: Mapping[str, Any], references: Sequence[str]) -> Markup:
-    charts = []
-    for reference in references:
-        key = f"ndcg@10_minus_{reference}"
-        rows = [Difference(row, **cells[key]) for row, cells in metrics.items() if key in cells]
-        if rows:
-            charts.append(forest_chart(rows, f"NDCG@10 against {reference}, the same users", "difference"))
-    return join(*charts)
 
 
 def _history(run: RunFolder) -> pl.DataFrame:
