@@ -23,6 +23,7 @@ EXTRAS = {
     "fbgemm_gpu": ("make setup", "fused embedding tables"),
     "torchrec": ("make setup", "embedding=torchrec"),
     "transformers": ("llm", "published networks and their weights"),
+    "gymnasium": ("gym", "simulated users as an environment"),
     "peft": ("llm", "low-rank adapters"),
     "sentence_transformers": ("text", "items from text by a sentence encoder"),
 }

@@ -14,7 +14,7 @@ from recsys.simulate.planted_groups import PlantedGroups
 def test_slates_of_sessions_with_their_propensities() -> None:
     played = Played(
         items=torch.tensor([[[3, 1], [2, -1]], [[0, 1], [1, 2]]]),
-        log_prob=torch.tensor([[[0.5, 0.25], [0.2, 1.0]], [[1.0, 1.0], [0.5, 0.5]]]).log(),
+        log_prob=torch.tensor([[[0.5, 0.25], [0.2, 0.0]], [[1.0, 1.0], [0.5, 0.5]]]).log(),
         reward=torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
         active=torch.tensor([[1.0, 1.0], [0.0, 1.0]]),
         diversity=torch.zeros(2, 2),

@@ -1,0 +1,105 @@
+"""Simulated users as a vector environment of Gymnasium, so that anyone's agent can be trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space, spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.slates import Slates
+from recsys.simulate.simulator import Simulator
+
+
+class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
+    """`B` users as `B` environments: an action is a slate, a reward what the whole slate earned.
+
+    Observations are what policies see: the context's features by name and, where asked, `history`, the last items had,
+    the latest last, −1 before the first. A user whose session ends is replaced in the same step: the observation is the
+    new user's, `infos["final_obs"]` holds the last ones, `infos["_final_obs"]` says whose (Gymnasium's `SAME_STEP`).
+
+    Args:
+        simulator: the world.
+        users: `B`.
+        slots: `S`; an action holds an item for each. An item that comes again in a slate leaves its slot empty.
+        history: items of a history that are observed; 0 leaves the history out.
+    """
+
+    def __init__(self, simulator: Simulator[Any], users: int, slots: int, history: int = 0) -> None:
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self.simulator = simulator
+        self.num_envs = users
+        self.history = history
+        self.generator = torch.Generator().manual_seed(0)
+        self.state = simulator.reset(users, self.generator)
+        seen = {name: _space(value[0]) for name, value in self._observed(self.state).items()}
+        self.single_observation_space = spaces.Dict(seen)
+        self.single_action_space = spaces.MultiDiscrete(np.full(slots, simulator.num_items))
+        self.observation_space = batch_space(self.single_observation_space, users)
+        self.action_space = batch_space(self.single_action_space, users)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Fresh users; equal seeds give equal worlds, None goes on with the randomness there is."""
+        if seed is not None:
+            self.generator.manual_seed(seed)
+        self.state = self.simulator.reset(self.num_envs, self.generator)
+        return self._observed(self.state), {}
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Show each user a slate; nothing is ever truncated, as sessions end by themselves."""
+        items = torch.as_tensor(np.asarray(actions)).long().unsqueeze(1)
+        again = (items.unsqueeze(-1) == items.unsqueeze(-2)).tril(-1).any(-1)
+        slates = Slates(items.masked_fill(again, -1), torch.zeros(items.shape))
+        state, feedback = self.simulator.step(self.state, slates, self.generator)
+        done = state.done
+        infos: dict[str, Any] = {}
+        if done.any():
+            infos = {"final_obs": self._observed(state), "_final_obs": done.numpy()}
+            state = replaced(state, self.simulator.reset(self.num_envs, self.generator), done)
+        self.state = state
+        reward = feedback.reward.sum((1, 2)).double().numpy()
+        return self._observed(state), reward, done.numpy(), np.zeros(self.num_envs, dtype=bool), infos
+
+    def _observed(self, state: Any) -> dict[str, np.ndarray]:
+        context = self.simulator.observe(state)
+        seen = {name: value.numpy() for name, value in context.features.items()}
+        return seen | {"history": recent(context, self.history).numpy()} if self.history else seen
+
+
+def recent(context: Context, count: int) -> Tensor:
+    """`[B, count]`, the last items of each history, the latest last, −1 before the first.
+
+    >>> from recsys.data.jagged import Jagged
+    >>> recent(Context(torch.arange(1), Jagged.from_rows([[7, 8]]), Jagged.empty(1)), 3)
+    tensor([[-1,  7,  8]])
+    """
+    last = context.history.last(count)
+    padded = torch.full((len(context), count), -1)
+    padded[last.row_ids(), last.positions() + count - last.lengths.repeat_interleave(last.lengths)] = last.values
+    return padded
+
+
+def replaced(state: Any, fresh: Any, rows: Tensor) -> Any:
+    """The state with the named rows (`[B]`, boolean) from another one."""
+    parts: dict[str, Any] = {}
+    for field in fields(state):
+        old, new = getattr(state, field.name), getattr(fresh, field.name)
+        if old is not None:
+            parts[field.name] = torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
+    return replace(state, **parts)
+
+
+def _space(value: np.ndarray) -> Space[Any]:
+    if np.issubdtype(value.dtype, np.integer):
+        return spaces.Box(-1, np.iinfo(value.dtype).max, value.shape, value.dtype)
+    return spaces.Box(-np.inf, np.inf, value.shape, value.dtype)
