@@ -20,9 +20,9 @@ class GammaLinearUser(UserState):
     Args:
         gamma: `γ` at the start, in (0, 1).
 
-    >>> user, one = GammaLinearUser(gamma=0.75), torch.ones(1, 1)
-    >>> user(4 * one, torch.zeros(1, 2, 1), torch.tensor([[True, False]])).detach().flatten()
-    tensor([4., 3., 3.])
+    >>> user, one = GammaLinearUser(gamma=0.5), torch.ones(1, 1)
+    >>> user(4 * one, torch.zeros(1, 2, 1), torch.tensor([[True, False]])).flatten().tolist()
+    [4.0, 2.0, 2.0]
     """
 
     def __init__(self, gamma: float = 0.8) -> None:

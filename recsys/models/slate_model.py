@@ -23,7 +23,7 @@ class SlateValues:
     Args:
         vectors: `[U, T, S, D]`, of the items in the slates; anything where a slot is empty.
         start: `[U, D]`, hidden state before the first slate.
-        no_click: `[U, T]`, score of not clicking, by the length of the slate.
+        no_click: `[U, T]`, score of not clicking, by the length of the slate; anything where it is 0.
     """
 
     vectors: Float[Tensor, "U T S D"]
@@ -64,7 +64,7 @@ class SlateModel(nn.Module):
         self.user = user
         self.affinity = affinity
         self.start_prior = start
-        self.no_click = MeanField(slots + 1, 1, deviation)
+        self.no_click = MeanField(slots, 1, deviation)
         self.start = MeanField(1, items.width, deviation * start)
 
     def draw(self, slates: Int[Tensor, "U T S"], generator: torch.Generator) -> SlateValues:
@@ -76,13 +76,13 @@ class SlateModel(nn.Module):
         """
         vectors = self.items.draw(slates.flatten(1), generator).unflatten(1, slates.shape[1:])
         start = self.start.draw(slates.new_zeros(len(slates), 1), generator).squeeze(1)
-        no_click = self.no_click.draw((slates >= 0).sum(-1), generator).squeeze(-1)
+        no_click = self.no_click.draw((slates >= 0).sum(-1) - 1, generator).squeeze(-1)
         return SlateValues(vectors, start, no_click)
 
     def means(self, slates: Int[Tensor, "U T S"]) -> SlateValues:
         """Everything at its posterior mean."""
         vectors, _ = self.items.moments(slates.clamp(min=0))
-        no_click, _ = self.no_click.moments((slates >= 0).sum(-1))
+        no_click, _ = self.no_click.moments(((slates >= 0).sum(-1) - 1).clamp(min=0))
         return SlateValues(vectors, self.start.mean.expand(len(slates), -1), no_click.squeeze(-1))
 
     def positions(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
