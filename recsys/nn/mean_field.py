@@ -20,9 +20,7 @@ class MeanField(nn.Module):
         mean: what they lie around.
     """
 
-    def __init__(
-        self, rows: int, width: int, deviation: float = 0.1, initial: float = 0.0, mean: float = 0.0
-    ) -> None:
+    def __init__(self, rows: int, width: int, deviation: float = 0.1, initial: float = 0.0, mean: float = 0.0) -> None:
         super().__init__()
         self.mean = nn.Parameter(mean + initial * torch.randn(rows, width))
         self.log_deviation = nn.Parameter(torch.full((rows, width), math.log(deviation)))

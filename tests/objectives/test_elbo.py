@@ -17,8 +17,7 @@ def test_the_shares_of_parts_sum_to_the_bound(answers: torch.Tensor) -> None:
     parts = torch.tensor([[0.2, 0.0, 1.0], [0.5, 0.25, 0.0], [0.3, 0.75, 0.0]])
     rows = answers.split([1, 2, 3])
     found = sum(
-        negative_elbo_share(own, OWN, share, SHARED, len(own) / 6, 0.5)
-        for own, share in zip(rows, parts, strict=True)
+        negative_elbo_share(own, OWN, share, SHARED, len(own) / 6, 0.5) for own, share in zip(rows, parts, strict=True)
     )
     torch.testing.assert_close(found, -answers.sum() / 0.5 + OWN.sum() + SHARED)
 
