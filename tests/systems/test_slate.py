@@ -20,7 +20,8 @@ from tests.slate_logs import slate_log, tiny_log
 
 ADAM = partial(torch.optim.Adam, lr=0.05)
 GROUP = torch.tensor([0, 0, 0, 1, 1, 1])
-TRAIN = torch.tensor([1, 1, 0, 1, 1, 1, 1, 0, 1, 1]).bool()
+TRAIN = torch.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1, 1]).bool()
+"""One slate that does not count stands before others that do."""
 
 
 def system(batches: int = 2, **options: Any) -> SlateSystem:
@@ -59,6 +60,18 @@ def test_an_epoch_is_the_bound_whatever_the_batches(users: int, seed: int, tempe
     exact = torch.autograd.grad(expected, list(made.parameters()))
     for one, other in zip(found, exact, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_batch_has_its_slots_and_slates_share_of_every_divergence() -> None:
+    made, occurrences = system(), Exposure.of(tiny_log(), TRAIN).occurrences
+    assert occurrences.tolist() == [4, 5, 4, 3, 2, 0]
+    batch = list(SlateLoader(tiny_log(), TRAIN, 1, shuffle=False))[2]
+    assert batch.slates[0, batch.counts[0]].tolist() == [[1, 2, 3], [3, -1, -1], [1, 0, -1]]
+    values = made.model.means(batch.slates)
+    likelihood = made.model.log_prob(values, batch.slates, batch.click)[batch.counts].sum()
+    own = made.model.items.kl(torch.arange(4)) @ torch.tensor([1 / 4, 2 / 5, 1 / 4, 2 / 3])
+    expected = -likelihood + own + 3 / 8 * made.model.shared_kl()
+    torch.testing.assert_close(made.negative_elbo(values, batch), expected)
 
 
 def test_the_loss_of_a_step_is_nats_a_slate_under_one_draw() -> None:
