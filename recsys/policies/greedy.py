@@ -91,8 +91,9 @@ class UpperBound:
         return self.posterior.scores(context) + self.width * self.posterior.deviation(context)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`."""
-        self.posterior.update(context, slates, feedback, generator)
+        """See `Learner.update`; nothing where the posterior does not learn."""
+        if isinstance(self.posterior, Learner):
+            self.posterior.update(context, slates, feedback, generator)
 
 
 class _Nothing:

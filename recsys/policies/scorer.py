@@ -34,10 +34,11 @@ class Learner(Protocol):
 
 
 @runtime_checkable
-class Posterior(Scorer, Learner, Protocol):
+class Posterior(Scorer, Protocol):
     """A distribution over scores, kept as its mean, its spread and a pool of draws that every request shares.
 
-    The pool is drawn anew at every update. Whoever acts on draws of the pool has probabilities that can be counted.
+    Whoever acts on draws of the pool has probabilities that can be counted. A posterior that learns (`Learner`) draws
+    the pool anew at every update; one that was trained before keeps it.
     """
 
     pool: int

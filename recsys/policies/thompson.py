@@ -10,7 +10,7 @@ from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.slates import Drawn, Slates
 from recsys.decode.legal import require_legal
-from recsys.policies.scorer import Posterior
+from recsys.policies.scorer import Learner, Posterior
 
 
 class InSlateThompson(nn.Module):
@@ -72,8 +72,9 @@ class InSlateThompson(nn.Module):
         return _log(torch.stack(shares, 2), items)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`."""
-        self.posterior.update(context, slates, feedback, generator)
+        """See `Learner.update`; nothing where the posterior does not learn."""
+        if isinstance(self.posterior, Learner):
+            self.posterior.update(context, slates, feedback, generator)
 
 
 class SlateThompson(nn.Module):
@@ -104,8 +105,9 @@ class SlateThompson(nn.Module):
         return _log(_alike(ranking, slates.items), slates.items)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`."""
-        self.posterior.update(context, slates, feedback, generator)
+        """See `Learner.update`; nothing where the posterior does not learn."""
+        if isinstance(self.posterior, Learner):
+            self.posterior.update(context, slates, feedback, generator)
 
 
 def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:

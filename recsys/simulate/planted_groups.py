@@ -13,7 +13,7 @@ from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.jagged import Jagged
 from recsys.data.slates import Slates
-from recsys.simulate.affinity import negative_distance
+from recsys.nn.affinity import negative_distance
 from recsys.simulate.choice.choice_model import ChoiceModel
 from recsys.simulate.choice.multinomial_logit import MultinomialLogit
 from recsys.simulate.dynamics import Dynamics, GammaLinear

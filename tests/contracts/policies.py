@@ -16,7 +16,12 @@ from recsys.data.slates import Slates
 from recsys.items.trie import Trie
 from recsys.models.causal_generator import CausalGenerator
 from recsys.models.encoder_decoder import EncoderDecoder
+from recsys.models.gamma_linear_user import GammaLinearUser
+from recsys.models.grouped_items import GroupedItems
 from recsys.models.history import HistoryEncoder
+from recsys.models.recurrent_user import RecurrentUser
+from recsys.models.slate_model import SlateModel
+from recsys.nn.affinity import inner_product
 from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.greedy import EpsilonGreedy, Greedy, Uniform, UpperBound
@@ -25,6 +30,7 @@ from recsys.policies.linear_posterior import LinearPosterior
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy
 from recsys.policies.popularity import Popularity
+from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
 from recsys.policies.softmax import Softmax
 from recsys.policies.thompson import InSlateThompson, SlateThompson
 from recsys.policies.transitions import Transitions
@@ -34,9 +40,18 @@ NUM_ITEMS = 6
 NUM_USERS = 4
 
 POLICIES: dict[str, Callable[[], Policy]] = {}
-PARTIAL = {"greedy", "linucb", "slate_thompson", "in_slate_thompson", "in_slate_thompson_of_arms"}
+PARTIAL = {
+    "greedy",
+    "linucb",
+    "slate_thompson",
+    "in_slate_thompson",
+    "in_slate_thompson_of_arms",
+    "greedy_slate_model",
+    "slate_thompson_of_a_slate_model",
+    "in_slate_thompson_of_a_slate_model",
+}
 """Those that leave some legal slates out."""
-DETERMINISTIC = {"greedy", "linucb"}
+DETERMINISTIC = {"greedy", "linucb", "greedy_slate_model"}
 """Those that have one slate for each request."""
 
 
@@ -161,3 +176,28 @@ def in_slate_thompson() -> Policy:
 @register
 def in_slate_thompson_of_arms() -> Policy:
     return InSlateThompson(BetaPosterior(NUM_ITEMS, pool=16))
+
+
+def grouped_items() -> GroupedItems:
+    """Known well enough that the mean is no tie, and not better."""
+    torch.manual_seed(0)
+    return GroupedItems(torch.arange(NUM_ITEMS) % 2, width=3, deviation=0.3, initial=0.7)
+
+
+@register
+def greedy_slate_model() -> Policy:
+    model = SlateModel(grouped_items(), GammaLinearUser(), slots=2, affinity=inner_product)
+    model.start.mean.data.normal_()
+    return Greedy(InnerProductPosterior(model, torch.Generator().manual_seed(0), pool=32))
+
+
+@register
+def slate_thompson_of_a_slate_model() -> Policy:
+    model = SlateModel(grouped_items(), RecurrentUser(3), slots=2)
+    return SlateThompson(SlatePosterior(model, torch.Generator().manual_seed(0), pool=32))
+
+
+@register
+def in_slate_thompson_of_a_slate_model() -> Policy:
+    model = SlateModel(grouped_items(), GammaLinearUser(), slots=2)
+    return InSlateThompson(SlatePosterior(model, torch.Generator().manual_seed(0), pool=32))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recsys.data.slates import Slates
-from recsys.simulate.affinity import inner_product
+from recsys.nn.affinity import inner_product
 from recsys.simulate.choice.position_based import PositionBased
 from recsys.simulate.dynamics import Recurrent, Reinforcing
 from recsys.simulate.interest_evolution import InterestEvolution

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.simulate.affinity import inner_product
+from recsys.nn.affinity import inner_product
 from recsys.simulate.dynamics import Dynamics, GammaLinear, Recurrent, Reinforcing
 
 WIDTH = 4

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.simulate.affinity import inner_product, negative_distance
+from recsys.nn.affinity import inner_product, negative_distance
 from recsys.simulate.choice.multinomial_logit import MultinomialLogit
 from recsys.simulate.dynamics import GammaLinear, Reinforcing
 from recsys.simulate.planted_groups import PlantedGroups, with_clicked

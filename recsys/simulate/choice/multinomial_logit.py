@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from recsys.models.slate_choice import choice_log_prob
 from recsys.simulate.choice.single import SingleChoice
 
 
@@ -30,6 +30,4 @@ class MultinomialLogit(SingleChoice):
 
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
         """See `SingleChoice.choice_log_prob`."""
-        present = scores.masked_fill(~shown, float("-inf"))
-        no_click = present.new_full((len(scores), 1), self.no_click).masked_fill(~shown.any(1, keepdim=True), 0)
-        return torch.cat([present, no_click], 1).log_softmax(1)
+        return choice_log_prob(scores, shown, scores.new_full((len(scores),), self.no_click))

@@ -1,0 +1,120 @@
+"""What a trained slate model believes of every item's score, as a posterior that policies act on."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.errors import ConfigurationError
+from recsys.models.slate_model import SlateModel
+from recsys.nn.affinity import inner_product
+
+
+class SlatePosterior(nn.Module):
+    """Scores `a(z, v_i)` under a pool of draws of everything: items, start, and by them where the user stands.
+
+    In a draw an item has one vector, whether it is scored or stands in a request's history, which is the items the
+    user clicked. Mean and deviation are those of the pool. The model is trained: nothing here learns from answers, and
+    the pool stays as it was drawn.
+
+    Needs memory for `pool × N × D` numbers and, for `B` requests with up to `H` clicks under `K` draws, for
+    `B × K × H × D`. For large catalogues a shortlist comes first. Source: Eide, Leslie, Frigessi 2022.
+
+    Args:
+        model: trained.
+        generator: of the pool, on the device of the model.
+        pool: draws.
+    """
+
+    def __init__(self, model: SlateModel, generator: torch.Generator, pool: int = 128) -> None:
+        super().__init__()
+        self.model = model
+        self.pool = pool
+        self.num_items = model.items.num_items
+        self.draws: Tensor
+        self.starts: Tensor
+        every = torch.arange(self.num_items, device=generator.device).expand(pool, -1)
+        with torch.no_grad():
+            self.register_buffer("draws", model.items.draw(every, generator))
+            self.register_buffer("starts", model.start.draw(every.new_zeros(pool, 1), generator).squeeze(1))
+
+    @torch.no_grad()
+    def scores(self, context: Context) -> Float[Tensor, "B N"]:
+        """See `Scorer.scores`: the mean over the pool."""
+        return self._moments(context)[0]
+
+    @torch.no_grad()
+    def deviation(self, context: Context) -> Float[Tensor, "B N"]:
+        """See `Posterior.deviation`: over the pool."""
+        return self._moments(context)[1].sqrt()
+
+    @torch.no_grad()
+    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """See `Posterior.drawn`."""
+        users = self.positions(context, which)
+        found = users.new_empty(*which.shape, self.num_items)
+        for draw in which.unique().tolist():
+            here = which == draw
+            found[here] = self.model.affinity(users[here], self.draws[draw])
+        return found
+
+    def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+        """`z` after the clicks of the history, under the named draws."""
+        clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
+        vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
+        start, known = self.starts[which.flatten()], (clicked >= 0).flatten(0, 1)
+        return self.model.user(start, vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
+
+    def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
+        """Mean and variance over the pool, one draw at a time (Welford 1962)."""
+        every = torch.arange(self.pool, device=self.draws.device).expand(len(context), -1)
+        mean = self.draws.new_zeros(len(context), self.num_items)
+        squares = mean
+        for draw, users in enumerate(self.positions(context, every).unbind(1)):
+            score = self.model.affinity(users, self.draws[draw])
+            change = score - mean
+            mean = mean + change / (draw + 1)
+            squares = squares + change * (score - mean)
+        return mean, squares / self.pool
+
+
+class InnerProductPosterior(SlatePosterior):
+    """Scores `⟨z, v_i⟩` of users who stand where the posterior means put them: only the scored items are uncertain.
+
+    Mean and deviation have a closed form, `⟨z, E v_i⟩` and `√(Σ_d z_d² Var v_id)`, as the numbers of a vector are
+    independent. They take one product each instead of one for every draw, and a request's history is read once. What is
+    not known of `z` is left out: where `z` and `v_i` come from the same draw they depend on each other, and the
+    variance of their product has no closed form.
+
+    Args:
+        model: trained, with `inner_product` for affinity.
+        generator: see `SlatePosterior`.
+        pool: see `SlatePosterior`.
+
+    Raises:
+        ConfigurationError: the model has another affinity.
+    """
+
+    def __init__(self, model: SlateModel, generator: torch.Generator, pool: int = 128) -> None:
+        if model.affinity is not inner_product:
+            raise ConfigurationError(
+                f"the model's affinity is {model.affinity}; mean and deviation are known in closed form for "
+                "recsys.nn.affinity.inner_product only: take SlatePosterior"
+            )
+        super().__init__(model, generator, pool)
+
+    def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+        """`z` after the clicks of the history at the posterior means, the same under all draws."""
+        return self._position(context).unsqueeze(1).expand(-1, which.shape[1], -1)
+
+    def _position(self, context: Context) -> Float[Tensor, "B D"]:
+        clicked = context.history.to_padded(-1)
+        vectors, _ = self.model.items.moments(clicked.clamp(min=0))
+        return self.model.user(self.model.start.mean.expand(len(context), -1), vectors, clicked >= 0)[:, -1]
+
+    def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
+        users = self._position(context)
+        mean, variance = self.model.items.moments(torch.arange(self.num_items, device=users.device))
+        return inner_product(users, mean), inner_product(users.square(), variance)

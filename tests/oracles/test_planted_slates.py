@@ -1,0 +1,141 @@
+"""The slate model in a world whose truth is known: how much of it the clicks give away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import pytest
+import torch
+
+from recsys.bench.play import Game, play
+from recsys.data.slate_loader import SlateLoader
+from recsys.data.slate_split import SlateSplit, by_steps
+from recsys.data.user_slates import Exposure, UserSlates
+from recsys.models.flat_items import FlatItems
+from recsys.models.gamma_linear_user import GammaLinearUser
+from recsys.models.grouped_items import GroupedItems
+from recsys.models.item_posterior import ItemPosterior
+from recsys.models.markov_user import MarkovUser
+from recsys.models.recurrent_user import RecurrentUser
+from recsys.models.slate_choice import click_log_prob
+from recsys.models.slate_model import SlateModel
+from recsys.models.user_state import UserState
+from recsys.policies.greedy import Greedy, Uniform
+from recsys.policies.slate_posterior import SlatePosterior
+from recsys.policies.thompson import InSlateThompson
+from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.planted_groups import PlantedGroups
+from recsys.systems.slate import SlateSystem
+from tests.slate_logs import PlantedLog, planted_log
+
+ITEMS, WIDTH, SLOTS, USERS, SHARPNESS = 150, 4, 4, 400, 6.0
+
+
+@dataclass(frozen=True)
+class World:
+    """A planted world, what was answered in it, and its part that is held out: 30 % of the users."""
+
+    world: PlantedGroups
+    planted: PlantedLog
+    split: SlateSplit
+
+    @property
+    def exposure(self) -> Exposure:
+        return Exposure.of(self.planted.log, self.split.train)
+
+    @property
+    def held_out(self) -> UserSlates:
+        (batch,) = SlateLoader(self.planted.log, self.split.test, USERS, shuffle=False)
+        return batch
+
+    @property
+    def truth(self) -> torch.Tensor:
+        return self.planted.truth[self.split.test].view(self.held_out.click.shape)
+
+
+@cache
+def world(seed: int) -> World:
+    """Some items are shown a hundred times as often as others."""
+    choice = MultinomialLogit(no_click=-2.0)
+    made = PlantedGroups(ITEMS, 6, WIDTH, sharpness=SHARPNESS, steps=10, choice=choice, seed=seed)
+    planted = planted_log(made, USERS, SLOTS, popular=1.0, seed=seed)
+    return World(made, planted, by_steps(planted.log, torch.Generator().manual_seed(0), 0, 0.0, 0.3))
+
+
+def flat(_: World) -> ItemPosterior:
+    return FlatItems(ITEMS, WIDTH, prior=1.2)
+
+
+def grouped(given: World) -> ItemPosterior:
+    return GroupedItems(given.world.group, WIDTH, centre=1.2, scale=0.6)
+
+
+def trained(given: World, items: Callable[[World], ItemPosterior], user: UserState) -> SlateModel:
+    """Half a second."""
+    torch.manual_seed(0)
+    loader = SlateLoader(given.planted.log, given.split.train, users=100)
+    model = SlateModel(items(given), user, SLOTS, start=3.0)
+    system = SlateSystem(model, given.exposure, len(loader), partial(torch.optim.Adam, lr=0.05))
+    system.log = lambda *_, **__: None  # type: ignore[method-assign]
+    optimizer = system.configure_optimizers()
+    for epoch in range(25):
+        for index, batch in enumerate(loader):
+            loss = system.training_step(batch, epoch * len(loader) + index)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.requires_grad_(False)
+
+
+def held_out(model: SlateModel, batch: UserSlates) -> torch.Tensor:
+    return model.log_prob(model.means(batch.slates), batch.slates, batch.click)
+
+
+def popularity(given: World) -> float:
+    """By the click rate of each item, with the no-click score that explains the held-out slates best."""
+    (train,) = SlateLoader(given.planted.log, given.split.train, USERS)
+    batch, clicked = given.held_out, train.click >= 0
+    items = train.slates.gather(2, train.click.clamp(min=0).unsqueeze(2)).squeeze(2)[clicked]
+    rate = (torch.bincount(items, minlength=ITEMS) + 1) / (given.exposure.occurrences + SLOTS + 1)
+    scores, shown = rate.log()[batch.slates], batch.slates >= 0
+    biases = torch.linspace(-4, 2, 40)
+    return max(
+        click_log_prob(scores, shown, bias.expand(batch.click.shape), batch.click).mean().item() for bias in biases
+    )
+
+
+@pytest.mark.parametrize("items", [flat, grouped])
+@pytest.mark.parametrize("user", [GammaLinearUser, MarkovUser, lambda: RecurrentUser(WIDTH)], ids=["g", "m", "r"])
+def test_held_out_clicks_are_explained_better_than_by_popularity_and_no_better_than_by_the_truth(
+    items: Callable[[World], ItemPosterior], user: Callable[[], UserState]
+) -> None:
+    given = world(seed=0)
+    found = held_out(trained(given, items, user()), given.held_out).mean().item()
+    by_chance = -torch.tensor(SLOTS + 1.0).log().item()
+    assert by_chance + 0.3 < popularity(given)
+    assert popularity(given) + 0.08 < found < given.truth.mean().item() - 0.05
+
+
+def test_a_group_tells_of_items_that_were_hardly_seen() -> None:
+    gains = []
+    for seed in range(3):
+        given = world(seed)
+        rare = (given.exposure.occurrences[given.held_out.slates] < 20).any(-1)
+        assert 0.15 < rare.float().mean() < 0.3
+        with_groups, without = (
+            held_out(trained(given, items, GammaLinearUser()), given.held_out)[rare] for items in (grouped, flat)
+        )
+        gains.append((with_groups - without).mean().item())
+    assert min(gains) > 0 and sum(gains) / 3 > 0.015
+
+
+def test_what_was_learnt_earns_clicks_once_users_have_clicked() -> None:
+    given, game = world(seed=0), Game(users=600, steps=10, slots=SLOTS)
+    posterior = SlatePosterior(trained(given, grouped, GammaLinearUser()), torch.Generator().manual_seed(0), pool=32)
+    uniform, greedy, thompson = (
+        play(given.world, policy, game, seed=1).reward[5:].sum(-1).mean().item()
+        for policy in (Uniform(ITEMS), Greedy(posterior), InSlateThompson(posterior))
+    )
+    assert greedy > uniform + 0.05 and thompson > uniform + 0.02

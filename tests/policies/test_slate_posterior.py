@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from recsys.data.feedback import Feedback
+from recsys.errors import ConfigurationError
+from recsys.models.flat_items import FlatItems
+from recsys.models.gamma_linear_user import GammaLinearUser
+from recsys.models.grouped_items import GroupedItems
+from recsys.models.markov_user import MarkovUser
+from recsys.models.recurrent_user import RecurrentUser
+from recsys.models.slate_model import SlateModel
+from recsys.nn.affinity import inner_product, negative_distance
+from recsys.policies.greedy import Greedy, UpperBound
+from recsys.policies.scorer import Learner, Posterior
+from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
+from recsys.policies.thompson import InSlateThompson, SlateThompson
+from tests.policies.contexts import requests
+
+GROUP = torch.tensor([0, 0, 1, 1, 1])
+ITEMS, WIDTH = len(GROUP), 3
+CONTEXT = requests([[], [2], [0, 1, 0, 4]])
+LARGE = 3000
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def model(affinity: Callable, deviation: float = 0.4, grouped: bool = True, user=None) -> SlateModel:
+    torch.manual_seed(0)
+    shared = {"width": WIDTH, "deviation": deviation, "initial": 1.0}
+    items = GroupedItems(GROUP, **shared) if grouped else FlatItems(ITEMS, **shared)
+    made = SlateModel(items, user or GammaLinearUser(0.6), slots=2, affinity=affinity, deviation=deviation)
+    made.start.mean.data.normal_()
+    return made.requires_grad_(False)
+
+
+KINDS = {
+    "inner_product": lambda **options: InnerProductPosterior(model(inner_product, **options), seeded(), pool=LARGE),
+    "pool_of_inner_products": lambda **options: SlatePosterior(model(inner_product, **options), seeded(), pool=LARGE),
+    "pool_of_distances": lambda **options: SlatePosterior(model(negative_distance, **options), seeded(), pool=LARGE),
+}
+every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+@every_kind
+@pytest.mark.parametrize("grouped", [True, False])
+def test_draws_have_the_mean_and_deviation(make: Callable, grouped: bool) -> None:
+    posterior = make(grouped=grouped)
+    drawn = posterior.drawn(CONTEXT, torch.arange(LARGE).expand(3, -1))
+    scores, deviation = posterior.scores(CONTEXT), posterior.deviation(CONTEXT)
+    assert ((drawn.mean(1) - scores).abs() < 4.5 * deviation / LARGE**0.5 + 1e-5).all()
+    torch.testing.assert_close(drawn.std(1), deviation, rtol=0.1, atol=1e-5)
+    assert (deviation > 0.01).all()
+
+
+@every_kind
+@pytest.mark.parametrize("user", [MarkovUser(), RecurrentUser(WIDTH)], ids=["markov", "recurrent"])
+def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Callable, user) -> None:
+    posterior = make(deviation=1e-5, user=user)
+    with torch.no_grad():
+        clicked = torch.tensor([[[0], [1], [0], [4], [0]]])
+        values = posterior.model.means(clicked)
+        users = posterior.model.positions(values, torch.zeros(1, 5, dtype=torch.int64))[0, [0, 4]]
+        vectors, _ = posterior.model.items.moments(torch.arange(ITEMS))
+        expected = posterior.model.affinity(users, vectors)
+    found = posterior.drawn(CONTEXT, torch.tensor([[0, 7]] * 3))
+    for draw in (0, 1):
+        torch.testing.assert_close(found[[0, 2], draw], expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(posterior.scores(CONTEXT)[[0, 2]], expected, atol=1e-3, rtol=0)
+    assert posterior.deviation(CONTEXT).max() < 1e-3
+
+
+@pytest.mark.parametrize("affinity", [inner_product, negative_distance])
+def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
+    posterior = SlatePosterior(model(affinity), seeded(), pool=6)
+    which = torch.tensor([[5, 0, 5], [1, 1, 2], [3, 4, 0]])
+    found = posterior.drawn(CONTEXT, which)
+    for row in range(3):
+        for place, draw in enumerate(which[row].tolist()):
+            vectors, z = posterior.draws[draw], posterior.starts[draw]
+            for item in CONTEXT.history.values[CONTEXT.history.row_ids() == row].tolist():
+                z = 0.6 * z + 0.4 * vectors[item]
+            torch.testing.assert_close(found[row, place], affinity(z.unsqueeze(0), vectors)[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_the_closed_form_by_hand(grouped: bool) -> None:
+    posterior = InnerProductPosterior(model(inner_product, grouped=grouped), seeded(), pool=2)
+    mean, variance = posterior.model.items.moments(torch.arange(ITEMS))
+    z = 0.6 * posterior.model.start.mean[0] + 0.4 * mean[2]
+    torch.testing.assert_close(posterior.scores(CONTEXT)[1], mean @ z)
+    expected = torch.stack([(z @ torch.diag(spread) @ z).sqrt() for spread in variance])
+    torch.testing.assert_close(posterior.deviation(CONTEXT)[1], expected)
+
+
+def test_the_closed_form_refuses_another_affinity() -> None:
+    with pytest.raises(ConfigurationError, match="take SlatePosterior"):
+        InnerProductPosterior(model(negative_distance), seeded())
+
+
+@every_kind
+def test_it_is_a_posterior_that_does_not_learn(make: Callable) -> None:
+    posterior = make()
+    assert isinstance(posterior, Posterior) and not isinstance(posterior, Learner)
+
+
+@pytest.mark.parametrize("act", [InSlateThompson, SlateThompson, Greedy, lambda one: Greedy(UpperBound(one))])
+def test_whoever_acts_on_it_stays_as_it_is(act: Callable) -> None:
+    policy = act(SlatePosterior(model(negative_distance), seeded(), pool=16))
+    first = policy.sample(CONTEXT, 3, 2, seeded(1))
+    policy.update(CONTEXT, first, Feedback(torch.ones(3, 1, 2)), seeded(2))
+    again = policy.sample(CONTEXT, 3, 2, seeded(1))
+    assert torch.equal(first.items, again.items)
+
+
+def test_more_uncertain_items_make_more_diverse_slates() -> None:
+    pairs = []
+    for deviation in (1e-5, 0.5, 3.0):
+        posterior = SlatePosterior(model(negative_distance, deviation, grouped=False), seeded(), pool=200)
+        slates = InSlateThompson(posterior).sample(requests([[0, 0, 0]]), 400, 2, seeded(1)).items[0]
+        pairs.append(len({tuple(slate) for slate in slates.tolist()}))
+    assert pairs[0] == 1 and pairs[0] < pairs[1] < pairs[2]
+
+
+def test_the_pool_travels_with_the_state_and_depends_on_its_generator() -> None:
+    first, other = (SlatePosterior(model(negative_distance), seeded(seed), pool=4) for seed in (0, 1))
+    which = torch.tensor([[0, 3]] * 3)
+    assert not torch.equal(first.drawn(CONTEXT, which), other.drawn(CONTEXT, which))
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(first.drawn(CONTEXT, which), other.drawn(CONTEXT, which))
+
+
+def test_padding_of_histories_changes_nothing() -> None:
+    posterior = SlatePosterior(model(negative_distance), seeded(), pool=4)
+    which = torch.arange(4).expand(3, -1)
+    together = posterior.drawn(CONTEXT, which)
+    for row in range(3):
+        alone = posterior.drawn(CONTEXT.select(torch.tensor([row])), which[:1])
+        torch.testing.assert_close(alone[0], together[row])
