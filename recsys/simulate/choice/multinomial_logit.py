@@ -21,6 +21,7 @@ class MultinomialLogit(SingleChoice):
     Args:
         no_click: score of not clicking, finite; or −inf, and every slate that shows something is clicked.
 
+    >>> import torch
     >>> shown = torch.ones(1, 2, dtype=torch.bool)
     >>> MultinomialLogit(no_click=0.0).click_probability(torch.tensor([[0.0, 0.6931472]]), shown)  # 1 and 2 of 4
     tensor([[0.2500, 0.5000]])
