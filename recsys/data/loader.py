@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 
 from recsys.data.context import Context
+from recsys.data.epochs import Epochs
 from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
 
 
-class PackedLoader:
+class PackedLoader(Epochs[np.ndarray, Context]):
     """Sequences of similar length, as many at once as a number of positions allows.
 
     A user's history is cut, from its end, into windows of `max_length + 1` items; two neighbours share one item, so
@@ -21,8 +21,7 @@ class PackedLoader:
     `rows · longest ≤ positions`, and the batches are shuffled; equal lengths fall into other batches each epoch. The
     order depends on `seed` and epoch alone.
 
-    Iterating gives one epoch. `state_dict` after any batch, loaded into a new loader over the same data, gives the rest
-    of that epoch and the same epochs after it.
+    Iterating gives one epoch; resumable after any batch (`Epochs`).
 
     Args:
         context: one row a user, oldest event first.
@@ -55,42 +54,18 @@ class PackedLoader:
                 f"positions={positions}, max_length={max_length}: max_length must be at least 1, and one window of"
                 " max_length + 1 items must fit into positions"
             )
+        super().__init__(seed)
         self._context, self._repeats = context, repeats
-        self._seed, self._shuffle, self._drop_last = seed, shuffle, drop_last
+        self._shuffle, self._drop_last = shuffle, drop_last
         self._rank, self._world_size = rank, world_size
         self._windows = _windows(context.history, max_length)
         self._lengths = self._windows[-1]
         self._by_length = np.argsort(-self._lengths, kind="stable")
         self._bounds = _pack(self._lengths[self._by_length], positions)
-        self._epoch, self._batch, self._resumed = 0, 0, True
 
     def __len__(self) -> int:
         batches = len(self._bounds) - 1
         return batches // self._world_size if self._drop_last else -(-batches // self._world_size)
-
-    def __iter__(self) -> Iterator[Context]:
-        if not self._resumed:
-            self._epoch, self._batch = self._epoch + 1, 0
-        self._resumed = False
-        batches = self._epoch_batches(self._epoch)
-        for index in range(self._batch, len(batches)):
-            self._batch = index + 1
-            yield self._gather(batches[index])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: epoch, batches given out in it, and the seed of their order."""
-        return {"epoch": self._epoch, "batch": self._batch, "seed": self._seed}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where another loader over the same data stood; at the end of an epoch that is the start of the next.
-
-        Raises:
-            ConfigurationError: when the order there had another seed.
-        """
-        if state["seed"] != self._seed:
-            raise ConfigurationError(f"the loader's seed is {self._seed}, the saved position has seed {state['seed']}")
-        self._epoch, self._batch = state["epoch"], state["batch"]
-        self._resumed = self._batch < len(self)
 
     def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
         """This rank's batches of an epoch, each the windows in it."""
@@ -103,9 +78,9 @@ class PackedLoader:
         mine = np.resize(batches, len(self) * self._world_size)[self._rank :: self._world_size]
         return [order[self._bounds[batch] : self._bounds[batch + 1]] for batch in mine]
 
-    def _gather(self, windows: np.ndarray) -> Context:
+    def _gather(self, part: np.ndarray) -> Context:
         """The windows' contexts, longest first."""
-        rows, starts, lengths = (torch.from_numpy(column[windows]) for column in self._windows)
+        rows, starts, lengths = (torch.from_numpy(column[part]) for column in self._windows)
         context = self._context
         times = None if context.times is None else Jagged(context.times, context.history.offsets)
         excluded = context.excluded.select(rows)
