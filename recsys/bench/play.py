@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,9 +53,7 @@ class Played:
     seconds: float
 
 
-def play(
-    simulator: Simulator[Any], policy: Policy, game: Game, seed: int, tick: Callable[[], None] = lambda: None
-) -> Played:
+def play(simulator: Simulator[Any], policy: Policy, game: Game, seed: int) -> Played:
     """Show slates, let users answer, let the policy learn from the answers of all users, and again.
 
     The world's randomness depends on the seed only, not on the policy, so that two policies meet the same users with
@@ -64,10 +61,9 @@ def play(
 
     Args:
         simulator: the world.
-        policy: learns after every step if it can; an oracle is told what every item is worth.
+        policy: learns after every step if it can; one with `needs_truth` is told what every item is worth (`Oracle`).
         game: how many users, steps and slots.
         seed: of the world's randomness and, apart from it, the policy's.
-        tick: called after every step.
     """
     world, own = torch.Generator().manual_seed(2 * seed), torch.Generator().manual_seed(2 * seed + 1)
     state = simulator.reset(game.users, world)
@@ -88,7 +84,6 @@ def play(
             (slates.items[:, 0], slates.log_prob[:, 0], feedback.reward[:, 0], (~state.done).float(), diversity)
         )
         state = after
-        tick()
     items, log_prob, reward, active, distances = (torch.stack(part) for part in zip(*parts, strict=True))
     return Played(items, log_prob, reward, active, distances, seconds)
 

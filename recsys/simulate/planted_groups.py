@@ -87,7 +87,7 @@ class PlantedGroups:
         direction = torch.nn.functional.normalize(torch.randn(groups, width, generator=generator), dim=1)
         centres = direction * (0.1 + 0.7 * torch.rand(groups, 1, generator=generator))
         self.num_items = num_items
-        self.group = torch.arange(num_items) % groups
+        self.group = group_of(num_items, groups)
         self.items = centres[self.group] + spread * torch.randn(num_items, width, generator=generator)
         self.start = start
         self.sharpness = sharpness
@@ -135,6 +135,15 @@ class PlantedGroups:
 
     def _items(self, state: PlantedState) -> Tensor:
         return self.items.to(state.hidden.device)
+
+
+def group_of(num_items: int, groups: int) -> Int[Tensor, " N"]:
+    """The group of each item.
+
+    >>> group_of(5, 2)
+    tensor([0, 1, 0, 1, 0])
+    """
+    return torch.arange(num_items) % groups
 
 
 def with_clicked(

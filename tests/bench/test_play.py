@@ -9,11 +9,11 @@ from recsys.bench.play import Game, Played, in_slate_distance, play
 from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.slates import Slates
-from recsys.policies.features import GroupFeatures
 from recsys.policies.greedy import Greedy, Uniform
 from recsys.policies.linear_posterior import LinearPosterior
 from recsys.policies.policy import Policy
 from recsys.policies.thompson import InSlateThompson
+from recsys.simulate.features import GroupFeatures
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.planted_groups import PlantedGroups
 
@@ -101,12 +101,6 @@ def test_the_truth_is_shown_to_oracles_only() -> None:
 
     play(InterestEvolution(), Looking(10), GAME, seed=0)
     assert all(names == {"interests", "topics"} for names in seen)
-
-
-def test_ticks_are_steps() -> None:
-    ticks: list[int] = []
-    play(world(), Uniform(20), GAME, 0, tick=lambda: ticks.append(1))
-    assert len(ticks) == 6
 
 
 def test_diversity_is_the_mean_distance_of_shown_items() -> None:

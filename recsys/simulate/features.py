@@ -1,4 +1,4 @@
-"""What linear policies know of items and requests in the simulated worlds."""
+"""What policies that learn from features may know of items and requests in the simulated worlds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from recsys.data.context import Context
+from recsys.simulate.planted_groups import group_of
 
 
 class TopicFeatures:
@@ -47,13 +48,13 @@ class GroupFeatures:
     """An item's group, one-hot, and where asked the share of that group in the user's history (`PlantedGroups`).
 
     Args:
-        num_items: `N`; item `i` is of group `i mod groups`.
+        num_items: `N`.
         groups: how many.
         personal: whether the share in the history comes as one number more.
     """
 
     def __init__(self, num_items: int, groups: int, personal: bool = True) -> None:
-        self.group = torch.arange(num_items) % groups
+        self.group = group_of(num_items, groups)
         self.groups = groups
         self.personal = personal
         self.width = groups + personal
