@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.data.context import Context
 from recsys.data.feedback import Feedback
-from recsys.data.slates import Slates
-from recsys.policies.scorer import Learner, Posterior, Scorer
-from recsys.policies.slot_by_slot import SlotBySlot
+from recsys.data.slates import Drawn, Slates
+from recsys.decode.legal import require_legal
+from recsys.policies.scorer import Posterior, Scorer, teach
 
 
-class EpsilonGreedy(SlotBySlot[Tensor]):
+class EpsilonGreedy(nn.Module):
     """Each slot takes the best item that is left with probability `1 − ε`, else any that is left, all alike.
 
-    Ties go to the lowest index. `ε = 0` is greedy and has no slate but one, `ε = 1` is uniform.
+    Ties go to the lowest index. `ε = 0` is greedy and has no slate but one, `ε = 1` is uniform. Unlike an
+    `ItemPolicy`'s, a slot's distribution is not the first one's renormalised. Needs memory for `B × G × N` numbers.
 
     Args:
         scorer: what ranks the items; learns if it can.
@@ -28,25 +29,47 @@ class EpsilonGreedy(SlotBySlot[Tensor]):
         self.scorer = scorer
         self.epsilon = epsilon
 
-    @property
-    def num_items(self) -> int:
-        """`N`."""
-        return self.scorer.num_items
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        """See `Policy.sample`; where fewer than `S` items are legal, the last slots hold −1, log-probability −inf."""
+        scores, left = self._scores(context, candidates)
+        items, log_prob = [], []
+        for _ in range(slots):
+            prob = self._slot_prob(scores, left)
+            chosen = (prob / torch.empty_like(prob).exponential_(generator=generator)).argmax(-1)
+            alive = left.any(-1)
+            items.append(chosen.where(alive, -1))
+            log_prob.append(_at(prob, chosen).log().where(alive, float("-inf")))
+            left = left.scatter(-1, chosen.unsqueeze(-1), False)
+        return Slates(torch.stack(items, -1), torch.stack(log_prob, -1), Drawn.SAMPLE)
 
-    def look(self, context: Context) -> Tensor:
-        """Every item's score."""
-        return self.scorer.scores(context)
-
-    def slot_prob(self, view: Tensor, left: Bool[Tensor, "B G N"]) -> Float[Tensor, "B G N"]:
-        """See `SlotBySlot.slot_prob`."""
-        best = view.unsqueeze(1).masked_fill(~left, float("-inf")).argmax(-1, keepdim=True)
-        prob = left * (self.epsilon / left.sum(-1, keepdim=True).clamp(min=1))
-        return prob.scatter_add(-1, best, torch.full_like(best, 1 - self.epsilon, dtype=prob.dtype))
+    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        """See `Policy.log_prob`; −inf from the first slot on that cannot be so."""
+        scores, left = self._scores(context, slates.items.shape[1])
+        possible = torch.ones(slates.items.shape[:2], dtype=torch.bool, device=slates.items.device)
+        found = []
+        for chosen in slates.items.unbind(-1):
+            known = chosen.clamp(min=0)
+            prob = _at(self._slot_prob(scores, left), known)
+            possible = possible & (chosen >= 0) & (prob > 0)
+            found.append(prob.log().where(possible, float("-inf")))
+            left = left.scatter(-1, known.unsqueeze(-1), False)
+        return torch.stack(found, -1)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`; nothing where the scorer does not learn."""
-        if isinstance(self.scorer, Learner):
-            self.scorer.update(context, slates, feedback, generator)
+        """See `Learner.update`."""
+        teach(self.scorer, context, slates, feedback, generator)
+
+    def _scores(self, context: Context, candidates: int) -> tuple[Float[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
+        """Every item's score, and the items that each slate may begin with."""
+        legal = ~context.illegal(self.scorer.num_items)
+        require_legal(~legal.any(-1))
+        return self.scorer.scores(context).unsqueeze(1), legal.unsqueeze(1).expand(-1, candidates, -1)
+
+    def _slot_prob(self, scores: Float[Tensor, "B 1 N"], left: Bool[Tensor, "B G N"]) -> Float[Tensor, "B G N"]:
+        """Probability of each item for the next slot, 0 for those that are not left."""
+        best = scores.masked_fill(~left, float("-inf")).argmax(-1, keepdim=True)
+        prob = left * (self.epsilon / left.sum(-1, keepdim=True).clamp(min=1))
+        return prob.scatter_add(-1, best, (1 - self.epsilon) * left.any(-1, keepdim=True).to(prob.dtype))
 
 
 class Greedy(EpsilonGreedy):
@@ -91,9 +114,8 @@ class UpperBound:
         return self.posterior.scores(context) + self.width * self.posterior.deviation(context)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`; nothing where the posterior does not learn."""
-        if isinstance(self.posterior, Learner):
-            self.posterior.update(context, slates, feedback, generator)
+        """See `Learner.update`."""
+        teach(self.posterior, context, slates, feedback, generator)
 
 
 class _Nothing:
@@ -103,3 +125,7 @@ class _Nothing:
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
         """All alike."""
         return torch.zeros(len(context), self.num_items, device=context.users.device)
+
+
+def _at(values: Tensor, items: Tensor) -> Tensor:
+    return values.gather(-1, items.unsqueeze(-1)).squeeze(-1)

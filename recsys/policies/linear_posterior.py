@@ -66,7 +66,8 @@ class LinearPosterior(nn.Module):
 
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
         """See `Posterior.deviation`: `√(φᵀ A⁻¹ φ)`."""
-        half = torch.linalg.solve_triangular(self._root(), torch.eye(len(self.weighted)).double(), upper=False)
+        identity = torch.eye(len(self.weighted), dtype=torch.float64, device=self.weighted.device)
+        half = torch.linalg.solve_triangular(self._root(), identity, upper=False)
         return (self.features(context) @ half.T.float()).norm(dim=-1)
 
     def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:

@@ -33,6 +33,12 @@ class Learner(Protocol):
         ...
 
 
+def teach(part: object, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    """Let a part learn from answers if it can; see `Learner.update`."""
+    if isinstance(part, Learner):
+        part.update(context, slates, feedback, generator)
+
+
 @runtime_checkable
 class Posterior(Scorer, Protocol):
     """A distribution over scores, kept as its mean, its spread and a pool of draws that every request shares.

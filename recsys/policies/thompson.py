@@ -10,10 +10,20 @@ from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.slates import Drawn, Slates
 from recsys.decode.legal import require_legal
-from recsys.policies.scorer import Learner, Posterior
+from recsys.policies.scorer import Posterior, teach
 
 
-class InSlateThompson(nn.Module):
+class _OfPosterior(nn.Module):
+    def __init__(self, posterior: Posterior) -> None:
+        super().__init__()
+        self.posterior = posterior
+
+    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+        """See `Learner.update`."""
+        teach(self.posterior, context, slates, feedback, generator)
+
+
+class InSlateThompson(_OfPosterior):
     """Each slot is the best item that is left under a draw of its own, so that uncertain items share the slate.
 
     Draws come from the posterior's pool, evenly. A slot's probability is therefore exactly the share of the pool under
@@ -23,12 +33,8 @@ class InSlateThompson(nn.Module):
     recurrent units and Thompson sampling" (DMKD 36).
 
     Args:
-        posterior: of the scores.
+        posterior: of the scores; learns if it can.
     """
-
-    def __init__(self, posterior: Posterior) -> None:
-        super().__init__()
-        self.posterior = posterior
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """See `Policy.sample`."""
@@ -71,25 +77,16 @@ class InSlateThompson(nn.Module):
         ]
         return _log(torch.stack(shares, 2), items)
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`; nothing where the posterior does not learn."""
-        if isinstance(self.posterior, Learner):
-            self.posterior.update(context, slates, feedback, generator)
 
-
-class SlateThompson(nn.Module):
+class SlateThompson(_OfPosterior):
     """The best items under one draw, best first: slates differ between users and rounds, not within.
 
     The draw comes from the posterior's pool, evenly; a slate's probability is exactly the share of the pool that ranks
     so. Needs memory for `B × pool × N` numbers. Source: Eide, Leslie, Frigessi 2022.
 
     Args:
-        posterior: of the scores.
+        posterior: of the scores; learns if it can.
     """
-
-    def __init__(self, posterior: Posterior) -> None:
-        super().__init__()
-        self.posterior = posterior
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """See `Policy.sample`."""
@@ -103,11 +100,6 @@ class SlateThompson(nn.Module):
         """See `Policy.log_prob`."""
         ranking = rankings(self.posterior, context, slates.items.shape[-1])
         return _log(_alike(ranking, slates.items), slates.items)
-
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`; nothing where the posterior does not learn."""
-        if isinstance(self.posterior, Learner):
-            self.posterior.update(context, slates, feedback, generator)
 
 
 def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
