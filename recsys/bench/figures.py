@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from scipy.stats import t
 from torch import Tensor
 
 from recsys.bench.play import Played
 from recsys.metrics.intervals import Interval, bootstrap
+from recsys.metrics.results import Results
 
 Games = Mapping[str, Sequence[Played]]
 """Policy → one game a seed; the seeds are the same for all, in the same order."""
-
-Results = dict[str, dict[str, dict[str, float | None]]]
-"""`{row: {metric: {"value": v, "low": l, "high": h}}}`, as `metrics.json` holds it."""
 
 
 def user_figures(games: Sequence[Played]) -> dict[str, Float[Tensor, "seeds B 1"]]:
@@ -116,8 +115,6 @@ def student(degrees: int) -> float:
     >>> round(student(4), 3)
     2.776
     """
-    from scipy.stats import t
-
     return float(t.ppf(0.975, degrees))
 
 

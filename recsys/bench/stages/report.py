@@ -19,10 +19,11 @@ from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, folded, page
 from recsys.report.table import metrics_table
+from recsys.train.run import build
 from recsys.train.run_folder import RunFolder
 
 COLUMNS = ["reward", "click_rate", "regret", "diversity", "coverage", "steps", "latency"]
-NAMES = {"click_rate": "click rate", "latency": "ms a slate", "regret": "regret"}
+NAMES = {"click_rate": "click rate", "latency": "ms a slate"}
 
 
 @dataclass
@@ -43,8 +44,7 @@ class BenchReport:
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""
         config = OmegaConf.load(run.config)
-        node = {key: value for key, value in config.stage.play.items() if key not in ("_target_", "_recursive_")}
-        stage = Play(**node)
+        stage: Play = build(config.stage.play)
         games: dict[str, list[Any]] = {}
         for cell in stage.cells(run.stage("play")):
             games.setdefault(cell.policy, []).append(cell.read())
