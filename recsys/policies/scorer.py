@@ -54,5 +54,8 @@ class Posterior(Scorer, Protocol):
         ...
 
     def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """Every item's score under the named draws, in `0 .. pool − 1`; `scores` is their mean as the pool grows."""
+        """Every item's score under the named draws, in `0 .. pool − 1`; `scores` is their mean as the pool grows.
+
+        The tensor is the caller's, who may overwrite it.
+        """
         ...

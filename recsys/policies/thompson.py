@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -56,16 +57,10 @@ class InSlateThompson(_OfPosterior):
         −1 in the slots for which no legal item is left.
         """
         illegal = context.illegal(self.posterior.num_items)
-        require_legal(illegal.all(-1))
-        size = (len(context), slots)
-        which = torch.randint(self.posterior.pool, size, generator=generator, device=illegal.device)
-        scores = self.posterior.drawn(context, which)
-        taken, items = illegal, []
-        for slot in range(slots):
-            best, chosen = scores[:, slot].masked_fill(taken, float("-inf")).max(1)
-            items.append(chosen.masked_fill(best.isneginf(), -1))
-            taken = taken.scatter(1, chosen.unsqueeze(1), True)
-        return torch.stack(items, 1)
+        which = torch.randint(self.posterior.pool, (len(context), slots), generator=generator, device=illegal.device)
+        items = fill(self.posterior.drawn(context, which).numpy(force=True), illegal.numpy(force=True))
+        require_legal(torch.from_numpy(items[:, 0] < 0))
+        return torch.from_numpy(items).to(illegal.device)
 
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         """See `Policy.log_prob`."""
@@ -100,6 +95,30 @@ class SlateThompson(_OfPosterior):
         """See `Policy.log_prob`."""
         ranking = rankings(self.posterior, context, slates.items.shape[-1])
         return _log(_alike(ranking, slates.items), slates.items)
+
+
+def fill(scores: np.ndarray, illegal: np.ndarray) -> np.ndarray:
+    """`[B, S]`, slot after slot the legal item that scores best there and no earlier slot holds; −1 where none is left.
+
+    In numpy, which finds a row's best several times faster than torch does on a CPU.
+
+    Args:
+        scores: `[B, S, N]`, overwritten.
+        illegal: `[B, N]`, true at items that may not be shown.
+
+    >>> fill(np.array([[[1.0, 3.0, 2.0], [5.0, 9.0, 7.0]]]), np.array([[False, False, False]]))
+    array([[1, 2]])
+    """
+    if illegal.any():
+        scores.swapaxes(1, 2)[illegal] = -np.inf
+    users, slots, _ = scores.shape
+    items = np.empty((users, slots), np.int64)
+    rows = np.arange(users)
+    for slot in range(slots):
+        items[:, slot] = best = scores[:, slot].argmax(1)
+        scores[rows, slot + 1 :, best] = -np.inf
+    items[np.isneginf(np.take_along_axis(scores, items[..., None], 2)[..., 0])] = -1
+    return items
 
 
 def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
