@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 
 from recsys.data.loader import PackedLoader
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Fitted, Schedule, fit
+from recsys.train.fit import Fitted, Schedule
+from recsys.train.fit_sequences import fit_sequences
 from tests.tiny import tiny_dataset
 
 LOADER = partial(PackedLoader, positions=40, max_length=8, seed=0)
@@ -47,10 +48,10 @@ def quiet(*more: Callback, **options: Any) -> Callable[..., lightning.Trainer]:
 def quick_fit(
     system: SequentialSystem, folder: Path, schedule: Schedule, *more: Callback, seed: int = 0, **options: Any
 ) -> Fitted:
-    """`fit` on the tiny data with every draw seeded."""
+    """`fit_sequences` on the tiny data with every draw seeded."""
     torch.manual_seed(seed)
     given = {"trainer": quiet(*more), **options}
-    return fit(system, LOADER, schedule, tiny_dataset(repeats=system.repeats), folder, **given)
+    return fit_sequences(system, LOADER, schedule, tiny_dataset(repeats=system.repeats), folder, **given)
 
 
 def interrupted_fit(system: SequentialSystem, folder: Path, schedule: Schedule, after: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,19 +13,11 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
-from recsys.data.context import Context
-from recsys.data.dataset import Dataset
-from recsys.data.fixed import Fixed
-from recsys.data.loader import PackedLoader, RequestLoader
-from recsys.data.prefixes import prefixes
-from recsys.data.repeat import Repeated
-from recsys.systems.sequential import SequentialSystem
 from recsys.train.allocator import keep_freed_memory
 from recsys.train.callbacks import History, Patience, RandomState
 
-MONITOR = "validation/ndcg@10"
-AGAIN = 20
-"""How often an epoch of `overfit` goes through its batches."""
+Batches = Callable[[int, int], tuple[Iterable[Any], Iterable[Any]]]
+"""Training and validation batches of a process, given its rank and how many processes there are."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class Schedule:
     """How long to train and what to keep.
 
     Args:
-        max_epochs: passes over the training sequences, at most.
+        max_epochs: passes over the training data, at most.
         max_steps: optimizer steps at most; −1 for no limit but the epochs.
         validate_every: optimizer steps between validations; None validates once an epoch.
         patience: validations without improvement before training stops.
@@ -58,7 +49,7 @@ class Fitted:
 
     Args:
         history: rows of `step`, `metric`, `value`.
-        validation: the best validation NDCG@10.
+        validation: the best value of the metric that decides.
     """
 
     history: pl.DataFrame
@@ -66,33 +57,31 @@ class Fitted:
 
 
 def fit(
-    system: SequentialSystem,
-    loader: Callable[..., PackedLoader],
+    system: lightning.LightningModule,
+    batches: Batches,
+    monitor: str,
     schedule: Schedule,
-    dataset: Dataset,
     folder: Path,
     trainer: Callable[..., lightning.Trainer] = lightning.Trainer,
     limit: int | None = None,
-    overfit: int | None = None,
     profiler: Literal["simple", "advanced"] | None = None,
 ) -> Fitted:
-    """Train `system` on the data set's training sequences; it is left with the weights that validate best.
+    """Train `system`; it is left with the weights that validate best.
 
     Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
     have left uninterrupted.
 
     Args:
         system: what is trained.
-        loader: makes the loader of the training sequences, given their context, `rank` and `world_size`.
+        batches: makes what it is trained and validated on.
+        monitor: the validation metric that decides; higher is better.
         schedule: how long.
-        dataset: supplies training sequences and validation requests.
         folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
         trainer: makes the trainer: devices, precision, strategy.
         limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
-        overfit: only so many batches are trained on, again and again, and validated on; None trains on all.
         profiler: Lightning's profiler by name; None for none.
     """
-    best = _checkpoint(folder, "best", MONITOR)
+    best = _checkpoint(folder, "best", monitor)
     history = History()
     run = trainer(
         **_extent(schedule, limit),
@@ -106,15 +95,14 @@ def fit(
         callbacks=[
             EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
             history,
-            Patience(MONITOR, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
+            Patience(monitor, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
             RandomState(),
             RichProgressBar(leave=False),
             best,
             _checkpoint(folder, "last"),
         ],
     )
-    packed = loader(dataset.train, rank=run.global_rank, world_size=run.world_size)
-    training, validation = _batches(system, packed, dataset.validation, overfit)
+    training, validation = batches(run.global_rank, run.world_size)
     last = folder / "last.ckpt"
     keep_freed_memory()
     run.fit(system, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -149,23 +137,11 @@ def _extent(schedule: Schedule, limit: int | None) -> dict[str, Any]:
     }
 
 
-def _batches(
-    system: SequentialSystem, packed: PackedLoader, validation: Context, overfit: int | None
-) -> tuple[Iterable[Context], Iterable[Context]]:
-    """Training and validation batches, each training batch so often in a row as the system steps on it."""
-    if overfit is not None:
-        few = list(islice(packed, overfit))
-        training = [batch for batch in few * AGAIN for _ in range(system.inner_steps)]
-        return Fixed(training), Fixed([prefixes(batch, system.repeats) for batch in few])
-    training = packed if system.inner_steps == 1 else Repeated(packed, system.inner_steps)
-    return training, RequestLoader(validation, batch_size=512)
-
-
 def _profiler(name: Literal["simple", "advanced"] | None, folder: Path) -> Profiler | None:
     if name is None:
         return None
     return {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name](folder, "profile")
 
 
-def _load_best(system: SequentialSystem, checkpoint: str) -> None:
+def _load_best(system: lightning.LightningModule, checkpoint: str) -> None:
     system.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])

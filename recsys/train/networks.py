@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from recsys.errors import RequestError
 from recsys.items.bundle import ItemBundle
@@ -23,20 +24,20 @@ def build_network(node: DictConfig, bundle: ItemBundle) -> Generator[Any, Any]:
     return instantiate(node, _partial_=True)(bundle)
 
 
-def save_network(network: Generator[Any, Any], node: DictConfig, bundle: ItemBundle, folder: Path) -> None:
+def save_network(network: nn.Module, node: DictConfig, items: str, folder: Path) -> None:
     """Keep what `load_network` reads.
 
     Args:
         network: whose weights.
         node: what it was built from.
-        bundle: the items it was trained on; their fingerprint goes with the weights.
+        items: fingerprint of what it was trained on, which goes with the weights.
         folder: where; made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(node, folder / NETWORK, resolve=True)
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     aside = folder / f"{WEIGHTS}.aside"
-    save_file(weights, aside, {"items": bundle.fingerprint})
+    save_file(weights, aside, {"items": items})
     aside.replace(folder / WEIGHTS)
 
 

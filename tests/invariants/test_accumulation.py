@@ -24,7 +24,8 @@ from recsys.systems.next_item import NextItem
 from recsys.systems.rere import ReRe
 from recsys.systems.rollout import Beam
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Schedule, fit
+from recsys.train.fit import Schedule
+from recsys.train.fit_sequences import fit_sequences
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -50,7 +51,7 @@ def test_two_halves_are_a_whole(make: Callable[[], SequentialSystem], tmp_path: 
         systems.append(make())
         loader = partial(PackedLoader, positions=4 * sequences, max_length=3, shuffle=False)
         schedule = Schedule(max_epochs=2, accumulate=accumulate)
-        fit(systems[-1], loader, schedule, dataset, tmp_path / name, quiet())
+        fit_sequences(systems[-1], loader, schedule, dataset, tmp_path / name, trainer=quiet())
     last = [torch.load(tmp_path / one / "last.ckpt", weights_only=True) for one in ("halves", "whole")]
     assert last[0]["global_step"] == last[1]["global_step"] == 4
     begun = make().state_dict()

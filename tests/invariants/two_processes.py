@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from recsys.data.loader import PackedLoader
 from recsys.objectives.next_item import legal_set_cross_entropy
 from recsys.systems.next_item import NextItem
-from recsys.train.fit import Schedule, fit
+from recsys.train.fit import Schedule
+from recsys.train.fit_sequences import fit_sequences
 from recsys.train.run import train
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
@@ -22,7 +23,8 @@ def trained(folder: Path, accumulate: int, **options: object) -> NextItem:
     """Two epochs of plain gradient descent on the tiny data."""
     system = NextItem(tiny_generator(dropout=0.0), legal_set_cross_entropy, partial(torch.optim.SGD, lr=0.5))
     loader = partial(PackedLoader, positions=40, max_length=8, seed=0)
-    fit(system, loader, Schedule(max_epochs=2, accumulate=accumulate), tiny_dataset(), folder, quiet(**options))
+    schedule = Schedule(max_epochs=2, accumulate=accumulate)
+    fit_sequences(system, loader, schedule, tiny_dataset(), folder, trainer=quiet(**options))
     return system
 
 

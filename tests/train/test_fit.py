@@ -20,7 +20,8 @@ from recsys.rewards.rule import Rule
 from recsys.systems.next_item import NextItem
 from recsys.systems.rere import ReRe
 from recsys.systems.rollout import Beam
-from recsys.train.fit import AGAIN, Schedule, fit
+from recsys.train.fit import Schedule
+from recsys.train.fit_sequences import AGAIN, fit_sequences
 from tests.fitting import ADAM, LOADER, quick_fit, quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -109,7 +110,9 @@ def test_result_and_validation_are_those_of_averaged_weights(tmp_path: Path) -> 
 
 
 def test_a_limit_cuts_batches_epochs_and_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.train.fit.RequestLoader", lambda context, batch_size: RequestLoader(context, 4))
+    monkeypatch.setattr(
+        "recsys.train.fit_sequences.RequestLoader", lambda context, batch_size: RequestLoader(context, 4)
+    )
     seen = Seen()
     quick_fit(system(), tmp_path, Schedule(max_epochs=9, validate_every=5), seen, limit=2)
     assert (len(seen.training), len(seen.validation)) == (4, 4)
@@ -156,7 +159,7 @@ def test_a_process_is_given_its_share_of_the_batches(tmp_path: Path) -> None:
         asked.update(share)
         return LOADER(context, **share)
 
-    fit(system(), loader, Schedule(max_epochs=1), tiny_dataset(), tmp_path, quiet(), limit=1)
+    fit_sequences(system(), loader, Schedule(max_epochs=1), tiny_dataset(), tmp_path, trainer=quiet(), limit=1)
     assert asked == {"rank": 0, "world_size": 1}
 
 
@@ -165,5 +168,5 @@ def test_where_users_have_items_again_nothing_they_had_is_excluded(tmp_path: Pat
     trained.repeats = True
     dataset = tiny_dataset(repeats=True)
     loader = partial(LOADER, repeats=True)
-    fit(trained, loader, Schedule(max_epochs=1), replace(dataset), tmp_path, quiet(seen), limit=2)
+    fit_sequences(trained, loader, Schedule(max_epochs=1), replace(dataset), tmp_path, trainer=quiet(seen), limit=2)
     assert all(batch.excluded.values.numel() == 0 for batch in [*seen.training, *seen.validation])

@@ -28,7 +28,7 @@ def run(prepared: RunFolder) -> RunFolder:
     for seed, (name, value) in enumerate({"first": 0.1, "second": 0.2}.items()):
         torch.manual_seed(seed)
         folder = run.stage("sft") / name
-        save_network(build_network(NODE, load_bundle(run)), NODE, load_bundle(run), folder)
+        save_network(build_network(NODE, load_bundle(run)), NODE, load_bundle(run).fingerprint, folder)
         (folder / "result.json").write_text(json.dumps({"validation": value}))
     return run
 

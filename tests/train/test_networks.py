@@ -34,7 +34,7 @@ def test_a_network_comes_back_with_its_weights_to_serve(target: str, tmp_path: P
     network = build_network(recipe(target), tiny_bundle())
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
-    save_network(network, recipe(target), tiny_bundle(), tmp_path / "arm")
+    save_network(network, recipe(target), tiny_bundle().fingerprint, tmp_path / "arm")
     found = load_network(tmp_path / "arm", tiny_bundle())
     assert type(found) is type(network)
     assert same_weights(found, network)
@@ -43,12 +43,12 @@ def test_a_network_comes_back_with_its_weights_to_serve(target: str, tmp_path: P
 
 
 def test_the_recipe_stands_on_its_own(tmp_path: Path) -> None:
-    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle(), tmp_path)
+    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle().fingerprint, tmp_path)
     assert load_recipe(tmp_path)["max_length"] == 5
 
 
 def test_weights_of_other_items_are_refused(tmp_path: Path) -> None:
-    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle(), tmp_path)
+    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle().fingerprint, tmp_path)
     ours = tiny_bundle()
     other = ItemBundle(ours.table, SemanticIds(ours.semantic_ids.codes.flip(0), ours.semantic_ids.sizes), ours.vectors)
     with pytest.raises(RequestError, match="load the item bundle saved beside the weights"):
@@ -69,7 +69,7 @@ def test_items_that_joined_later_are_served_without_training(target: str, tmp_pa
     network = build_network(recipe(target), ours).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    save_network(network, recipe(target), ours, tmp_path)
+    save_network(network, recipe(target), ours.fingerprint, tmp_path)
     codes = ours.semantic_ids.extend(whole.semantic_ids.codes[[9, 19]])
     grown = ItemBundle(whole.table, codes, whole.vectors, trained=ours.fingerprint)
     served = load_network(tmp_path, grown)
