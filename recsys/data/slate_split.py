@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,12 @@ class SlateSplit:
     train: Bool[Tensor, " R"]
     validation: Bool[Tensor, " R"]
     test: Bool[Tensor, " R"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a mask does."""
+        masks = torch.stack([self.train, self.validation, self.test]).cpu().numpy()
+        return hashlib.sha256(masks.tobytes()).hexdigest()
 
 
 def by_time(log: SlateLog, validation: float = 0.1, test: float = 0.1) -> SlateSplit:
@@ -56,23 +63,21 @@ def by_time(log: SlateLog, validation: float = 0.1, test: float = 0.1) -> SlateS
     return split
 
 
-def by_steps(
-    log: SlateLog, generator: torch.Generator, steps: int = 5, validation: float = 0.05, test: float = 0.05
-) -> SlateSplit:
+def by_steps(log: SlateLog, steps: int = 5, validation: float = 0.05, test: float = 0.05, seed: int = 0) -> SlateSplit:
     """Some users are held out after their first steps; everything else trains.
 
     A random share of the users validates and another tests: their first `steps` impressions train, the later ones are
     evaluated. All impressions of the other users train, so that every impression is in one of the three.
 
-    The users are drawn as in the authors' code: with a generator of seed 0 the held-out users are the same numbers.
-    These are theirs where users stand in the file by rising id.
+    The users are drawn as in the authors' code: with seed 0 the held-out users are the same numbers. These are theirs
+    where users stand in the file by rising id.
 
     Args:
         log: see above; its `steps()` count impressions that were kept.
-        generator: draws the users, on the CPU.
         steps: impressions of a held-out user that train.
         validation: share of the users, in [0, 1).
         test: share of the users, in [0, 1); both together less than 1. The number of users is rounded down.
+        seed: of the draw of users.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
     sampling", and the data set's `load_dataloaders`.
@@ -83,7 +88,7 @@ def by_steps(
     _check_shares(validation, test)
     if steps < 0:
         raise ConfigurationError(f"steps={steps}: expected how many of a user's first slates train, 0 or more")
-    order = torch.randperm(log.num_users, generator=generator)
+    order = torch.randperm(log.num_users, generator=torch.Generator().manual_seed(seed))
     first, second = int(log.num_users * validation), int(log.num_users * test)
     later = log.steps() >= steps
     masks = []

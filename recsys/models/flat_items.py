@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recsys.data.slate_log import SlateLog
 from recsys.models.item_posterior import ItemPosterior
 from recsys.nn.mean_field import MeanField
 
@@ -29,6 +32,11 @@ class FlatItems(ItemPosterior):
         super().__init__()
         self.num_items, self.width, self.prior = num_items, width, prior
         self.vectors = MeanField(num_items, width, deviation * prior, initial * prior)
+
+    @classmethod
+    def from_log(cls, log: SlateLog, **options: Any) -> FlatItems:
+        """For the items of a log; `options` as above."""
+        return cls(log.num_items, **options)
 
     def draw(self, items: Int[Tensor, "R K"], generator: torch.Generator) -> Float[Tensor, "R K D"]:
         """See `ItemPosterior.draw`."""

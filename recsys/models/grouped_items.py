@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recsys.data.slate_log import SlateLog
 from recsys.models.item_posterior import ItemPosterior
 from recsys.nn.mean_field import MeanField
 
@@ -56,6 +58,11 @@ class GroupedItems(ItemPosterior):
         self.centres = MeanField(groups, width, deviation * centre, initial * centre)
         self.log_scales = MeanField(groups, width, deviation * scale_spread, mean=self.log_scale)
         self.own = MeanField(len(group), width, deviation, initial)
+
+    @classmethod
+    def from_log(cls, log: SlateLog, **options: Any) -> GroupedItems:
+        """For the items of a log; `options` as above."""
+        return cls(torch.from_numpy(log.items.get_column("group").to_numpy().astype("int64")), **options)
 
     def draw(self, items: Int[Tensor, "R K"], generator: torch.Generator) -> Float[Tensor, "R K D"]:
         """See `ItemPosterior.draw`."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from recsys.data.slate_log import SlateLog
 from recsys.models.item_posterior import ItemPosterior
-from recsys.models.slate_choice import click_log_prob
+from recsys.models.slate_choice import choice_log_prob, click_log_prob
+from recsys.models.user_start import UserStart
 from recsys.models.user_state import UserState
 from recsys.nn.affinity import negative_distance
 from recsys.nn.mean_field import MeanField
@@ -22,7 +24,7 @@ class SlateValues:
 
     Args:
         vectors: `[U, T, S, D]`, of the items in the slates; anything where a slot is empty.
-        start: `[U, D]`, hidden state before the first slate.
+        start: `[U, D]`, how many deviations from its mean the hidden state before the first slate is.
         no_click: `[U, T]`, score of not clicking, by the length of the slate; anything where it is 0.
     """
 
@@ -35,19 +37,18 @@ class SlateModel(nn.Module):
     """`P(click = k) = exp a(z, v_k) / (exp b_n + Σ_j exp a(z, v_j))` over the `n` items of a slate.
 
     `z` is where the user stands after the clicks before, `a` the affinity and `b_n ~ N(0, 1)` the score of not clicking
-    in a slate of `n` items. The start of all users is one vector `~ N(0, start² I)`. Items, `b` and the start have
-    posteriors; what moves a user has parameters.
+    in a slate of `n` items. Items, `b` and the users' starts have posteriors; what moves a user has parameters.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
-    sampling" (DMKD 36), there with a start for each user that knows of the user's later clicks (docs/papers.md).
+    sampling" (DMKD 36).
 
     Args:
         items: what is believed of their vectors.
         user: how clicks move users.
         slots: most items of a slate.
         affinity: of users and items; `recsys.nn.affinity`.
-        start: standard deviation of the start before anything was seen, above 0.
-        deviation: of the posterior of start and `b` when training starts, as a share of the prior's.
+        start: where users begin; `None` is `UserStart()`.
+        deviation: of the posterior of `b` when training starts.
     """
 
     def __init__(
@@ -56,16 +57,29 @@ class SlateModel(nn.Module):
         user: UserState,
         slots: int,
         affinity: Callable[[Tensor, Tensor], Tensor] = negative_distance,
-        start: float = 0.5,
+        start: UserStart | None = None,
         deviation: float = 0.1,
     ) -> None:
         super().__init__()
         self.items = items
         self.user = user
         self.affinity = affinity
-        self.start_prior = start
+        self.start = UserStart() if start is None else start
         self.no_click = MeanField(slots, 1, deviation)
-        self.start = MeanField(1, items.width, deviation * start)
+
+    @classmethod
+    def from_log(
+        cls,
+        log: SlateLog,
+        items: Callable[[SlateLog], ItemPosterior],
+        user: UserState,
+        slots: int = 0,
+        affinity: Callable[[Tensor, Tensor], Tensor] = negative_distance,
+        start: UserStart | None = None,
+        deviation: float = 0.1,
+    ) -> SlateModel:
+        """For the items of a log and slates as long as its longest, or `slots` if that is more; others as above."""
+        return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, start, deviation)
 
     def draw(self, slates: Int[Tensor, "U T S"], generator: torch.Generator) -> SlateValues:
         """One draw of everything for each user, with gradient; empty slots take no random number.
@@ -75,7 +89,8 @@ class SlateModel(nn.Module):
             generator: on the device of the model.
         """
         vectors = self.items.draw(slates.flatten(1), generator).unflatten(1, slates.shape[1:])
-        start = self.start.draw(slates.new_zeros(len(slates), 1), generator).squeeze(1)
+        size = (len(slates), self.items.width)
+        start = torch.randn(size, generator=generator, device=vectors.device, dtype=vectors.dtype)
         no_click = self.no_click.draw((slates >= 0).sum(-1) - 1, generator).squeeze(-1)
         return SlateValues(vectors, start, no_click)
 
@@ -83,29 +98,71 @@ class SlateModel(nn.Module):
         """Everything at its posterior mean."""
         vectors, _ = self.items.moments(slates.clamp(min=0))
         no_click, _ = self.no_click.moments(((slates >= 0).sum(-1) - 1).clamp(min=0))
-        return SlateValues(vectors, self.start.mean.expand(len(slates), -1), no_click.squeeze(-1))
+        return SlateValues(vectors, vectors.new_zeros(len(slates), self.items.width), no_click.squeeze(-1))
 
     def positions(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: `z` before each slate and after the last."""
-        slot = click.clamp(min=0)[..., None, None].expand(-1, -1, 1, values.vectors.shape[-1])
-        return self.user(values.start, values.vectors.gather(2, slot).squeeze(2), click >= 0)
+        """`[U, T + 1, D]`: `z` before each slate and after the last, the start given all clicks."""
+        vectors, clicked = _clicked(values, click)
+        mean, deviation = self.start.given(vectors, clicked)
+        return self.user(mean[:, -1] + deviation[:, -1] * values.start, vectors, clicked)
+
+    def forecast(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
+        """`[U, T + 1, D]`: the same, each start given the clicks before: from there the user comes here once more."""
+        vectors, clicked = _clicked(values, click)
+        users, steps, width = vectors.shape
+        mean, deviation = self.start.given(vectors, clicked)
+        starts = mean + deviation * values.start.unsqueeze(1)
+        earlier = torch.ones(steps + 1, steps, dtype=torch.bool, device=click.device).tril(-1)
+        again = vectors.unsqueeze(1).expand(-1, steps + 1, -1, -1)
+        known = clicked.unsqueeze(1) & earlier
+        return self.user(starts.flatten(0, 1), again.flatten(0, 1), known.flatten(0, 1))[:, -1].view(users, -1, width)
 
     def log_prob(
         self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]
     ) -> Float[Tensor, "U T"]:
-        """Log-probability (nats) of each click given the clicks before; 0 for a slate that shows nothing.
+        """Log-probability (nats) of each click given where the user began; 0 for a slate that shows nothing.
+
+        The start is given all clicks: what belongs into a bound, beside `start_kl`, and is no forecast.
 
         Args:
             values: of these slates.
             slates: items, −1 in empty slots.
             click: slots, −1 where nothing was clicked.
         """
-        users = self.positions(values, click)[:, :-1]
-        scores = self.affinity(users.flatten(0, 1), values.vectors.flatten(0, 1)).view(slates.shape)
-        return click_log_prob(scores, slates >= 0, values.no_click, click)
+        return self._log_prob(self.positions(values, click), values, slates, click)
+
+    def forecast_log_prob(
+        self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]
+    ) -> Float[Tensor, "U T"]:
+        """Log-probability (nats) of each click given the clicks before it; see `log_prob`."""
+        return self._log_prob(self.forecast(values, click), values, slates, click)
+
+    def choices(
+        self, users: Float[Tensor, "U T1 D"], values: SlateValues, slates: Int[Tensor, "U T S"]
+    ) -> Float[Tensor, "U T S1"]:
+        """Log-probability (nats) of each slot and then of no click, of users before each slate (`choice_log_prob`)."""
+        return choice_log_prob(self.scores(users, values), slates >= 0, values.no_click)
+
+    def scores(self, users: Float[Tensor, "U T1 D"], values: SlateValues) -> Float[Tensor, "U T S"]:
+        """Affinity of the users before each slate and of what it shows; anything where a slot is empty."""
+        slots = values.vectors.shape[:3]
+        return self.affinity(users[:, :-1].flatten(0, 1), values.vectors.flatten(0, 1)).view(slots)
+
+    def start_kl(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, " U"]:
+        """Nats from the prior of each user's start given all clicks."""
+        mean, deviation = self.start.given(*_clicked(values, click))
+        return self.start.kl(mean[:, -1], deviation[:, -1])
 
     def shared_kl(self) -> Float[Tensor, ""]:
-        """Nats from the prior of what is no item's own: groups, the start, `b`."""
+        """Nats from the prior of what is no item's and no user's own: groups, `b`."""
         lengths = torch.arange(len(self.no_click.mean), device=self.no_click.mean.device)
-        own = self.no_click.kl(lengths, 0.0, 1.0).sum() + self.start.kl(lengths[:1], 0.0, self.start_prior).sum()
-        return self.items.shared_kl() + own
+        return self.items.shared_kl() + self.no_click.kl(lengths, 0.0, 1.0).sum()
+
+    def _log_prob(self, users: Tensor, values: SlateValues, slates: Tensor, click: Tensor) -> Tensor:
+        return click_log_prob(self.scores(users, values), slates >= 0, values.no_click, click)
+
+
+def _clicked(values: SlateValues, click: Int[Tensor, "U T"]) -> tuple[Float[Tensor, "U T D"], Bool[Tensor, "U T"]]:
+    """Vector of what was clicked at each step, and whether anything was."""
+    slot = click.clamp(min=0)[..., None, None].expand(-1, -1, 1, values.vectors.shape[-1])
+    return values.vectors.gather(2, slot).squeeze(2), click >= 0

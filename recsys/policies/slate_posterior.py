@@ -38,7 +38,8 @@ class SlatePosterior(nn.Module):
         every = torch.arange(self.num_items, device=generator.device).expand(pool, -1)
         with torch.no_grad():
             self.register_buffer("draws", model.items.draw(every, generator))
-            self.register_buffer("starts", model.start.draw(every.new_zeros(pool, 1), generator).squeeze(1))
+            size = (pool, model.items.width)
+            self.register_buffer("starts", torch.randn(size, generator=generator, device=generator.device))
 
     @torch.no_grad()
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
@@ -64,8 +65,10 @@ class SlatePosterior(nn.Module):
         """`z` after the clicks of the history, under the named draws."""
         clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
         vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
-        start, known = self.starts[which.flatten()], (clicked >= 0).flatten(0, 1)
-        return self.model.user(start, vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
+        mean, deviation = self.model.start.given(vectors, clicked >= 0)
+        start = mean[:, :, -1] + deviation[:, :, -1] * self.starts[which]
+        known = (clicked >= 0).flatten(0, 1)
+        return self.model.user(start.flatten(0, 1), vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
         """Mean and variance over the pool, one draw at a time (Welford 1962)."""
@@ -112,7 +115,8 @@ class InnerProductPosterior(SlatePosterior):
     def _position(self, context: Context) -> Float[Tensor, "B D"]:
         clicked = context.history.to_padded(-1)
         vectors, _ = self.model.items.moments(clicked.clamp(min=0))
-        return self.model.user(self.model.start.mean.expand(len(context), -1), vectors, clicked >= 0)[:, -1]
+        start, _ = self.model.start.given(vectors, clicked >= 0)
+        return self.model.user(start[:, -1], vectors, clicked >= 0)[:, -1]
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
         users = self._position(context)

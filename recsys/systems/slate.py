@@ -7,18 +7,22 @@ import torch
 from torch import Tensor
 
 from recsys.data.user_slates import Exposure, UserSlates
+from recsys.models.slate_forecast import answered, forecast
 from recsys.models.slate_model import SlateModel, SlateValues
 from recsys.objectives.elbo import negative_elbo_share
 from recsys.systems.sequential import OptimizerFactory
+
+DRAWS = 8
+"""Of the posterior, in validation."""
 
 
 class SlateSystem(lightning.LightningModule):
     """Maximise the evidence lower bound, one draw of the posterior for each user of a batch.
 
     The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
-    An item's KL is dealt out evenly over the slots of the training slates that show it, all other KL evenly over the
-    training slates, so that an epoch counts each once (`negative_elbo_share`). Items that no training slate shows are
-    set to their prior and stay there.
+    An item's KL is dealt out evenly over the slots of the training slates that show it, a user's goes with the user,
+    all other KL evenly over the training slates, so that an epoch counts each once (`negative_elbo_share`). Items that
+    no training slate shows are set to their prior and stay there.
 
     Args:
         model: what is trained.
@@ -55,10 +59,11 @@ class SlateSystem(lightning.LightningModule):
         answers = self.model.log_prob(values, batch.slates, batch.click)[batch.counts]
         shown = batch.slates[batch.counts]
         items, times = shown[shown >= 0].unique(return_counts=True)
+        starts = self.model.start_kl(values, batch.click)
         return negative_elbo_share(
             answers,
-            self.model.items.kl(items),
-            times / self.occurrences[items],
+            torch.cat([self.model.items.kl(items), starts]),
+            torch.cat([times / self.occurrences[items], torch.ones_like(starts)]),
             self.model.shared_kl(),
             len(answers) / self.impressions,
             self.temperature,
@@ -74,8 +79,10 @@ class SlateSystem(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: UserSlates, batch_index: int) -> None:
-        """Log `validation/log_likelihood`: nats a slate that counts, everything at its posterior mean."""
-        log_prob = self.model.log_prob(self.model.means(batch.slates), batch.slates, batch.click)[batch.counts]
+        """Log `validation/log_likelihood`: nats a slate that counts, forecast from the same few draws each time."""
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        probability = forecast(self.model, batch, DRAWS, generator).mean(0)
+        log_prob = answered(probability, batch.click)[batch.counts].log()
         self.log("validation/log_likelihood", log_prob.mean(), batch_size=len(log_prob), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

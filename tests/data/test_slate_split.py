@@ -72,7 +72,7 @@ def test_a_period_without_slates() -> None:
 
 def test_held_out_users_train_with_their_first_steps(generator: torch.Generator) -> None:
     hand_made = log([range(4)] * 10)
-    split = by_steps(hand_made, generator, steps=3, validation=0.1, test=0.2)
+    split = by_steps(hand_made, steps=3, validation=0.1, test=0.2)
     assert parts(split).count(1) == 1 and parts(split).count(2) == 2
     assert set(hand_made.steps()[split.validation | split.test].tolist()) == {3}
 
@@ -81,7 +81,7 @@ def test_the_users_are_those_of_the_published_split() -> None:
     hand_made = log([range(2)] * 40)
     torch.manual_seed(0)
     order = torch.randperm(40)
-    split = by_steps(hand_made, torch.Generator().manual_seed(0), steps=1, validation=0.05, test=0.1)
+    split = by_steps(hand_made, steps=1, validation=0.05, test=0.1)
     assert hand_made.user_indices()[split.validation].tolist() == sorted(order[:2].tolist())
     assert hand_made.user_indices()[split.test].tolist() == sorted(order[2:6].tolist())
 
@@ -89,7 +89,7 @@ def test_the_users_are_those_of_the_published_split() -> None:
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=12), st.integers(0, 7), st.integers(0, 3))
 def test_every_impression_is_in_one_part(lengths: list[int], steps: int, seed: int) -> None:
     hand_made = log([range(length) for length in lengths])
-    split = by_steps(hand_made, torch.Generator().manual_seed(seed), steps, validation=0.4, test=0.5)
+    split = by_steps(hand_made, steps, validation=0.4, test=0.5, seed=seed)
     parts(split)
     held_out = split.validation | split.test
     assert not held_out[hand_made.steps() < steps].any()
@@ -102,7 +102,7 @@ def test_every_impression_is_in_one_part(lengths: list[int], steps: int, seed: i
 @pytest.mark.parametrize(("validation", "test"), [(-0.1, 0.1), (0.5, 0.5), (0.1, 1.0)])
 def test_shares_are_checked(validation: float, test: float, generator: torch.Generator) -> None:
     with pytest.raises(ConfigurationError, match="neither below 0, together below 1"):
-        by_steps(log([[1]]), generator, validation=validation, test=test)
+        by_steps(log([[1]]), validation=validation, test=test)
     with pytest.raises(ConfigurationError, match="neither below 0, together below 1"):
         by_time(log([[1]]), validation, test)
 
@@ -111,4 +111,4 @@ def test_values_that_would_leave_nothing_to_split(generator: torch.Generator) ->
     with pytest.raises(ConfigurationError, match="needs both above 0"):
         by_time(log([[1, 2]]), 0.0, 0.5)
     with pytest.raises(ConfigurationError, match="steps=-1"):
-        by_steps(log([[1]]), generator, steps=-1)
+        by_steps(log([[1]]), steps=-1)

@@ -20,7 +20,9 @@ from recsys.models.item_posterior import ItemPosterior
 from recsys.models.markov_user import MarkovUser
 from recsys.models.recurrent_user import RecurrentUser
 from recsys.models.slate_choice import click_log_prob
+from recsys.models.slate_forecast import answered, forecast
 from recsys.models.slate_model import SlateModel
+from recsys.models.user_start import UserStart
 from recsys.models.user_state import UserState
 from recsys.policies.greedy import Greedy, Uniform
 from recsys.policies.slate_posterior import SlatePosterior
@@ -61,7 +63,7 @@ def world(seed: int) -> World:
     choice = MultinomialLogit(no_click=-2.0)
     made = PlantedGroups(ITEMS, 6, WIDTH, sharpness=SHARPNESS, steps=10, choice=choice, seed=seed)
     planted = planted_log(made, USERS, SLOTS, popular=1.0, seed=seed)
-    return World(made, planted, by_steps(planted.log, torch.Generator().manual_seed(0), 0, 0.0, 0.3))
+    return World(made, planted, by_steps(planted.log, 0, 0.0, 0.3))
 
 
 def flat(_: World) -> ItemPosterior:
@@ -76,7 +78,7 @@ def trained(given: World, items: Callable[[World], ItemPosterior], user: UserSta
     """Half a second."""
     torch.manual_seed(0)
     loader = SlateLoader(given.planted.log, given.split.train, users=100)
-    model = SlateModel(items(given), user, SLOTS, start=3.0)
+    model = SlateModel(items(given), user, SLOTS, start=UserStart(prior=3.0))
     system = SlateSystem(model, given.exposure, len(loader), partial(torch.optim.Adam, lr=0.05))
     system.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = system.configure_optimizers()
@@ -90,7 +92,8 @@ def trained(given: World, items: Callable[[World], ItemPosterior], user: UserSta
 
 
 def held_out(model: SlateModel, batch: UserSlates) -> torch.Tensor:
-    return model.log_prob(model.means(batch.slates), batch.slates, batch.click)
+    probability = forecast(model, batch, 64, torch.Generator().manual_seed(0)).mean(0)
+    return answered(probability, batch.click).log()
 
 
 def popularity(given: World) -> float:

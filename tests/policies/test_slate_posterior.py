@@ -35,7 +35,6 @@ def model(affinity: Callable, deviation: float = 0.4, grouped: bool = True, user
     shared = {"width": WIDTH, "deviation": deviation, "initial": 1.0}
     items = GroupedItems(GROUP, **shared) if grouped else FlatItems(ITEMS, **shared)
     made = SlateModel(items, user or GammaLinearUser(0.6), slots=2, affinity=affinity, deviation=deviation)
-    made.start.mean.data.normal_()
     return made.requires_grad_(False)
 
 
@@ -65,7 +64,7 @@ def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Calla
     with torch.no_grad():
         clicked = torch.tensor([[[0], [1], [0], [4], [0]]])
         values = posterior.model.means(clicked)
-        users = posterior.model.positions(values, torch.zeros(1, 5, dtype=torch.int64))[0, [0, 4]]
+        users = posterior.model.forecast(values, torch.zeros(1, 5, dtype=torch.int64))[0, [0, 4]]
         vectors, _ = posterior.model.items.moments(torch.arange(ITEMS))
         expected = posterior.model.affinity(users, vectors)
     found = posterior.drawn(CONTEXT, torch.tensor([[0, 7]] * 3))
@@ -82,8 +81,11 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
     found = posterior.drawn(CONTEXT, which)
     for row in range(3):
         for place, draw in enumerate(which[row].tolist()):
-            vectors, z = posterior.draws[draw], posterior.starts[draw]
-            for item in CONTEXT.history.values[CONTEXT.history.row_ids() == row].tolist():
+            vectors = posterior.draws[draw]
+            clicked = CONTEXT.history.values[CONTEXT.history.row_ids() == row]
+            mean, deviation = posterior.model.start.given(vectors[clicked], torch.ones(len(clicked)).bool())
+            z = mean[-1] + deviation[-1] * posterior.starts[draw]
+            for item in clicked.tolist():
                 z = 0.6 * z + 0.4 * vectors[item]
             torch.testing.assert_close(found[row, place], affinity(z.unsqueeze(0), vectors)[0], atol=1e-5, rtol=1e-5)
 
@@ -92,7 +94,8 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
 def test_the_closed_form_by_hand(grouped: bool) -> None:
     posterior = InnerProductPosterior(model(inner_product, grouped=grouped), seeded(), pool=2)
     mean, variance = posterior.model.items.moments(torch.arange(ITEMS))
-    z = 0.6 * posterior.model.start.mean[0] + 0.4 * mean[2]
+    start, _ = posterior.model.start.given(mean[2:3], torch.tensor([True]))
+    z = 0.6 * start[-1] + 0.4 * mean[2]
     torch.testing.assert_close(posterior.scores(CONTEXT)[1], mean @ z)
     expected = torch.stack([(z @ torch.diag(spread) @ z).sqrt() for spread in variance])
     torch.testing.assert_close(posterior.deviation(CONTEXT)[1], expected)
