@@ -100,14 +100,8 @@ class SlateModel(nn.Module):
         no_click, _ = self.no_click.moments(((slates >= 0).sum(-1) - 1).clamp(min=0))
         return SlateValues(vectors, vectors.new_zeros(len(slates), self.items.width), no_click.squeeze(-1))
 
-    def positions(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: `z` before each slate and after the last, the start given all clicks."""
-        vectors, clicked = _clicked(values, click)
-        mean, deviation = self.start.given(vectors, clicked)
-        return self.user(mean[:, -1] + deviation[:, -1] * values.start, vectors, clicked)
-
     def forecast(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: the same, each start given the clicks before: from there the user comes here once more."""
+        """`[U, T + 1, D]`: `z` before each slate and after the last, each from a start given the clicks before."""
         vectors, clicked = _clicked(values, click)
         users, steps, width = vectors.shape
         mean, deviation = self.start.given(vectors, clicked)
@@ -117,24 +111,37 @@ class SlateModel(nn.Module):
         known = clicked.unsqueeze(1) & earlier
         return self.user(starts.flatten(0, 1), again.flatten(0, 1), known.flatten(0, 1))[:, -1].view(users, -1, width)
 
-    def log_prob(
-        self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]
-    ) -> Float[Tensor, "U T"]:
-        """Log-probability (nats) of each click given where the user began; 0 for a slate that shows nothing.
+    def log_weight(
+        self,
+        values: SlateValues,
+        slates: Int[Tensor, "U T S"],
+        click: Int[Tensor, "U T"],
+        counts: Bool[Tensor, "U T"],
+        temperature: float = 1.0,
+    ) -> Float[Tensor, " U"]:
+        """`1/temperature · Σ log p(click | start) + log p(start) − log q(start)` of each user, nats, at one start.
 
-        The start is given all clicks: what belongs into a bound, beside `start_kl`, and is no forecast.
+        `q` knows of all clicks. The exponential of it, averaged over starts drawn from `q`, is unbiased for the
+        likelihood of the user's clicks; the mean of the logarithm of such an average of `K` is a lower bound that rises
+        with `K` (Burda, Grosse, Salakhutdinov 2016, "Importance weighted autoencoders").
 
         Args:
             values: of these slates.
             slates: items, −1 in empty slots.
             click: slots, −1 where nothing was clicked.
+            counts: what is explained.
+            temperature: above 0; 1 is Bayes' rule.
         """
-        return self._log_prob(self.positions(values, click), values, slates, click)
+        vectors, clicked = _clicked(values, click)
+        mean, deviation = (part[:, -1] for part in self.start.given(vectors, clicked))
+        users = self.user(mean + deviation * values.start, vectors, clicked)
+        answers = self._log_prob(users, values, slates, click).masked_fill(~counts, 0).sum(1)
+        return answers / temperature + self.start.log_ratio(values.start, mean, deviation)
 
     def forecast_log_prob(
         self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]
     ) -> Float[Tensor, "U T"]:
-        """Log-probability (nats) of each click given the clicks before it; see `log_prob`."""
+        """Log-probability (nats) of each click given the clicks before it; 0 for a slate that shows nothing."""
         return self._log_prob(self.forecast(values, click), values, slates, click)
 
     def choices(
@@ -147,11 +154,6 @@ class SlateModel(nn.Module):
         """Affinity of the users before each slate and of what it shows; anything where a slot is empty."""
         slots = values.vectors.shape[:3]
         return self.affinity(users[:, :-1].flatten(0, 1), values.vectors.flatten(0, 1)).view(slots)
-
-    def start_kl(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, " U"]:
-        """Nats from the prior of each user's start given all clicks."""
-        mean, deviation = self.start.given(*_clicked(values, click))
-        return self.start.kl(mean[:, -1], deviation[:, -1])
 
     def shared_kl(self) -> Float[Tensor, ""]:
         """Nats from the prior of what is no item's and no user's own: groups, `b`."""

@@ -15,8 +15,8 @@ class UserStart(nn.Module):
         N( gain · Σ_k w_k v_k / (κ + Σ_k w_k),   prior² κ / (κ + Σ_k w_k) · I )
 
     as if each click were a measurement of where the user began, the first the most telling; without clicks the prior.
-    `ρ`, `κ` and `gain` are learnt. A start that knows of all clicks of a user belongs into a bound of their joint
-    likelihood, together with its divergence; a forecast of a click must use the clicks before it only.
+    `ρ`, `κ` and `gain` are learnt. What is known from all clicks of a user is where a bound of their joint likelihood
+    looks for the start (`SlateModel.log_weight`); a forecast of a click must use the clicks before it only.
 
     Source: after Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
     sampling" (DMKD 36), whose weights are `k ** −4` and whose start knows of later clicks in forecasts as well.
@@ -56,14 +56,17 @@ class UserStart(nn.Module):
         evidence, total = self.log_evidence.exp(), _sums(weight)
         return self.gain * weighted / (evidence + total), self.prior * (evidence / (evidence + total)).sqrt()
 
-    def kl(self, mean: Float[Tensor, "*U D"], deviation: Float[Tensor, "*U 1"]) -> Float[Tensor, "*U"]:
-        """Nats from the prior, at least 0.
+    def log_ratio(
+        self, noise: Float[Tensor, "*U D"], mean: Float[Tensor, "*U D"], deviation: Float[Tensor, "*U 1"]
+    ) -> Float[Tensor, "*U"]:
+        """`log p(h) − log q(h)`, nats, at `h = mean + deviation · noise`, `p` the prior, `q = N(mean, deviation² I)`.
 
-        >>> UserStart(prior=1.0).kl(torch.tensor([[2.0, 0.0]]), torch.ones(1, 1))  # 2² / 2
-        tensor([2.])
+        >>> start = UserStart(prior=1.0)
+        >>> start.log_ratio(torch.zeros(1, 1), torch.tensor([[2.0]]), torch.ones(1, 1))  # -2² / 2
+        tensor([-2.])
         """
-        share = deviation / self.prior
-        return ((share.square() + (mean / self.prior).square() - 1) / 2 - share.log()).sum(-1)
+        place = (mean + deviation * noise) / self.prior
+        return ((noise.square() - place.square()) / 2 + (deviation / self.prior).log()).sum(-1)
 
 
 def _sums(values: Tensor) -> Tensor:

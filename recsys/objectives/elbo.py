@@ -12,30 +12,25 @@ def negative_elbo_share(
     own_share: Float[Tensor, " E"],
     shared_kl: Float[Tensor, ""],
     shared_share: float,
-    temperature: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """`−(1/temperature) Σ log p(c) + Σ_e own_share_e · KL_e + shared_share · KL_shared`, nats.
+    """`−Σ log p(c) + Σ_e own_share_e · KL_e + shared_share · KL_shared`, nats.
 
     What a batch adds to the negative ELBO of all data: where the shares of each KL over the batches of an epoch sum to
-    1, the epoch's values sum to `−(1/temperature) Σ_all log p + Σ KL`, however the data is dealt out, and a batch drawn
+    1, the epoch's values sum to `−Σ_all log p + Σ KL`, however the data is dealt out, and a batch drawn
     evenly is unbiased for its `1/batches`.
 
-    A temperature below 1 trusts the data more than the model says, as if each answer had been given `1/temperature`
-    times; the posterior becomes that much narrower than it should be.
-
     Args:
-        log_likelihood: of each answer in the batch, under a draw of the posterior.
+        log_likelihood: of what is explained in the batch, under a draw of the posterior; or a lower bound of it.
         own_kl: of what only some answers depend on (items).
         own_share: of each of those, in [0, 1]: its answers in the batch among all of its answers.
         shared_kl: of what every answer depends on.
         shared_share: in [0, 1]: answers in the batch among all.
-        temperature: above 0; 1 is Bayes' rule.
 
-    Source: Hoffman et al. 2013, "Stochastic variational inference"; temperature as in Eide, Leslie, Frigessi 2022.
+    Source: Hoffman et al. 2013, "Stochastic variational inference".
 
     >>> import torch
     >>> one = torch.ones(1)
-    >>> negative_elbo_share(-2 * one, 3 * one, one / 2, torch.tensor(8.0), 0.25, temperature=0.5)  # 4 + 1.5 + 2
-    tensor(7.5000)
+    >>> negative_elbo_share(-2 * one, 3 * one, one / 2, torch.tensor(8.0), 0.25)  # 2 + 1.5 + 2
+    tensor(5.5000)
     """
-    return -log_likelihood.sum() / temperature + (own_share * own_kl).sum() + shared_share * shared_kl
+    return -log_likelihood.sum() + (own_share * own_kl).sum() + shared_share * shared_kl

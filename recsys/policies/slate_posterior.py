@@ -84,12 +84,13 @@ class SlatePosterior(nn.Module):
 
 
 class InnerProductPosterior(SlatePosterior):
-    """Scores `⟨z, v_i⟩` of users who stand where the posterior means put them: only the scored items are uncertain.
+    """Scores `⟨z, v_i⟩` of users of whom the start is not known, and who were moved by clicked items at their means.
 
-    Mean and deviation have a closed form, `⟨z, E v_i⟩` and `√(Σ_d z_d² Var v_id)`, as the numbers of a vector are
-    independent. They take one product each instead of one for every draw, and a request's history is read once. What is
-    not known of `z` is left out: where `z` and `v_i` come from the same draw they depend on each other, and the
-    variance of their product has no closed form.
+    Mean and deviation have a closed form, as all numbers of `z ~ N(m, s²)` and of `v_i` are independent: `⟨m, E v_i⟩`
+    and `√(Σ_d m_d² Var v_id + s_d² (E v_id)² + s_d² Var v_id)`. They take three products instead of one for every draw,
+    and a request's history is read once. `s` is how far a deviation of the start takes the user, exact where users move
+    linearly. What is not known of the items that moved the user is left out: where `z` and `v_i`
+    depend on the same draw, the variance of their product has no closed form.
 
     Args:
         model: trained, with `inner_product` for affinity.
@@ -109,16 +110,23 @@ class InnerProductPosterior(SlatePosterior):
         super().__init__(model, generator, pool)
 
     def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
-        """`z` after the clicks of the history at the posterior means, the same under all draws."""
-        return self._position(context).unsqueeze(1).expand(-1, which.shape[1], -1)
+        """`z` after the clicks of the history, by the start of each draw."""
+        mean, deviation = self._position(context)
+        return mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
 
-    def _position(self, context: Context) -> Float[Tensor, "B D"]:
+    def _position(self, context: Context) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """Mean and deviation of `z`."""
         clicked = context.history.to_padded(-1)
+        known = clicked >= 0
         vectors, _ = self.model.items.moments(clicked.clamp(min=0))
-        start, _ = self.model.start.given(vectors, clicked >= 0)
-        return self.model.user(start[:, -1], vectors, clicked >= 0)[:, -1]
+        mean, deviation = (part[:, -1] for part in self.model.start.given(vectors, known))
+        here, there = (self.model.user(start, vectors, known)[:, -1] for start in (mean, mean + deviation))
+        return here, (there - here).abs()
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
-        users = self._position(context)
-        mean, variance = self.model.items.moments(torch.arange(self.num_items, device=users.device))
-        return inner_product(users, mean), inner_product(users.square(), variance)
+        mean, deviation = self._position(context)
+        item, variance = self.model.items.moments(torch.arange(self.num_items, device=mean.device))
+        spread = deviation.square()
+        return inner_product(mean, item), inner_product(mean.square() + spread, variance) + inner_product(
+            spread, item.square()
+        )

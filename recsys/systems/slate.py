@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import lightning
 import torch
 from torch import Tensor
 
 from recsys.data.user_slates import Exposure, UserSlates
+from recsys.errors import ConfigurationError
 from recsys.models.slate_forecast import answered, forecast
 from recsys.models.slate_model import SlateModel, SlateValues
 from recsys.objectives.elbo import negative_elbo_share
@@ -17,19 +22,27 @@ DRAWS = 8
 
 
 class SlateSystem(lightning.LightningModule):
-    """Maximise the evidence lower bound, one draw of the posterior for each user of a batch.
+    """Maximise a lower bound of the evidence: for each user of a batch one draw of items, and some of the start.
+
+    The starts are weighted by how well they explain the user's clicks (`SlateModel.log_weight`): with one the bound is
+    the usual one, and prefers users who forget where they began (docs/log.md); it rises with their number, and so does
+    the time it takes.
 
     The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
-    An item's KL is dealt out evenly over the slots of the training slates that show it, a user's goes with the user,
-    all other KL evenly over the training slates, so that an epoch counts each once (`negative_elbo_share`). Items that
-    no training slate shows are set to their prior and stay there.
+    An item's KL is dealt out evenly over the slots of the training slates that show it, all other KL evenly over the
+    training slates, so that an epoch counts each once (`negative_elbo_share`). Items that no training slate shows are
+    set to their prior and stay there.
+
+    A temperature below 1 trusts the data more than the model says, as if each click had been given `1/temperature`
+    times; the posterior becomes that much narrower than it should be.
 
     Args:
         model: what is trained.
         exposure: of the training slates.
         batches: of an epoch.
         optimizer: makes the optimizer of the parameters; without weight decay, which is not in the bound.
-        temperature: of the likelihood, see `negative_elbo_share`.
+        starts: draws of each user's start, at least 1.
+        temperature: of the likelihood, above 0; 1 is Bayes' rule.
         seed: of the draws; they depend on it, the process and the number of batches before, so that a resumed run
             equals the other.
     """
@@ -40,10 +53,14 @@ class SlateSystem(lightning.LightningModule):
         exposure: Exposure,
         batches: int,
         optimizer: OptimizerFactory,
+        starts: int = 8,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if starts < 1:
+            raise ConfigurationError(f"starts={starts}: a user's start is drawn at least once")
+        self.starts = starts
         self.model = model
         self.optimizer = optimizer
         self.batches = batches
@@ -54,26 +71,38 @@ class SlateSystem(lightning.LightningModule):
         self.register_buffer("occurrences", exposure.occurrences)
         model.items.forget((exposure.occurrences == 0).nonzero().squeeze(1))
 
-    def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
-        """The batch's share of the negative ELBO at these values; over the batches of an epoch they sum to it. Nats."""
-        answers = self.model.log_prob(values, batch.slates, batch.click)[batch.counts]
+    def draw(self, slates: Tensor, generator: torch.Generator) -> list[SlateValues]:
+        """Everything for each user, then other starts with the same items."""
+        first = self.model.draw(slates, generator)
+        others = first.start.new_empty(self.starts - 1, *first.start.shape).normal_(generator=generator)
+        return [first, *(replace(first, start=start) for start in others)]
+
+    def negative_elbo(self, values: Sequence[SlateValues], batch: UserSlates) -> Tensor:
+        """The batch's share of the negative bound at these values; over the batches of an epoch they sum to it. Nats.
+
+        Args:
+            values: the same but for the users' starts.
+            batch: whose slates they are.
+        """
+        weights = torch.stack(
+            [self.model.log_weight(one, batch.slates, batch.click, batch.counts, self.temperature) for one in values]
+        )
+        users = weights.logsumexp(0) - math.log(len(values))
         shown = batch.slates[batch.counts]
         items, times = shown[shown >= 0].unique(return_counts=True)
-        starts = self.model.start_kl(values, batch.click)
         return negative_elbo_share(
-            answers,
-            torch.cat([self.model.items.kl(items), starts]),
-            torch.cat([times / self.occurrences[items], torch.ones_like(starts)]),
+            users,
+            self.model.items.kl(items),
+            times / self.occurrences[items],
             self.model.shared_kl(),
-            len(answers) / self.impressions,
-            self.temperature,
+            int(batch.counts.sum()) / self.impressions,
         )
 
     def training_step(self, batch: UserSlates, batch_index: int) -> Tensor:
         """Nats a slate."""
         before = self.current_epoch * self.batches + batch_index
         draw = self.seed * 1_000_003 + before + (self.global_rank << 40)
-        values = self.model.draw(batch.slates, torch.Generator(self.device).manual_seed(draw))
+        values = self.draw(batch.slates, torch.Generator(self.device).manual_seed(draw))
         loss = self.negative_elbo(values, batch) * (self.batches / self.impressions)
         self.log("train/loss", loss.detach(), batch_size=len(batch))
         return loss

@@ -11,7 +11,7 @@ from recsys.models.grouped_items import GroupedItems
 from recsys.models.markov_user import MarkovUser
 from recsys.models.recurrent_user import RecurrentUser
 from recsys.models.slate_choice import click_log_prob
-from recsys.models.slate_model import SlateModel, _clicked
+from recsys.models.slate_model import SlateModel, SlateValues, _clicked
 from recsys.nn.affinity import inner_product, negative_distance
 
 GROUP = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -38,12 +38,15 @@ both_affinities = pytest.mark.parametrize("affinity", [inner_product, negative_d
 def test_the_likelihood_by_hand(affinity) -> None:
     model = slate_model(affinity, GammaLinearUser(0.6))
     values, gamma = model.means(SLATES), model.user.gamma
-    found = model.log_prob(values, SLATES, CLICK)
-    start = model.start.given(*_clicked(values, CLICK))[0][:, -1]
+    found = model.forecast_log_prob(values, SLATES, CLICK)
+    start = model.start.given(*_clicked(values, CLICK))[0]
     mean, _ = model.items.moments(torch.arange(6))
     for user in range(2):
-        z = start[user]
-        for slate, click, log_prob in zip(SLATES[user].tolist(), CLICK[user].tolist(), found[user], strict=True):
+        for step, (slate, log_prob) in enumerate(zip(SLATES[user].tolist(), found[user], strict=True)):
+            z, click = start[user, step], int(CLICK[user, step])
+            for before in range(step):
+                if CLICK[user, before] >= 0:
+                    z = gamma * z + (1 - gamma) * mean[SLATES[user, before, CLICK[user, before]]]
             shown = [item for item in slate if item >= 0]
             scores = [affinity(z.unsqueeze(0), mean[item : item + 1])[0, 0] for item in shown]
             if not shown:
@@ -51,8 +54,6 @@ def test_the_likelihood_by_hand(affinity) -> None:
                 continue
             every = torch.stack([model.no_click.mean[len(shown) - 1, 0], *scores]).log_softmax(0)
             torch.testing.assert_close(log_prob, every[click + 1])
-            if click >= 0:
-                z = gamma * z + (1 - gamma) * mean[shown[click]]
 
 
 @every_user
@@ -87,7 +88,11 @@ def test_a_forecast_starts_where_the_clicks_before_say(user) -> None:
     found = model.forecast(values, CLICK)
     for steps in range(4):
         known = CLICK.where(torch.arange(3) < steps, -1)
-        torch.testing.assert_close(found[:, steps], model.positions(values, known)[:, -1])
+        vectors, clicked = _clicked(values, known)
+        mean, deviation = (part[:, -1] for part in model.start.given(vectors, clicked))
+        torch.testing.assert_close(
+            found[:, steps], model.user(mean + deviation * values.start, vectors, clicked)[:, -1]
+        )
 
 
 @every_user
@@ -101,19 +106,23 @@ def test_padding_changes_nothing(user, affinity) -> None:
         (model.means(SLATES), model.means(wide)),
         (model.draw(SLATES, torch.Generator().manual_seed(2)), model.draw(wide, torch.Generator().manual_seed(2))),
     ):
-        for log_prob in (model.log_prob, model.forecast_log_prob):
-            found = log_prob(other, wide, late)
-            torch.testing.assert_close(found[:, :3], log_prob(one, SLATES, CLICK))
-            assert not found[:, 3:].any()
-        torch.testing.assert_close(model.start_kl(other, late), model.start_kl(one, CLICK))
+        found = model.forecast_log_prob(other, wide, late)
+        torch.testing.assert_close(found[:, :3], model.forecast_log_prob(one, SLATES, CLICK))
+        assert not found[:, 3:].any()
+        every = torch.ones_like(late).bool()
+        weight = model.log_weight(one, SLATES, CLICK, every[:, :3])
+        torch.testing.assert_close(model.log_weight(other, wide, late, every), weight)
 
 
 def test_permuted_slots_have_permuted_probabilities() -> None:
     model, order = slate_model(), torch.tensor([2, 0, 1])
     turned = torch.where(CLICK >= 0, (torch.tensor([1, 2, 0])[CLICK.clamp(min=0)]), -1)
-    expected = model.log_prob(model.means(SLATES), SLATES, CLICK)
+    expected = model.forecast_log_prob(model.means(SLATES), SLATES, CLICK)
     torch.testing.assert_close(
-        model.log_prob(model.means(SLATES[..., order]), SLATES[..., order], turned), expected, atol=1e-6, rtol=1e-5
+        model.forecast_log_prob(model.means(SLATES[..., order]), SLATES[..., order], turned),
+        expected,
+        atol=1e-6,
+        rtol=1e-5,
     )
 
 
@@ -143,8 +152,8 @@ def test_a_repeated_item_shares_its_draw_with_the_click_that_moved_the_user() ->
     model = SlateModel(FlatItems(3, 4, deviation=1.0), MarkovUser(), slots=2)
     slates, click = torch.tensor([[[0, 1], [0, 2]]]), torch.tensor([[0, 0]])
     values = model.draw(slates, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(model.positions(values, click)[:, 1], values.vectors[:, 1, 0])
-    log_prob = model.log_prob(values, slates, click)
+    torch.testing.assert_close(model.forecast(values, click)[:, 1], values.vectors[:, 1, 0])
+    log_prob = model.forecast_log_prob(values, slates, click)
     far = torch.stack([torch.zeros(1), -(values.vectors[0, 1, 0] - values.vectors[0, 1, 1]).norm().unsqueeze(0)], 1)
     expected = click_log_prob(far, torch.ones(1, 2).bool(), values.no_click[:, 1], click[:, 1])
     torch.testing.assert_close(log_prob[:, 1], expected)
@@ -171,5 +180,26 @@ def test_the_score_of_no_click_is_that_of_the_slates_length() -> None:
     expected = model.no_click.mean[torch.tensor([[2, 1, 0], [1, 2, 0]]), 0]
     assert torch.equal(means.no_click[SLATES[..., 0] >= 0], expected[SLATES[..., 0] >= 0])
     longer = replace(means, no_click=means.no_click + torch.tensor([0.0, 50.0, 0.0]))
-    log_prob = model.log_prob(longer, SLATES, CLICK)
+    log_prob = model.forecast_log_prob(longer, SLATES, CLICK)
     assert log_prob[0, 1] > -1e-5 and log_prob[1, 1] < -30
+
+
+def test_averaged_weights_are_the_likelihood_of_all_clicks() -> None:
+    """Against drawing starts from the prior, under one draw of the items."""
+    model = slate_model(inner_product, GammaLinearUser(0.6)).requires_grad_(False)
+    every, many, generator = torch.ones(2, 3).bool(), 40_000, torch.Generator().manual_seed(0)
+    means = model.means(SLATES)
+    weights = torch.stack(
+        [
+            model.log_weight(replace(means, start=torch.randn(2, 4, generator=generator)), SLATES, CLICK, every)
+            for _ in range(4_000)
+        ]
+    )
+    vectors, clicked = (part.repeat(many, *([1] * (part.ndim - 1))) for part in _clicked(means, CLICK))
+    users = model.user(model.start.prior * torch.randn(2 * many, 4, generator=generator), vectors, clicked)
+    large = SlateValues(means.vectors.repeat(many, 1, 1, 1), users[:, 0], means.no_click.repeat(many, 1))
+    choices = model.choices(users, large, SLATES.repeat(many, 1, 1))
+    chosen = CLICK.where(CLICK >= 0, 3).repeat(many, 1).unsqueeze(-1)
+    truth = choices.gather(2, chosen).sum((1, 2)).view(many, 2).exp().mean(0)
+    torch.testing.assert_close(weights.exp().mean(0), truth, rtol=0.05, atol=0)
+    assert (weights.mean(0) < truth.log()).all()

@@ -11,7 +11,8 @@ def test_without_clicks_it_is_the_prior(generator: torch.Generator) -> None:
     mean, deviation = start.given(torch.randn(2, 3, 4, generator=generator), torch.zeros(2, 3, dtype=torch.bool))
     assert mean.shape == (2, 4, 4) and not mean.any()
     torch.testing.assert_close(deviation, torch.full((2, 4, 1), 0.7))
-    torch.testing.assert_close(start.kl(mean, deviation), torch.zeros(2, 4))
+    noise = torch.randn(2, 4, 4, generator=generator)
+    torch.testing.assert_close(start.log_ratio(noise, mean, deviation), torch.zeros(2, 4))
 
 
 def test_steps_without_a_click_change_nothing(generator: torch.Generator) -> None:
@@ -45,10 +46,11 @@ def test_with_a_decay_of_nearly_one_it_is_a_normals_posterior(decay: float) -> N
     torch.testing.assert_close(mean[0, -1, 0], expected)
 
 
-def test_the_divergence_agrees_with_torch(generator: torch.Generator) -> None:
+def test_the_ratio_agrees_with_torch(generator: torch.Generator) -> None:
     start = UserStart(prior=0.5)
     mean, deviation = torch.randn(5, 3, generator=generator), torch.rand(5, 1, generator=generator) + 0.1
-    one = torch.distributions.Normal(mean, deviation.expand(5, 3))
-    other = torch.distributions.Normal(torch.zeros(5, 3), torch.full((5, 3), 0.5))
-    found = start.kl(mean, deviation)
-    torch.testing.assert_close(found, torch.distributions.kl_divergence(one, other).sum(-1))
+    noise = torch.randn(5, 3, generator=generator)
+    prior, posterior = torch.distributions.Normal(0.0, 0.5), torch.distributions.Normal(mean, deviation.expand(5, 3))
+    place = mean + deviation * noise
+    expected = (prior.log_prob(place) - posterior.log_prob(place)).sum(-1)
+    torch.testing.assert_close(start.log_ratio(noise, mean, deviation), expected, atol=1e-4, rtol=1e-4)

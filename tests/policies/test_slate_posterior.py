@@ -13,6 +13,7 @@ from recsys.models.grouped_items import GroupedItems
 from recsys.models.markov_user import MarkovUser
 from recsys.models.recurrent_user import RecurrentUser
 from recsys.models.slate_model import SlateModel
+from recsys.models.user_start import UserStart
 from recsys.nn.affinity import inner_product, negative_distance
 from recsys.policies.greedy import Greedy, UpperBound
 from recsys.policies.scorer import Learner, Posterior
@@ -30,11 +31,14 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def model(affinity: Callable, deviation: float = 0.4, grouped: bool = True, user=None) -> SlateModel:
+def model(
+    affinity: Callable, deviation: float = 0.4, grouped: bool = True, user=None, start: float = 0.5
+) -> SlateModel:
     torch.manual_seed(0)
     shared = {"width": WIDTH, "deviation": deviation, "initial": 1.0}
     items = GroupedItems(GROUP, **shared) if grouped else FlatItems(ITEMS, **shared)
-    made = SlateModel(items, user or GammaLinearUser(0.6), slots=2, affinity=affinity, deviation=deviation)
+    user = user or GammaLinearUser(0.6)
+    made = SlateModel(items, user, 2, affinity, UserStart(start), deviation)
     return made.requires_grad_(False)
 
 
@@ -60,7 +64,7 @@ def test_draws_have_the_mean_and_deviation(make: Callable, grouped: bool) -> Non
 @every_kind
 @pytest.mark.parametrize("user", [MarkovUser(), RecurrentUser(WIDTH)], ids=["markov", "recurrent"])
 def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Callable, user) -> None:
-    posterior = make(deviation=1e-5, user=user)
+    posterior = make(deviation=1e-5, user=user, start=1e-6)
     with torch.no_grad():
         clicked = torch.tensor([[[0], [1], [0], [4], [0]]])
         values = posterior.model.means(clicked)
@@ -94,10 +98,15 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
 def test_the_closed_form_by_hand(grouped: bool) -> None:
     posterior = InnerProductPosterior(model(inner_product, grouped=grouped), seeded(), pool=2)
     mean, variance = posterior.model.items.moments(torch.arange(ITEMS))
-    start, _ = posterior.model.start.given(mean[2:3], torch.tensor([True]))
-    z = 0.6 * start[-1] + 0.4 * mean[2]
+    start, unknown = posterior.model.start.given(mean[2:3], torch.tensor([True]))
+    z, spread = 0.6 * start[-1] + 0.4 * mean[2], (0.6 * unknown[-1, 0]) ** 2
     torch.testing.assert_close(posterior.scores(CONTEXT)[1], mean @ z)
-    expected = torch.stack([(z @ torch.diag(spread) @ z).sqrt() for spread in variance])
+    expected = torch.stack(
+        [
+            (z @ torch.diag(own) @ z + spread * (one @ one + own.sum())).sqrt()
+            for one, own in zip(mean, variance, strict=True)
+        ]
+    )
     torch.testing.assert_close(posterior.deviation(CONTEXT)[1], expected)
 
 
