@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.configuration import configuration_folder
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, DataError
 from recsys.train.arms import arm_folder, arm_folders
 from recsys.train.compose import compose
 from recsys.train.networks import load_network
@@ -22,19 +22,22 @@ from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
 from recsys.train.strict import check
+from tests.slate_files import write_ebnerd, write_finn
 from tests.tables import ITEMS, USERS, write_tables
 
 CONF = configuration_folder()
 EXPERIMENTS = sorted(
     str(path.relative_to(CONF / "experiment").with_suffix("")) for path in CONF.glob("experiment/**/*.yaml")
 )
+SEQUENCES = [name for name in EXPERIMENTS if name.startswith("rere/")]
+SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
 ARMS = sorted(path.stem for path in CONF.glob("arm/*.yaml"))
 COUNTS = {"popularity", "markov", "item_knn"}
 
 
 def composed(experiment: str, *overrides: str) -> DictConfig:
     """The experiment; a value that its user must give is given."""
-    given = ["dataset.root=data"] if experiment.endswith("parquet") else []
+    given = ["dataset.root=data"] if experiment.endswith(("parquet", "ebnerd")) else []
     return compose([f"experiment={experiment}", *given, *overrides])
 
 
@@ -136,7 +139,11 @@ def test_what_is_for_debugging_reaches_both_trainings(debug: str, heard: tuple[o
         check(composed("rere/parquet", "profiler=smiple"))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
+    assert sorted([*SEQUENCES, *SLATES]) == EXPERIMENTS
+
+
+@pytest.mark.parametrize("experiment", SEQUENCES)
 def test_it_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
     config = small(experiment, tmp_path)
     result = train(config)
@@ -144,6 +151,47 @@ def test_it_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
     assert_checkpoints(result, config)
     steps = pl.read_parquet(result.folder / "history.parquet")["step"]
     assert int(steps.max() or 0) <= 2 * 2, "limit=2 is two epochs of two batches"
+
+
+def slate_data(experiment: str, folder: Path) -> list[str]:
+    """Where the experiment finds small data, in the layout of the real ones."""
+    if experiment == "slate/simulated":
+        return ["dataset.users=60", "dataset.simulator.num_items=30", "dataset.simulator.groups=4"]
+    write = {"slate/finn": write_finn, "slate/ebnerd": write_ebnerd}[experiment]
+    write(folder / "raw")
+    return [f"dataset.root={folder / 'raw'}"]
+
+
+@pytest.mark.parametrize("experiment", SLATES)
+def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
+    config = compose(
+        [f"experiment={experiment}", "debug=limit", f"root={tmp_path / 'runs'}", *slate_data(experiment, tmp_path)]
+    )
+    result = train(config)
+    arms = set(config.stage.fit.arms)
+    truth = {"truth"} if experiment == "slate/simulated" else set()
+    assert set(result.metrics) == {"uniform", "popularity", *arms, *truth}
+    assert {one.name for one in result.folder.iterdir()} == {
+        *("config.yaml", "metrics.json", "metrics.parquet", "history.parquet", "report.html", "run.log"),
+        *("checkpoints", "stages"),
+    }
+    for row, cells in result.metrics.items():
+        assert cells["log_likelihood"]["value"] < 0 and cells["click_log_likelihood"]["value"] < 0
+        for reference in config.stage.evaluate.references:
+            assert (f"log_likelihood_minus_{reference}" in cells) == (reference != row)
+    page = (result.folder / "report.html").read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
+    before = (result.folder / "metrics.json").stat().st_mtime_ns
+    config.run = str(result.folder)
+    assert train(config).metrics == result.metrics
+    assert (result.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("experiment", ["slate/finn", "slate/ebnerd"])
+def test_who_has_no_slates_is_told_where_they_are(experiment: str, tmp_path: Path) -> None:
+    config = compose([f"experiment={experiment}", f"root={tmp_path}", f"dataset.root={tmp_path / 'nothing'}"])
+    with pytest.raises(DataError, match=r"huggingface.co/datasets/simeneide|recsys.eb.dk"):
+        train(config)
 
 
 def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,6 +230,11 @@ def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
     assert dataset.repeats
     assert dataset.test.excluded.values.numel() == 0
     assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
+
+
+@pytest.mark.parametrize("arm", sorted(path.stem for path in CONF.glob("slate_arm/*.yaml")))
+def test_every_slate_arm_is_tried_by_the_recipe(arm: str) -> None:
+    assert f"/slate_arm@stage.fit.arms.{arm}: {arm}\n" in (CONF / "recipe/slate.yaml").read_text()
 
 
 @pytest.mark.parametrize("arm", ARMS)

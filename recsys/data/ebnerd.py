@@ -34,6 +34,8 @@ ARTICLES = Schema("articles", (Column("article_id", Kind.ID, required=True),), k
 
 HOME = "recsys.eb.dk"
 
+FILES = ("behaviors.parquet", "impressions.parquet")
+
 
 @dataclass(frozen=True)
 class EbNerd:
@@ -43,18 +45,19 @@ class EbNerd:
     in the order of `article_ids_clicked`.
 
     Args:
-        behaviors: the file, such as `ebnerd_small/train/behaviors.parquet`.
+        root: the file, such as `ebnerd_small/train/behaviors.parquet`, or the folder it lies in; there it may also be
+            called `impressions.parquet`.
         articles: `articles.parquet`; None where there is none.
         group: column of `articles` that puts each into a group, such as `category_str`; no effect without `articles`.
     """
 
-    behaviors: str | Path
+    root: str | Path
     articles: str | Path | None = None
     group: str | None = None
 
     def slates(self) -> SlateTables:
         """Impressions and, where they are named, articles."""
-        location = str(self.behaviors)
+        location = self._file()
         if not (scan.is_remote(location) or Path(location).is_file()):
             raise DataError(f"{location}: no such file; expected behaviors.parquet of EB-NeRD: fetch it from {HOME}")
         behaviors = read_table(location, BEHAVIORS)
@@ -70,6 +73,13 @@ class EbNerd:
                 raise DataError(f"{self.articles}: no column {self.group!r} to group articles by; name another")
         group = None if items is None else self.group
         return SlateTables(impressions, "ebnerd", fingerprint, items, group=group, displayed=False)
+
+    def _file(self) -> str:
+        """The file itself, or the first that is in the folder, or the first that should be."""
+        folder = Path(self.root)
+        if scan.is_remote(str(self.root)) or not folder.is_dir():
+            return str(self.root)
+        return str(next((folder / name for name in FILES if (folder / name).is_file()), folder / FILES[0]))
 
 
 def _impressions(behaviors: pl.DataFrame, location: str) -> pl.LazyFrame:

@@ -14,12 +14,14 @@ from recsys.data.context import Context
 from recsys.data.dataset import Dataset
 from recsys.policies.generative import GenerativePolicy
 from recsys.report.cards import Card, Suggestion, card_grid
-from recsys.report.chart import Series, line_chart, thinned
+from recsys.report.chart import line_chart
 from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, folded, page, small_multiples
 from recsys.report.table import metrics_table
 from recsys.train.arms import arm_folder, arm_folders, best_arm
+from recsys.train.fit_sequences import MONITOR
+from recsys.train.learning_curves import arm_history, arm_series, learning_curves
 from recsys.train.networks import load_network
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
@@ -47,14 +49,12 @@ class Report:
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""
         dataset, config = load_dataset(run), OmegaConf.load(run.config)
-        metrics, history = run.read_metrics(), _history(run)
+        metrics, history = run.read_metrics(), arm_history(run)
         references = config.stage.evaluate.references
         sections = [
             Section("Results", metrics_table(metrics, columns=COLUMNS, names=NAMES), _lead(dataset)),
             Section("Paired differences", difference_charts(metrics, "ndcg@10", "NDCG@10", references)),
-            Section(
-                "Learning curves", _curves(history, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
-            ),
+            Section("Learning curves", learning_curves(run, MONITOR), "Validation NDCG@10 of averaged weights."),
             Section("Reward and health", _health(history), "What reward training was watched by, step by step."),
             Section("What users would see", self._cards(run, dataset)),
             Section("Configuration", folded("config.yaml", run.config.read_text())),
@@ -84,28 +84,6 @@ def _lead(dataset: Dataset) -> str:
     return f"Ranking over the full catalogue; items a user had are {kept} it. 95 % intervals by bootstrap over users."
 
 
-def _history(run: RunFolder) -> pl.DataFrame:
-    """Rows of arm, metric, step and value, of all training stages."""
-    return pl.concat(
-        [
-            pl.read_parquet(folder / "history.parquet").with_columns(arm=pl.lit(name))
-            for name, folder in arm_folders(run)
-        ]
-    )
-
-
-def _series(history: pl.DataFrame, metric: str) -> list[Series]:
-    of_metric = history.filter(pl.col("metric") == metric)
-    return [
-        thinned(Series(str(arm), part["step"].to_list(), part["value"].to_list()))
-        for (arm,), part in of_metric.group_by("arm", maintain_order=True)
-    ]
-
-
-def _curves(history: pl.DataFrame, metric: str) -> Markup:
-    return line_chart(_series(history, metric), metric, "optimizer steps")
-
-
 def _health(history: pl.DataFrame) -> Markup:
     trained = history.filter(pl.col("metric").str.starts_with("train/"))
     rewarded = trained.filter(pl.col("metric") == "train/reward_mean")["arm"].unique()
@@ -113,7 +91,7 @@ def _health(history: pl.DataFrame) -> Markup:
     names = shown["metric"].unique(maintain_order=True).to_list()
     if not names:
         return join("No stage of this run was trained with reward.")
-    return small_multiples([line_chart(_series(shown, name), name.removeprefix("train/"), "step") for name in names])
+    return small_multiples([line_chart(arm_series(shown, name), name.removeprefix("train/"), "step") for name in names])
 
 
 def _card(dataset: Dataset, requests: Context, row: int, items: torch.Tensor, shares: torch.Tensor) -> Card:

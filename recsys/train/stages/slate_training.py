@@ -1,0 +1,146 @@
+"""Stage: slate models trained on the run's slates, one or several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from safetensors.torch import load_file
+
+from recsys.data.fixed import Fixed
+from recsys.data.slate_log import SlateLog
+from recsys.data.slate_split import SlateSplit
+from recsys.data.user_slates import Exposure, UserSlates
+from recsys.errors import ConfigurationError, DataError
+from recsys.models.slate_model import SlateModel
+from recsys.train.fit import fit
+from recsys.train.networks import WEIGHTS, load_recipe, save_network
+from recsys.train.run_folder import RunFolder
+from recsys.train.stages.arm_training import ArmTraining, Trained
+from recsys.train.stages.prepare_slates import load_log
+
+MONITOR = "validation/log_likelihood"
+AGAIN = 20
+"""How often an epoch of `overfit` goes through its batches."""
+
+Slates = tuple[SlateLog, SlateSplit]
+
+
+class SlateArm(TypedDict):
+    """One training of a slate model, as configuration: its parts are made when its turn comes.
+
+    `network` builds one from the log; `start` goes on from the weights of another arm; one of the two. `answers`
+    changes what is explained (`recsys.data.all_items`); without it the slates are those shown.
+    """
+
+    network: NotRequired[Any]
+    start: NotRequired[str]
+    answers: NotRequired[Any]
+    system: Any
+    loader: Any
+    schedule: Any
+
+
+class SlateTraining(ArmTraining[Slates]):
+    """Train every arm on the run's slates; see `ArmTraining` for its arguments.
+
+    An arm is one training:
+
+    - `network`: what to build, given the log; or `start`: the arm whose weights to go on from
+    - `answers`: changes the log and what counts in it, before training and validation; left out, nothing is changed
+    - `system`: the LightningModule, given the network, `exposure` and `batches`
+    - `loader`: the loader, given the log and what counts; validation has its users in order
+    - `schedule`: how long (`recsys.train.fit.Schedule`)
+
+    Validation log-likelihood decides, each arm's by its own likelihood.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arms: Mapping[str, SlateArm],
+        trainer: Any,
+        seed: int = 0,
+        limit: int | None = None,
+        overfit: int | None = None,
+        profiler: Literal["simple", "advanced"] | None = None,
+        inputs: Sequence[str] = ("prepare",),
+    ) -> None:
+        super().__init__(name, arms, trainer, seed, limit, overfit, profiler, inputs)
+
+    def read(self, run: RunFolder) -> Slates:
+        """The log and its split."""
+        log, split = load_log(run)
+        if not split.validation.any():
+            raise DataError(f"{log.name}: no slate validates; give `split` a validation share")
+        return log, split
+
+    def fingerprints(self, data: Slates) -> Sequence[str]:
+        """Of the log and its split."""
+        log, split = data
+        return [log.fingerprint, split.fingerprint]
+
+    def train(self, arm: Any, start: Path | None, data: Slates, run: RunFolder, checkpoints: Path) -> Trained:
+        """See `ArmTraining.train`."""
+        log, split = data
+        recipe = arm.network if start is None else load_recipe(start)
+        network = build_model(recipe, log) if start is None else load_model(start, log).train().requires_grad_()
+        answers = instantiate(arm.answers, _partial_=True) if "answers" in arm else _as_shown
+        shown, counts = answers(log, split.train)
+        loader = instantiate(arm.loader, _partial_=True)
+        training = loader(shown, counts)
+        system = instantiate(arm.system, _partial_=True)(
+            network, exposure=Exposure.of(shown, counts), batches=len(training)
+        )
+        validation = loader(*answers(log, split.validation), shuffle=False)
+        fitted = fit(
+            system,
+            partial(_batches, training, validation, self.overfit),
+            MONITOR,
+            instantiate(arm.schedule),
+            checkpoints,
+            trainer=instantiate(self.trainer, _partial_=True),
+            limit=self.limit,
+            profiler=self.profiler,
+        )
+        return Trained(fitted, partial(save_network, network, recipe, log.fingerprint))
+
+
+def build_model(node: DictConfig, log: SlateLog) -> SlateModel:
+    """A fresh model of the log; `node` configures a partial that takes the log."""
+    return instantiate(node, _partial_=True)(log)
+
+
+def load_model(folder: Path, log: SlateLog) -> SlateModel:
+    """The trained model of `folder`, frozen, in evaluation mode.
+
+    Raises:
+        RequestError: nothing was trained there.
+    """
+    model = build_model(load_recipe(folder), log)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return model.requires_grad_(False).eval()
+
+
+def _as_shown(log: SlateLog, counts: Any) -> tuple[SlateLog, Any]:
+    return log, counts
+
+
+def _batches(
+    training: Iterable[UserSlates],
+    validation: Iterable[UserSlates],
+    overfit: int | None,
+    rank: int,
+    world_size: int,
+) -> tuple[Iterable[UserSlates], Iterable[UserSlates]]:
+    if world_size > 1:
+        raise ConfigurationError(f"trainer: slate models train in one process, found {world_size}; set devices: 1")
+    if overfit is None:
+        return training, validation
+    few = list(islice(training, overfit))
+    return Fixed(few * AGAIN), Fixed(few)

@@ -1,0 +1,51 @@
+"""Small files in the exact layouts of public slate data."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+
+def write_finn(folder: Path, users: int = 50, steps: int = 20, slots: int = 25, items: int = 60) -> Path:
+    """`data.npz` and `itemattr.npz`: padding is 0, no click is item 1 at slot 0, 2 stands for unpublished items."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    length = random.integers(6, slots + 1, (users, steps))
+    slate = np.stack([random.permutation(items)[: slots - 1] + 3 for _ in range(users * steps)])
+    slate = np.concatenate([np.ones((users * steps, 1), np.int64), slate], 1).reshape(users, steps, slots)
+    slate[np.arange(slots) >= length[..., None]] = 0
+    slate[:, :, 3][random.random((users, steps)) < 0.1] = 2
+    index = random.integers(0, 6, (users, steps))
+    click = np.take_along_axis(slate, index[..., None], 2)[..., 0]
+    np.savez_compressed(
+        folder / "data.npz",
+        userId=np.arange(users) + 1000,
+        click=click,
+        click_idx=index,
+        slate_lengths=length,
+        slate=slate,
+        interaction_type=random.integers(1, 3, (users, steps)),
+    )
+    np.savez_compressed(folder / "itemattr.npz", category=np.arange(items + 3) % 7)
+    return folder
+
+
+def write_ebnerd(folder: Path, users: int = 20, rows: int = 200, articles: int = 40) -> Path:
+    """`behaviors.parquet` of the release."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    shown = [random.permutation(articles)[: random.integers(4, 12)].tolist() for _ in range(rows)]
+    frame = pl.DataFrame(
+        {
+            "impression_id": range(rows),
+            "user_id": random.integers(0, users, rows),
+            "impression_time": [datetime(2023, 5, 1) + timedelta(minutes=17 * row) for row in range(rows)],
+            "article_ids_inview": shown,
+            "article_ids_clicked": [[slate[random.integers(len(slate))]] for slate in shown],
+        }
+    )
+    frame.write_parquet(folder / "behaviors.parquet")
+    return folder

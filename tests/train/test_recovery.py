@@ -1,0 +1,50 @@
+"""A model that was never trained and knows the truth, to a known uncertainty."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.data.prepare_slates import prepare_slates
+from recsys.models.flat_items import FlatItems
+from recsys.models.gamma_linear_user import GammaLinearUser
+from recsys.models.slate_model import SlateModel
+from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.planted_groups import PlantedGroups
+from recsys.simulate.simulated_slates import SimulatedSlates
+from recsys.train.recovery import click_coverage, distance_coverage, no_click_coverage
+
+WORLD = SimulatedSlates(
+    PlantedGroups(60, 5, 6, sharpness=4.0, steps=5, choice=MultinomialLogit(no_click=-2.0)), users=100, longest=10
+)
+LOG = prepare_slates(WORLD)
+
+
+def knowing(deviation: float, off: float) -> SlateModel:
+    """Every number has the truth in the middle of its posterior, or as many deviations beside it as `off` says."""
+    model = SlateModel(FlatItems(LOG.num_items, 6, deviation=deviation), GammaLinearUser(), slots=10)
+    noise = torch.Generator().manual_seed(0)
+    truth = WORLD.item_vectors(LOG)
+    with torch.no_grad():
+        model.items.vectors.mean.copy_(truth + off * deviation * torch.randn(truth.shape, generator=noise))
+        model.no_click.log_deviation.fill_(torch.tensor(deviation).log())
+        model.no_click.mean.copy_(-2.0 + off * deviation * torch.randn(10, 1, generator=noise))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("off", "low", "high"), [(1.0, 0.82, 0.97), (5.0, 0.0, 0.5)], ids=["as sure as it is", "too sure"]
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(off: float, low: float, high: float) -> None:
+    model, generator = knowing(0.05, off), torch.Generator().manual_seed(1)
+    assert low < distance_coverage(model, LOG, WORLD, generator).float().mean() < high
+    found = no_click_coverage(model, LOG, WORLD, generator)
+    assert found.shape == LOG.slates.lengths.unique().shape
+    assert found.float().mean() > 0.65 if off == 1.0 else found.float().mean() < 0.65
+
+
+def test_empty_slots_are_not_counted() -> None:
+    truth = torch.tensor([[0.5, 0.0, 0.5], [0.25, 0.25, 0.5]])
+    draws = truth + torch.linspace(-0.1, 0.1, 21).view(-1, 1, 1)
+    assert click_coverage(draws, truth).tolist() == [True, True, True]
+    assert click_coverage(draws + 0.2, truth).tolist() == [False, False, False]
