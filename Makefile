@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(DEVICE)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml100k quality-ml1m clean
+.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml100k quality-ml1m quality-slates clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -51,6 +51,12 @@ quality-ml100k: $(STAMP) ## Train on MovieLens-100K with three seeds, from both 
 quality-ml1m: EXPERIMENT = movielens_1m
 quality-ml1m: $(STAMP) ## Train on MovieLens-1M with three seeds (hours; run again to go on)
 	$(QUALITY)
+
+quality-slates: $(STAMP) ## Train slate models in five planted worlds (a quarter of an hour; run again to go on)
+	mkdir -p runs/quality/slates
+	printf '%s\n' 0 1 2 3 4 | OMP_NUM_THREADS=1 xargs -P 2 -I SEED sh -c '$(BIN)/recsys train experiment=slate/simulated \
+	  seed=SEED run=runs/quality/slates/seed_SEED >> runs/quality/slates/seed_SEED.log 2>&1'
+	$(BIN)/python benchmarks/quality/slate_seeds.py runs/quality/slates/seed_? --write benchmarks/quality/slates.md
 
 define QUALITY
 mkdir -p runs/quality/$(EXPERIMENT)

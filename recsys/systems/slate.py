@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 
 import lightning
 import torch
@@ -53,7 +51,7 @@ class SlateSystem(lightning.LightningModule):
         exposure: Exposure,
         batches: int,
         optimizer: OptimizerFactory,
-        starts: int = 8,
+        starts: int = 32,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -71,23 +69,29 @@ class SlateSystem(lightning.LightningModule):
         self.register_buffer("occurrences", exposure.occurrences)
         model.items.forget((exposure.occurrences == 0).nonzero().squeeze(1))
 
-    def draw(self, slates: Tensor, generator: torch.Generator) -> list[SlateValues]:
-        """Everything for each user, then other starts with the same items."""
+    def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
+        """Everything for each user, and for them once more with every further start: `starts · U` users."""
         first = self.model.draw(slates, generator)
         others = first.start.new_empty(self.starts - 1, *first.start.shape).normal_(generator=generator)
-        return [first, *(replace(first, start=start) for start in others)]
+        return SlateValues(
+            first.vectors.repeat(self.starts, 1, 1, 1),
+            torch.cat([first.start.unsqueeze(0), others]).flatten(0, 1),
+            first.no_click.repeat(self.starts, 1),
+        )
 
-    def negative_elbo(self, values: Sequence[SlateValues], batch: UserSlates) -> Tensor:
+    def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
         """The batch's share of the negative bound at these values; over the batches of an epoch they sum to it. Nats.
 
         Args:
-            values: the same but for the users' starts.
+            values: of the users of the batch, any number of times over; the same but for their starts.
             batch: whose slates they are.
         """
-        weights = torch.stack(
-            [self.model.log_weight(one, batch.slates, batch.click, batch.counts, self.temperature) for one in values]
+        starts = len(values.start) // len(batch)
+        slates, click, counts = (
+            part.repeat(starts, *[1] * (part.ndim - 1)) for part in (batch.slates, batch.click, batch.counts)
         )
-        users = weights.logsumexp(0) - math.log(len(values))
+        weights = self.model.log_weight(values, slates, click, counts, self.temperature).view(starts, -1)
+        users = weights.logsumexp(0) - math.log(starts)
         shown = batch.slates[batch.counts]
         items, times = shown[shown >= 0].unique(return_counts=True)
         return negative_elbo_share(
