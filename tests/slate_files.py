@@ -49,3 +49,20 @@ def write_ebnerd(folder: Path, users: int = 20, rows: int = 200, articles: int =
     )
     frame.write_parquet(folder / "behaviors.parquet")
     return folder
+
+
+def write_impressions(folder: Path) -> Path:
+    """Canonical `impressions` and `items`."""
+    rows = pl.read_parquet(write_ebnerd(folder / "behaviors") / "behaviors.parquet")
+    place = pl.struct("article_ids_inview", "article_ids_clicked").map_elements(
+        lambda row: [row["article_ids_inview"].index(row["article_ids_clicked"][0])], return_dtype=pl.List(pl.Int64)
+    )
+    rows.select(
+        pl.col("impression_id").alias("request_id"),
+        "user_id",
+        pl.col("impression_time").alias("timestamp"),
+        pl.col("article_ids_inview").alias("slate"),
+        place.alias("clicks"),
+    ).write_parquet(folder / "impressions.parquet")
+    pl.DataFrame({"item_id": range(40), "kind": ["a", "b"] * 20}).write_parquet(folder / "items.parquet")
+    return folder

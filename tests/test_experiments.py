@@ -22,7 +22,7 @@ from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare import load_dataset
 from recsys.train.stages.tokenize import load_bundle
 from recsys.train.strict import check
-from tests.slate_files import write_ebnerd, write_finn
+from tests.slate_files import write_ebnerd, write_finn, write_impressions
 from tests.tables import ITEMS, USERS, write_tables
 
 CONF = configuration_folder()
@@ -157,7 +157,7 @@ def slate_data(experiment: str, folder: Path) -> list[str]:
     """Where the experiment finds small data, in the layout of the real ones."""
     if experiment == "slate/simulated":
         return ["dataset.users=60", "dataset.simulator.num_items=30", "dataset.simulator.groups=4"]
-    write = {"slate/finn": write_finn, "slate/ebnerd": write_ebnerd}[experiment]
+    write = {"slate/finn": write_finn, "slate/ebnerd": write_ebnerd, "slate/parquet": write_impressions}[experiment]
     write(folder / "raw")
     return [f"dataset.root={folder / 'raw'}"]
 
