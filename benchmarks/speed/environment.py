@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / ".venv"
-PEERS = ("transformers", "pandas", "pyarrow", "recbole", "recsim")
+PEERS = ("transformers", "pandas", "pyarrow", "recbole", "recsim", "pyro")
 
 
 def enter() -> None:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import environment
 
-BENCHMARKS = ("beam_search", "grpo", "supervised", "preparation", "trie_index", "simulators", "thompson")
+BENCHMARKS = (
+    "beam_search",
+    "grpo",
+    "supervised",
+    "preparation",
+    "trie_index",
+    "simulators",
+    "thompson",
+    "slate_training",
+)
 HERE = Path(__file__).parent
 
 
