@@ -32,6 +32,8 @@ class Schedule:
         ema: decay of the exponential moving average of the weights, in [0, 1); validation and result use the average.
         gradient_clip: largest norm of the gradient; 0 leaves it as it is.
         accumulate: batches whose gradients are averaged before a step.
+        keep: the weights that training leaves: those that validated `best`, or the `last` that were validated. A
+            posterior is at its best where its bound is, which forecasts can pass by (docs/log.md).
     """
 
     max_epochs: int = 45
@@ -41,6 +43,7 @@ class Schedule:
     ema: float = 0.98
     gradient_clip: float = 1.0
     accumulate: int = 1
+    keep: Literal["best", "last"] = "best"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Fitted:
 
     Args:
         history: rows of `step`, `metric`, `value`.
-        validation: the best value of the metric that decides.
+        validation: the value of the metric that decides, of the weights that were kept.
     """
 
     history: pl.DataFrame
@@ -66,7 +69,7 @@ def fit(
     limit: int | None = None,
     profiler: Literal["simple", "advanced"] | None = None,
 ) -> Fitted:
-    """Train `system`; it is left with the weights that validate best.
+    """Train `system`; it is left with the weights that validate best, or with the last.
 
     Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
     have left uninterrupted.
@@ -106,12 +109,13 @@ def fit(
     last = folder / "last.ckpt"
     keep_freed_memory()
     run.fit(system, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
-    _load_best(system, best.best_model_path)
+    keep = Path(best.best_model_path) if schedule.keep == "best" else last
+    system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
     )
-    score = best.best_model_score
-    return Fitted(frame, float(score) if score is not None else float("nan"))
+    values = [value for _, metric, value in history.rows if metric == monitor] or [float("nan")]
+    return Fitted(frame, max(values) if schedule.keep == "best" else values[-1])
 
 
 def _checkpoint(folder: Path, name: str, monitor: str | None = None) -> ModelCheckpoint:
@@ -141,7 +145,3 @@ def _profiler(name: Literal["simple", "advanced"] | None, folder: Path) -> Profi
     if name is None:
         return None
     return {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name](folder, "profile")
-
-
-def _load_best(system: lightning.LightningModule, checkpoint: str) -> None:
-    system.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])

@@ -60,6 +60,15 @@ def test_the_system_is_left_with_the_weights_that_validated_best(tmp_path: Path)
     assert {one.name for one in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+def test_where_the_last_are_asked_for_the_system_is_left_with_them(tmp_path: Path) -> None:
+    trained = system(rate=0.3)
+    fitted = quick_fit(trained, tmp_path, Schedule(max_epochs=4, keep="last"))
+    curve = fitted.history.filter(metric="validation/ndcg@10")["value"]
+    assert fitted.validation == curve[-1] and curve.arg_max() != 3, "the last are not the best here"
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, last[name]) for name, value in trained.state_dict().items())
+
+
 def test_the_last_checkpoint_is_that_of_the_last_validation_though_nothing_improved(tmp_path: Path) -> None:
     quick_fit(system(rate=0.0), tmp_path, Schedule(max_epochs=3))
     steps = [torch.load(tmp_path / f"{one}.ckpt", weights_only=True)["global_step"] for one in ("best", "last")]

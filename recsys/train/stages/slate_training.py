@@ -57,7 +57,7 @@ class SlateTraining(ArmTraining[Slates]):
     - `loader`: the loader, given the log and what counts; validation has its users in order
     - `schedule`: how long (`recsys.train.fit.Schedule`)
 
-    Validation log-likelihood decides, each arm's by its own likelihood.
+    Where the schedule keeps the best weights, validation log-likelihood decides, each arm's by its own likelihood.
     """
 
     def __init__(
