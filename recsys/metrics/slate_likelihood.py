@@ -22,8 +22,8 @@ def log_likelihoods(probability: Float[Tensor, "n S1"], click: Int[Tensor, " n"]
         click: the slot, −1 where nothing was clicked.
 
     >>> found = log_likelihoods(torch.tensor([[0.3, 0.2, 0.5], [0.3, 0.2, 0.5]]), torch.tensor([0, -1]))
-    >>> {name: value.exp().tolist() for name, value in found.items()}  # .3, .5; of .5 the share .3 / .5
-    {'log_likelihood': [0.30000001192092896, 0.5], 'click_log_likelihood': [0.6000000238418579, nan]}
+    >>> found["log_likelihood"].exp(), found["click_log_likelihood"].exp()  # .3, .5; of .5 the share .3 / .5
+    (tensor([0.3000, 0.5000]), tensor([0.6000,    nan]))
     """
     choice = click.where(click >= 0, probability.shape[1] - 1)
     every = probability.gather(1, choice.unsqueeze(1)).squeeze(1).log()

@@ -187,7 +187,6 @@ def grouped_items() -> GroupedItems:
 @register
 def greedy_slate_model() -> Policy:
     model = SlateModel(grouped_items(), GammaLinearUser(), slots=2, affinity=inner_product)
-    model.start.mean.data.normal_()
     return Greedy(InnerProductPosterior(model, torch.Generator().manual_seed(0), pool=32))
 
 
