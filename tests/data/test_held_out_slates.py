@@ -5,9 +5,9 @@ from dataclasses import replace
 import polars as pl
 import torch
 
+from recsys.data.held_out_slates import HeldOut
 from recsys.data.slate_log import SlateLog
 from recsys.data.slate_split import SlateSplit
-from recsys.train.held_out_slates import HeldOut
 from tests.slate_logs import tiny_log
 
 TEST = torch.tensor([0, 0, 1, 0, 0, 1, 1, 1, 0, 1]).bool()

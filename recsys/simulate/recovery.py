@@ -7,8 +7,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recsys.data.slate_log import SlateLog
+from recsys.errors import ConfigurationError
 from recsys.metrics.calibration import interval_coverage
 from recsys.models.slate_model import SlateModel
+from recsys.nn.affinity import negative_distance
 from recsys.simulate.choice.multinomial_logit import MultinomialLogit
 from recsys.simulate.simulated_slates import SimulatedSlates
 
@@ -26,7 +28,8 @@ def distance_coverage(
 ) -> Bool[Tensor, " pairs"]:
     """For 2,000 pairs of items by chance, whether the posterior's 90 % interval holds their true distance.
 
-    Distances, as vectors are only known up to rotation and reflection.
+    Distances, as vectors are only known up to rotation and reflection; and only where scores are distances, as inner
+    products leave the scale of items open.
 
     Args:
         model: trained on the log.
@@ -34,7 +37,12 @@ def distance_coverage(
         world: what made it.
         generator: of pairs and draws.
         draws: of the posterior.
+
+    Raises:
+        ConfigurationError: scores are no distances in the world or in the model.
     """
+    if not model.affinity is world.simulator.affinity is negative_distance:
+        raise ConfigurationError("truth: distances of items are compared where scores are distances, here they are not")
     first, second = torch.randint(log.num_items, (2, 2000), generator=generator)
     found = model.items.draw(torch.arange(log.num_items).expand(draws, -1), generator)
     truth = world.item_vectors(log)
@@ -46,9 +54,14 @@ def distance_coverage(
 def no_click_coverage(
     model: SlateModel, log: SlateLog, world: SimulatedSlates, generator: torch.Generator, draws: int = 200
 ) -> Bool[Tensor, " lengths"]:
-    """For every length of a slate, whether the posterior's 90 % interval holds the true score of no click."""
+    """For every length of a slate, whether the posterior's 90 % interval holds the true score of no click.
+
+    Raises:
+        ConfigurationError: the world's users choose otherwise than by a multinomial logit, and have no such score.
+    """
     choice = world.simulator.choice
-    assert isinstance(choice, MultinomialLogit)
+    if not isinstance(choice, MultinomialLogit):
+        raise ConfigurationError(f"truth: {type(choice).__name__} has no score of no click; expected MultinomialLogit")
     lengths = log.slates.lengths.unique() - 1
     found = model.no_click.draw(lengths.expand(draws, -1), generator).squeeze(-1)
     return interval_coverage(found, torch.full((len(lengths),), choice.no_click))

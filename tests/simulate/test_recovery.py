@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from recsys.data.prepare_slates import prepare_slates
+from recsys.errors import ConfigurationError
 from recsys.models.flat_items import FlatItems
 from recsys.models.gamma_linear_user import GammaLinearUser
 from recsys.models.slate_model import SlateModel
+from recsys.nn.affinity import inner_product
 from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice.multinomial_proportional import MultinomialProportional
 from recsys.simulate.planted_groups import PlantedGroups
+from recsys.simulate.recovery import click_coverage, distance_coverage, no_click_coverage
 from recsys.simulate.simulated_slates import SimulatedSlates
-from recsys.train.recovery import click_coverage, distance_coverage, no_click_coverage
 
 WORLD = SimulatedSlates(
     PlantedGroups(60, 5, 6, sharpness=4.0, steps=5, choice=MultinomialLogit(no_click=-2.0)), users=100, longest=10
@@ -48,3 +51,15 @@ def test_empty_slots_are_not_counted() -> None:
     draws = truth + torch.linspace(-0.1, 0.1, 21).view(-1, 1, 1)
     assert click_coverage(draws, truth).tolist() == [True, True, True]
     assert click_coverage(draws + 0.2, truth).tolist() == [False, False, False]
+
+
+def test_a_world_without_a_score_of_no_click_is_refused() -> None:
+    other = SimulatedSlates(PlantedGroups(60, 5, 6, choice=MultinomialProportional()), users=10)
+    with pytest.raises(ConfigurationError, match="MultinomialProportional has no score of no click"):
+        no_click_coverage(knowing(0.05, 1.0), LOG, other, torch.Generator())
+
+
+def test_distances_are_compared_with_distances_only() -> None:
+    other = SimulatedSlates(PlantedGroups(60, 5, 6, affinity=inner_product), users=10)
+    with pytest.raises(ConfigurationError, match="where scores are distances"):
+        distance_coverage(knowing(0.05, 1.0), LOG, other, torch.Generator())
