@@ -130,10 +130,12 @@ def test_it_is_accepted_as_it_stands(experiment: str) -> None:
 @pytest.mark.parametrize(
     ("debug", "heard"), [("limit", (2, None, None)), ("overfit", (None, 1, None)), ("profile", (100, None, "simple"))]
 )
-def test_what_is_for_debugging_reaches_both_trainings(debug: str, heard: tuple[object, ...]) -> None:
+def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[object, ...]) -> None:
     config = composed("rere/parquet", f"debug={debug}")
     check(config)
-    for stage in (config.stage.sft, config.stage.rl):
+    slates = composed("slate/parquet", f"debug={debug}")
+    check(slates)
+    for stage in (config.stage.sft, config.stage.rl, slates.stage.fit):
         assert (stage.limit, stage.overfit, stage.profiler) == heard
     with pytest.raises(ConfigurationError, match=r"profiler: expected .*simple.*advanced"):
         check(composed("rere/parquet", "profiler=smiple"))

@@ -101,7 +101,10 @@ class SlateModel(nn.Module):
         return SlateValues(vectors, vectors.new_zeros(len(slates), self.items.width), no_click.squeeze(-1))
 
     def forecast(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: `z` before each slate and after the last, each from a start given the clicks before."""
+        """`[U, T + 1, D]`: `z` before each slate and after the last, each from a start given the clicks before.
+
+        Every user goes the way once for each step: needs memory for `U × T² × D` numbers.
+        """
         vectors, clicked = _clicked(values, click)
         users, steps, width = vectors.shape
         mean, deviation = self.start.given(vectors, clicked)

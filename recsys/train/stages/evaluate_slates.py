@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from recsys.data.held_out_slates import HeldOut
 from recsys.data.slate_log import SlateLog
 from recsys.metrics.calibration import reliability
 from recsys.metrics.results import Results
@@ -22,10 +23,9 @@ from recsys.metrics.slate_likelihood import log_likelihoods, slate_results
 from recsys.models.slate_counts import SlateCounts
 from recsys.models.slate_forecast import forecast
 from recsys.models.slate_model import SlateModel
+from recsys.simulate.recovery import click_coverage, distance_coverage, no_click_coverage
 from recsys.simulate.simulated_slates import SimulatedSlates
 from recsys.train.arms import arm_folders
-from recsys.train.held_out_slates import HeldOut
-from recsys.train.recovery import click_coverage, distance_coverage, no_click_coverage
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.prepare_slates import load_log
 from recsys.train.stages.slate_training import load_model

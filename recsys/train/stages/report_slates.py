@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from omegaconf import OmegaConf
 
+from recsys.data.held_out_slates import HeldOut
 from recsys.data.slate_log import SlateLog
 from recsys.data.user_slates import UserSlates
 from recsys.models.slate_forecast import forecast
@@ -19,8 +20,7 @@ from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup
 from recsys.report.page import Section, folded, page, small_multiples
 from recsys.report.table import metrics_table
-from recsys.train.arms import arm_folder, arm_folders, best_arm
-from recsys.train.held_out_slates import HeldOut
+from recsys.train.arms import arm_folder, arm_folders
 from recsys.train.learning_curves import learning_curves
 from recsys.train.run_folder import RunFolder
 from recsys.train.stages.evaluate_slates import CALIBRATION
@@ -77,7 +77,9 @@ class ReportSlates:
             Section("Learning curves", learning_curves(run, MONITOR), "Validation log-likelihood, each arm's own."),
             Section("Calibration", _calibration(calibration), CALIBRATED),
             Section(
-                "Slates", self._cards(run, slates, held), "Held-out slates, and how likely each click was held to be."
+                "Slates",
+                self._cards(run, slates, held),
+                FORECAST,
             ),
             Section("Configuration", folded("config.yaml", run.config.read_text())),
         ]
@@ -91,9 +93,9 @@ class ReportSlates:
         run.report.write_text(page(str(config.name), sections, slates.describe(), facts), encoding="utf-8")
 
     def _cards(self, run: RunFolder, slates: SlateLog, held: HeldOut) -> Markup:
-        names = [name for name, _ in arm_folders(run)]
-        comparable = [name for name in names if name != "all_item"] or names
-        model = load_model(arm_folder(run, best_arm(run, comparable)), slates)
+        metrics = run.read_metrics()
+        best = max((name for name, _ in arm_folders(run)), key=lambda name: metrics[name]["log_likelihood"]["value"])
+        model = load_model(arm_folder(run, best), slates)
         generator = torch.Generator().manual_seed(self.seed)
         batch = held.batches[0]
         probability = forecast(model, batch, 64, generator).mean(0)
@@ -106,6 +108,7 @@ LEAD = (
     "Means over held-out slates with 95 % intervals by bootstrap over users; each click is forecast from the clicks"
     " before it. Shares held are of true values inside 90 % intervals, where the world is known."
 )
+FORECAST = "Held-out slates, and how likely the arm with the best answers held each click to be."
 CALIBRATED = (
     "What was held to be so likely happened so often: in ten bins of equally many shown slots, with 95 % intervals."
 )

@@ -10,13 +10,13 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from safetensors.torch import load_file
+from safetensors import safe_open
 
 from recsys.data.fixed import Fixed
 from recsys.data.slate_log import SlateLog
 from recsys.data.slate_split import SlateSplit
 from recsys.data.user_slates import Exposure, UserSlates
-from recsys.errors import ConfigurationError, DataError
+from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.models.slate_model import SlateModel
 from recsys.train.fit import fit
 from recsys.train.networks import WEIGHTS, load_recipe, save_network
@@ -120,10 +120,13 @@ def load_model(folder: Path, log: SlateLog) -> SlateModel:
     """The trained model of `folder`, frozen, in evaluation mode.
 
     Raises:
-        RequestError: nothing was trained there.
+        RequestError: nothing was trained there, or on other slates.
     """
     model = build_model(load_recipe(folder), log)
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        if file.metadata()["items"] != log.fingerprint:
+            raise RequestError(f"{folder} was trained on other slates than {log.name} as it is now: train it anew")
+        model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return model.requires_grad_(False).eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 from recsys.data.slate_split import by_steps
-from recsys.errors import ConfigurationError, DataError
+from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.simulate.choice.multinomial_logit import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulated_slates import SimulatedSlates
@@ -114,6 +115,13 @@ def test_another_split_trains_anew(run: RunFolder, split: dict[str, Any]) -> Non
     PrepareSlates(SOURCE, partial(SPLIT, **split)).run(run)
     train(run, {"gamma": arm()})
     assert (arm_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns > before
+
+
+def test_weights_of_other_slates_are_refused(run: RunFolder) -> None:
+    train(run, {"gamma": arm()})
+    log, _ = load_log(run)
+    with pytest.raises(RequestError, match="gamma was trained on other slates than simulated as it is now"):
+        load_model(arm_folder(run, "gamma"), replace(log, fingerprint="other"))
 
 
 def test_against_all_items_slates_are_what_was_drawn(run: RunFolder) -> None:
