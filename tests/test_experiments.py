@@ -38,6 +38,7 @@ COUNTS = {"popularity", "markov", "item_knn"}
 def composed(experiment: str, *overrides: str) -> DictConfig:
     """The experiment; a value that its user must give is given."""
     given = ["dataset.root=data"] if experiment.endswith(("parquet", "ebnerd")) else []
+    given += ["dataset.path=feedback.parquet"] if experiment.endswith("feedback") else []
     return compose([f"experiment={experiment}", *given, *overrides])
 
 

@@ -130,6 +130,22 @@ IMPRESSIONS = Schema(
     key="request_id",
 )
 
+SLATE_FEEDBACK = Schema(
+    "feedback",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("user_id", Kind.ID, required=True),
+        Column("timestamp", Kind.TIME, required=True),
+        Column("slate", Kind.IDS, required=True),
+        Column("rewards", Kind.NUMBERS, required=True),
+        Column("policy", Kind.TEXT),
+        Column("propensity", Kind.NUMBER),
+        Column("prefix_propensities", Kind.NUMBERS),
+        Column("slot_propensities", Kind.NUMBERS),
+    ),
+    key="request_id",
+)
+
 
 def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
     """A table's rows, not yet read, after one pass over the columns that matter.
