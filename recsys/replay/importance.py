@@ -1,0 +1,78 @@
+"""Estimators that weigh what the log earned: inverse propensities, and normalised by their sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.replay.rounds import Rounds
+from recsys.replay.weights import Plain, Weights
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """`(1, w, w r)` a round.
+
+    Args:
+        weights: `w`.
+    """
+
+    weights: Weights = field(default_factory=Plain)
+
+    def __call__(self, batch: Rounds) -> Float[Tensor, "n 3"]:
+        """See `Terms`."""
+        weight = self.weights(batch)
+        return torch.stack([torch.ones_like(weight), weight, weight * batch.reward], -1)
+
+
+@dataclass(frozen=True)
+class IPS:
+    """`Σ w r / n`, inverse propensity scoring.
+
+    Unbiased with plain weights where `p(a | x) > 0` wherever `π(a | x) > 0`. Source: Horvitz and Thompson 1952, "A
+    generalization of sampling without replacement from a finite universe".
+
+    Args:
+        weights: `w`.
+
+    >>> rounds = Rounds(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
+    >>> estimator = IPS()
+    >>> estimator.value(estimator.terms(rounds).sum(0))  # (1 + 2) / 2
+    tensor(1.5000)
+    """
+
+    weights: Weights = field(default_factory=Plain)
+
+    @property
+    def terms(self) -> Weighted:
+        """See `Estimator`."""
+        return Weighted(self.weights)
+
+    def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
+        """See `Estimator`."""
+        return self.weights(batch)
+
+    def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        count, _, weighted = totals.unbind(-1)
+        return weighted / count
+
+
+@dataclass(frozen=True)
+class SNIPS(IPS):
+    """`Σ w r / Σ w`, self-normalised: never outside the range of the rewards, and the better the nearer `r` is constant.
+
+    Consistent, not unbiased. Source: Swaminathan and Joachims 2015, "The self-normalized estimator for counterfactual
+    learning".
+
+    Args:
+        weights: `w`.
+    """
+
+    def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        _, weight, weighted = totals.unbind(-1)
+        return weighted / weight

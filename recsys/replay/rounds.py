@@ -1,0 +1,76 @@
+"""Logged rounds beside what a policy to be judged would have done: what single-action estimators read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from recsys.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """`n` rounds, of `A` actions, in float64.
+
+    Estimators that only weigh need the first four; the rest is there where the log, the policy and a reward model give
+    it.
+
+    Args:
+        action: `[n]`, what was chosen, in `0 … A − 1`.
+        reward: `[n]`, `r`, what it earned.
+        logging: `[n]`, `p(a | x)`, in (0, 1], with which the logging policy chose it.
+        target: `[n]`, `π(a | x)`, in [0, 1], with which the policy to be judged chooses it.
+        user: `[n]`, whose rounds depend on each other, from 0; None where each round stands alone.
+        logging_all: `[n, A]`, `p(· | x)`.
+        target_all: `[n, A]`, `π(· | x)`.
+        predicted_all: `[n, A]`, `q(x, ·)`, what a reward model expects of every action.
+    """
+
+    action: Int[Tensor, " n"]
+    reward: Float[Tensor, " n"]
+    logging: Float[Tensor, " n"]
+    target: Float[Tensor, " n"]
+    user: Int[Tensor, " n"] | None = None
+    logging_all: Float[Tensor, "n A"] | None = None
+    target_all: Float[Tensor, "n A"] | None = None
+    predicted_all: Float[Tensor, "n A"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @property
+    def weight(self) -> Float[Tensor, " n"]:
+        """`[n]`, `w = π(a | x) / p(a | x)`."""
+        return self.target / self.logging
+
+    @property
+    def predicted(self) -> Float[Tensor, " n"]:
+        """`[n]`, `q(x, a)` of what was chosen."""
+        return self.need("predicted_all").gather(1, self.action.unsqueeze(1)).squeeze(1)
+
+    @property
+    def expected(self) -> Float[Tensor, " n"]:
+        """`[n]`, `Σ_a π(a | x) q(x, a)`."""
+        return torch.linalg.vecdot(self.need("target_all"), self.need("predicted_all"))
+
+    def need(self, name: str) -> Tensor:
+        """A part that need not be there.
+
+        Raises:
+            RequestError: it is not.
+        """
+        found = getattr(self, name)
+        if found is None:
+            raise RequestError(f"this estimator needs {MISSING[name]}, which is not there")
+        return found
+
+
+MISSING = {
+    "logging_all": "every action's probability under the logging policy",
+    "target_all": "every action's probability under the policy to be judged",
+    "predicted_all": "a reward model's prediction for every action",
+}
+"""What the parts of `Rounds` are called in messages."""
