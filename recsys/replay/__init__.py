@@ -1,0 +1,1 @@
+"""Off-policy evaluation: what would another policy have earned on this log?"""

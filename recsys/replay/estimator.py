@@ -40,7 +40,7 @@ class Estimator(Protocol[Batch]):
         ...
 
     def weight(self, batch: Batch) -> Float[Tensor, " n"]:
-        """How much each row counts, for the effective sample size and the largest weight; 1 where nothing is weighed."""
+        """How much each row counts, for the effective sample size and the largest weight; 1 where none is weighed."""
         ...
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:

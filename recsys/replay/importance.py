@@ -63,7 +63,7 @@ class IPS:
 
 @dataclass(frozen=True)
 class SNIPS(IPS):
-    """`Σ w r / Σ w`, self-normalised: never outside the range of the rewards, and the better the nearer `r` is constant.
+    """`Σ w r / Σ w`, self-normalised: within the range of the rewards, exact where they are constant.
 
     Consistent, not unbiased. Source: Swaminathan and Joachims 2015, "The self-normalized estimator for counterfactual
     learning".
