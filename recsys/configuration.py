@@ -14,3 +14,13 @@ def configuration_folder() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
+
+
+def job_folder(configuration: Path, name: str) -> Path:
+    """Where the groups of a job lie: in a folder of its name if it has one with `<name>.yaml` in it, else with the rest.
+
+    >>> job_folder(configuration_folder(), "replay").name, job_folder(configuration_folder(), "train").name
+    ('replay', 'conf')
+    """
+    own = configuration / name
+    return own if (own / f"{name}.yaml").exists() else configuration

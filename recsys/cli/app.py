@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from recsys.configuration import configuration_folder
+from recsys.configuration import configuration_folder, job_folder
 from recsys.train.reword import reworded
 
 
@@ -35,7 +35,8 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
             failures.append(error)
             raise SystemExit from None
 
-    entry = hydra.main(version_base="1.3", config_path=str(configuration_folder()), config_name=config_name)(job)
+    folder = job_folder(configuration_folder(), config_name)
+    entry = hydra.main(version_base="1.3", config_path=str(folder), config_name=config_name)(job)
     overrides = [one for one in arguments if "=" in one and not one.startswith("-")]
     try:
         with _as_hydra_expects(arguments):

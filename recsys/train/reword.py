@@ -13,7 +13,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recsys.configuration import configuration_folder
+from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 from recsys.train.annotation import parameters
 from recsys.train.call import locate, named
@@ -32,7 +32,8 @@ def reworded(error: HydraException | OmegaConfBaseException, config_name: str, o
         overrides: as given on the command line.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return ConfigurationError(_missing_option(str(error.missing_cfg_file), error.options or ()))
+        options = error.options or ()
+        return ConfigurationError(_missing_option(str(error.missing_cfg_file), options, _folder(config_name)))
     match = UNKNOWN_KEY.search(str(error))
     if isinstance(error, ConfigCompositionException) and match:
         return ConfigurationError(_unknown_key(match[1], config_name, overrides))
@@ -43,17 +44,20 @@ def reworded(error: HydraException | OmegaConfBaseException, config_name: str, o
 def composed(overrides: Sequence[str], config_name: str) -> DictConfig:
     """Compose, with Hydra's own errors."""
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(configuration_folder()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(_folder(config_name)), version_base="1.3"):
         return hydra.compose(config_name, list(overrides))
 
 
-def _missing_option(file: str, options: Sequence[str]) -> str:
+def _folder(config_name: str) -> Path:
+    return job_folder(configuration_folder(), config_name)
+
+
+def _missing_option(file: str, options: Sequence[str], folder: Path) -> str:
     """A group has no such option, or there is no such group."""
     group, _, option = file.removesuffix(".yaml").partition("/")
-    folder = configuration_folder() / group
     if not option:
-        return f"there is no configuration '{group}'; {suggestion(group, _names(configuration_folder()))}"
-    known = [*_names(folder), *(f"{option.rpartition('/')[0]}/{one}".lstrip("/") for one in options)]
+        return f"there is no configuration '{group}'; {suggestion(group, _names(folder))}"
+    known = [*_names(folder / group), *(f"{option.rpartition('/')[0]}/{one}".lstrip("/") for one in options)]
     return f"{group}={option}: there is no such {group}; {suggestion(option, known)}"
 
 
@@ -74,28 +78,30 @@ def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     beside = {str(one) for one in node} if isinstance(node, DictConfig) else set()
     if match := nearest(name, beside | arguments):
         return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
-    everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | _groups()
+    groups = _groups(_folder(config_name))
+    everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | groups
     below = {path for path in everything if path.startswith(f"{parent}.")}
     for pool in (below, everything):
         match = nearest(name, map(_last, pool))
         if match is not None:
             (best,) = get_close_matches(key, [one for one in pool if _last(one) == match], 1, cutoff=0.0)
             return f"{key}: there is no such key; did you mean '{best}'?"
-    return f"{key}: there is no such key; {suggestion(key, {str(one) for one in config} | _groups())}"
+    return f"{key}: there is no such key; {suggestion(key, {str(one) for one in config} | groups)}"
 
 
 def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def _groups() -> set[str]:
-    folder = configuration_folder()
-    return {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_dir()}
+def _groups(folder: Path) -> set[str]:
+    """Names of the groups, without those of a job that has its own."""
+    found = {one.relative_to(folder) for one in folder.rglob("*") if one.is_dir()}
+    return {str(one) for one in found if job_folder(folder, one.parts[0]) == folder}
 
 
 def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """What the choices of groups alone compose to; empty where they compose to nothing."""
-    groups = [one for one in overrides if (configuration_folder() / one.lstrip("+").partition("=")[0]).is_dir()]
+    groups = [one for one in overrides if (_folder(config_name) / one.lstrip("+").partition("=")[0]).is_dir()]
     try:
         return composed(groups, config_name)
     except (HydraException, OmegaConfBaseException):
