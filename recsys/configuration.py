@@ -17,7 +17,7 @@ def configuration_folder() -> Path:
 
 
 def job_folder(configuration: Path, name: str) -> Path:
-    """Where the groups of a job lie: in a folder of its name if it has one with `<name>.yaml` in it, else with the rest.
+    """Where the groups of a job lie: in a folder of its name if that holds `<name>.yaml`, else with the rest.
 
     >>> job_folder(configuration_folder(), "replay").name, job_folder(configuration_folder(), "train").name
     ('replay', 'conf')

@@ -1,4 +1,4 @@
-"""Forest charts: differences with their intervals beside zero."""
+"""Forest charts: estimates with their intervals beside what they are compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW = 30.0
 
 
 @dataclass(frozen=True)
-class Difference:
+class Estimate:
     """An estimate and its interval; both ends None where there is none."""
 
     name: str
@@ -23,61 +23,64 @@ class Difference:
     low: float | None = None
     high: float | None = None
 
-    @property
-    def verdict(self) -> str:
-        """`above` or `below` where the interval leaves zero out, else `open`.
+    def verdict(self, level: float = 0.0) -> str:
+        """`above` or `below` where the interval leaves the level out, else `open`.
 
-        >>> Difference("a", 0.2, 0.1, 0.3).verdict, Difference("b", 0.2, -0.1, 0.3).verdict
+        >>> Estimate("a", 0.2, 0.1, 0.3).verdict(), Estimate("b", 0.2, 0.1, 0.3).verdict(0.25)
         ('above', 'open')
         """
-        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+        if self.low is None or self.high is None or self.low <= level <= self.high:
             return "open"
-        return "above" if self.low > 0 else "below"
+        return "above" if self.low > level else "below"
 
 
 def forest_chart(
-    differences: Sequence[Difference],
+    estimates: Sequence[Estimate],
     title: str,
     x_label: str = "",
     places: int = 4,
     width: float = 860,
     note: str = "",
+    level: float = 0.0,
 ) -> Markup:
-    """One row a difference: a dot at the estimate, a bar over the interval, the numbers to the right.
+    """One row an estimate: a dot at its value, a bar over the interval, the numbers to the right.
 
     Args:
-        differences: from top to bottom.
+        estimates: from top to bottom.
         title: what is compared with what.
         x_label: what the horizontal axis measures.
         places: decimals of the numbers.
         width: pixels.
         note: one line below the chart.
+        level: what the estimates are compared with, a line across the rows; 0 where they are differences, which have a
+            sign.
     """
-    words = [_words(one, places) for one in differences]
-    left = 16 + CHARACTER * max((len(one.name) for one in differences), default=0)
+    words = [_words(one, places, signed=level == 0) for one in estimates]
+    left = 16 + CHARACTER * max((len(one.name) for one in estimates), default=0)
     right = width - 16 - CHARACTER * max((len(word) for word in words), default=0)
-    low, high = extent([0.0, *(end for one in differences for end in (one.value, one.low, one.high))], 0.06)
+    low, high = extent([level, *(end for one in estimates for end in (one.value, one.low, one.high))], 0.06)
     x = Scale(low, high, left, max(left + 60, right))
-    bottom = 8 + ROW * len(differences)
+    bottom = 8 + ROW * len(estimates)
     height = bottom + (42 if x_label else 26)
     marks = ticks(low, high, max(2, round((x.end - x.start) / 80)))
     grid = [
         join(
-            line(x(mark), 4, x(mark), bottom, "grid" if mark else "zero"),
-            text(x(mark), bottom + 18, number(mark, decimals(marks), signed=True), "middle", "axis"),
+            line(x(mark), 4, x(mark), bottom, "grid"),
+            text(x(mark), bottom + 18, number(mark, decimals(marks), signed=level == 0), "middle", "axis"),
         )
         for mark in marks
     ]
+    grid.append(line(x(level), 4, x(level), bottom, "zero"))
     name = text((x.start + x.end) / 2, height - 4, x_label, "middle", "axis") if x_label else Markup()
     rows = [
-        _row(one, word, x, 8 + ROW * (index + 0.5), width)
-        for index, (one, word) in enumerate(zip(differences, words, strict=True))
+        _row(one, word, x, 8 + ROW * (index + 0.5), width, one.verdict(level))
+        for index, (one, word) in enumerate(zip(estimates, words, strict=True))
     ]
-    described = " ".join(f"{one.name}: {word}." for one, word in zip(differences, words, strict=True)) or "No data."
+    described = " ".join(f"{one.name}: {word}." for one, word in zip(estimates, words, strict=True)) or "No data."
     return figure(*grid, *rows, name, title=title, description=described, width=width, height=height, note=note)
 
 
-def _row(one: Difference, words: str, x: Scale, y: float, width: float) -> Markup:
+def _row(one: Estimate, words: str, x: Scale, y: float, width: float, verdict: str) -> Markup:
     """Name, interval, estimate, numbers."""
     whisker = []
     if one.low is not None and one.high is not None:
@@ -93,15 +96,15 @@ def _row(one: Difference, words: str, x: Scale, y: float, width: float) -> Marku
         *whisker,
         element("circle", cx=x(one.value), cy=y, r=4.5, class_="dot"),
         text(width, y + 4, words, "end", "numbers"),
-        class_=f"row {one.verdict}",
+        class_=f"row {verdict}",
     )
 
 
-def _words(one: Difference, places: int) -> str:
-    estimate = number(one.value, places, signed=True)
+def _words(one: Estimate, places: int, signed: bool) -> str:
+    value = number(one.value, places, signed)
     if one.low is None or one.high is None:
-        return estimate
-    return f"{estimate} [{number(one.low, places, signed=True)}, {number(one.high, places, signed=True)}]"
+        return value
+    return f"{value} [{number(one.low, places, signed)}, {number(one.high, places, signed)}]"
 
 
 def difference_charts(metrics: Metrics, metric: str, title: str, references: Sequence[str]) -> Markup:
@@ -117,7 +120,7 @@ def difference_charts(metrics: Metrics, metric: str, title: str, references: Seq
     for reference in references:
         key = f"{metric}_minus_{reference}"
         rows = [
-            Difference(row, value, cells[key]["low"], cells[key]["high"])
+            Estimate(row, value, cells[key]["low"], cells[key]["high"])
             for row, cells in metrics.items()
             if key in cells and (value := cells[key]["value"]) is not None
         ]
