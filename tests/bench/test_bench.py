@@ -22,7 +22,7 @@ from recsys.train.strict import check
 CONF = configuration_folder()
 WORLDS = sorted(str(path.relative_to(CONF / "simulator").with_suffix("")) for path in CONF.glob("simulator/**/*.yaml"))
 ELSEWHERE = {"checkpoint"}
-"""Needs a run: `test_checkpoint.py`."""
+"""Needs a run: `tests/train/test_checkpoint.py`."""
 POLICIES = sorted({path.stem for path in CONF.glob("policy/*.yaml")} - ELSEWHERE)
 
 

@@ -1,7 +1,8 @@
-"""A trained policy of a run among the policies of a bench."""
+"""A run's policy, acting on a catalogue of another log or world."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,64 +20,72 @@ from recsys.train.run_folder import RunFolder
 
 
 class Checkpoint(nn.Module):
-    """What `recsys train` made of a log of this world, acting in it: world item `i` is the item of raw id `i`.
+    """What `recsys train` made, in the items of a world or a log, which are its own by their raw ids.
 
     Items that the run does not know have probability 0 and are left out of histories. It does not learn here.
 
     Args:
         policy: of the run.
-        world: `[M]`, the world's item that each of the run's `M` items is.
+        theirs: `[M]`, index of the world's item that each of the run's `M` items is, −1 where it is none.
         num_items: `N` of the world.
     """
 
-    def __init__(self, policy: ItemPolicy, world: Int[Tensor, " M"], num_items: int) -> None:
+    def __init__(self, policy: ItemPolicy, theirs: Int[Tensor, " M"], num_items: int) -> None:
         super().__init__()
         self.policy = policy
-        self.world: Tensor
+        self.theirs: Tensor
         self.own: Tensor
-        self.register_buffer("world", world)
-        self.register_buffer("own", torch.full((num_items,), -1).index_put((world,), torch.arange(len(world))))
+        self.register_buffer("theirs", theirs)
+        known = (theirs >= 0).nonzero().squeeze(1)
+        self.register_buffer("own", torch.full((num_items,), -1).index_put((theirs[known],), known))
 
     @classmethod
-    def from_run(cls, run: str, num_items: int, arm: str | None = None) -> Checkpoint:
+    def from_run(cls, run: str, item_ids: Sequence[int | str], arm: str | None = None) -> Checkpoint:
         """The policy of a run folder.
 
         Args:
-            run: a folder that `recsys train` left, of a log with the world's item ids (`experiment=rere/feedback`).
-            num_items: `N` of the world.
+            run: a folder that `recsys train` left.
+            item_ids: raw ids of the world's items, by index.
             arm: the row of the run's table; None takes the arm that validates best.
 
         Raises:
-            RequestError: no such folder, or the run's items are not the world's.
+            RequestError: no such folder, or the run knows none of the items.
         """
         folder = RunFolder(Path(run))
         if not folder.config.exists():
             raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
         recommender, dataset = load_policy(folder, arm)
-        ids = recommender.items.get_column("item_id")
-        if not ids.dtype.is_integer() or not ids.is_between(0, num_items - 1).all():
+        ids = recommender.items.get_column("item_id").to_list()
+        index = {str(item): place for place, item in enumerate(item_ids)}
+        theirs = torch.tensor([index.get(str(item), -1) for item in ids])
+        if (theirs < 0).all():
+            few, wanted = (", ".join(map(str, list(some)[:3])) for some in (ids, item_ids))
             raise RequestError(
-                f"run: the items of {dataset.name} in {run} are {', '.join(map(str, ids.head(3)))}, …; expected those "
-                f"of the world, 0 to {num_items - 1}: train on its log (experiment=rere/feedback)"
+                f"run: the items of {dataset.name} in {run} are {few}, …; none is among those to act on, {wanted}, …: "
+                "train on a log of the same items"
             )
-        return cls(recommender.policy.eval(), torch.from_numpy(ids.to_numpy().astype("int64")), num_items)
+        return cls(recommender.policy.eval(), theirs, len(index))
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """See `Policy.sample`."""
         slates = self.policy.sample(self._known(context), candidates, slots, generator)
-        return replace(slates, items=_through(self.world, slates.items))
+        return replace(slates, items=_through(self.theirs, slates.items))
 
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         """See `Policy.log_prob`."""
         return self.policy.log_prob(self._known(context), replace(slates, items=_through(self.own, slates.items)))
 
     def _known(self, context: Context) -> Context:
-        """The same requests in the run's items."""
-        candidates = context.candidates
+        """The same requests in the run's items; those that are none of the world's are excluded."""
+        candidates, excluded = context.candidates, self._of(context.excluded)
+        strange = (self.theirs < 0).nonzero().squeeze(1)
+        if len(strange):
+            lengths = torch.full_like(context.users, len(strange))
+            excluded = excluded.append(Jagged.from_lengths(strange.repeat(len(context)), lengths))
         return Context(
             users=context.users,
             history=self._of(context.history),
-            excluded=self._of(context.excluded),
+            excluded=excluded,
             candidates=None if candidates is None else self._of(candidates),
         )
 

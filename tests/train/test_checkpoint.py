@@ -8,12 +8,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from recsys.bench.checkpoint import Checkpoint
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.data.slates import Slates
 from recsys.errors import RequestError
 from recsys.policies.policy import ItemPolicy
+from recsys.train.checkpoint import Checkpoint
 from recsys.train.compose import compose
 from recsys.train.run import train
 from tests.tables import write_tables
@@ -50,6 +50,7 @@ def test_world_items_are_those_of_the_run_by_their_ids(generator: torch.Generato
     assert asked.candidates is not None
     assert asked.candidates.values.tolist() == [0, 1]
     assert torch.equal(found.log_prob(context, slates), slates.log_prob)
+    assert found.own.tolist() == [1, -1, 2, -1, 0, -1]
     unknown = Slates(torch.tensor([[[5]]]), torch.zeros(1, 1, 1))
     assert found.log_prob(context, unknown).item() == float("-inf")
 
@@ -78,7 +79,7 @@ def test_a_policy_trained_on_a_log_of_the_world_acts_in_it(tmp_path: Path) -> No
 
 def test_a_run_of_other_items_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"run: .*config\.yaml is not there"):
-        Checkpoint.from_run(str(tmp_path), 30)
+        Checkpoint.from_run(str(tmp_path), range(30))
     write_tables(tmp_path / "tables")
     config = compose(
         [
@@ -88,5 +89,9 @@ def test_a_run_of_other_items_is_refused(tmp_path: Path) -> None:
         ]
     )
     run = train(config).folder
-    with pytest.raises(RequestError, match=r"the items of tables in .* expected those of the world, 0 to 29"):
-        Checkpoint.from_run(str(run), 30)
+    with pytest.raises(RequestError, match=r"the items of tables in .*; none is among those to act on, 0, 1, 2, …"):
+        Checkpoint.from_run(str(run), range(30))
+    few = Checkpoint.from_run(str(run), ["elsewhere", "i3", "i5"])
+    asked = Context(torch.tensor([0]), Jagged.from_rows([[1, 0]]), Jagged.empty(1))
+    both = [few.log_prob(asked, Slates(torch.tensor([[[item]]]), torch.zeros(1, 1, 1))).exp().item() for item in (1, 2)]
+    assert sum(both) == pytest.approx(1.0), "items that are none of the log's are not shown"

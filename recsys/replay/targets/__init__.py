@@ -1,0 +1,1 @@
+"""Policies to be judged on a log."""
