@@ -18,7 +18,7 @@ from recsys.configuration import configuration_folder
 
 ROOT = Path(recsys.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-HEAVY = ("torch", "lightning", "polars", "hydra", "faiss", "torchrec", "transformers", "sklearn", "numpy")
+HEAVY = ("torch", "lightning", "polars", "hydra", "faiss", "torchrec", "transformers", "sklearn", "numpy", "numba")
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:

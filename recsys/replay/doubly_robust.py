@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.replay.rounds import Rounds
+from recsys.replay.standard import Column
 from recsys.replay.weights import Nothing, Plain, Weights
 
 
@@ -21,6 +22,13 @@ class Modelled:
     """
 
     weights: Weights = field(default_factory=Plain)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """See `Standard`."""
+        if self.weights == Nothing():
+            return (Column.ONE, Column.EXPECTED, Column.ZERO, Column.ZERO)
+        return (Column.ONE, Column.EXPECTED, Column.WEIGHT, Column.SURPRISE)
 
     def __call__(self, batch: Rounds) -> Float[Tensor, "n 4"]:
         """See `Terms`."""
@@ -80,3 +88,7 @@ class DM(DR):
     """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n`, the direct method: right where the reward model is."""
 
     weights: Weights = field(default_factory=Nothing, init=False)
+
+    def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
+        """1: every round counts alike."""
+        return torch.ones_like(batch.weight)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from recsys.replay.rounds import Rounds
+from recsys.replay.standard import Column
 from recsys.replay.weights import Plain, Weights
 
 
@@ -21,6 +23,7 @@ class Weighted:
     """
 
     weights: Weights = field(default_factory=Plain)
+    columns: ClassVar = (Column.ONE, Column.WEIGHT, Column.WEIGHTED)
 
     def __call__(self, batch: Rounds) -> Float[Tensor, "n 3"]:
         """See `Terms`."""
@@ -40,8 +43,8 @@ class IPS:
 
     >>> rounds = Rounds(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
     >>> estimator = IPS()
-    >>> estimator.value(estimator.terms(rounds).sum(0))  # (1 + 2) / 2
-    tensor(1.5000)
+    >>> float(estimator.value(estimator.terms(rounds).sum(0)))  # (1 + 2) / 2
+    1.5
     """
 
     weights: Weights = field(default_factory=Plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -10,10 +11,13 @@ from torch import Tensor
 
 from recsys.errors import RequestError
 
+ROWS = 2**14
+"""How many rounds are worked on at once where every action counts, so that what is between stays in the cache."""
+
 
 @dataclass(frozen=True)
 class Rounds:
-    """`n` rounds, of `A` actions, in float64.
+    """`n` rounds, of `A` actions, in float64, or in float32 where memory counts; what is computed is float64.
 
     Estimators that only weigh need the first four; the rest is there where the log, the policy and a reward model give
     it.
@@ -41,20 +45,21 @@ class Rounds:
     def __len__(self) -> int:
         return len(self.action)
 
-    @property
+    @cached_property
     def weight(self) -> Float[Tensor, " n"]:
         """`[n]`, `w = π(a | x) / p(a | x)`."""
-        return self.target / self.logging
+        return self.target.double() / self.logging.double()
 
-    @property
+    @cached_property
     def predicted(self) -> Float[Tensor, " n"]:
         """`[n]`, `q(x, a)` of what was chosen."""
-        return self.need("predicted_all").gather(1, self.action.unsqueeze(1)).squeeze(1)
+        return self.need("predicted_all").gather(1, self.action.long().unsqueeze(1)).squeeze(1).double()
 
-    @property
+    @cached_property
     def expected(self) -> Float[Tensor, " n"]:
         """`[n]`, `Σ_a π(a | x) q(x, a)`."""
-        return torch.linalg.vecdot(self.need("target_all"), self.need("predicted_all"))
+        parts = zip(self.need("target_all").split(ROWS), self.need("predicted_all").split(ROWS), strict=True)
+        return torch.cat([torch.einsum("na,na->n", target.double(), predicted.double()) for target, predicted in parts])
 
     def need(self, name: str) -> Tensor:
         """A part that need not be there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,12 +38,20 @@ class Sums:
         terms = terms.double()
         return cls(len(terms), terms.sum(0), terms.T @ terms)
 
+    def pick(self, terms: Sequence[int]) -> Sums:
+        """Of some of the terms, by their place.
+
+        >>> Sums.of(torch.tensor([[1.0, 2.0], [1.0, 4.0]])).pick([1]).products.tolist()
+        [[20.0]]
+        """
+        return Sums(self.units, self.totals[list(terms)], self.products[list(terms)][:, list(terms)])
+
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.units + other.units, self.totals + other.totals, self.products + other.products)
 
 
 def by_unit(
-    terms: Float[Tensor, "n k"], unit: Tensor, totals: Float[Tensor, "units k"] | None = None
+    terms: Float[Tensor, "n k"], unit: Tensor, totals: Float[Tensor, "before k"] | None = None
 ) -> Float[Tensor, "units k"]:
     """Terms of rows summed over the unit each belongs to, added to those of rows before.
 
