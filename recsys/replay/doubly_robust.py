@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.replay.rounds import Rounds
+from recsys.replay.continuous_rounds import ContinuousRounds
+from recsys.replay.estimator import Terms
+from recsys.replay.rounds import Rewarded, Rounds
 from recsys.replay.standard import Column
 from recsys.replay.weights import Nothing, Plain, Weights
 
@@ -21,7 +24,7 @@ class Modelled:
         weights: `w`.
     """
 
-    weights: Weights = field(default_factory=Plain)
+    weights: Weights[Any] = field(default_factory=Plain)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -30,7 +33,7 @@ class Modelled:
             return (Column.ONE, Column.EXPECTED, Column.ZERO, Column.ZERO)
         return (Column.ONE, Column.EXPECTED, Column.WEIGHT, Column.SURPRISE)
 
-    def __call__(self, batch: Rounds) -> Float[Tensor, "n 4"]:
+    def __call__(self, batch: Rounds | ContinuousRounds) -> Float[Tensor, "n 4"]:
         """See `Terms`."""
         weight = self.weights(batch)
         surprise = weight * (batch.reward - batch.predicted)
@@ -49,14 +52,14 @@ class DR:
         weights: `w`.
     """
 
-    weights: Weights = field(default_factory=Plain)
+    weights: Weights[Any] = field(default_factory=Plain)
 
     @property
-    def terms(self) -> Modelled:
+    def terms(self) -> Terms[Any]:
         """See `Estimator`."""
         return Modelled(self.weights)
 
-    def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.weights(batch)
 
@@ -87,7 +90,7 @@ class SNDR(DR):
 class DM(DR):
     """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n`, the direct method: right where the reward model is."""
 
-    weights: Weights = field(default_factory=Nothing, init=False)
+    weights: Weights[Any] = field(default_factory=Nothing, init=False)
 
     def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
         """1: every round counts alike."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.replay.rounds import Rounds
+from recsys.replay.rounds import Rewarded
 from recsys.replay.standard import Column
 from recsys.replay.weights import Plain, Weights
 
@@ -22,10 +22,10 @@ class Weighted:
         weights: `w`.
     """
 
-    weights: Weights = field(default_factory=Plain)
+    weights: Weights[Any] = field(default_factory=Plain)
     columns: ClassVar = (Column.ONE, Column.WEIGHT, Column.WEIGHTED)
 
-    def __call__(self, batch: Rounds) -> Float[Tensor, "n 3"]:
+    def __call__(self, batch: Rewarded) -> Float[Tensor, "n 3"]:
         """See `Terms`."""
         weight = self.weights(batch)
         return torch.stack([torch.ones_like(weight), weight, weight * batch.reward], -1)
@@ -41,20 +41,21 @@ class IPS:
     Args:
         weights: `w`.
 
+    >>> from recsys.replay.rounds import Rounds
     >>> rounds = Rounds(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
     >>> estimator = IPS()
     >>> float(estimator.value(estimator.terms(rounds).sum(0)))  # (1 + 2) / 2
     1.5
     """
 
-    weights: Weights = field(default_factory=Plain)
+    weights: Weights[Any] = field(default_factory=Plain)
 
     @property
     def terms(self) -> Weighted:
         """See `Estimator`."""
         return Weighted(self.weights)
 
-    def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.weights(batch)
 

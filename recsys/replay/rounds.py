@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,16 @@ from recsys.errors import RequestError
 
 ROWS = 2**14
 """How many rounds are worked on at once where every action counts, so that what is between stays in the cache."""
+
+
+@runtime_checkable
+class Rewarded(Protocol):
+    """A batch in which every row earned something: what estimators read that only weigh."""
+
+    @property
+    def reward(self) -> Float[Tensor, " n"]:
+        """`[n]`, `r`, what each row earned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,10 @@ class Rounds:
         logging_all: `[n, A]`, `p(· | x)`.
         target_all: `[n, A]`, `π(· | x)`.
         predicted_all: `[n, A]`, `q(x, ·)`, what a reward model expects of every action.
+        robust_all: `[n, A]`, `q(x, ·)` of a model that was fitted for little variance of DR; see `MRDR`.
+        estimated_weight: `[n]`, estimated from the log in place of `π(a | x) / p(a | x)`.
+        logger: `[n]`, which logging policy it was, from 0; None where there was one.
+        pooled: `[n]`, in (0, 1], of what was chosen under the mixture of all loggers; see `pooled_propensity`.
     """
 
     action: Int[Tensor, " n"]
@@ -41,6 +56,10 @@ class Rounds:
     logging_all: Float[Tensor, "n A"] | None = None
     target_all: Float[Tensor, "n A"] | None = None
     predicted_all: Float[Tensor, "n A"] | None = None
+    robust_all: Float[Tensor, "n A"] | None = None
+    estimated_weight: Float[Tensor, " n"] | None = None
+    logger: Int[Tensor, " n"] | None = None
+    pooled: Float[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.action)
@@ -77,5 +96,9 @@ MISSING = {
     "logging_all": "every action's probability under the logging policy",
     "target_all": "every action's probability under the policy to be judged",
     "predicted_all": "a reward model's prediction for every action",
+    "robust_all": "predictions for every action of a reward model fitted for little variance of DR",
+    "estimated_weight": "weights estimated from the log",
+    "logger": "which logging policy chose each action",
+    "pooled": "each action's probability under the mixture of all logging policies",
 }
 """What the parts of `Rounds` are called in messages."""

@@ -9,15 +9,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.replay.rounds import Rounds
+from recsys.replay.estimator import Batch
+from recsys.replay.rounds import Rewarded, Rounds
 
 
 @runtime_checkable
-class Weights(Protocol):
+class Weights(Protocol[Batch]):
     """A number a round, from `w = π(a | x) / p(a | x)` or in its place."""
 
-    def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
-        """At least 0."""
+    def __call__(self, rounds: Batch) -> Float[Tensor, " n"]:
+        """At least 0.
+
+        Raises:
+            RequestError: the batch has not what is needed.
+        """
         ...
 
 
@@ -34,9 +39,18 @@ class Plain:
 class Nothing:
     """0: the log's actions do not count."""
 
+    def __call__(self, rounds: Rewarded) -> Float[Tensor, " n"]:
+        """See `Weights`."""
+        return torch.zeros_like(rounds.reward)
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """`Rounds.estimated_weight`, in place of `w`; see `balancing_weights` and `embedding_weights`."""
+
     def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
         """See `Weights`."""
-        return torch.zeros_like(rounds.target)
+        return rounds.need("estimated_weight")
 
 
 @dataclass(frozen=True)

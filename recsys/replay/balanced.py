@@ -1,0 +1,69 @@
+"""Weights learnt by telling what was logged from what the policy would do; propensities are not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.logged_actions import LoggedActions
+from recsys.replay.features import every_pair, features_of_actions, pairs
+from recsys.replay.folds import folds, out_of_fold
+
+
+def balancing_weights(
+    log: LoggedActions,
+    target_all: Float[Tensor, "n A"],
+    *,
+    make: Callable[[], Any] | None = None,
+    action_features: Float[Tensor, "A D"] | None = None,
+    count: int = 5,
+    seed: int = 0,
+) -> Float[Tensor, " n"]:
+    """`[n]`, `c / (1 − c)` with `c(x, a)` the chance that a pair is the policy's: `Rounds.estimated_weight`.
+
+    A classifier sees every logged pair once as "logged", and every context with every action as "policy", weighted by
+    `π(a | x)`. The odds are `π(a | x) / p(a | x)` where the classifier is calibrated; `IPS(Estimated())` is then
+    consistent, and biased otherwise, by as much as the classifier is. No weight is of a model that saw the round or its
+    user. Needs memory for `n × A × (F + D)` numbers. Source: Sondhi, Arbour, Dimmery 2020, "Balanced off-policy
+    evaluation in general action spaces".
+
+    Args:
+        log: the rounds; folds are of users where it has them.
+        target_all: `π(· | x)`.
+        make: a new classifier that takes `sample_weight` and gives `predict_proba`; logistic regression where None.
+        action_features: `[A, D]`; one indicator an action where None.
+        count: of folds.
+        seed: of the folds.
+
+    Raises:
+        RequestError: fewer users, or rounds, than folds.
+    """
+    of_action = features_of_actions(action_features, target_all.shape[1])
+    unit = torch.arange(len(log)) if log.user is None else log.user
+
+    def odds(seen: Tensor, asked: Tensor) -> Tensor:
+        context = None if log.context is None else log.context[seen]
+        logged = pairs(context, log.action[seen], of_action)
+        chosen = torch.cat(list(every_pair(context, len(seen), of_action)))
+        weight = torch.cat([torch.ones(len(seen), dtype=torch.float64), target_all[seen].flatten().double()])
+        label = np.repeat([0, 1], [len(logged), len(chosen)])
+        classifier = (make or _logistic)()
+        told = weight > 0
+        features = torch.cat([logged, chosen])[told].numpy()
+        classifier.fit(features, label[told.numpy()], sample_weight=weight[told].numpy())
+        context = None if log.context is None else log.context[asked]
+        policy = classifier.predict_proba(pairs(context, log.action[asked], of_action).numpy())[:, 1]
+        return torch.from_numpy(policy / (1 - policy))
+
+    return out_of_fold(folds(unit, count, torch.Generator().manual_seed(seed)), odds)
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)

@@ -1,0 +1,313 @@
+"""The estimators that `test_estimator.py` holds to the contract. Add one: a function that returns its `Case`, under
+`@register`.
+
+A `World` lists everything that one unit of a log (a round, a slate, an episode) can be: a batch of the estimator's type
+with one row each, the probability of each row, and what the policy to be judged truly earns. A `Case` is an estimator,
+a world in which its assumption holds and one in which it does not. Worlds of single actions are made here; slates and
+episodes bring their own batches, a few thousand rows at most, and register from their own file:
+
+    @register
+    def my_estimator() -> Case:
+        return Case(MyEstimator(), good_world(), bad_world(), unbiased=True, needs=("prefix",))
+
+and that file is imported at the end of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recsys.replay.continuous_rounds import ContinuousRounds
+from recsys.replay.cressie_read import CressieRead
+from recsys.replay.doubly_robust import DM, DR, SNDR
+from recsys.replay.estimator import Estimator
+from recsys.replay.importance import IPS, SNIPS
+from recsys.replay.kernel import Gaussian
+from recsys.replay.marginal import Marginal
+from recsys.replay.more_robust import MRDR
+from recsys.replay.pooling import Pooled, WeightedPooling, pooled_propensity
+from recsys.replay.rejection import Replay
+from recsys.replay.rounds import Rounds
+from recsys.replay.weights import Clip, Estimated, Shrink, SubGaussian, Switch
+
+
+@dataclass(frozen=True)
+class World:
+    """A small world, written out.
+
+    Args:
+        units: a batch, one row for everything that a unit of the log can be.
+        probability: `[m]`, of each row, above 0; they sum to 1.
+        truth: what the policy to be judged earns a unit.
+    """
+
+    units: Any
+    probability: Tensor
+    truth: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """An estimator and what it promises.
+
+    Args:
+        estimator: to be held to the contract.
+        world: its assumption holds.
+        broken: it does not.
+        unbiased: whether the mean over logs of two units is the truth; else only what ever longer logs tend to.
+        needs: fields of the batch that may be None and must not be.
+        homogeneous: whether the value is the same for sums multiplied alike; else only in the limit of long logs.
+    """
+
+    estimator: Estimator[Any]
+    world: World
+    broken: World
+    unbiased: bool
+    needs: tuple[str, ...] = ()
+    homogeneous: bool = True
+
+
+CASES: dict[str, Callable[[], Case]] = {}
+
+
+def register(make: Callable[[], Case]) -> Callable[[], Case]:
+    """Hold the estimator of what `make` returns to the contract, under the function's name."""
+    assert make.__name__ not in CASES
+    CASES[make.__name__] = make
+    return make
+
+
+def select(batch: Any, rows: Tensor) -> Any:
+    """Some rows of a batch, a dataclass of tensors, of things that have `select`, and of what is the same for all."""
+
+    def chosen(part: Any) -> Any:
+        if isinstance(part, Tensor):
+            return part[rows]
+        return part.select(rows) if hasattr(part, "select") else part
+
+    return replace(batch, **{field.name: chosen(getattr(batch, field.name)) for field in fields(batch)})
+
+
+exact = partial(torch.tensor, dtype=torch.float64)
+
+CONTEXTS = exact([0.4, 0.6])
+LOGGING = exact([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])
+TARGET = exact([[0.2, 0.2, 0.6], [0.3, 0.6, 0.1]])
+MEANS = exact([[0.1, 0.5, 0.9], [0.8, 0.3, 0.4]])
+WRONG = exact([[0.7, 0.2, 0.3], [0.1, 0.9, 0.5]])
+NO_SUPPORT = exact([[0.5, 0.5, 0.0], [0.1, 0.3, 0.6]])
+RARELY = exact([[0.6, 0.3, 0.1], [0.1, 0.3, 0.6]])
+CLUSTERS = (0, 1, 1)
+ALIKE = exact([[0.1, 0.5, 0.5], [0.8, 0.3, 0.3]])
+
+
+def rounds(
+    logging: Tensor = LOGGING, target: Tensor = TARGET, means: Tensor = MEANS, predicted: Tensor = WRONG
+) -> World:
+    """Two contexts, three actions, rewards of 0 and 1."""
+    context, action, reward = (grid.flatten() for grid in torch.meshgrid(*map(torch.arange, (2, 3, 2)), indexing="ij"))
+    chance = torch.where(reward == 1, means[context, action], 1 - means[context, action])
+    probability = CONTEXTS[context] * logging[context, action] * chance
+    units = Rounds(
+        action,
+        reward.double(),
+        logging[context, action],
+        target[context, action],
+        logging_all=logging[context],
+        target_all=target[context],
+        predicted_all=predicted[context],
+        robust_all=predicted[context],
+        estimated_weight=(target / logging)[context, action],
+    )
+    possible = probability > 0
+    truth = float(CONTEXTS @ (target * means).sum(1))
+    return World(select(units, possible), probability[possible], truth)
+
+
+def misjudged(world: World) -> World:
+    """With estimated weights that are twice as large where they are above 1."""
+    weight = world.units.estimated_weight
+    return replace(world, units=replace(world.units, estimated_weight=weight * (1 + (weight > 1))))
+
+
+def uniform(logging: Tensor) -> World:
+    """One and the same action in each context, judged from a log that says nothing of other actions."""
+    world = rounds(logging, exact([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
+    return replace(world, units=replace(world.units, logging_all=None, target_all=None))
+
+
+def loggers(first: Tensor, second: Tensor = LOGGING) -> World:
+    """A quarter of the rounds is the first logger's."""
+    shares, parts = exact([0.25, 0.75]), [rounds(first), rounds(second)]
+    whole = {}
+    for field in fields(Rounds):
+        of_parts = [getattr(part.units, field.name) for part in parts]
+        whole[field.name] = None if of_parts[0] is None else torch.cat(of_parts)
+    logger = torch.arange(2).repeat_interleave(torch.tensor([len(part.units) for part in parts]))
+    units = replace(Rounds(**whole), logger=logger)
+    context = (units.target_all == TARGET[1]).all(1).long()
+    each = torch.stack([first, second], -1)[context, units.action]
+    return World(
+        replace(units, pooled=pooled_propensity(each, shares)),
+        torch.cat([share * part.probability for share, part in zip(shares, parts, strict=True)]),
+        parts[0].truth,
+    )
+
+
+def prices(curvature: float) -> World:
+    """Prices on a fine grid, logged by a normal density, judged at two targets; rewards bend by `curvature`."""
+    grid, target = torch.arange(-70, 71) * exact(0.2), exact([-0.5, 1.0])
+    density = (-grid.square() / 8).exp() / 8**0.5 / torch.pi**0.5
+    probability = CONTEXTS.repeat_interleave(len(grid)) * density.repeat(2) * 0.2
+    target, grid, density = target.repeat_interleave(len(grid)), grid.repeat(2), density.repeat(2)
+
+    def mean(price: Tensor) -> Tensor:
+        return 2 + 0.3 * price + curvature * price.square()
+
+    units = ContinuousRounds(grid, mean(grid), density, target, predicted_at=1 - torch.stack([grid, target], 1) / 10)
+    return World(units, probability / probability.sum(), float(CONTEXTS @ mean(exact([-0.5, 1.0]))))
+
+
+@register
+def ips() -> Case:
+    return Case(IPS(), rounds(), rounds(NO_SUPPORT), unbiased=True)
+
+
+@register
+def snips() -> Case:
+    return Case(SNIPS(), rounds(), rounds(NO_SUPPORT), unbiased=False)
+
+
+@register
+def clipped_ips() -> Case:
+    return Case(IPS(Clip(3.0)), rounds(), rounds(RARELY), unbiased=True)
+
+
+@register
+def dm() -> Case:
+    needs = ("predicted_all", "target_all")
+    return Case(DM(), rounds(NO_SUPPORT, predicted=MEANS), rounds(predicted=WRONG), unbiased=True, needs=needs)
+
+
+@register
+def dr() -> Case:
+    needs = ("predicted_all", "target_all")
+    return Case(DR(), rounds(), rounds(NO_SUPPORT), unbiased=True, needs=needs)
+
+
+@register
+def dr_of_a_right_model() -> Case:
+    return Case(DR(), rounds(NO_SUPPORT, predicted=MEANS), rounds(NO_SUPPORT), unbiased=True)
+
+
+@register
+def sndr() -> Case:
+    needs = ("predicted_all", "target_all")
+    return Case(SNDR(), rounds(), rounds(NO_SUPPORT), unbiased=False, needs=needs)
+
+
+@register
+def switch_dr() -> Case:
+    return Case(DR(Switch(1.0)), rounds(predicted=MEANS), rounds(), unbiased=True, needs=("predicted_all",))
+
+
+@register
+def dros() -> Case:
+    return Case(DR(Shrink(2.0)), rounds(predicted=MEANS), rounds(), unbiased=True, needs=("predicted_all",))
+
+
+@register
+def sub_gaussian() -> Case:
+    """Exact where the policies are the same, and no weight is other than 1."""
+    return Case(IPS(SubGaussian(0.2)), rounds(TARGET), rounds(), unbiased=True)
+
+
+@register
+def sub_gaussian_dr() -> Case:
+    return Case(DR(SubGaussian(0.2)), rounds(predicted=MEANS), rounds(), unbiased=True)
+
+
+@register
+def mrdr() -> Case:
+    return Case(MRDR(), rounds(), rounds(NO_SUPPORT), unbiased=True, needs=("robust_all", "target_all"))
+
+
+@register
+def replay() -> Case:
+    two_of_three = exact([[0.5, 0.5, 0.0]] * 2)
+    return Case(Replay(), uniform(exact([[1 / 3] * 3] * 2)), uniform(two_of_three), unbiased=False)
+
+
+@register
+def mips() -> Case:
+    """An action of the second cluster has no support, and another of it has."""
+    needs = ("logging_all", "target_all")
+    return Case(IPS(Marginal(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=True, needs=needs)
+
+
+@register
+def sn_mips() -> Case:
+    needs = ("logging_all", "target_all")
+    return Case(SNIPS(Marginal(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=False, needs=needs)
+
+
+@register
+def offcem() -> Case:
+    """The model is wrong by as much for all actions of a cluster."""
+    level = exact([[0.3, -0.2, -0.2], [0.1, 0.4, 0.4]])
+    needs = ("logging_all", "target_all", "predicted_all")
+    world = rounds(NO_SUPPORT, predicted=MEANS + level)
+    return Case(DR(Marginal(CLUSTERS)), world, rounds(NO_SUPPORT), unbiased=True, needs=needs)
+
+
+@register
+def balanced_ips() -> Case:
+    return Case(IPS(Estimated()), rounds(), misjudged(rounds()), unbiased=True, needs=("estimated_weight",))
+
+
+@register
+def cressie_read() -> Case:
+    estimator = CressieRead(highest=3.0)
+    return Case(estimator, rounds(), rounds(NO_SUPPORT), unbiased=False, homogeneous=False)
+
+
+@register
+def cressie_read_of_any_weight() -> Case:
+    return Case(CressieRead(), rounds(), rounds(NO_SUPPORT), unbiased=False, homogeneous=False)
+
+
+@register
+def naive_pooling() -> Case:
+    return Case(IPS(), loggers(TARGET), loggers(NO_SUPPORT), unbiased=True)
+
+
+@register
+def balanced_pooling() -> Case:
+    """One of the two loggers has support."""
+    return Case(IPS(Pooled()), loggers(NO_SUPPORT), loggers(NO_SUPPORT, NO_SUPPORT), unbiased=True, needs=("pooled",))
+
+
+@register
+def weighted_pooling() -> Case:
+    return Case(WeightedPooling(2), loggers(TARGET), loggers(NO_SUPPORT), unbiased=False, needs=("logger",))
+
+
+@register
+def kernel_ips() -> Case:
+    return Case(IPS(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=True)
+
+
+@register
+def kernel_snips() -> Case:
+    return Case(SNIPS(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=False)
+
+
+@register
+def kernel_dr() -> Case:
+    return Case(DR(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=True, needs=("predicted_at",))
