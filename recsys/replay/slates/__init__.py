@@ -1,0 +1,1 @@
+"""Off-policy evaluation of policies that answer with slates."""

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.data.context import Context
+from recsys.data.logged_slates import LoggedSlates
+from recsys.data.slates import Drawn, Slates
+from recsys.errors import RequestError
+from recsys.policies.greedy import EpsilonGreedy, Uniform
+from recsys.policies.plackett_luce import draw_slates
+from recsys.policies.policy import Policy
+from recsys.policies.softmax import Softmax
+from recsys.replay.slates.importance import SlateIPS
+from recsys.replay.slates.laws import ArrivalTimes, DrawnSlates, EverySlate, LawOf
+from recsys.replay.slates.target import SlateTarget
+from recsys.replay.slates.weights import Prefix, PseudoInverse, Slot, Whole
+from tests.policies.contexts import requests
+
+NUM_ITEMS, SLOTS, ROWS = 5, 3, 6
+SCORES = torch.randn(2, ROWS, NUM_ITEMS, generator=torch.Generator().manual_seed(5))
+EXCLUDED = [[], [1], [0], [], [4], []]
+
+
+def softmax(which: int) -> Softmax:
+    return Softmax(lambda context: SCORES[which, context.users])
+
+
+class OnlySampled:
+    """Draws like a softmax, and cannot tell how probable a slate is."""
+
+    def __init__(self, which: int) -> None:
+        self.policy = softmax(which)
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        items = draw_slates(self.policy.catalogue_log_prob(context), candidates, slots, generator)
+        return Slates(items, torch.full(items.shape, torch.nan), Drawn.SAMPLE)
+
+    def log_prob(self, context: Context, slates: Slates) -> Tensor:
+        raise NotImplementedError
+
+
+def logged(policy: Policy | None = None) -> LoggedSlates:
+    context = requests([[]] * ROWS, EXCLUDED)
+    slates = (policy or softmax(0)).sample(context, 1, SLOTS, torch.Generator().manual_seed(0))
+    return LoggedSlates(
+        torch.arange(ROWS),
+        slates.items[:, 0],
+        torch.rand(ROWS, SLOTS),
+        prefix=slates.log_prob[:, 0].exp(),
+        context=context,
+    )
+
+
+def test_alone_it_gives_slates_and_prefixes() -> None:
+    log = logged()
+    rounds = SlateTarget(softmax(1))(log)
+    assert log.context is not None
+    expected = softmax(1).log_prob(log.context, Slates(log.items.unsqueeze(1), torch.zeros(ROWS, 1, SLOTS)))
+    assert rounds.target_prefix is not None and rounds.target_prefix.dtype == torch.float64
+    assert torch.allclose(rounds.target_prefix.float(), expected[:, 0].exp())
+    assert torch.allclose(Prefix()(rounds)[:, -1], rounds.whole)
+    with pytest.raises(RequestError, match="each item at its slot"):
+        Slot()(rounds)
+    with pytest.raises(RequestError, match="pseudo-inverse"):
+        PseudoInverse()(rounds)
+
+
+def test_empty_slots_have_probability_1() -> None:
+    log = logged()
+    items = log.items.clone()
+    items[2, 1:] = -1
+    rounds = SlateTarget(softmax(1))(replace(log, items=items))
+    assert rounds.target_prefix is not None and rounds.target_prefix[2, 1:].tolist() == [1, 1]
+    assert rounds.target_prefix[2, 0] < 1
+
+
+def test_arrival_times_say_where_every_slate_says_that_items_stand() -> None:
+    listed, arrived = (
+        SlateTarget(softmax(1), law, logging=softmax(0))(logged()) for law in (EverySlate(NUM_ITEMS), ArrivalTimes())
+    )
+    assert torch.allclose(listed.need("target_at"), arrived.need("target_at"), atol=1e-6)
+    assert torch.allclose(listed.need("logging_at"), arrived.need("logging_at"), atol=1e-6)
+    assert torch.allclose(Slot()(listed), Slot()(arrived), atol=1e-5)
+
+
+def test_draws_of_a_policy_that_can_only_be_sampled_are_within_their_errors() -> None:
+    generator = torch.Generator().manual_seed(1)
+    law = DrawnSlates(20_000, generator)
+    exact = SlateTarget(softmax(1), EverySlate(NUM_ITEMS), logging=softmax(0), num_items=NUM_ITEMS)(logged())
+    rounds = SlateTarget(
+        OnlySampled(1),
+        law,
+        logging=OnlySampled(0),
+        num_items=NUM_ITEMS,
+        abstraction=lambda items: items % 2,
+        scored=False,
+    )(logged())
+    assert rounds.target_prefix is None and rounds.logging_prefix is not None
+    found, truth = rounds.need("target_at"), exact.need("target_at")
+    assert ((found - truth).abs() < 4.5 * (truth * (1 - truth) / law.draws).sqrt() + 1e-6).all()
+    missed = rounds.need("pseudo_inverse") - exact.need("pseudo_inverse")
+    assert (missed.abs() < 4 * rounds.need("pseudo_inverse_error")).all()
+    assert (exact.need("pseudo_inverse_error") == 0).all()
+    with pytest.raises(RequestError, match="under the policy to be judged"):
+        Whole()(rounds)
+
+
+@pytest.mark.parametrize("law", [EverySlate(NUM_ITEMS), ArrivalTimes()], ids=["every", "arrival"])
+def test_a_log_ranked_at_random_needs_no_matrix(law: LawOf) -> None:
+    log = logged(Uniform(NUM_ITEMS))
+    rounds = SlateTarget(softmax(1), law, logging=Uniform(NUM_ITEMS), num_items=NUM_ITEMS)(log)
+    # A policy that is uniform too but does not say so goes through the matrix.
+    same = EpsilonGreedy(Uniform(NUM_ITEMS).scorer, epsilon=1.0)
+    matrix = SlateTarget(softmax(1), EverySlate(NUM_ITEMS), logging=same, num_items=NUM_ITEMS)(log)
+    assert torch.allclose(PseudoInverse()(rounds), PseudoInverse()(matrix), atol=1e-5)
+    assert PseudoInverse()(rounds).std() > 0.1
+
+
+def test_what_the_log_says_comes_before_what_the_policy_says() -> None:
+    log = logged()
+    rounds = SlateTarget(softmax(1), EverySlate(NUM_ITEMS), logging=softmax(0))(replace(log, prefix=log.prefix * 0.5))
+    assert torch.allclose(rounds.need("logging_prefix"), 0.5 * log.prefix.double())
+    without = SlateTarget(softmax(1), logging=softmax(0))(replace(log, prefix=None))
+    assert torch.allclose(without.need("logging_prefix"), log.prefix.double(), atol=1e-6)
+
+
+def test_what_cannot_be_answered_is_refused() -> None:
+    log = logged()
+    with pytest.raises(RequestError, match="the log has none"):
+        SlateTarget(softmax(1))(replace(log, context=None))
+    with pytest.raises(RequestError, match=r"sum to 0, in row 0|fewer items than slots"):
+        short = requests([[]] * ROWS, [[0, 1, 2]] * ROWS)
+        SlateTarget(softmax(1), EverySlate(NUM_ITEMS))(replace(log, context=short))
+    with pytest.raises(RequestError, match=r"1,000,000 items in 3 slots make"):
+        SlateTarget(softmax(1), EverySlate(1_000_000))(log)
+    with pytest.raises(RequestError, match="EpsilonGreedy is not made of one distribution"):
+        SlateTarget(EpsilonGreedy(Uniform(NUM_ITEMS).scorer), ArrivalTimes())(log)
+    with pytest.raises(RequestError, match="abstraction is not known from arrival times"):
+        SlateTarget(softmax(1), ArrivalTimes(), abstraction=lambda items: items)(log)
+
+
+@pytest.mark.parametrize("logging", [softmax(0), Uniform(NUM_ITEMS)], ids=["softmax", "uniform"])
+def test_every_weight_finds_what_a_policy_earns_where_slots_earn_by_their_own_items(logging: Policy) -> None:
+    """Over every slate that may be logged."""
+    context, every = requests([[]]), EverySlate(NUM_ITEMS)
+    worth = torch.rand(SLOTS, NUM_ITEMS, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    shown = every(logging, context, SLOTS)
+    reward = worth[torch.arange(SLOTS), shown.items[0]]
+    truth = float(every(softmax(1), context, SLOTS).probability[0] @ reward.sum(-1))
+    count = len(reward)
+    log = LoggedSlates(torch.arange(count), shown.items[0], reward, context=context.select(torch.zeros(count).long()))
+    rounds = SlateTarget(softmax(1), every, logging=logging, num_items=NUM_ITEMS)(log)
+    for weights in (Whole(), Prefix(), Slot(), PseudoInverse()):
+        estimator = SlateIPS(weights)
+        assert float(estimator.value(shown.probability[0] @ estimator.terms(rounds))) == pytest.approx(truth, abs=1e-5)
+    assert abs(float(shown.probability[0] @ reward.sum(-1)) - truth) > 0.01
