@@ -19,6 +19,8 @@ class LoggedEpisodes:
         propensity: `[n, T]`, in (0, 1], with which the logging policy chose the action; 1 after the end.
         there: `[n, T]`, true at steps that the episode has.
         context: `[n, T, F]`, the state before each action; None where the log does not say.
+        done: `[n]`, true where the episode ended after its last step, false where the log was cut off; None where all
+            ended.
     """
 
     episode: Int[Tensor, " n"]
@@ -27,6 +29,7 @@ class LoggedEpisodes:
     propensity: Float[Tensor, "n T"]
     there: Bool[Tensor, "n T"]
     context: Float[Tensor, "n T F"] | None = None
+    done: Bool[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.action)

@@ -1,0 +1,1 @@
+"""Off-policy evaluation of sequences of actions: one row an episode."""

@@ -1,0 +1,131 @@
+"""Sequential estimators that correct a model of the value by what episodes earned beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.replay.episodes.episodes import Episodes, powers
+from recsys.replay.episodes.per_decision import OfEpisodes
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """`(1, v(s_0), Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))])` an episode.
+
+    The last action of an episode that was cut off corrects nothing.
+
+    Args:
+        discount: `γ`, in [0, 1].
+    """
+
+    discount: float
+
+    def __call__(self, batch: Episodes) -> Float[Tensor, "n 3"]:
+        """See `Terms`."""
+        expected, surprise = corrections(batch)
+        corrected = (expected + surprise) @ batch.discounts(self.discount)
+        return torch.stack([torch.ones_like(corrected), expected[:, 0], corrected], -1)
+
+
+@dataclass(frozen=True)
+class CorrectedSteps:
+    """`(1, ρ_t …, ρ_{t − 1} v(s_t) …, ρ_t (r_t − q(s_t, a_t)) …)` an episode, `t` from 0 to `T − 1`.
+
+    Args:
+        horizon: `T`, at least the steps of the longest episode.
+    """
+
+    horizon: int
+
+    def __call__(self, batch: Episodes) -> Float[Tensor, "n k"]:
+        """See `Terms`."""
+        batch = batch.padded(self.horizon)
+        weight = batch.weight
+        return torch.cat([torch.ones_like(weight[:, :1]), weight, *corrections(batch)], 1)
+
+
+def corrections(batch: Episodes) -> tuple[Float[Tensor, "n T"], Float[Tensor, "n T"]]:
+    """`ρ_{t − 1} v(s_t)` and `ρ_t (r_t − q(s_t, a_t))`."""
+    surprise = torch.where(batch.closed, batch.reward - batch.need("predicted"), 0)
+    return batch.weight_before * batch.known("expected"), batch.weight * surprise
+
+
+def step_values(totals: Float[Tensor, "*R k"], horizon: int) -> tuple[Float[Tensor, "*R T"], Float[Tensor, "*R T"]]:
+    """Sums of `CorrectedSteps`, each over the sum of its own weights: what is expected, what surprised."""
+    count, weight, expected, surprise = totals.split([1, horizon, horizon, horizon], -1)
+    before = torch.cat([count, weight[..., :-1]], -1)
+    return expected / before, surprise / weight
+
+
+@dataclass(frozen=True)
+class SequentialDR(OfEpisodes):
+    """`Σ_i Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))] / n`, doubly robust.
+
+    The sum is what the recursion `v(s_t) + π / p · (r_t + γ DR_{t + 1} − q(s_t, a_t))` unrolls to. Unbiased where
+    `p(a | h) > 0` wherever `π(a | h) > 0`, whatever `q` and `v`, which must not have seen the episode, and where
+    `v(s) = Σ_a π(a | s) q(s, a)`; of episodes that were cut off only with a right model. Source: Jiang and Li 2016,
+    "Doubly robust off-policy value evaluation for reinforcement learning".
+
+    Args:
+        discount: `γ`, in [0, 1]; that of the model too.
+    """
+
+    discount: float = 1.0
+
+    @property
+    def terms(self) -> Corrected:
+        """See `Estimator`."""
+        return Corrected(self.discount)
+
+    def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        return totals[..., 2] / totals[..., 0]
+
+
+@dataclass(frozen=True)
+class SequentialDM(SequentialDR):
+    """`Σ_i v(s_0) / n`, the direct method: right where the model is.
+
+    Its interval says how first states vary, not how far the model may be wrong.
+
+    Args:
+        discount: `γ`, in [0, 1]; that of the model.
+    """
+
+    def weight(self, batch: Episodes) -> Float[Tensor, " n"]:
+        """See `Estimator`."""
+        return torch.ones_like(batch.reward[:, 0])
+
+    def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        return totals[..., 1] / totals[..., 0]
+
+
+@dataclass(frozen=True)
+class SequentialSNDR(OfEpisodes):
+    """`Σ_t γ^t [Σ_i ρ_{t − 1} v(s_t) / Σ_i ρ_{t − 1} + Σ_i ρ_t (r_t − q(s_t, a_t)) / Σ_i ρ_t]`, weighted doubly robust.
+
+    Consistent where `SequentialDR` is unbiased; episodes that ended keep their weight, as in `PerDecisionSNIPS`.
+    Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
+
+    Args:
+        horizon: at least the steps of the longest episode.
+        discount: `γ`, in [0, 1]; that of the model too.
+    """
+
+    horizon: int
+    discount: float = 1.0
+
+    @property
+    def terms(self) -> CorrectedSteps:
+        """See `Estimator`."""
+        return CorrectedSteps(self.horizon)
+
+    def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        expected, surprise = step_values(totals, self.horizon)
+        return (expected + surprise) @ powers(self.discount, self.horizon).to(totals)
