@@ -30,12 +30,27 @@ def closed_form(estimator: Estimator[Any], sums: Sums, confidence: float = 0.95)
     >>> round(found.value, 4), round(found.low, 4), round(found.high, 4)
     (0.5, -0.4187, 1.4187)
     """
+    value, variance = linearised(estimator, sums)
+    if sums.units < 2:
+        return Interval(value)
+    half = float(stdtrit(sums.units - 1, (1 + confidence) / 2)) * variance**0.5
+    return Interval(value, value - half, value + half)
+
+
+def linearised(estimator: Estimator[Any], sums: Sums) -> tuple[float, float]:
+    """The value and its variance by the delta method, `m / (m − 1) · gᵀ (Σ t tᵀ) g`; 0 with fewer than two units.
+
+    >>> from recsys.replay.importance import IPS
+    >>> terms = torch.tensor([[1.0, 1.0, reward] for reward in (0.0, 0.0, 1.0, 1.0)])
+    >>> value, variance = linearised(IPS(), Sums.of(terms))  # (1 / 3) / 4
+    >>> value, round(variance, 4)
+    (0.5, 0.0833)
+    """
     totals = sums.totals.detach().requires_grad_()
     with torch.enable_grad():
         value = estimator.value(totals)
         [gradient] = torch.autograd.grad(value, totals)
     if sums.units < 2:
-        return Interval(float(value.detach()))
-    moved = float(gradient @ sums.products @ gradient) * sums.units / (sums.units - 1)
-    half = float(stdtrit(sums.units - 1, (1 + confidence) / 2)) * max(moved, 0.0) ** 0.5
-    return Interval(float(value.detach()), float(value.detach()) - half, float(value.detach()) + half)
+        return float(value.detach()), 0.0
+    variance = float(gradient @ sums.products @ gradient) * sums.units / (sums.units - 1)
+    return float(value.detach()), max(variance, 0.0)

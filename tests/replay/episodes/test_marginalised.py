@@ -109,3 +109,14 @@ def test_a_value_without_bound_is_refused() -> None:
     estimator = MarginalisedIPS(1)
     with pytest.raises(RequestError, match="the value has no bound"):
         estimator.value(estimator.terms(alike).sum(0))
+
+
+@cells
+def test_an_episode_that_is_cut_off_at_the_horizon_is_whole(actions: int | None) -> None:
+    world = listed()
+    goes_on = world.episodes.need("done") & ~world.episodes.there[:, -1]
+    assert 0 < int(goes_on.sum()) < len(goes_on)
+    estimator = MarginalisedIPS(2, actions, HORIZON)
+    assert at_expectation(estimator, replace(world, episodes=replace(world.episodes, done=goes_on))) == pytest.approx(
+        truth(1.0), abs=1e-12
+    )
