@@ -11,8 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data import scan
-from recsys.data.impressions import check_impressions, finder
+from recsys.data.impressions import check_impressions
 from recsys.data.parquet import mark
+from recsys.data.rules import finder
 from recsys.data.schema import Column, Kind, Schema, read_table
 from recsys.data.slate_source import SlateTables
 from recsys.errors import DataError

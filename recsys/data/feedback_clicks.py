@@ -9,9 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data.parquet import mark
-from recsys.data.schema import SLATE_FEEDBACK, read_table
+from recsys.data.schema import SLATE_FEEDBACK, read_table, requiring
 from recsys.data.source import Tables
 from recsys.errors import DataError
+
+NAMED_FEEDBACK = requiring(SLATE_FEEDBACK, "user_id", "timestamp", "rewards")
+"""Feedback that says who was shown what and when, and what each slot earned."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class FeedbackClicks:
             DataError: the log has several policies and none was named, has not the one that was, or nothing earned.
         """
         location = str(self.path)
-        rows = self._of_policy(read_table(location, SLATE_FEEDBACK))
+        rows = self._of_policy(read_table(location, NAMED_FEEDBACK))
         slots = rows.select("user_id", "timestamp", pl.col("slate").alias("item_id"), "rewards").explode(
             "item_id", "rewards"
         )

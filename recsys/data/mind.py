@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data.download import sha256
-from recsys.data.impressions import check_impressions, finder
+from recsys.data.impressions import check_impressions
+from recsys.data.rules import finder
 from recsys.data.scan import plainly
 from recsys.data.schema import check_key
 from recsys.data.slate_source import SlateTables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,16 @@ class Schema:
     key: str | None = None
 
 
+def requiring(schema: Schema, *names: str) -> Schema:
+    """The same table where more columns must be there.
+
+    >>> [column.name for column in requiring(USERS, "user_id").columns if column.required]
+    ['user_id']
+    """
+    columns = tuple(replace(column, required=column.required or column.name in names) for column in schema.columns)
+    return replace(schema, columns=columns)
+
+
 INTERACTIONS = Schema(
     "interactions",
     (
@@ -130,30 +140,96 @@ IMPRESSIONS = Schema(
     key="request_id",
 )
 
+ACTION_FEEDBACK = Schema(
+    "feedback",
+    (
+        Column("action", Kind.ID, required=True),
+        Column("reward", Kind.NUMBER, required=True),
+        Column("propensity", Kind.NUMBER),
+        Column("request_id", Kind.ID),
+        Column("user_id", Kind.ID),
+        Column("timestamp", Kind.TIME),
+        Column("context", Kind.NUMBERS),
+        Column("candidates", Kind.IDS),
+        Column("policy", Kind.TEXT),
+        Column("cost", Kind.NUMBER),
+    ),
+)
+
 SLATE_FEEDBACK = Schema(
     "feedback",
     (
-        Column("request_id", Kind.ID, required=True),
-        Column("user_id", Kind.ID, required=True),
-        Column("timestamp", Kind.TIME, required=True),
         Column("slate", Kind.IDS, required=True),
-        Column("rewards", Kind.NUMBERS, required=True),
+        Column("rewards", Kind.NUMBERS),
+        Column("reward", Kind.NUMBER),
+        Column("request_id", Kind.ID),
+        Column("user_id", Kind.ID),
+        Column("timestamp", Kind.TIME),
+        Column("context", Kind.NUMBERS),
+        Column("candidates", Kind.IDS),
         Column("policy", Kind.TEXT),
         Column("propensity", Kind.NUMBER),
         Column("prefix_propensities", Kind.NUMBERS),
         Column("slot_propensities", Kind.NUMBERS),
     ),
-    key="request_id",
+    one_of=("rewards", "reward"),
+)
+
+TRAJECTORIES = Schema(
+    "trajectories",
+    (
+        Column("episode_id", Kind.ID, required=True),
+        Column("step", Kind.INTEGER, required=True),
+        Column("action", Kind.ID, required=True),
+        Column("reward", Kind.NUMBER, required=True),
+        Column("propensity", Kind.NUMBER),
+        Column("context", Kind.NUMBERS),
+        Column("done", Kind.NUMBER),
+    ),
+)
+
+ACTIONS = Schema("actions", (Column("action", Kind.ID, required=True),), key="action")
+
+POLICY_TABLE = Schema(
+    "policy_table",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("action", Kind.ID, required=True),
+        Column("probability", Kind.NUMBER, required=True),
+    ),
+)
+
+SLATE_POLICY_TABLE = Schema(
+    "policy_table",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("propensity", Kind.NUMBER),
+        Column("prefix_propensities", Kind.NUMBERS),
+        Column("slot_propensities", Kind.NUMBERS),
+    ),
+    one_of=("propensity", "prefix_propensities", "slot_propensities"),
+)
+
+SLOT_POLICY_TABLE = Schema(
+    "policy_table",
+    (
+        Column("request_id", Kind.ID, required=True),
+        Column("slot", Kind.INTEGER, required=True),
+        Column("action", Kind.ID, required=True),
+        Column("probability", Kind.NUMBER, required=True),
+    ),
 )
 
 
-def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
+def read_table(location: str | Path, schema: Schema, *, values: bool = True) -> pl.LazyFrame:
     """A table's rows, not yet read, after one pass over the columns that matter.
 
     Args:
         location: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file
             with a header.
         schema: what the table must be.
+        values: whether to look at values too: nulls, times and keys; without it only columns and their types are, and
+            whoever reads the rows has rules of their own.
 
     Returns:
         The rows with every column of the table; categorical ids as strings.
@@ -169,16 +245,19 @@ def read_table(location: str | Path, schema: Schema) -> pl.LazyFrame:
             frame = _typed(frame, schema, location)
         present = frame.collect_schema()
         _check_columns(present, schema, location)
-        never_null = [column for column in schema.columns if column.name in present and _never_null(column, schema)]
-        facts = frame.select(pl.len().alias("__rows"), *_facts(never_null, present)).collect().row(0, named=True)
+        never_null = [
+            column for column in schema.columns if column.name in present and _never_null(column, schema) and values
+        ]
+        wanted = [pl.len().alias("__rows"), *_facts(never_null, present)]
+        facts = frame.select(wanted).collect(engine="streaming").row(0, named=True)
         if not facts["__rows"]:
             raise DataError(f"{location}: table {schema.name!r} has no rows")
         for column in never_null:
             _check_values(column, facts, location)
-        if schema.key:
+        if schema.key and values:
             check_key(frame, schema.key, facts["__rows"], location)
-    texts = [column.name for column in never_null if not present[column.name].is_integer() and column.kind is Kind.ID]
-    return frame.with_columns(pl.col(texts).cast(pl.String))
+    ids = [column.name for column in schema.columns if column.name in present and column.kind is Kind.ID]
+    return frame.with_columns(pl.col([name for name in ids if not present[name].is_integer()]).cast(pl.String))
 
 
 def _never_null(column: Column, schema: Schema) -> bool:
@@ -195,11 +274,20 @@ def _check_columns(present: Mapping[str, Any], schema: Schema, location: str) ->
         if column.name in present and column.name not in cs.expand_selector(present, column.kind.selector):
             raise DataError(
                 f"{location}: column {column.name!r} of table {schema.name!r} holds {present[column.name]},"
-                f" expected {column.kind.value}: cast it"
+                f" expected {column.kind.value}{_example(location, column.name)}: cast it"
             )
     if schema.one_of and not any(name in present for name in schema.one_of):
         choices = " or ".join(repr(name) for name in schema.one_of)
         raise DataError(f"{location}: table {schema.name!r} needs a column {choices}; found {names}")
+
+
+def _example(location: str, name: str) -> str:
+    """The first value of a column that cannot be read, and where it stands."""
+    if scan.scan(location).select(pl.col(name).is_not_null().any()).collect(engine="streaming").item():
+        file, row, value = scan.first_row(location, pl.col(name).is_not_null(), name)
+        shown = value.to_list() if isinstance(value, pl.Series) else value
+        return f" ({file}, row {row} from 0: {shown!r})"
+    return ""
 
 
 def _facts(columns: list[Column], present: Mapping[str, Any]) -> list[pl.Expr]:

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys.data.impressions import LONGEST, read_impressions
+from recsys.data.impressions import read_impressions
+from recsys.data.rules import LONGEST
 from recsys.errors import DataError
 
 GOOD: dict[str, list[Any]] = {

@@ -1,0 +1,88 @@
+"""Anyone's own log of feedback, as a canonical table."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data import scan
+from recsys.data.action_rules import action_log
+from recsys.data.episode_rules import episode_log
+from recsys.data.feedback_source import FeedbackLog
+from recsys.data.parquet import mark
+from recsys.data.schema import ACTION_FEEDBACK, ACTIONS, SLATE_FEEDBACK, TRAJECTORIES, Kind, Schema, read_table
+from recsys.data.slate_feedback_rules import slate_feedback
+
+
+@dataclass(frozen=True)
+class ParquetFeedback:
+    """A table `feedback` or `trajectories`; its columns say which (docs/guide/tables.md).
+
+    A column `slate` makes it a log of slates, else a column `episode_id` one of episodes, else it is one of single
+    actions. What `recsys bench log=true` writes is such a table.
+
+    Args:
+        path: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file.
+        actions: a table of what can be chosen or shown, column `action` and any feature; None where that is what the
+            log names. With it, whatever the table lacks is outside the support.
+        policy: whose rows; None reads those of every policy.
+        exclude: leave out rows at fault and count them, instead of refusing the log.
+        repeats: whether a slate may hold an item twice.
+        name: what reports call the log; the table's file name if None.
+    """
+
+    path: str | Path
+    actions: str | Path | None = None
+    policy: str | None = None
+    exclude: bool = False
+    repeats: bool = False
+    name: str | None = None
+
+    def log(self) -> FeedbackLog:
+        """The log, checked."""
+        location = str(self.path)
+        columns = scan.scan(location).collect_schema().names()
+        schema = SLATE_FEEDBACK if "slate" in columns else TRAJECTORIES if "episode_id" in columns else ACTION_FEEDBACK
+        frame = typed(read_table(location, schema, values=False), schema)
+        marks = [mark(location, frame), str(self.policy)]
+        known = None
+        if self.actions is not None:
+            table = read_table(self.actions, ACTIONS)
+            marks.append(mark(str(self.actions), table))
+            known = typed(table, ACTIONS).collect()
+        if self.policy is not None:
+            frame = frame.filter(pl.col("policy") == self.policy)
+        name = self.name or Path(location).stem
+        fingerprint = hashlib.sha256("\n".join(marks).encode()).hexdigest()
+        find = partial(scan.first_row, location)
+        with scan.plainly(location):
+            if schema is SLATE_FEEDBACK:
+                items = None if known is None else known.rename({"action": "item_id"})
+                return slate_feedback(
+                    frame,
+                    find,
+                    name=name,
+                    fingerprint=fingerprint,
+                    items=items,
+                    excluding=self.exclude,
+                    repeats=self.repeats,
+                )
+            make = episode_log if schema is TRAJECTORIES else action_log
+            return make(frame, find, name=name, fingerprint=fingerprint, actions=known, excluding=self.exclude)
+
+
+def typed(frame: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
+    """Ids and lists of ids as int64 or as strings, whichever they are."""
+    present = frame.collect_schema()
+    casts = []
+    for column in schema.columns:
+        kind = present.get(column.name)
+        if column.kind is Kind.ID and kind is not None:
+            casts.append(pl.col(column.name).cast(pl.Int64 if kind.is_integer() else pl.String))
+        if column.kind is Kind.IDS and isinstance(kind, pl.List):
+            casts.append(pl.col(column.name).cast(pl.List(pl.Int64 if kind.inner.is_integer() else pl.String)))
+    return frame.with_columns(casts)
