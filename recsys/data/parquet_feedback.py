@@ -14,8 +14,11 @@ from recsys.data.action_rules import action_log
 from recsys.data.episode_rules import episode_log
 from recsys.data.feedback_source import FeedbackLog
 from recsys.data.parquet import mark
+from recsys.data.raw_ids import distinct
+from recsys.data.rules import Find, finder
 from recsys.data.schema import ACTION_FEEDBACK, ACTIONS, SLATE_FEEDBACK, TRAJECTORIES, Kind, Schema, read_table
 from recsys.data.slate_feedback_rules import slate_feedback
+from recsys.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ class ParquetFeedback:
             table = read_table(self.actions, ACTIONS)
             marks.append(mark(str(self.actions), table))
             known = typed(table, ACTIONS).collect()
+        find = finder(frame, location) if location.endswith(".csv") else partial(scan.first_row, location)
         if self.policy is not None:
-            frame = frame.filter(pl.col("policy") == self.policy)
+            frame, find = self._of_policy(frame, find)
         name = self.name or Path(location).stem
         fingerprint = hashlib.sha256("\n".join(marks).encode()).hexdigest()
-        find = partial(scan.first_row, location)
         with scan.plainly(location):
             if schema is SLATE_FEEDBACK:
                 items = None if known is None else known.rename({"action": "item_id"})
@@ -73,6 +76,16 @@ class ParquetFeedback:
                 )
             make = episode_log if schema is TRAJECTORIES else action_log
             return make(frame, find, name=name, fingerprint=fingerprint, actions=known, excluding=self.exclude)
+
+    def _of_policy(self, frame: pl.LazyFrame, find: Find) -> tuple[pl.LazyFrame, Find]:
+        """The rows of one policy, and where such a row stands among all."""
+        if "policy" not in frame.collect_schema():
+            raise DataError(f"{self.path}: there is no column 'policy' to find {self.policy!r} in")
+        chosen = pl.col("policy").cast(pl.String) == self.policy
+        if not frame.select(chosen.any()).collect(engine="streaming").item():
+            there = distinct(frame, pl.col("policy").cast(pl.String)).to_list()
+            raise DataError(f"{self.path}: no rows of policy {self.policy!r}; there are {', '.join(there)}")
+        return frame.filter(chosen), lambda broken, column: find(broken & chosen, column)
 
 
 def typed(frame: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:

