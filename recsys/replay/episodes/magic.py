@@ -65,9 +65,13 @@ class MAGIC(OfEpisodes):
     far a return lies outside the interval of the last one, which is consistent: what the model is at least wrong by.
     Consistent where `SequentialSNDR` is, as its interval closes in on the value.
 
+    A model that is wrong by less than the width of that interval is believed. The error may then be larger than that of
+    `SequentialSNDR`, and an interval of the blend, which knows nothing of the bias, covers too rarely: in the world of
+    the tests 28 % of the time in place of 95 %, with a model 10 % too high and 500 episodes. Report the interval of
+    `SequentialSNDR` beside it.
+
     The mixture needs how returns vary together, and a value is a function of totals alone. So it takes two steps, both
-    from sums: `choose` reads totals and products and gives a `Blend`, which is an estimator as any other. The blend's
-    interval takes the shares as given.
+    from sums: `choose` reads totals and products and gives a `Blend`, which is an estimator as any other.
 
     Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
 

@@ -6,11 +6,13 @@ from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
 from recsys.errors import RequestError
+from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
 from recsys.replay.episodes.episodes import Episodes
 from recsys.replay.episodes.linear_q import BellmanSums, LinearFittedQ
 from recsys.replay.episodes.regressed_q import RegressedFittedQ
 from recsys.replay.episodes.transitions import Transitions
-from tests.replay.episodes.worlds import HORIZON, TARGET, listed, numbers, worth
+from recsys.replay.episodes.value_model import predict
+from tests.replay.episodes.worlds import HORIZON, TARGET, Listed, at_expectation, listed, numbers, truth, worth
 
 discounts = pytest.mark.parametrize("discount", [1.0, 0.7])
 
@@ -49,17 +51,31 @@ def test_a_table_solves_the_bellman_equation_of_the_log(discount: float, cut: fl
     assert torch.allclose(ended, found) == (cut == 0)
 
 
+def in_expectation(world: Listed) -> BellmanSums:
+    """The sums of a log of every episode as often as it comes."""
+    steps = Transitions.of(world.episodes)
+    often = world.probability.unsqueeze(1).expand(-1, HORIZON)[world.episodes.closed].sqrt().unsqueeze(1)
+    chosen = torch.nn.functional.one_hot(steps.action, 2).double()
+    now = (chosen.unsqueeze(2) * steps.context.unsqueeze(1)).flatten(1) * often
+    later = (steps.next_target.unsqueeze(2) * steps.next_context.unsqueeze(1)).flatten(1) * often
+    return BellmanSums(now.T @ now, now.T @ later, (steps.reward.unsqueeze(1) * often * now).sum(0), 2)
+
+
 @discounts
 def test_a_table_of_all_episodes_is_the_value_of_the_world(discount: float) -> None:
-    world = listed()
-    steps = Transitions.of(world.episodes)
-    chance = world.probability.unsqueeze(1).expand(-1, HORIZON)[world.episodes.closed].sqrt().unsqueeze(1)
-    chosen = torch.nn.functional.one_hot(steps.action, 2).double()
-    now = (chosen.unsqueeze(2) * steps.context.unsqueeze(1)).flatten(1) * chance
-    later = (steps.next_target.unsqueeze(2) * steps.next_context.unsqueeze(1)).flatten(1) * chance
-    sums = BellmanSums(now.T @ now, now.T @ later, (steps.reward.unsqueeze(1) * chance * now).sum(0), 2)
-    found = LinearFittedQ(discount).solve(sums).coefficients.view(2, 2, HORIZON)
+    found = LinearFittedQ(discount).solve(in_expectation(listed())).coefficients.view(2, 2, HORIZON)
     torch.testing.assert_close(found.permute(2, 1, 0), worth(discount)[0], rtol=0, atol=1e-8)
+
+
+@discounts
+def test_states_that_look_alike_bias_the_model_and_not_what_corrects_it(discount: float) -> None:
+    world = listed()
+    step = torch.eye(HORIZON).double().expand(len(world.episodes), -1, -1)
+    world = replace(world, episodes=replace(world.episodes, context=step))
+    fitted = LinearFittedQ(discount).solve(in_expectation(world))
+    judged = replace(world, episodes=predict(fitted, world.episodes))
+    assert abs(at_expectation(SequentialDM(discount), judged) - truth(discount)) > 0.002
+    assert at_expectation(SequentialDR(discount), judged) == pytest.approx(truth(discount), abs=1e-12)
 
 
 def test_sums_of_shards_merge() -> None:
