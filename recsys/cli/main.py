@@ -17,10 +17,11 @@ COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
     "prepare": "raw data to tables",
     "bench": "policies in a simulated world, side by side",
+    "replay": "what policies would have earned on a log of others",
     "recommend": "a trained policy's items for users, by title, with probabilities",
     "doctor": "versions, devices, which extras work",
 }
-RESUMABLE = ("train", "bench", "prepare")
+RESUMABLE = ("train", "bench", "replay", "prepare")
 
 USAGE = "\n".join(
     [

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -99,3 +100,18 @@ def typed(frame: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
         if column.kind is Kind.IDS and isinstance(kind, pl.List):
             casts.append(pl.col(column.name).cast(pl.List(pl.Int64 if kind.inner.is_integer() else pl.String)))
     return frame.with_columns(casts)
+
+
+def by_policy(path: str | Path, **options: Any) -> dict[str, ParquetFeedback]:
+    """A source for each policy that a table names, by its name; one called `log` where it names none.
+
+    Args:
+        path: of the table.
+        options: as in `ParquetFeedback`.
+    """
+    frame = scan.scan(str(path))
+    if "policy" not in frame.collect_schema():
+        return {"log": ParquetFeedback(path, **options)}
+    with scan.plainly(str(path)):
+        names = frame.select(pl.col("policy").cast(pl.String).unique().sort()).collect(engine="streaming")
+    return {str(name): ParquetFeedback(path, policy=name, name=str(name), **options) for name in names["policy"]}

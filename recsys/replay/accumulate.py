@@ -130,7 +130,7 @@ def accumulate(
 def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     """With one batch more; what was held of users grows in place, so the accumulation before is not to be used on."""
     terms = list(dict.fromkeys(estimator.terms for estimator in whole.estimators.values()))
-    user = batch.user
+    user = getattr(batch, "user", None)  # episodes stand alone
     if whole.rows and (user is None) == bool(whole.totals):
         raise RequestError(WITH_AND_WITHOUT)
     one = Accumulation(whole.estimators, whole.bootstrap, len(batch), weights=_weights(whole.estimators, batch))

@@ -92,6 +92,6 @@ class DM(DR):
 
     weights: Weights[Any] = field(default_factory=Nothing, init=False)
 
-    def weight(self, batch: Rounds) -> Float[Tensor, " n"]:
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
         """1: every round counts alike."""
-        return torch.ones_like(batch.weight)
+        return torch.ones_like(batch.reward).double()

@@ -8,13 +8,13 @@ from torch import Tensor
 from recsys.data.logged_actions import LoggedActions
 from recsys.errors import RequestError
 from recsys.replay.rounds import Rounds
-from recsys.replay.targets.target import FullTarget, Target
+from recsys.replay.targets.target import Target
 
 
 def judge(
     logged: LoggedActions,
     target: Target,
-    logging: FullTarget | None = None,
+    logging: Target | None = None,
     predicted: Float[Tensor, "n A"] | None = None,
 ) -> Rounds:
     """What single-action estimators read.
@@ -29,20 +29,18 @@ def judge(
         predicted: a reward model's, of every action.
 
     Raises:
-        RequestError: the log has no propensities, or every action's probability is needed and not known.
+        RequestError: the log has no propensities, or the policy does not know what is asked.
     """
     if logged.propensity is None:
-        raise RequestError("the log has no propensities: estimate them first (log.propensities=estimated)")
+        raise RequestError("the log has no propensities: estimate them (log.propensities=estimated)")
     whole = predicted is not None or logging is not None
-    if whole and not isinstance(target, FullTarget):
-        raise RequestError("the policy to be judged knows the logged actions' probabilities only; this needs all")
     return Rounds(
         action=logged.action,
         reward=logged.reward.double(),
         logging=logged.propensity.double(),
-        target=target.probability(logged),
+        target=target.target(logged),
         user=logged.user,
-        logging_all=None if logging is None else logging.distribution(logged),
-        target_all=target.distribution(logged) if whole and isinstance(target, FullTarget) else None,
+        logging_all=None if logging is None else logging.target_all(logged),
+        target_all=target.target_all(logged) if whole else None,
         predicted_all=None if predicted is None else predicted.double(),
     )

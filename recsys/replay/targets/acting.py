@@ -31,19 +31,19 @@ class Acting:
         self.policy = policy
         self.num_actions = num_actions
 
-    def distribution(self, logged: LoggedActions) -> Float[Tensor, "n A"]:
-        """See `FullTarget.distribution`."""
-        every = torch.arange(self.num_actions).view(1, -1, 1).expand(len(logged), -1, -1)
-        return self._of(logged, every)
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """See `Target.target_all`."""
+        every = torch.arange(self.num_actions).view(1, -1, 1).expand(len(batch), -1, -1)
+        return self._of(batch, every)
 
-    def probability(self, logged: LoggedActions) -> Float[Tensor, " n"]:
-        """See `Target.probability`."""
-        return self._of(logged, logged.action.view(-1, 1, 1)).squeeze(1)
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """See `Target.target`."""
+        return self._of(batch, batch.action.view(-1, 1, 1)).squeeze(1)
 
     @torch.no_grad()
-    def _of(self, logged: LoggedActions, items: Tensor) -> Tensor:
+    def _of(self, batch: LoggedActions, items: Tensor) -> Tensor:
         slates = Slates(items, torch.zeros(items.shape))
-        return self.policy.log_prob(request(logged), slates).squeeze(2).double().exp()
+        return self.policy.log_prob(request(batch), slates).squeeze(2).double().exp()
 
 
 def request(logged: LoggedActions) -> Context:

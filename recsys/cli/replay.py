@@ -1,0 +1,66 @@
+"""`recsys replay`: what policies would have earned on a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from recsys.cli.app import application
+from recsys.replay.stages.replay import ESTIMATES
+from recsys.train.run import train
+from recsys.train.run_folder import RunFolder
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command; the last line on standard output is the run folder."""
+    application("replay", run, arguments)
+
+
+def run(config: DictConfig) -> None:
+    """Replay with a composed configuration, print the estimates."""
+    folder = RunFolder(train(config).folder)
+    console = Console()
+    console.width = max(console.width, 140)
+    estimates = pl.read_parquet(folder.path / ESTIMATES)
+    for part in estimates.partition_by("policy", maintain_order=True):
+        console.print(estimates_table(part))
+    print(folder.path)
+
+
+def estimates_table(estimates: pl.DataFrame) -> Table:
+    """Every estimate of one policy, the truth above them where it is known."""
+    first = estimates.row(0, named=True)
+    title = first["policy"]
+    if first["truth"] is not None:
+        title += f": {_sure(first['truth'], first['truth_low'], first['truth_high'])} on its own log"
+    table = Table(box=None, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in ("value", "relative error", "effective sample size", "largest weight"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for row in estimates.iter_rows(named=True):
+        size, largest = row["effective_sample_size"], row["max_weight"]
+        table.add_row(
+            row["estimator"],
+            "no answer" if row["doubt"] else _sure(row["value"], row["low"], row["high"]),
+            "" if row["relative_error"] is None or row["doubt"] else f"{row['relative_error']:.1%}",
+            "" if size is None else f"{size:,.0f}",
+            "" if largest is None else f"{largest:.3g}",
+            "; ".join(words for words in (row["doubt"], row["chosen"]) if words),
+        )
+    return table
+
+
+def _sure(value: float, low: float | None, high: float | None) -> str:
+    """A value with its interval where it has one.
+
+    >>> _sure(0.25, 0.2, 0.3)
+    '0.25 [0.2, 0.3]'
+    """
+    if low is None or high is None:
+        return f"{value:.4g}"
+    return f"{value:.4g} [{low:.4g}, {high:.4g}]"

@@ -1,0 +1,70 @@
+"""The best of several policies, chosen on one half of a log and reported from the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from recsys.data.feedback_source import FeedbackLog
+from recsys.errors import RequestError
+from recsys.replay.evaluate import Manner, Policy, evaluate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen and what is said of it.
+
+    Args:
+        policy: chosen.
+        low: what it earns at least, but for the risk.
+        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.evaluate.SCHEMA`; `low`
+            is the bound that was compared.
+        report: the chosen policy's estimates on the other half.
+    """
+
+    policy: str
+    low: float
+    considered: pl.DataFrame
+    report: pl.DataFrame
+
+
+def choose(
+    logs: Mapping[str, FeedbackLog],
+    policies: Mapping[str, Policy],
+    selector: Any,
+    estimators: Mapping[str, Any],
+    manner: Manner | None = None,
+    risk: float = 0.05,
+) -> Choice:
+    """The policy whose value is surely largest: that with the highest lower bound on one half of the users.
+
+    Each of `m` policies has a bound that fails with a chance of `risk / m` (Bonferroni), so that the chosen one earns
+    less than its bound with a chance of at most `risk`, as far as the intervals hold. Policies of which the log does
+    not tell are not chosen. What is reported comes from the other half, by other estimators: the same rounds would
+    flatter whoever was chosen by them.
+
+    Args:
+        logs: by name; where there are several, a policy's lowest bound counts.
+        policies: to choose from, by name.
+        selector: the estimator that chooses.
+        estimators: those that report, by name.
+        manner: how; its `half` is set here.
+        risk: in (0, 1).
+
+    Raises:
+        RequestError: the log tells of no policy.
+    """
+    manner = manner or Manner()
+    first = replace(manner, half=0, confidence=1 - 2 * risk / len(policies))
+    considered = evaluate(logs, policies, {"selector": selector}, first)
+    known = considered.filter(pl.col("doubt") == "", pl.col("low").is_not_null())
+    if known.is_empty():
+        doubts = "; ".join(f"{policy}: {doubt}" for policy, doubt in considered.select("policy", "doubt").iter_rows())
+        raise RequestError(f"the log tells of no policy what it earns: {doubts}")
+    best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
+    policy, low = best.row(0)
+    report = evaluate(logs, {policy: policies[policy]}, estimators, replace(manner, half=1))
+    return Choice(policy, low, considered, report)

@@ -1,0 +1,157 @@
+"""Stage: one page that tells a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import polars as pl
+from omegaconf import OmegaConf
+
+from recsys.replay.checks import CLIP, PROPENSITIES
+from recsys.replay.stages.replay import ESTIMATES
+from recsys.report.chart import Series, line_chart
+from recsys.report.forest import Estimate, forest_chart
+from recsys.report.markup import Markup, join
+from recsys.report.page import Section, folded, page, paragraph
+from recsys.report.scale import number
+from recsys.report.table import plain_table
+from recsys.train.run_folder import RunFolder
+
+PLACES = 4
+
+
+@dataclass
+class ReplayReport:
+    """Values with intervals beside the truth, doubts, the weights' tail, what clipping does, and the placebo.
+
+    Args:
+        inputs: stages this one reads.
+    """
+
+    inputs: Sequence[str] = ("replay",)
+    results: ClassVar[Sequence[str]] = ("report.html",)
+
+    def run(self, run: RunFolder) -> None:
+        """Write `report.html`."""
+        config = OmegaConf.load(run.config)
+        table = pl.read_parquet(run.path / ESTIMATES)
+        folder = run.stage("replay")
+        beside = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
+        sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _doubts(table)]
+        if "considered" in beside:
+            sections.insert(0, Section("Choice", _considered(beside["considered"], table), CHOICE))
+        if len(beside.get("weights", ())):
+            sections.append(Section("Weights", join(*(_tail(part) for part in _parts(beside["weights"]))), TAIL))
+        if len(beside.get("checks", ())):
+            sections.append(Section("Clipping", join(*(_clipped(part) for part in _parts(beside["checks"]))), CLIPPING))
+            sections.append(Section("Propensities", _propensities(beside["checks"]), INVERSE))
+        if len(beside.get("placebo", ())):
+            sections.append(Section("Placebo", join(*(_values(part) for part in _parts(beside["placebo"]))), PLACEBO))
+        sections.append(Section("Configuration", folded("config.yaml", run.config.read_text())))
+        facts = {
+            "logs": ", ".join(table["log"].unique(maintain_order=True)),
+            "rounds": " and ".join(f"{rounds:,}" for rounds in table["rounds"].unique(maintain_order=True)),
+            "policies": ", ".join(table["policy"].unique(maintain_order=True)),
+            "propensities": "estimated" if table["estimated"].any() else "logged",
+        }
+        run.report.write_text(page(str(config.name), sections, SUBTITLE, facts), encoding="utf-8")
+
+
+SUBTITLE = "What policies would have earned on a log that others wrote"
+VALUES = (
+    "What a round would have earned, by estimator. The line is what the policy earned on its own log, where that is"
+    " known, and the weighted average of the log itself otherwise; an interval in colour leaves it out."
+)
+CHOICE = "Chosen by its lower bound on one half of the users; all that follows is from the other half."
+TAIL = (
+    "How many rounds have a weight of at least a size, and how much of all weight is theirs: a few rounds that carry"
+    " most of it are a warning."
+)
+CLIPPING = (
+    "The estimate if no weight counted more than a limit: where it still moves at the right end, it rests on a few"
+    " rounds."
+)
+INVERSE = "One over the propensity averages the number of actions that could be taken, if propensities are right."
+PLACEBO = (
+    "Policies on their own logs: what their weights make of it, beside what was earned. Far apart, the log's"
+    " propensities are not this policy's."
+)
+SIZES = "The effective sample size is how many rounds of equal weight would tell as much."
+
+
+def _parts(table: pl.DataFrame) -> list[pl.DataFrame]:
+    return table.partition_by("policy", "log", maintain_order=True)
+
+
+def _title(part: pl.DataFrame) -> str:
+    return f"{part['policy'][0]}, judged by the log {part['log'][0]}"
+
+
+def _values(part: pl.DataFrame) -> Markup:
+    rows = [
+        Estimate(row["estimator"], row["value"], row["low"], row["high"])
+        for row in part.iter_rows(named=True)
+        if not row["doubt"]
+    ]
+    truth = part["truth"][0]
+    if truth is not None:
+        rows.insert(0, Estimate("on its own log", truth, part["truth_low"][0], part["truth_high"][0]))
+    if not rows:
+        return paragraph(f"{_title(part)}: no answer. {part['doubt'][0]}.")
+    level = truth if truth is not None else rows[0].value
+    return forest_chart(rows, _title(part), "value of a round", PLACES, level=level)
+
+
+def _doubts(table: pl.DataFrame) -> Section:
+    rows = [
+        [
+            f"{row['policy']}, {row['estimator']}",
+            row["log"],
+            f"{row['effective_sample_size']:,.0f}",
+            f"{row['max_weight']:.3g}",
+            number(row["relative_error"], 3) if row["relative_error"] is not None else "",
+            "; ".join(words for words in (row["doubt"] and f"no answer: {row['doubt']}", row["chosen"]) if words),
+        ]
+        for row in table.iter_rows(named=True)
+    ]
+    head = ["", "log", "effective sample size", "largest weight", "relative error", ""]
+    return Section(
+        "How far to trust them",
+        plain_table(head, rows),
+        "As many rounds as all of equal weight that would tell as much.",
+    )
+
+
+def _considered(table: pl.DataFrame, report: pl.DataFrame) -> Markup:
+    rows = [
+        [row["policy"], number(row["value"], PLACES), number(row["low"], PLACES), row["doubt"] or ""]
+        for row in table.iter_rows(named=True)
+    ]
+    chosen = paragraph(f"Chosen: {report['policy'][0]}.")
+    return join(chosen, plain_table(["policy", "estimate", "lower bound", "no answer because"], rows))
+
+
+def _tail(part: pl.DataFrame) -> Markup:
+    size = part["weight"].clip(lower_bound=2.0**-10).log(2).to_list()
+    series = [Series("rounds", size, part["rounds"].to_list()), Series("weight", size, part["mass"].to_list())]
+    return line_chart(series, _title(part), "weight, as a power of two")
+
+
+def _clipped(part: pl.DataFrame) -> Markup:
+    rows: dict[str, list[Any]] = part.filter(pl.col("estimator").str.starts_with(CLIP)).to_dict(as_series=False)
+    limits = pl.Series([float(name.removeprefix(CLIP)) for name in rows["estimator"]]).log(10).to_list()
+    truth = part["truth"][0]
+    levels = {} if truth is None else {"truth": truth}
+    series = Series("clipped IPS", limits, rows["value"], rows["low"], rows["high"])
+    return line_chart([series], _title(part), "limit, as a power of ten", levels)
+
+
+def _propensities(table: pl.DataFrame) -> Markup:
+    known = table.filter(pl.col("estimator") == PROPENSITIES).unique("log", maintain_order=True)
+    rows = [
+        [row["log"], f"{row['value']:,.4g}", f"[{row['low']:,.4g}, {row['high']:,.4g}]"]
+        for row in known.iter_rows(named=True)
+    ]
+    return plain_table(["log", "mean of one over the propensity", "95 % interval"], rows)
