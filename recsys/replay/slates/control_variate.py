@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.replay.slates.additive import PseudoInverse
 from recsys.replay.slates.rounds import SlateRounds
-from recsys.replay.slates.weights import PseudoInverse, SlateWeights
+from recsys.replay.slates.weights import SlateWeights
 
 
 @dataclass(frozen=True)

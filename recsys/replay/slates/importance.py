@@ -62,7 +62,7 @@ class SlateIPS:
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""
-        count, _, weighted = slot_totals(totals)
+        count, _, weighted = _apart(totals)
         return (weighted / count).sum(-1)
 
 
@@ -80,14 +80,13 @@ class SlateSNIPS(SlateIPS):
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""
-        _, control, weighted = slot_totals(totals)
+        _, control, weighted = _apart(totals)
         return (weighted / control).sum(-1)
 
 
-def slot_totals(
+def _apart(
     totals: Float[Tensor, "*R k"],
 ) -> tuple[Float[Tensor, "*R 1"], Float[Tensor, "*R S"], Float[Tensor, "*R S"]]:
-    """The sums of `WeightedSlots`, apart."""
     slots = (totals.shape[-1] - 1) // 2
     count, control, weighted = totals.split([1, slots, slots], -1)
     return count, control, weighted

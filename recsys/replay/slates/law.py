@@ -82,7 +82,7 @@ def with_law(
 
 def _require_possible(found: dict[str, Tensor]) -> None:
     chances = [torch.diagonal(found["logging_at"], dim1=-2, dim2=-1)]
-    chances += [found[name].view(len(chances[0]), -1) for name in found if name != "logging_at"]
+    chances += [found[name].unsqueeze(-1).flatten(1) for name in found if name != "logging_at"]
     impossible = (torch.cat(chances, -1) <= 0).any(-1).nonzero().flatten()
     if len(impossible):
         raise RequestError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.errors import RequestError
 from recsys.replay.slates.listed import ListedSlates, slot_item_pairs
 
-LARGEST_MATRIX = 4096
+LARGEST_MATRIX = 1024
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ def pseudo_inverse(
     If `E[r | x, s] = Σ_k φ(x, k, s_k)`, the weighted reward is unbiased for any logging policy whose slates span `q_π`,
     repeats or not, whatever the dependence between slots; that every slate of `π` has a chance is enough, not
     necessary. From draws of `π` it stays unbiased; from draws of `p` it is consistent as they grow. One inverse of
-    `S N` rows for each request, or one for all where the logging policy is the same for all.
+    `S N` rows for each request, or one for all where the logging policy is the same for all; memory for as many
+    matrices: give rows in batches.
 
     Args:
         items: the logged slates, −1 in empty slots.
@@ -44,7 +45,7 @@ def pseudo_inverse(
         num_items: `N`.
 
     Raises:
-        RequestError: `S N` is above 4,096.
+        RequestError: `S N` is above 1,024.
 
     >>> def both(first: float) -> ListedSlates:
     ...     return ListedSlates(torch.tensor([[[0, 1], [1, 0]]]), torch.tensor([[first, 1 - first]]))

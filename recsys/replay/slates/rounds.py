@@ -21,7 +21,7 @@ class SlateRounds:
 
     What comes twice, `logging_…` and `target_…`, is the probability of the same thing under the logging policy, in
     (0, 1], and under the policy to be judged, in [0, 1]. Each may be absent; an estimator names what it misses. Empty
-    slots earn 0, and what tells of them alone has probability 1.
+    slots earn 0, and what tells of them alone has probability 1: how many are filled is the request's, not a policy's.
 
     Args:
         items: `[n, S]`, `s`; −1 in empty slots.

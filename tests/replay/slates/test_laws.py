@@ -121,5 +121,5 @@ def test_errors_of_sampled_probabilities_are_their_spread() -> None:
 
 def test_too_many_pairs_are_refused() -> None:
     law = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
-    with pytest.raises(RequestError, match=r"2 slots of 3,000 items make 6,000 pairs"):
-        pseudo_inverse(torch.tensor([[0, 1]]), law, law, 3000)
+    with pytest.raises(RequestError, match=r"2 slots of 600 items make 1,200 pairs"):
+        pseudo_inverse(torch.tensor([[0, 1]]), law, law, 600)

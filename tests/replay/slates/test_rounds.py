@@ -5,16 +5,15 @@ import torch
 
 from recsys.errors import RequestError
 from recsys.replay.estimator import Estimator
+from recsys.replay.slates.additive import FactorisedPseudoInverse, PseudoInverse
 from recsys.replay.slates.cascade import CascadeDR, SelfNormalisedCascadeDR
 from recsys.replay.slates.control_variate import ControlVariate
 from recsys.replay.slates.importance import SlateIPS, SlateSNIPS
 from recsys.replay.slates.rounds import SlateRounds
 from recsys.replay.slates.weights import (
     Abstract,
-    FactorisedPseudoInverse,
     PositionBased,
     Prefix,
-    PseudoInverse,
     Relevant,
     SlateWeights,
     Slot,

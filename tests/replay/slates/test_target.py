@@ -14,10 +14,11 @@ from recsys.policies.greedy import EpsilonGreedy, Uniform
 from recsys.policies.plackett_luce import draw_slates
 from recsys.policies.policy import Policy
 from recsys.policies.softmax import Softmax
+from recsys.replay.slates.additive import PseudoInverse
 from recsys.replay.slates.importance import SlateIPS
 from recsys.replay.slates.laws import ArrivalTimes, DrawnSlates, EverySlate, LawOf
 from recsys.replay.slates.target import SlateTarget
-from recsys.replay.slates.weights import Prefix, PseudoInverse, Slot, Whole
+from recsys.replay.slates.weights import Prefix, Slot, Whole
 from tests.policies.contexts import requests
 
 NUM_ITEMS, SLOTS, ROWS = 5, 3, 6
@@ -158,3 +159,13 @@ def test_every_weight_finds_what_a_policy_earns_where_slots_earn_by_their_own_it
         estimator = SlateIPS(weights)
         assert float(estimator.value(shown.probability[0] @ estimator.terms(rounds))) == pytest.approx(truth, abs=1e-5)
     assert abs(float(shown.probability[0] @ reward.sum(-1)) - truth) > 0.01
+
+
+def test_no_rows_are_no_rows() -> None:
+    log = logged(Uniform(NUM_ITEMS))
+    none = torch.arange(0)
+    assert log.context is not None
+    empty = LoggedSlates(none, log.items[none], log.reward[none], context=log.context.select(none))
+    for law in (EverySlate(NUM_ITEMS), ArrivalTimes()):
+        rounds = SlateTarget(softmax(1), law, logging=Uniform(NUM_ITEMS), num_items=NUM_ITEMS)(empty)
+        assert SlateIPS(PseudoInverse()).terms(rounds).shape == (0, 1 + 2 * SLOTS)
