@@ -19,15 +19,16 @@ def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
     shown = played.items[step, user] >= 0
     lengths = shown.sum(1).numpy()
     rows = np.repeat(np.arange(len(step)), lengths)
+    log_prob = played.log_prob[step, user].double()  # a slate of many slots is less likely than float32 can say
     slots = pl.DataFrame(
         {
             "row": rows,
             "slate": played.items[step, user][shown].numpy(),
             "rewards": played.reward[step, user][shown].numpy(),
-            "prefix_propensities": played.log_prob[step, user][shown].exp().numpy(),
+            "prefix_propensities": log_prob[shown].exp().numpy(),
         }
     )
-    whole = played.log_prob[step, user].masked_fill(~shown, 0).sum(1).exp()
+    whole = log_prob.masked_fill(~shown, 0).sum(1).exp()
     slates = pl.DataFrame(
         {
             "row": torch.arange(len(step)).numpy(),

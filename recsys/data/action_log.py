@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from recsys.data.logged_actions import LoggedActions
-from recsys.data.raw_ids import indices
+from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, lengths, matrix, numbers, parts
 
 READ = ("action", "reward", "propensity", "user_id", "policy", "context", "candidates")
@@ -69,6 +70,16 @@ class ActionLog:
         for start, part in parts(self.frame.select(there), size):
             yield self._batch(start, part)
 
+    @cached_property
+    def ids(self) -> RawIds:
+        """Of the actions."""
+        return RawIds(self.actions["action"])
+
+    @cached_property
+    def user_ids(self) -> RawIds | None:
+        """Of the users; None where rounds stand alone."""
+        return None if self.users is None else RawIds(self.users)
+
     def requests(self) -> pl.LazyFrame:
         """`request_id` and `action` of each round as they stand in the log, to join tables of policies with."""
         return self.frame.select("request_id", "action")
@@ -79,11 +90,11 @@ class ActionLog:
 
         return LoggedActions(
             request=torch.arange(start, start + len(part)),
-            action=indices(self.actions["action"], part["action"]),
+            action=self.ids.indices(part["action"]),
             reward=numbers(part["reward"]),
             propensity=numbers(part["propensity"]) if has("propensity") else None,
-            user=None if self.users is None else indices(self.users, part["user_id"]),
-            logger=None if self.loggers is None else indices(self.loggers, part["policy"]),
+            user=None if self.user_ids is None else self.user_ids.indices(part["user_id"]),
+            logger=None if self.loggers is None else RawIds(self.loggers).indices(part["policy"]),
             context=matrix(part["context"]) if has("context") else None,
             candidates=self._mask(part["candidates"]) if has("candidates") else None,
         )
@@ -91,5 +102,5 @@ class ActionLog:
     def _mask(self, candidates: pl.Series) -> Bool[Tensor, "n A"]:
         mask = torch.zeros(len(candidates), self.num_actions, dtype=torch.bool)
         rows = torch.repeat_interleave(torch.arange(len(candidates)), lengths(candidates))
-        mask[rows, indices(self.actions["action"], candidates.explode())] = True
+        mask[rows, self.ids.indices(candidates.explode())] = True
         return mask

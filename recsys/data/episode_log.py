@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 import torch
 from torch import Tensor
 
 from recsys.data.logged_episodes import LoggedEpisodes
-from recsys.data.raw_ids import indices
+from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, flush_left, matrix, numbers, parts
 from recsys.errors import RequestError
 
@@ -62,6 +63,11 @@ class EpisodeLog:
         """Of the table."""
         return self.frame.collect_schema().names()
 
+    @cached_property
+    def ids(self) -> RawIds:
+        """Of the actions."""
+        return RawIds(self.actions["action"])
+
     def batches(self, size: int = EPISODES) -> Iterator[LoggedEpisodes]:
         """The episodes in order, up to `size` at once, each batch as wide as its longest episode.
 
@@ -111,7 +117,7 @@ class EpisodeLog:
             context = torch.stack([padded(feature, 0.0) for feature in features], -1)
         return LoggedEpisodes(
             episode=torch.arange(start, start + len(lengths)),
-            action=padded(indices(self.actions["action"], rows["action"]), 0),
+            action=padded(self.ids.indices(rows["action"]), 0),
             reward=padded(numbers(rows["reward"]), 0.0),
             propensity=padded(numbers(rows["propensity"]), 1.0),
             there=torch.arange(width) < lengths.unsqueeze(1),

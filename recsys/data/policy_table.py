@@ -18,7 +18,6 @@ from recsys.data.action_rules import null_rule, once
 from recsys.data.logged_actions import LoggedActions
 from recsys.data.parquet import mark
 from recsys.data.parquet_feedback import typed
-from recsys.data.raw_ids import indices
 from recsys.data.rules import Find, Rule, check
 from recsys.data.schema import POLICY_TABLE, read_table
 from recsys.data.stream import numbers, parts
@@ -180,7 +179,7 @@ def _joined(table: pl.LazyFrame, log: ActionLog, name: str, fingerprint: str, fi
         return PolicyTable(name, logged, fingerprint, log.num_actions, unknown_requests=unknown)
     offsets = torch.zeros(log.rounds + 1, dtype=torch.long)
     offsets[1:] = _index(whole["rows"]).cumsum(0)
-    actions = indices(log.actions["action"], found["action"])
+    actions = log.ids.indices(found["action"])
     return PolicyTable(
         name, logged, fingerprint, log.num_actions, offsets, actions, numbers(found["probability"]), unknown
     )

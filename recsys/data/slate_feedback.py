@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.data.logged_slates import LoggedSlates
-from recsys.data.raw_ids import indices
+from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, flush_left, lengths, matrix, numbers, parts
 
 READ = (
@@ -78,13 +79,23 @@ class SlateFeedback:
         for start, part in parts(self.frame.select(there), size):
             yield self._batch(start, part)
 
+    @cached_property
+    def ids(self) -> RawIds:
+        """Of the items."""
+        return RawIds(self.items["item_id"])
+
+    @cached_property
+    def user_ids(self) -> RawIds | None:
+        """Of the users; None where requests stand alone."""
+        return None if self.users is None else RawIds(self.users)
+
     def requests(self) -> pl.LazyFrame:
         """`request_id` and `slate` of each request as they stand in the log, to join tables of policies with."""
         return self.frame.select("request_id", "slate")
 
     def _batch(self, start: int, part: pl.DataFrame) -> LoggedSlates:
         sizes = lengths(part["slate"])
-        items = flush_left(indices(self.items["item_id"], part["slate"].explode()), sizes, self.slots, -1)
+        items = flush_left(self.ids.indices(part["slate"].explode()), sizes, self.slots, -1)
         lists = {
             name: flush_left(numbers(part[name].explode()), sizes, self.slots, fill)
             for name, fill in (("rewards", 0.0), ("prefix_propensities", 1.0), ("slot_propensities", 1.0))
@@ -96,7 +107,7 @@ class SlateFeedback:
             lists["rewards"][:, 0] = numbers(part["reward"])
         prefix = lists.get("prefix_propensities")
         whole = numbers(part["propensity"]) if "propensity" in part.columns else None
-        user = None if self.users is None else indices(self.users, part["user_id"])
+        user = None if self.user_ids is None else self.user_ids.indices(part["user_id"])
         return LoggedSlates(
             request=torch.arange(start, start + len(part)),
             items=items,
@@ -116,7 +127,7 @@ class SlateFeedback:
         none = Jagged(torch.empty(0, dtype=torch.long), torch.zeros(len(part) + 1, dtype=torch.long))
         candidates = None
         if "candidates" in columns:
-            values = indices(self.items["item_id"], part["candidates"].explode())
+            values = self.ids.indices(part["candidates"].explode())
             ends = lengths(part["candidates"]).cumsum(0)
             candidates = Jagged(values, torch.cat([ends.new_zeros(1), ends]))
         return Context(

@@ -18,7 +18,6 @@ from recsys.data.logged_slates import LoggedSlates
 from recsys.data.parquet import mark
 from recsys.data.parquet_feedback import typed
 from recsys.data.policy_table import TOLERANCE, TOTAL, comparable, probability_rules
-from recsys.data.raw_ids import indices
 from recsys.data.rules import Find, Rule, check
 from recsys.data.schema import SLATE_POLICY_TABLE, SLOT_POLICY_TABLE, read_table
 from recsys.data.slate_feedback import SlateFeedback
@@ -168,7 +167,7 @@ def _of_slots(table: pl.LazyFrame, log: SlateFeedback, made: SlatePolicyTable, f
     return replace(
         made,
         place=torch.from_numpy(place.to_numpy().copy()),
-        item=indices(log.items["item_id"], found["action"]),
+        item=log.ids.indices(found["action"]),
         probability=numbers(found["probability"]),
     )
 

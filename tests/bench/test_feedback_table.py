@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from recsys.bench.feedback_table import feedback_table
 from recsys.bench.play import Game, Played, play
+from recsys.data.parquet_feedback import ParquetFeedback
+from recsys.data.slate_feedback import SlateFeedback
 from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.greedy import EpsilonGreedy
 from recsys.simulate.planted_groups import PlantedGroups
@@ -38,3 +42,26 @@ def test_a_played_log_has_whole_propensities() -> None:
     for whole, parts in zip(table["propensity"], table["prefix_propensities"], strict=True):
         assert 0 < whole <= 1
         assert math.isclose(whole, math.prod(parts), rel_tol=1e-5)
+
+
+def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
+    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 5, 2), seed=0)
+    feedback_table("arms", 0, played).write_parquet(tmp_path / "feedback.parquet")
+    log = ParquetFeedback(tmp_path / "feedback.parquet").log()
+    assert isinstance(log, SlateFeedback)
+    assert (len(log), log.slots, log.users is not None and len(log.users)) == (24, 2, 8)
+    [batch] = log.batches()
+    raw = torch.from_numpy(log.items["item_id"].to_numpy().copy())
+    assert torch.equal(raw[batch.items], played.items[played.active > 0])
+    assert batch.prefix is not None and batch.propensity is not None
+    assert torch.allclose(batch.prefix.log(), played.log_prob[played.active > 0].double(), atol=1e-6)
+    assert float(batch.reward.sum()) == float((played.reward * played.active.unsqueeze(-1)).sum())
+
+
+def test_a_slate_of_many_slots_is_never_impossible() -> None:
+    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(2, 1, 2), seed=0)
+    unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
+    table = feedback_table("arms", 0, unlikely)
+    assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
