@@ -15,11 +15,18 @@ from recsys.replay.features import every_pair, features_of_actions, pairs
 from recsys.replay.folds import folds, out_of_fold
 
 
+def logistic() -> Any:
+    """Logistic regression of scikit-learn with its own regularisation, given enough steps."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)
+
+
 def balancing_weights(
     log: LoggedActions,
     target_all: Float[Tensor, "n A"],
     *,
-    make: Callable[[], Any] | None = None,
+    make: Callable[[], Any] = logistic,
     action_features: Float[Tensor, "A D"] | None = None,
     count: int = 5,
     seed: int = 0,
@@ -35,7 +42,7 @@ def balancing_weights(
     Args:
         log: the rounds; folds are of users where it has them.
         target_all: `π(· | x)`.
-        make: a new classifier that takes `sample_weight` and gives `predict_proba`; logistic regression where None.
+        make: a new classifier that takes `sample_weight` and gives `predict_proba`; logistic regression as it stands.
         action_features: `[A, D]`; one indicator an action where None.
         count: of folds.
         seed: of the folds.
@@ -52,7 +59,7 @@ def balancing_weights(
         chosen = torch.cat(list(every_pair(context, len(seen), of_action)))
         weight = torch.cat([torch.ones(len(seen), dtype=torch.float64), target_all[seen].flatten().double()])
         label = np.repeat([0, 1], [len(logged), len(chosen)])
-        classifier = (make or _logistic)()
+        classifier = make()
         told = weight > 0
         features = torch.cat([logged, chosen])[told].numpy()
         classifier.fit(features, label[told.numpy()], sample_weight=weight[told].numpy())
@@ -61,9 +68,3 @@ def balancing_weights(
         return torch.from_numpy(policy / (1 - policy))
 
     return out_of_fold(folds(unit, count, torch.Generator().manual_seed(seed)), odds)
-
-
-def _logistic() -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, isinf
 from typing import Any
@@ -62,7 +63,7 @@ class CressieRead:
     weights: Weights[Any] = field(default_factory=Plain)
     lowest: float = 0.0
     highest: float = inf
-    rewards: tuple[float, float] = (0.0, 1.0)
+    rewards: Sequence[float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rewards", tuple(self.rewards))
@@ -136,15 +137,19 @@ class CressieRead:
 
 
 def _profile(totals: Float[Tensor, " 6"], made_up: float, reward: float) -> tuple[float, float, float]:
-    """`Σ q w r` at the nearest `q`, how far that is, and the variance of `w r` that `w` does not explain."""
+    """`Σ q w r` at the nearest `q`, how far that is, and the variance of `w r` that `w` does not explain.
+
+    Of `w (r − reward)`, to which `Σ q w = 1` adds `reward`: the made-up round has 0 of it, however large its weight.
+    """
     count, weight, squared, earned, squared_earned, earned_squared = totals.tolist()
-    rounds = count + 1
+    beyond, with_weight = earned - reward * weight, squared_earned - reward * squared
+    beyond_squared = earned_squared - 2 * reward * squared_earned + reward**2 * squared
     if isinf(made_up):
-        beyond = earned - reward * weight
-        spread = earned_squared - 2 * reward * squared_earned + reward**2 * squared - beyond**2 / count
-        return reward + beyond / count, 1 / count, max(spread / rounds, 0.0)
-    mean, paid = (weight + made_up) / rounds, (earned + made_up * reward) / rounds
+        spread = (beyond_squared - beyond**2 / count) / (count + 1)
+        return reward + beyond / count, 1 / count, max(spread, 0.0)
+    rounds = count + 1
+    mean, level = (weight + made_up) / rounds, beyond / rounds
     variance = (squared + made_up**2) / rounds - mean**2
-    covariance = (squared_earned + made_up**2 * reward) / rounds - mean * paid
-    spread = (earned_squared + (made_up * reward) ** 2) / rounds - paid**2 - covariance**2 / variance
-    return paid + (1 - mean) * covariance / variance, (1 - mean) ** 2 / variance, max(spread, 0.0)
+    covariance = with_weight / rounds - mean * level
+    spread = beyond_squared / rounds - level**2 - covariance**2 / variance
+    return reward + level + (1 - mean) * covariance / variance, (1 - mean) ** 2 / variance, max(spread, 0.0)

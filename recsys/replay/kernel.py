@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.replay.continuous_rounds import ContinuousRounds
+from recsys.replay.weights import require
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Gaussian:
 
     bandwidth: float
 
+    def __post_init__(self) -> None:
+        require(self.bandwidth > 0, f"a bandwidth is above 0, not {self.bandwidth}")
+
     def __call__(self, rounds: ContinuousRounds) -> Float[Tensor, " n"]:
         """See `Weights`."""
         height = (-0.5 * _distance(rounds, self.bandwidth).square()).exp() / (2 * pi) ** 0.5
@@ -52,6 +56,9 @@ class Epanechnikov:
     """
 
     bandwidth: float
+
+    def __post_init__(self) -> None:
+        require(self.bandwidth > 0, f"a bandwidth is above 0, not {self.bandwidth}")
 
     def __call__(self, rounds: ContinuousRounds) -> Float[Tensor, " n"]:
         """See `Weights`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ class Marginal:
     modeling".
 
     Args:
-        clusters: of each action, from 0.
+        clusters: of each action, from 0; of several categories, one number for each combination.
 
     >>> rounds = Rounds(
     ...     *map(torch.tensor, ([0], [1.0], [0.1], [0.6])),
@@ -37,7 +38,7 @@ class Marginal:
     tensor([2.])
     """
 
-    clusters: tuple[int, ...]
+    clusters: Sequence[int]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", tuple(self.clusters))

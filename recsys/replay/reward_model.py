@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from recsys.data.logged_actions import LoggedActions
 from recsys.replay.features import every_pair, features_of_actions, pairs
 from recsys.replay.folds import folds, out_of_fold
+from recsys.replay.weights import require
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Examples:
     weight: Float[Tensor, " n"]
 
 
+@runtime_checkable
 class RewardModel(Protocol):
     """`q(x, a)`, learnt anew for each fold."""
 
@@ -99,6 +101,9 @@ class ActionMeans:
     """
 
     strength: float = 10.0
+
+    def __post_init__(self) -> None:
+        require(self.strength > 0, f"the strength of a table of means is above 0 rounds, not {self.strength}")
 
     def __call__(
         self, seen: Examples, context: Float[Tensor, "m F"] | None, rows: int, actions: int

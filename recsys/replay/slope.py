@@ -19,9 +19,9 @@ class Slope:
 
     Estimators stand in order of rising bias and falling variance: `v_1 ± 2 c_1, v_2 ± 2 c_2, …` with `c` the half width
     of each closed-form interval, or of a later one where that is wider. The last is chosen before whose interval all
-    intervals have a point in common. Its error is within a constant factor of the best trade that the family offers.
-    The interval of what is chosen does not know that it was chosen: report it from other rounds. Source: Su, Srinath,
-    Krishnamurthy 2020, "Adaptive estimator selection for off-policy evaluation".
+    intervals have a point in common. Its error is within a constant factor of the least sum of bias and half width in
+    the family. The interval of what is chosen does not know that it was chosen: report it from other rounds. Source:
+    Su, Srinath, Krishnamurthy 2020, "Adaptive estimator selection for off-policy evaluation".
 
     Args:
         estimators: such as `IPS(Clip(limit))` with falling limits, `DR(Shrink(strength))` with falling strengths, or
@@ -29,7 +29,7 @@ class Slope:
         confidence: of the intervals, in (0, 1).
     """
 
-    estimators: tuple[Estimator[Any], ...]
+    estimators: Sequence[Estimator[Any]]
     confidence: float = 0.95
 
     def __post_init__(self) -> None:

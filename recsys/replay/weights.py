@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.errors import ConfigurationError
 from recsys.replay.estimator import Batch
 from recsys.replay.rounds import Rewarded, Rounds
 
@@ -24,6 +25,12 @@ class Weights(Protocol[Batch]):
             RequestError: the batch has not what is needed.
         """
         ...
+
+
+def require(possible: bool, otherwise: str) -> None:
+    """Raise a `ConfigurationError` that says `otherwise`, unless a setting is `possible`."""
+    if not possible:
+        raise ConfigurationError(otherwise)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ class Clip:
 
     limit: float
 
+    def __post_init__(self) -> None:
+        require(self.limit > 0, f"a clip limit is above 0, not {self.limit}")
+
     def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
         """See `Weights`."""
         return rounds.weight.clamp(max=self.limit)
@@ -81,6 +91,9 @@ class Switch:
     """
 
     threshold: float
+
+    def __post_init__(self) -> None:
+        require(self.threshold >= 0, f"a switch threshold is at least 0, not {self.threshold}")
 
     def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
         """See `Weights`."""
@@ -100,6 +113,9 @@ class Shrink:
 
     strength: float
 
+    def __post_init__(self) -> None:
+        require(self.strength > 0, f"the strength of a shrinkage is above 0, not {self.strength}")
+
     def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
         """See `Weights`."""
         weight = rounds.weight
@@ -118,6 +134,9 @@ class SubGaussian:
     """
 
     share: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share <= 1, f"the share of sub-Gaussian weights is in [0, 1], not {self.share}")
 
     def __call__(self, rounds: Rounds) -> Float[Tensor, " n"]:
         """See `Weights`."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 
-from recsys.errors import RequestError
+from recsys.errors import ConfigurationError, RequestError
+from recsys.replay.kernel import Epanechnikov, Gaussian
+from recsys.replay.reward_model import ActionMeans
 from recsys.replay.rounds import Rounds
 from recsys.replay.weights import Clip, Estimated, Nothing, Plain, Shrink, SubGaussian, Switch, Weights
 
@@ -40,6 +43,24 @@ def test_shrinkage_is_at_most_half_the_root_of_its_strength() -> None:
     many = Rounds(torch.zeros(101, dtype=torch.long), target, torch.full_like(target, 0.01), target)
     shrunk = Shrink(16.0)(many)
     assert float(shrunk.max()) == pytest.approx(2.0) and int(shrunk.argmax()) == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (Clip, 0.0),
+        (Switch, -1.0),
+        (Shrink, 0.0),
+        (SubGaussian, 1.1),
+        (SubGaussian, -0.1),
+        (Gaussian, 0.0),
+        (Epanechnikov, -2.0),
+        (ActionMeans, 0.0),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make: Callable[[float], object], wrong: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"not {wrong}"):
+        make(wrong)
 
 
 def test_estimated_ones_are_given_or_refused(four_rounds: Rounds) -> None:
