@@ -61,6 +61,11 @@ class Context:
         """The same requests as a policy may see them."""
         return replace(self, target=None)
 
+    @property
+    def restricts(self) -> bool:
+        """Whether a request may allow less than the whole catalogue."""
+        return self.candidates is not None or self.excluded.values.numel() > 0
+
     def illegal(self, num_items: int) -> Tensor:
         """`[B, N]`, true at every item outside the request's legal set.
 

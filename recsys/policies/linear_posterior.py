@@ -58,7 +58,7 @@ class LinearPosterior(nn.Module):
         self.register_buffer("precision", torch.eye(width, dtype=torch.float64) / prior**2)
         self.register_buffer("weighted", torch.zeros(width, dtype=torch.float64))
         first = torch.Generator().manual_seed(0)
-        self.register_buffer("draws", prior * torch.randn(pool, width, generator=first, dtype=torch.float64))
+        self.register_buffer("draws", (prior * torch.randn(pool, width, generator=first, dtype=torch.float64)).float())
 
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
         """See `Scorer.scores`: the posterior mean."""
@@ -72,7 +72,7 @@ class LinearPosterior(nn.Module):
 
     def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
         """See `Posterior.drawn`."""
-        return self.draws.float()[which] @ self.features(context).transpose(1, 2)
+        return self.draws[which] @ self.features(context).transpose(1, 2)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
         """See `Learner.update`: every slot that shows an item counts, clicked or not."""

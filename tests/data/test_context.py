@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from recsys.data.context import Context
@@ -46,3 +48,10 @@ def test_recent_cuts_history_and_times_but_not_what_is_excluded() -> None:
 def test_policies_see_no_target() -> None:
     assert example().without_target().target is None
     assert example().to("cpu").target is not None
+
+
+def test_requests_restrict_by_what_they_exclude_or_by_candidates() -> None:
+    anything = Context(torch.tensor([0]), Jagged.from_rows([[1, 2]]), Jagged.empty(1))
+    assert not anything.restricts and example().restricts
+    assert replace(anything, excluded=Jagged.from_rows([[3]])).restricts
+    assert replace(anything, candidates=Jagged.from_rows([[3]])).restricts

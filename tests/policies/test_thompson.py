@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from recsys.data.context import Context
 from recsys.data.jagged import Jagged
 from recsys.policies.greedy import EpsilonGreedy, Greedy
 from recsys.policies.linear_posterior import LinearPosterior
-from recsys.policies.thompson import InSlateThompson, SlateThompson
+from recsys.policies.thompson import InSlateThompson, SlateThompson, fill
 
 ITEMS, USERS, SLOTS = 40, 16, 6
 VECTORS = torch.randn(ITEMS, 4, generator=torch.Generator().manual_seed(3))
@@ -104,6 +105,21 @@ def test_drawing_leaves_empty_what_nothing_is_left_for() -> None:
     ):
         assert sorted(items[0, :2].tolist()) == [0, 1]
         assert items[0, 2:].tolist() == [-1, -1]
+
+
+def test_slots_are_filled_one_after_the_other_in_any_layout() -> None:
+    scores = np.random.default_rng(0).integers(0, 9, (5, 8, 6)).astype(np.float32)
+    scores[0, :, :4] = -np.inf
+    expected = []
+    for user in scores:
+        taken: list[int] = []
+        for slot in user:
+            left = [-np.inf if item in taken else score for item, score in enumerate(slot)]
+            taken.append(int(np.argmax(left)) if max(left) > -np.inf else -1)
+        expected.append(taken)
+    assert expected[0][2:] == [-1] * 6
+    assert fill(scores.transpose(1, 0, 2).copy().swapaxes(0, 1)).tolist() == expected
+    assert fill(scores).tolist() == expected
 
 
 def test_epsilon_is_the_share_of_slots_that_are_any_item() -> None:
