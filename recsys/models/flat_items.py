@@ -46,6 +46,16 @@ class FlatItems(ItemPosterior):
         """See `ItemPosterior.moments`."""
         return self.vectors.moments(items)
 
+    def draw_shared(self, draws: int, generator: torch.Generator) -> Float[Tensor, "R G 2 D"]:
+        """See `ItemPosterior.draw_shared`: nothing."""
+        return self.vectors.mean.new_zeros(draws, 0, 2, self.width)
+
+    def moments_given(
+        self, shared: Float[Tensor, "R G 2 D"], items: Int[Tensor, "R K"]
+    ) -> tuple[Float[Tensor, "R K D"], Float[Tensor, "R K D"]]:
+        """See `ItemPosterior.moments_given`: as `moments`."""
+        return self.moments(items)
+
     def kl(self, items: Int[Tensor, " E"]) -> Float[Tensor, " E"]:
         """See `ItemPosterior.kl`."""
         return self.vectors.kl(items, 0.0, self.prior)

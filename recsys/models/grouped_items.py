@@ -80,6 +80,20 @@ class GroupedItems(ItemPosterior):
         square = (2 * log_scale + 2 * log_variance).exp() * (own.square() + own_variance)
         return centre + scaled, centre_variance + square - scaled.square()
 
+    def draw_shared(self, draws: int, generator: torch.Generator) -> Float[Tensor, "R G 2 D"]:
+        """See `ItemPosterior.draw_shared`."""
+        groups = torch.arange(len(self.centres.mean), device=self.group.device).expand(draws, -1)
+        return torch.stack([self.centres.draw(groups, generator), self.log_scales.draw(groups, generator).exp()], 2)
+
+    def moments_given(
+        self, shared: Float[Tensor, "R G 2 D"], items: Int[Tensor, "R K"]
+    ) -> tuple[Float[Tensor, "R K D"], Float[Tensor, "R K D"]]:
+        """See `ItemPosterior.moments_given`."""
+        rows = torch.arange(len(items), device=items.device).unsqueeze(1)
+        centre, scale = shared[rows, self.group[items]].unbind(2)
+        own, variance = self.own.moments(items)
+        return centre + scale * own, scale.square() * variance
+
     def kl(self, items: Int[Tensor, " E"]) -> Float[Tensor, " E"]:
         """See `ItemPosterior.kl`: of `ε_i`."""
         return self.own.kl(items, 0.0, 1.0)

@@ -31,6 +31,21 @@ class ItemPosterior(nn.Module, ABC):
         """Mean and variance of each number of the named items' vectors, exact."""
 
     @abstractmethod
+    def draw_shared(self, draws: int, generator: torch.Generator) -> Float[Tensor, "R G 2 D"]:
+        """What items share, drawn `R = draws` times: each group's centre and scale; `G = 0` where they share nothing.
+
+        Args:
+            draws: how many.
+            generator: on the device of the parameters.
+        """
+
+    @abstractmethod
+    def moments_given(
+        self, shared: Float[Tensor, "R G 2 D"], items: Int[Tensor, "R K"]
+    ) -> tuple[Float[Tensor, "R K D"], Float[Tensor, "R K D"]]:
+        """Mean and variance where what items share is known, row by row; all numbers are then independent normals."""
+
+    @abstractmethod
     def kl(self, items: Int[Tensor, " E"]) -> Float[Tensor, " E"]:
         """Nats from the prior of what is each named item's own."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -71,16 +73,10 @@ class SlatePosterior(nn.Module):
         return self.model.user(start.flatten(0, 1), vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
-        """Mean and variance over the pool, one draw at a time (Welford 1962)."""
+        """Mean and variance over the pool."""
         every = torch.arange(self.pool, device=self.draws.device).expand(len(context), -1)
-        mean = self.draws.new_zeros(len(context), self.num_items)
-        squares = mean
-        for draw, users in enumerate(self.positions(context, every).unbind(1)):
-            score = self.model.affinity(users, self.draws[draw])
-            change = score - mean
-            mean = mean + change / (draw + 1)
-            squares = squares + change * (score - mean)
-        return mean, squares / self.pool
+        positions = self.positions(context, every).unbind(1)
+        return moments_of(self.model.affinity(users, self.draws[draw]) for draw, users in enumerate(positions))
 
 
 class InnerProductPosterior(SlatePosterior):
@@ -88,9 +84,9 @@ class InnerProductPosterior(SlatePosterior):
 
     Mean and deviation have a closed form, as all numbers of `z ~ N(m, s²)` and of `v_i` are independent: `⟨m, E v_i⟩`
     and `√(Σ_d m_d² Var v_id + s_d² (E v_id)² + s_d² Var v_id)`. They take three products instead of one for every draw,
-    and a request's history is read once. `s` is how far a deviation of the start takes the user, exact where users move
-    linearly. What is not known of the items that moved the user is left out: where `z` and `v_i`
-    depend on the same draw, the variance of their product has no closed form.
+    and a request's history is read once; `m` and `s` are those of `mean_position`. What is not known of the items that
+    moved the user is left out: where `z` and `v_i` depend on the same draw, the variance of their product has no closed
+    form.
 
     Args:
         model: trained, with `inner_product` for affinity.
@@ -111,22 +107,54 @@ class InnerProductPosterior(SlatePosterior):
 
     def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
         """`z` after the clicks of the history, by the start of each draw."""
-        mean, deviation = self._position(context)
+        mean, deviation = mean_position(self.model, context)
         return mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
 
-    def _position(self, context: Context) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-        """Mean and deviation of `z`."""
-        clicked = context.history.to_padded(-1)
-        known = clicked >= 0
-        vectors, _ = self.model.items.moments(clicked.clamp(min=0))
-        mean, deviation = (part[:, -1] for part in self.model.start.given(vectors, known))
-        here, there = (self.model.user(start, vectors, known)[:, -1] for start in (mean, mean + deviation))
-        return here, (there - here).abs()
-
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
-        mean, deviation = self._position(context)
-        item, variance = self.model.items.moments(torch.arange(self.num_items, device=mean.device))
-        spread = deviation.square()
-        return inner_product(mean, item), inner_product(mean.square() + spread, variance) + inner_product(
-            spread, item.square()
-        )
+        every = torch.arange(self.num_items, device=self.starts.device)
+        return product_moments(*mean_position(self.model, context), *self.model.items.moments(every))
+
+
+def mean_position(model: SlateModel, context: Context) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    """Mean and deviation of `z` for a start that is not known and clicked items at their means.
+
+    The deviation is how far one of the start takes the user, exact where users move linearly.
+    """
+    clicked = context.history.to_padded(-1)
+    known = clicked >= 0
+    vectors, _ = model.items.moments(clicked.clamp(min=0))
+    mean, deviation = (part[:, -1] for part in model.start.given(vectors, known))
+    here, there = (model.user(start, vectors, known)[:, -1] for start in (mean, mean + deviation))
+    return here, (there - here).abs()
+
+
+def product_moments(
+    mean: Float[Tensor, "B D"],
+    deviation: Float[Tensor, "B D"],
+    item: Float[Tensor, "*B N D"],
+    variance: Float[Tensor, "*B N D"],
+) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
+    """Mean and variance of `⟨z, v⟩` where all numbers of `z` and `v` are independent.
+
+    >>> one, two, three = torch.ones(1, 1), torch.full((1, 1), 2.0), torch.full((1, 1), 3.0)
+    >>> product_moments(two, one, three, one)  # 2 · 3, 2² · 1 + 1² · 3² + 1² · 1
+    (tensor([[6.]]), tensor([[14.]]))
+    """
+    spread = deviation.square()
+    return inner_product(mean, item), inner_product(mean.square() + spread, variance) + inner_product(
+        spread, item.square()
+    )
+
+
+def moments_of(draws: Iterable[Float[Tensor, "*rows"]]) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows"]]:
+    """Mean and variance of at least one draw, one at a time (Welford 1962).
+
+    >>> moments_of([torch.tensor(1.0), torch.tensor(3.0)])
+    (tensor(2.), tensor(1.))
+    """
+    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+    for count, draw in enumerate(draws, start=1):
+        change = draw - mean
+        mean = mean + change / count
+        squares = squares + change * (draw - mean)
+    return mean, squares / count

@@ -16,12 +16,13 @@ from recsys.data.slates import Slates
 from recsys.items.trie import Trie
 from recsys.models.causal_generator import CausalGenerator
 from recsys.models.encoder_decoder import EncoderDecoder
+from recsys.models.flat_items import FlatItems
 from recsys.models.gamma_linear_user import GammaLinearUser
 from recsys.models.grouped_items import GroupedItems
 from recsys.models.history import HistoryEncoder
 from recsys.models.recurrent_user import RecurrentUser
 from recsys.models.slate_model import SlateModel
-from recsys.nn.affinity import inner_product
+from recsys.nn.affinity import inner_product, negative_distance
 from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.greedy import EpsilonGreedy, Greedy, Uniform, UpperBound
@@ -30,10 +31,14 @@ from recsys.policies.linear_posterior import LinearPosterior
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy
 from recsys.policies.popularity import Popularity
+from recsys.policies.shortlist import SHORTLIST, Shortlist
+from recsys.policies.shortlist_posterior import InnerProductShortlistPosterior, ShortlistPosterior
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
+from recsys.policies.slate_query import MeanQuery, UpperQuery
 from recsys.policies.softmax import Softmax
 from recsys.policies.thompson import InSlateThompson, SlateThompson
 from recsys.policies.transitions import Transitions
+from recsys.retrieve.exact import ExactIndex
 from tests.decode.table_generator import TableGenerator, ragged_codes
 
 NUM_ITEMS = 6
@@ -49,6 +54,10 @@ PARTIAL = {
     "greedy_slate_model",
     "slate_thompson_of_a_slate_model",
     "in_slate_thompson_of_a_slate_model",
+    "uniform_over_a_shortlist",
+    "in_slate_thompson_over_a_shortlist",
+    "slate_thompson_of_a_slate_model_over_a_shortlist",
+    "in_slate_thompson_of_scores_over_a_shortlist",
 }
 """Those that leave some legal slates out."""
 DETERMINISTIC = {"greedy", "linucb", "greedy_slate_model"}
@@ -200,3 +209,54 @@ def slate_thompson_of_a_slate_model() -> Policy:
 def in_slate_thompson_of_a_slate_model() -> Policy:
     model = SlateModel(grouped_items(), GammaLinearUser(), slots=2)
     return InSlateThompson(SlatePosterior(model, torch.Generator().manual_seed(0), pool=32))
+
+
+SHORT = 4
+
+
+def around(context: Context) -> torch.Tensor:
+    """Where on a circle a user looks."""
+    return torch.stack([context.users.float().sin(), context.users.float().cos()], 1)
+
+
+def on_a_circle() -> ExactIndex:
+    angle = torch.arange(NUM_ITEMS).float()
+    return ExactIndex(torch.stack([angle.sin(), angle.cos()], 1), inner_product)
+
+
+@register
+def uniform_over_a_shortlist() -> Policy:
+    return Shortlist(around, on_a_circle(), SHORT, Uniform(SHORT))
+
+
+class Shortlisted:
+    """`ItemAndUser` of the shortlisted items."""
+
+    width = 3
+
+    def __call__(self, context: Context) -> torch.Tensor:
+        rows = torch.arange(len(context)).unsqueeze(1)
+        return ItemAndUser()(context)[rows, context.features[SHORTLIST]]
+
+
+@register
+def in_slate_thompson_over_a_shortlist() -> Policy:
+    return Shortlist(around, on_a_circle(), SHORT, InSlateThompson(LinearPosterior(Shortlisted(), SHORT, pool=32)))
+
+
+@register
+def slate_thompson_of_a_slate_model_over_a_shortlist() -> Policy:
+    model = SlateModel(grouped_items(), RecurrentUser(3), slots=2).requires_grad_(False)
+    posterior = ShortlistPosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
+    query = MeanQuery(model)
+    return Shortlist(query, ExactIndex(query.vectors(), negative_distance), SHORT, SlateThompson(posterior))
+
+
+@register
+def in_slate_thompson_of_scores_over_a_shortlist() -> Policy:
+    torch.manual_seed(0)
+    items = FlatItems(NUM_ITEMS, width=3, deviation=0.5, initial=0.7)
+    model = SlateModel(items, GammaLinearUser(), slots=2, affinity=inner_product).requires_grad_(False)
+    posterior = InnerProductShortlistPosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
+    query = UpperQuery(model)
+    return Shortlist(query, ExactIndex(query.vectors(), inner_product), SHORT, InSlateThompson(posterior))

@@ -115,3 +115,30 @@ def test_at_the_prior_an_item_is_its_group_and_a_deviation(generator: torch.Gene
     torch.testing.assert_close(items.moments(torch.tensor([0]))[1], (4 + own).view(1, 1))
     draws = items.draw(torch.arange(2).expand(DRAWS, -1), generator).detach().squeeze(2)
     assert torch.cov(draws.T)[0, 1].item() == pytest.approx(4.0, rel=0.05)
+
+
+@both
+def test_what_is_shared_and_what_is_own_make_a_draw(items: ItemPosterior, generator: torch.Generator) -> None:
+    named = torch.tensor([4, 0, 1, 4])
+    with torch.no_grad():
+        shared = items.draw_shared(DRAWS, generator)
+        mean, variance = items.moments_given(shared, named.expand(DRAWS, -1))
+        parts = mean + variance.sqrt() * torch.randn(mean.shape, generator=generator)
+        whole = items.draw(named.expand(DRAWS, -1), generator)
+    for number in range(WIDTH):
+        # The same item twice is one vector in a draw, and two of its own parts here: the first three are compared.
+        one, other = (draws[:, :3, number].T for draws in (parts, whole))
+        torch.testing.assert_close(one.mean(1), other.mean(1), atol=0.03, rtol=0)
+        torch.testing.assert_close(torch.cov(one), torch.cov(other), atol=0.03, rtol=0.06)
+
+
+def test_flat_items_share_nothing_and_groups_a_centre_and_a_scale(generator: torch.Generator) -> None:
+    assert flat().draw_shared(7, generator).shape == (7, 0, 2, WIDTH)
+    items = grouped()
+    assert isinstance(items, GroupedItems)
+    shared = items.draw_shared(7, generator)
+    assert shared.shape == (7, 2, 2, WIDTH) and (shared[:, :, 1] > 0).all()
+    mean, variance = items.moments_given(shared, torch.tensor([[3, 2]] * 7))
+    own, spread = items.own.moments(torch.tensor([3, 2]))
+    torch.testing.assert_close(mean[5, 1], shared[5, 1, 0] + shared[5, 1, 1] * own[1])
+    torch.testing.assert_close(variance[5, 0], shared[5, 0, 1].square() * spread[0])
