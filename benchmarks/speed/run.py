@@ -19,6 +19,7 @@ BENCHMARKS = (
     "trie_index",
     "simulators",
     "thompson",
+    "shortlist",
     "slate_training",
 )
 HERE = Path(__file__).parent
