@@ -61,7 +61,11 @@ class FaissIndex:
         try:
             index = faiss.index_factory(vectors.shape[1], factory, metric)
         except RuntimeError as error:
-            raise ConfigurationError(f"factory={factory!r} is no index of FAISS's; one is HNSW32") from error
+            reason = str(error).rpartition("Error: ")[2]
+            raise ConfigurationError(
+                f"factory={factory!r} is no index of FAISS's for vectors of {vectors.shape[1]} numbers, as HNSW32 is: "
+                f"{reason}"
+            ) from error
         rows = vectors.detach().float().cpu().contiguous().numpy()
         index.train(rows)
         index.add(rows)
