@@ -2,9 +2,9 @@
 
 python benchmarks/quality/shortlist.py [--users 200] [--seeds 3] [--write FILE]
 
-A world's items are known to a slate model as well as its posterior says: means are the planted vectors plus noise of
-the posterior's own deviations, so that nothing depends on how a model was trained. The same posterior acts on the whole
-catalogue (a shortlist of everything) and on shortlists; what is lost is due to retrieval alone.
+What a slate model knows of the items is constructed, so that nothing depends on how a model was trained: each planted
+vector was measured once, with an error of known deviation, under a normal prior as wide as the world. The same posterior
+acts on the whole catalogue (a shortlist of everything) and on shortlists; what is lost is due to retrieval alone.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Case:
     Args:
         posterior: what is known, in words.
         affinity: of the world and of the model.
-        least: deviation of the best-known item, in each direction.
-        most: of the least known; between the two the logarithm is uniform.
+        least: error in each direction of the best-measured item.
+        most: of the worst; between the two the logarithm is uniform.
         retrieval: how items are found, in words.
         query: made from a model.
         build: an index of the query's vectors.
@@ -84,13 +84,15 @@ def cases() -> Iterator[Case]:
 
 
 def believed(world: PlantedGroups, case: Case, generator: torch.Generator) -> SlateModel:
-    """A model whose posterior is right about itself: `truth ~ N(mean, deviation²)`."""
+    """The posterior of each number by itself: `N(y p² / (p² + e²), p² e² / (p² + e²))` for `y ~ N(truth, e²)`."""
     items = FlatItems(ITEMS, WIDTH)
-    spread = torch.rand(ITEMS, 1, generator=generator)
-    deviation = (case.least * (case.most / case.least) ** spread).expand(-1, WIDTH)
+    error = case.least * (case.most / case.least) ** torch.rand(ITEMS, 1, generator=generator)
+    seen = world.items + error * torch.randn(ITEMS, WIDTH, generator=generator)
+    prior = world.items.square().mean()
+    kept = prior / (prior + error.square())
     with torch.no_grad():
-        items.vectors.mean.copy_(world.items + deviation * torch.randn(ITEMS, WIDTH, generator=generator))
-        items.vectors.log_deviation.copy_(deviation.log())
+        items.vectors.mean.copy_(kept * seen)
+        items.vectors.log_deviation.copy_((kept.sqrt() * error).log().expand(-1, WIDTH))
     return SlateModel(items, GammaLinearUser(0.8), SLOTS, case.affinity).requires_grad_(False)
 
 
@@ -228,9 +230,10 @@ def main() -> None:
         told = (
             f"`{command}`, commit {commit.stdout.strip()}: in-slate Thompson sampling of {SLOTS} slots from {ITEMS:,} "
             f"planted items in {GROUPS} groups, D = {WIDTH}, for {given.users} users of each of {given.seeds} worlds "
-            f"after {CLICKS} clicks, {SLATES} slates a user, pool {POOL}. The posterior was not trained: means are the "
-            "planted vectors plus noise of the posterior's deviations, whose logarithm is uniform from .02 to .1 "
-            "(narrow) or .05 to .8 (wide) over items; groups have a spread of .1, their centres a radius of .1 to .8. "
+            f"after {CLICKS} clicks, {SLATES} slates a user, pool {POOL}. The posterior was not trained: each vector was "
+            "measured once with a normal error, whose deviation is from .02 to .1 (narrow) or .05 to .8 (wide) over items, "
+            "uniform in its logarithm, under a normal prior as wide as the world's items; groups have a spread of .1, "
+            "their centres a radius of .1 to .8. "
             "Intervals 95 %, over users."
         )
         given.write.write_text(f"# The loss of a shortlist\n\n{told}\n\n{text}\n")
