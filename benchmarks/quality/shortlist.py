@@ -3,8 +3,9 @@
 python benchmarks/quality/shortlist.py [--users 200] [--seeds 3] [--write FILE]
 
 What a slate model knows of the items is constructed, so that nothing depends on how a model was trained: each planted
-vector was measured once, with an error of known deviation, under a normal prior as wide as the world. The same posterior
-acts on the whole catalogue (a shortlist of everything) and on shortlists; what is lost is due to retrieval alone.
+vector was measured once, with an error of known deviation, under a normal prior as wide as the world. The same
+posterior acts on the whole catalogue (a shortlist of everything) and on shortlists; what is lost is due to retrieval
+alone.
 """
 
 from __future__ import annotations
@@ -230,10 +231,10 @@ def main() -> None:
         told = (
             f"`{command}`, commit {commit.stdout.strip()}: in-slate Thompson sampling of {SLOTS} slots from {ITEMS:,} "
             f"planted items in {GROUPS} groups, D = {WIDTH}, for {given.users} users of each of {given.seeds} worlds "
-            f"after {CLICKS} clicks, {SLATES} slates a user, pool {POOL}. The posterior was not trained: each vector was "
-            "measured once with a normal error, whose deviation is from .02 to .1 (narrow) or .05 to .8 (wide) over items, "
-            "uniform in its logarithm, under a normal prior as wide as the world's items; groups have a spread of .1, "
-            "their centres a radius of .1 to .8. "
+            f"after {CLICKS} clicks, {SLATES} slates a user, pool {POOL}. The posterior was not trained: each vector "
+            "was measured once with a normal error, whose deviation is from .02 to .1 (narrow) or .05 to .8 (wide) "
+            "over items, uniform in its logarithm, under a normal prior as wide as the world's items; groups spread "
+            "by .1, their centres lie at a radius of .1 to .8. "
             "Intervals 95 %, over users."
         )
         given.write.write_text(f"# The loss of a shortlist\n\n{told}\n\n{text}\n")
