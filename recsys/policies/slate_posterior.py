@@ -18,8 +18,8 @@ class SlatePosterior(nn.Module):
     """Scores `a(z, v_i)` under a pool of draws of everything: items, start, and by them where the user stands.
 
     In a draw an item has one vector, whether it is scored or stands in a request's history, which is the items the
-    user clicked. Mean and deviation are those of the pool. The model is trained: nothing here learns from answers, and
-    the pool stays as it was drawn.
+    user clicked. Mean and deviation are those of the pool. The model is trained: nothing here learns from answers
+    (`SlateLearner` does), and the pool stays as it was drawn until `redraw`.
 
     Needs memory for `pool × N × D` numbers and, for `B` requests with up to `H` clicks under `K` draws, for
     `B × K × H × D`. For large catalogues a shortlist comes first. Source: Eide, Leslie, Frigessi 2022.
@@ -37,11 +37,17 @@ class SlatePosterior(nn.Module):
         self.num_items = model.items.num_items
         self.draws: Tensor
         self.starts: Tensor
-        every = torch.arange(self.num_items, device=generator.device).expand(pool, -1)
-        with torch.no_grad():
-            self.register_buffer("draws", model.items.draw(every, generator))
-            size = (pool, model.items.width)
-            self.register_buffer("starts", torch.randn(size, generator=generator, device=generator.device))
+        self.register_buffer("draws", None)
+        self.register_buffer("starts", None)
+        self.redraw(generator)
+
+    @torch.no_grad()
+    def redraw(self, generator: torch.Generator) -> None:
+        """Draw the pool anew."""
+        every = torch.arange(self.num_items, device=generator.device).expand(self.pool, -1)
+        self.draws = self.model.items.draw(every, generator)
+        size = (self.pool, self.model.items.width)
+        self.starts = torch.randn(size, generator=generator, device=generator.device)
 
     @torch.no_grad()
     def scores(self, context: Context) -> Float[Tensor, "B N"]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import lightning
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from recsys.data.user_slates import Exposure, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slate_forecast import answered, forecast
 from recsys.models.slate_model import SlateModel, SlateValues
-from recsys.objectives.elbo import negative_elbo_share
+from recsys.objectives.slate_elbo import draw_starts, slate_negative_elbo
 from recsys.systems.sequential import OptimizerFactory
 
 DRAWS = 8
@@ -27,9 +25,8 @@ class SlateSystem(lightning.LightningModule):
     the time it takes.
 
     The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
-    An item's KL is dealt out evenly over the slots of the training slates that show it, all other KL evenly over the
-    training slates, so that an epoch counts each once (`negative_elbo_share`). Items that no training slate shows are
-    set to their prior and stay there.
+    An epoch counts each KL once (`slate_negative_elbo`). Items that no training slate shows are set to their prior and
+    stay there.
 
     A temperature below 1 trusts the data more than the model says, as if each click had been given `1/temperature`
     times; the posterior becomes that much narrower than it should be.
@@ -70,37 +67,13 @@ class SlateSystem(lightning.LightningModule):
         model.items.forget((exposure.occurrences == 0).nonzero().squeeze(1))
 
     def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
-        """Everything for each user, and for them once more with every further start: `starts · U` users."""
-        first = self.model.draw(slates, generator)
-        others = first.start.new_empty(self.starts - 1, *first.start.shape).normal_(generator=generator)
-        return SlateValues(
-            first.vectors.repeat(self.starts, 1, 1, 1),
-            torch.cat([first.start.unsqueeze(0), others]).flatten(0, 1),
-            first.no_click.repeat(self.starts, 1),
-        )
+        """See `draw_starts`."""
+        return draw_starts(self.model, slates, self.starts, generator)
 
     def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
-        """The batch's share of the negative bound at these values; over the batches of an epoch they sum to it. Nats.
-
-        Args:
-            values: of the users of the batch, any number of times over; the same but for their starts.
-            batch: whose slates they are.
-        """
-        starts = len(values.start) // len(batch)
-        slates, click, counts = (
-            part.repeat(starts, *[1] * (part.ndim - 1)) for part in (batch.slates, batch.click, batch.counts)
-        )
-        weights = self.model.log_weight(values, slates, click, counts, self.temperature).view(starts, -1)
-        users = weights.logsumexp(0) - math.log(starts)
-        shown = batch.slates[batch.counts]
-        items, times = shown[shown >= 0].unique(return_counts=True)
-        return negative_elbo_share(
-            users,
-            self.model.items.kl(items),
-            times / self.occurrences[items],
-            self.model.shared_kl(),
-            int(batch.counts.sum()) / self.impressions,
-        )
+        """See `slate_negative_elbo`."""
+        exposure = Exposure(self.occurrences, self.impressions)
+        return slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
 
     def training_step(self, batch: UserSlates, batch_index: int) -> Tensor:
         """Nats a slate."""

@@ -24,6 +24,14 @@ WORLDS = sorted(str(path.relative_to(CONF / "simulator").with_suffix("")) for pa
 ELSEWHERE = {"checkpoint"}
 """Needs a run: `tests/train/test_checkpoint.py`."""
 POLICIES = sorted({path.stem for path in CONF.glob("policy/*.yaml")} - ELSEWHERE)
+OVER_A_SLATE_MODEL = {name for name in POLICIES if name.startswith("model_")}
+WITHOUT_ITEMS = {"slate/interest", "slate/satisfaction"}
+"""Worlds where an item is a place among the candidates of a request."""
+
+
+def playable(world: str) -> list[str]:
+    """The policies that a world has what they need for."""
+    return [name for name in POLICIES if world not in WITHOUT_ITEMS or name not in OVER_A_SLATE_MODEL]
 
 
 def small(folder: Path, *overrides: str) -> DictConfig:
@@ -40,9 +48,9 @@ def figures(folder: Path) -> dict:
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
-    config = small(tmp_path, f"simulator={world}", f"policy=[{','.join(POLICIES)}]", "log=true", "slots=3")
+    config = small(tmp_path, f"simulator={world}", f"policy=[{','.join(playable(world))}]", "log=true", "slots=3")
     result = train(config)
-    assert set(result.metrics) == {f"{config.world}/{policy}" for policy in POLICIES}
+    assert set(result.metrics) == {f"{config.world}/{policy}" for policy in playable(world)}
     assert {one.name for one in result.folder.iterdir()} == {
         *("config.yaml", "metrics.json", "metrics.parquet", "feedback.parquet", "report.html", "run.log", "stages")
     }
@@ -56,7 +64,7 @@ def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
     for row, mean in means.iter_rows():
         assert mean == pytest.approx(result.metrics[row]["reward"]["value"])
     log = pl.read_parquet(result.folder / "feedback.parquet")
-    assert set(log["policy"]) == set(POLICIES)
+    assert set(log["policy"]) == set(playable(world))
     assert log["propensity"].is_between(0, 1 + 1e-6).all()
     page = (result.folder / "report.html").read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
@@ -114,6 +122,28 @@ def test_wrong_requests_are_refused_before_anything_is_played(tmp_path: Path) ->
         config.policies = {}
         train(config)
     assert not list(tmp_path.glob("**/played.pt"))
+
+
+@pytest.mark.parametrize("world", sorted(WITHOUT_ITEMS))
+def test_a_slate_model_is_refused_where_items_are_places_among_candidates(world: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"model_greedy.scorer.model.items: expected ItemPosterior, found None"
+    ):
+        train(small(tmp_path, f"simulator={world}", "policy=[random,model_greedy]"))
+    assert not list(tmp_path.glob("**/played.pt"))
+
+
+@pytest.mark.parametrize("policy", sorted(OVER_A_SLATE_MODEL))
+@pytest.mark.parametrize(
+    "option", ["lr=0.5", "steps=1", "users=2", "starts=1", "pool=7", "width=3", "centre=2.0", "scale=2.0", "start=2.0"]
+)
+def test_how_slate_models_learn_is_told_to_all_of_them(policy: str, option: str) -> None:
+    plain, told = (
+        OmegaConf.to_container(compose(["simulator=slate/planted", f"policy=[{policy}]", *more], "bench"), resolve=True)
+        for more in ([], [f"learner.{option}"])
+    )
+    assert isinstance(plain, dict) and isinstance(told, dict)
+    assert plain["policies"] != told["policies"]
 
 
 def test_what_it_offers_may_stay_unread_and_other_keys_may_not() -> None:

@@ -6,6 +6,7 @@ A policy is made for `NUM_ITEMS` items and users `0 .. NUM_USERS - 1`; `training
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -33,6 +34,7 @@ from recsys.policies.policy import Policy
 from recsys.policies.popularity import Popularity
 from recsys.policies.shortlist import SHORTLIST, Shortlist
 from recsys.policies.shortlist_posterior import InnerProductShortlistPosterior, ShortlistPosterior
+from recsys.policies.slate_learner import SlateLearner
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
 from recsys.policies.slate_query import MeanQuery, UpperQuery
 from recsys.policies.softmax import Softmax
@@ -58,6 +60,8 @@ PARTIAL = {
     "in_slate_thompson_over_a_shortlist",
     "slate_thompson_of_a_slate_model_over_a_shortlist",
     "in_slate_thompson_of_scores_over_a_shortlist",
+    "slate_thompson_of_a_slate_learner",
+    "in_slate_thompson_of_a_slate_learner",
 }
 """Those that leave some legal slates out."""
 DETERMINISTIC = {"greedy", "linucb", "greedy_slate_model"}
@@ -260,3 +264,32 @@ def in_slate_thompson_of_scores_over_a_shortlist() -> Policy:
     posterior = InnerProductShortlistPosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
     query = UpperQuery(model)
     return Shortlist(query, ExactIndex(query.vectors(), inner_product), SHORT, InSlateThompson(posterior))
+
+
+def slate_learner() -> SlateLearner:
+    """After three answers of two users; draws of one pool agree on some of the best items, and not on others."""
+    torch.manual_seed(0)
+    items = GroupedItems(torch.arange(NUM_ITEMS) % 2, width=3, deviation=1.0)
+    model = SlateModel(items, GammaLinearUser(), slots=2, deviation=1.0)
+    posterior = SlateLearner(model, partial(torch.optim.Adam, lr=0.05), steps=3, users=1, starts=2, pool=32)
+    requests = training_sequences().select(torch.arange(2))
+    for slates, clicks in (([[0, 3], [5, 1]], [0, 1]), ([[1, 2], [4, 0]], [1, -1]), ([[3, 5], [0, 1]], [-1, 0])):
+        reward = torch.tensor([[float(slot == click) for slot in range(2)] for click in clicks])
+        shown = Slates(torch.tensor(slates).unsqueeze(1), torch.zeros(2, 1, 2))
+        posterior.update(requests, shown, Feedback(reward.unsqueeze(1)), torch.Generator().manual_seed(0))
+    return posterior
+
+
+@register
+def epsilon_greedy_slate_learner() -> Policy:
+    return EpsilonGreedy(slate_learner(), epsilon=0.3)
+
+
+@register
+def slate_thompson_of_a_slate_learner() -> Policy:
+    return SlateThompson(slate_learner())
+
+
+@register
+def in_slate_thompson_of_a_slate_learner() -> Policy:
+    return InSlateThompson(slate_learner())

@@ -1,0 +1,120 @@
+"""A slate model that learns from the answers to the slates it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from recsys.data.context import Context
+from recsys.data.feedback import Feedback
+from recsys.data.slate_memory import SlateMemory
+from recsys.data.slates import Slates
+from recsys.data.user_slates import UserSlates
+from recsys.errors import ConfigurationError
+from recsys.models.slate_model import SlateModel
+from recsys.objectives.slate_elbo import draw_starts, slate_negative_elbo
+from recsys.policies.slate_posterior import SlatePosterior
+
+
+class SlateLearner(SlatePosterior):
+    """What a slate model believes after every answer so far: a few steps up its bound an update, then a new pool.
+
+    Every slate and answer is kept, in memory and not in the state. A step takes the whole past of a batch of users, in
+    random order, and their share of the bound, in which an item's KL is dealt out over the slots that have shown it so
+    far, so that the prior weighs what it should while the data grow. What no slate has shown is at its prior from the
+    beginning, and stays there but for what its group tells: it is unknown, not a known 0. Give items and model
+    `deviation=1`, and groups and scores of no click begin at their priors too.
+
+    A request's history says where the user stands, as everywhere. A world that cuts histories short (`recent`) hides
+    clicks from whoever acts, not from what is learnt: with `γ` of the user model and `H` clicks left, `γ^H` of the
+    position is lost.
+
+    Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson sampling"
+    (DMKD 36), where the model is trained anew from a log once a day.
+
+    Args:
+        model: at its prior.
+        optimizer: makes the optimizer of the parameters, which goes on from update to update; without weight decay.
+        steps: of the optimizer an update, at least 1.
+        users: of a step at most, at least 1.
+        starts: draws of each user's start in the bound, at least 1; see `SlateSystem`.
+        pool: draws that policies act on.
+
+    Raises:
+        ConfigurationError: an option is below 1.
+    """
+
+    def __init__(
+        self,
+        model: SlateModel,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        steps: int = 10,
+        users: int = 64,
+        starts: int = 8,
+        pool: int = 128,
+    ) -> None:
+        for name, value in {"steps": steps, "users": users, "starts": starts, "pool": pool}.items():
+            if value < 1:
+                raise ConfigurationError(f"{name}={value}: expected at least 1")
+        device = model.no_click.mean.device
+        model.items.forget(torch.arange(model.items.num_items, device=device))
+        super().__init__(model, torch.Generator(device).manual_seed(0), pool)
+        self.optimizer = optimizer(model.parameters())
+        self.steps = steps
+        self.users = users
+        self.start_draws = starts
+        self.slots = len(model.no_click.mean)
+        self.memory = SlateMemory(self.num_items, self.slots, device)
+
+    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+        """See `Learner.update`; a slot that earned something was clicked.
+
+        Raises:
+            ConfigurationError: a slate is longer than the model's, or has two clicks.
+        """
+        items = slates.items[:, 0]
+        if items.shape[1] > self.slots:
+            raise ConfigurationError(f"slates of {items.shape[1]} items; the slate model was made for {self.slots}")
+        self.memory.add(context.users, items, clicked_slot(feedback))
+        if not self.memory.exposure.impressions:
+            return
+        with torch.enable_grad():
+            for batch in islice(self._batches(generator), self.steps):
+                self._step(batch, generator)
+        self.redraw(generator)
+
+    def _batches(self, generator: torch.Generator) -> Iterator[UserSlates]:
+        """Epoch after epoch."""
+        while True:
+            yield from self.memory.epoch(self.users, generator)
+
+    def _step(self, batch: UserSlates, generator: torch.Generator) -> None:
+        """One step of the optimizer on the bound, in nats a slate."""
+        exposure = self.memory.exposure
+        values = draw_starts(self.model, batch.slates, self.start_draws, generator)
+        bound = slate_negative_elbo(self.model, values, batch, exposure)
+        self.optimizer.zero_grad()
+        (bound * (self.memory.num_batches(self.users) / exposure.impressions)).backward()
+        self.optimizer.step()
+
+
+def clicked_slot(feedback: Feedback) -> Int[Tensor, " B"]:
+    """The slot of each request's one slate that earned something, −1 where none did.
+
+    >>> clicked_slot(Feedback(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]])))
+    tensor([ 1, -1])
+
+    Raises:
+        ConfigurationError: two slots of a slate did.
+    """
+    earned = feedback.reward[:, 0] > 0
+    if (earned.sum(1) > 1).any():
+        raise ConfigurationError(
+            "a user clicked several items of a slate; a slate model explains one click at most: choose a world or a "
+            "choice model with one (recsys/simulate/choice)"
+        )
+    return earned.long().argmax(1).where(earned.any(1), -1)
