@@ -34,7 +34,7 @@ class SlateLearner(SlatePosterior):
     position is lost.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson sampling"
-    (DMKD 36), where the model is trained anew from a log once a day.
+    (DMKD 36), whose code trains the model on a log.
 
     Args:
         model: at its prior.
@@ -43,9 +43,10 @@ class SlateLearner(SlatePosterior):
         users: of a step at most, at least 1.
         starts: draws of each user's start in the bound, at least 1; see `SlateSystem`.
         pool: draws that policies act on.
+        temperature: of the likelihood, above 0; 1 is Bayes' rule, below it the posterior is too sure and acts so.
 
     Raises:
-        ConfigurationError: an option is below 1.
+        ConfigurationError: a number of something is below 1, or the temperature is not above 0.
     """
 
     def __init__(
@@ -56,10 +57,13 @@ class SlateLearner(SlatePosterior):
         users: int = 64,
         starts: int = 8,
         pool: int = 128,
+        temperature: float = 1.0,
     ) -> None:
         for name, value in {"steps": steps, "users": users, "starts": starts, "pool": pool}.items():
             if value < 1:
                 raise ConfigurationError(f"{name}={value}: expected at least 1")
+        if not temperature > 0:
+            raise ConfigurationError(f"temperature={temperature}: expected above 0")
         device = model.no_click.mean.device
         model.items.forget(torch.arange(model.items.num_items, device=device))
         super().__init__(model, torch.Generator(device).manual_seed(0), pool)
@@ -67,6 +71,7 @@ class SlateLearner(SlatePosterior):
         self.steps = steps
         self.users = users
         self.start_draws = starts
+        self.temperature = temperature
         self.slots = len(model.no_click.mean)
         self.memory = SlateMemory(self.num_items, self.slots, device)
 
@@ -96,7 +101,7 @@ class SlateLearner(SlatePosterior):
         """One step of the optimizer on the bound, in nats a slate."""
         exposure = self.memory.exposure
         values = draw_starts(self.model, batch.slates, self.start_draws, generator)
-        bound = slate_negative_elbo(self.model, values, batch, exposure)
+        bound = slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
         self.optimizer.zero_grad()
         (bound * (self.memory.num_batches(self.users) / exposure.impressions)).backward()
         self.optimizer.step()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.bench.cell import Cell
 from recsys.bench.stages.play import FailedCells
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
+from recsys.nn.affinity import inner_product, negative_distance
 from recsys.train.compose import compose
 from recsys.train.run import train
 from recsys.train.run_folder import RunFolder
@@ -135,7 +137,19 @@ def test_a_slate_model_is_refused_where_items_are_places_among_candidates(world:
 
 @pytest.mark.parametrize("policy", sorted(OVER_A_SLATE_MODEL))
 @pytest.mark.parametrize(
-    "option", ["lr=0.5", "steps=1", "users=2", "starts=1", "pool=7", "width=3", "centre=2.0", "scale=2.0", "start=2.0"]
+    "option",
+    [
+        "lr=0.5",
+        "steps=1",
+        "users=2",
+        "starts=1",
+        "pool=7",
+        "temperature=0.1",
+        "width=3",
+        "centre=2.0",
+        "scale=2.0",
+        "start=2.0",
+    ],
 )
 def test_how_slate_models_learn_is_told_to_all_of_them(policy: str, option: str) -> None:
     plain, told = (
@@ -144,6 +158,15 @@ def test_how_slate_models_learn_is_told_to_all_of_them(policy: str, option: str)
     )
     assert isinstance(plain, dict) and isinstance(told, dict)
     assert plain["policies"] != told["policies"]
+
+
+def test_the_slate_model_of_a_world_of_inner_products_has_them() -> None:
+    made = {
+        world: instantiate(compose([f"simulator=slate/{world}", "policy=model_greedy"], "bench").policies.model_greedy)
+        for world in ("planted", "bubble")
+    }
+    assert made["planted"].scorer.model.affinity is negative_distance
+    assert made["bubble"].scorer.model.affinity is inner_product
 
 
 def test_what_it_offers_may_stay_unread_and_other_keys_may_not() -> None:

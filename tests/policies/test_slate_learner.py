@@ -203,6 +203,20 @@ def test_what_it_cannot_explain_is_refused() -> None:
         learner().update(requests(), Slates(long, torch.zeros(long.shape)), Feedback(torch.zeros(long.shape)), seeded())
 
 
+def test_a_cold_posterior_is_surer() -> None:
+    deviations = []
+    for temperature in (1.0, 0.05):
+        made = taught(learner(steps=40, temperature=temperature), 5)
+        deviations.append(made.model.no_click.log_deviation[SLOTS - 1].exp().item())
+    assert deviations[1] < 0.75 * deviations[0]
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0])
+def test_a_temperature_is_above_0(temperature: float) -> None:
+    with pytest.raises(ConfigurationError, match="expected above 0"):
+        learner(temperature=temperature)
+
+
 @pytest.mark.parametrize("option", ["steps", "users", "starts", "pool"])
 def test_options_below_one_are_refused(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{option}=0: expected at least 1"):
