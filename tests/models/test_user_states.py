@@ -139,3 +139,14 @@ def test_gamma_learns_how_far_users_move(start: torch.Tensor, vectors: torch.Ten
         (user(start, vectors, clicked) - truth).square().mean().backward()
         optimizer.step()
     assert user.gamma.item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_linear_users_own_way_is_that_of_every_user() -> None:
+    user = GammaLinearUser(0.7).double()
+    start, vectors = torch.randn(5, 3).double(), torch.randn(5, 8, 3).double()
+    clicked = torch.rand(5, 8) < 0.6
+    vectors[~clicked] = 1e6
+    found, expected = user(start, vectors, clicked), UserState.forward(user, start, vectors, clicked)
+    torch.testing.assert_close(found, expected)
+    one, other = (torch.autograd.grad(way.square().sum(), user.logit)[0] for way in (found, expected))
+    torch.testing.assert_close(one, other)
