@@ -37,7 +37,7 @@ class SlateLearner(SlatePosterior):
     (DMKD 36), whose code trains the model on a log.
 
     Args:
-        model: at its prior.
+        model: at its prior, on the device where it stays.
         optimizer: makes the optimizer of the parameters, which goes on from update to update; without weight decay.
         steps: of the optimizer an update, at least 1.
         users: of a step at most, at least 1.

@@ -147,6 +147,15 @@ def test_the_pool_travels_with_the_state_and_depends_on_its_generator() -> None:
     assert torch.equal(first.drawn(CONTEXT, which), other.drawn(CONTEXT, which))
 
 
+def test_a_pool_drawn_anew_is_another_and_by_its_generator() -> None:
+    posterior = SlatePosterior(model(negative_distance), seeded(), pool=4)
+    first, starts = posterior.draws, posterior.starts
+    posterior.redraw(seeded(1))
+    assert not torch.isclose(first, posterior.draws).any() and not torch.isclose(starts, posterior.starts).any()
+    posterior.redraw(seeded())
+    assert torch.equal(first, posterior.draws) and torch.equal(starts, posterior.starts)
+
+
 def test_padding_of_histories_changes_nothing() -> None:
     posterior = SlatePosterior(model(negative_distance), seeded(), pool=4)
     which = torch.arange(4).expand(3, -1)
