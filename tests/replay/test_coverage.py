@@ -45,6 +45,7 @@ def coverage(estimator: Estimator[Any], terms: Tensor) -> float:
     values = estimator.value(totals)
     [gradient] = torch.autograd.grad(values.sum(), totals)
     moved = torch.einsum("ltk,lk->lt", terms, gradient).square().sum(1) * units / (units - 1)
+    values = values.detach()
     half = float(student.ppf(0.975, units - 1)) * moved.sqrt()
     for log in range(3):
         found = closed_form(estimator, Sums.of(terms[log]))

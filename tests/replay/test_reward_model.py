@@ -109,6 +109,16 @@ def test_weights_decide_where_a_wrong_model_is_right() -> None:
     assert ActionMeans(1e12)(weighted, None, 1, 2).tolist() == [pytest.approx([0.75, 0.75])]
 
 
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_rounds_of_no_weight_teach_nothing(model: RewardModel, generator: torch.Generator) -> None:
+    log, _ = linear_log(60, generator)
+    weight = (torch.arange(60) % 2).double()
+    spoilt = replace(log, reward=log.reward + 10 * (1 - weight))
+    clean = cross_fitted(model, log, ACTIONS, weight=weight)
+    torch.testing.assert_close(cross_fitted(model, spoilt, ACTIONS, weight=weight), clean)
+    assert not torch.allclose(cross_fitted(model, spoilt, ACTIONS), clean)
+
+
 def test_a_pipeline_takes_weights_by_its_step() -> None:
     examples = Examples(
         None, torch.tensor([0, 0, 1]), torch.tensor([0.0, 1, 5]).double(), torch.tensor([1.0, 3, 1]).double()
