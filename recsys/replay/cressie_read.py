@@ -105,7 +105,7 @@ class CressieRead:
         """Every value that some `q` gives which is not too far from even, within the range of rewards.
 
         Too far is `(n + 1) Σ (q_i − 1 / (n + 1))²` beyond the least by more than the `confidence` quantile of Fisher's
-        F with 1 and `n` degrees of freedom, over `n + 1`; the made-up round has whatever weight and reward are worst.
+        F with 1 and `n` degrees of freedom, over `n + 1`; the made-up round has the end of each range that is worst.
 
         Args:
             sums: of the terms, one unit a round.
