@@ -36,6 +36,7 @@ class ParquetFeedback:
         policy: whose rows; None reads those of every policy.
         exclude: leave out rows at fault and count them, instead of refusing the log.
         repeats: whether a slate may hold an item twice.
+        histories: whether policies see what a user took in the log before, of a log of slates.
         name: what reports call the log; the table's file name if None.
     """
 
@@ -44,6 +45,7 @@ class ParquetFeedback:
     policy: str | None = None
     exclude: bool = False
     repeats: bool = False
+    histories: bool = False
     name: str | None = None
 
     def log(self) -> FeedbackLog:
@@ -66,7 +68,7 @@ class ParquetFeedback:
         with scan.plainly(location):
             if schema is SLATE_FEEDBACK:
                 items = None if known is None else known.rename({"action": "item_id"})
-                return slate_feedback(
+                found = slate_feedback(
                     frame,
                     find,
                     name=name,
@@ -75,6 +77,7 @@ class ParquetFeedback:
                     excluding=self.exclude,
                     repeats=self.repeats,
                 )
+                return found.with_histories() if self.histories else found
             make = episode_log if schema is TRAJECTORIES else action_log
             return make(frame, find, name=name, fingerprint=fingerprint, actions=known, excluding=self.exclude)
 

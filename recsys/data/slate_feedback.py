@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
@@ -12,10 +12,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from recsys.data.context import Context
+from recsys.data.histories import Histories
 from recsys.data.jagged import Jagged
 from recsys.data.logged_slates import LoggedSlates
 from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, flush_left, lengths, matrix, numbers, parts
+from recsys.errors import RequestError
 
 READ = (
     "slate",
@@ -45,6 +47,7 @@ class SlateFeedback:
         fingerprint: changes whenever the log's content does.
         users: raw ids, rising; None where requests stand alone.
         summary: counts of what was found, and of rows left out, by reason.
+        histories: what users took before; None leaves the histories of contexts empty.
     """
 
     name: str
@@ -55,6 +58,7 @@ class SlateFeedback:
     fingerprint: str
     users: pl.Series | None = None
     summary: Mapping[str, int] = field(default_factory=dict)
+    histories: Histories | None = None
 
     def __len__(self) -> int:
         return self.rounds
@@ -73,7 +77,8 @@ class SlateFeedback:
         """The requests in order, up to `size` at once, in memory that grows with `size` alone.
 
         The propensity of a whole slate is the product of its prefix propensities where it is not logged itself. The
-        context has users, candidates and, as feature `context`, the numbers of the table; histories are empty.
+        context has users, candidates, histories where there are some (`with_histories`) and, as feature `context`, the
+        numbers of the table.
         """
         there = [name for name in READ if name in self.columns]
         for start, part in parts(self.frame.select(there), size):
@@ -88,6 +93,23 @@ class SlateFeedback:
     def user_ids(self) -> RawIds | None:
         """Of the users; None where requests stand alone."""
         return None if self.users is None else RawIds(self.users)
+
+    def with_histories(self) -> SlateFeedback:
+        """The same log, where each request knows what its user took in the log before.
+
+        Raises:
+            RequestError: the log has no users, times, or rewards of slots.
+        """
+        missing = [name for name in ("user_id", "timestamp", "rewards") if name not in self.columns]
+        if missing:
+            raise RequestError(f"{self.name}: no column {missing[0]!r}, without which the log has no histories")
+        times = [part for _, part in parts(self.frame.select(pl.col("timestamp").to_physical().cast(pl.Int64)))]
+        batches = list(self.batches())
+        user, items, reward = (
+            torch.cat([getattr(batch, name) for batch in batches]) for name in ("user", "items", "reward")
+        )
+        time = torch.from_numpy(pl.concat(times)["timestamp"].to_numpy().copy())
+        return replace(self, histories=Histories.of(user, time, items, reward))
 
     def requests(self) -> pl.LazyFrame:
         """`request_id` and `slate` of each request as they stand in the log, to join tables of policies with."""
@@ -116,11 +138,11 @@ class SlateFeedback:
             prefix=prefix,
             slot=lists.get("slot_propensities"),
             user=user,
-            context=self._context(part, user),
+            context=self._context(start, part, user),
             by_slot=by_slot,
         )
 
-    def _context(self, part: pl.DataFrame, user: Int[Tensor, " n"] | None) -> Context | None:
+    def _context(self, start: int, part: pl.DataFrame, user: Int[Tensor, " n"] | None) -> Context | None:
         columns = part.columns
         if user is None and "context" not in columns and "candidates" not in columns:
             return None
@@ -132,7 +154,7 @@ class SlateFeedback:
             candidates = Jagged(values, torch.cat([ends.new_zeros(1), ends]))
         return Context(
             users=torch.zeros(len(part), dtype=torch.long) if user is None else user,
-            history=none,
+            history=none if self.histories is None else self.histories.at(torch.arange(start, start + len(part))),
             excluded=none,
             candidates=candidates,
             features={"context": matrix(part["context"])} if "context" in columns else {},
