@@ -23,6 +23,13 @@ def test_parts_are_the_table_in_order(tmp_path: Path, size: int) -> None:
     assert pl.concat([part for _, part in found])["a"].to_list() == list(range(0, 300, 2))
 
 
+def test_parts_are_counted_by_their_rows_whatever_the_engine_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    uneven = [pl.DataFrame({"a": [0]}), pl.DataFrame({"a": [1, 2, 3]}), pl.DataFrame({"a": [4, 5]})]
+    monkeypatch.setattr(pl.LazyFrame, "collect_batches", lambda *_, **__: iter(uneven))
+    found = [(start, part["a"].to_list()) for start, part in parts(pl.LazyFrame(), 2)]
+    assert found == [(0, [0]), (1, [1, 2]), (3, [3]), (4, [4, 5])]
+
+
 def test_an_empty_table_has_no_parts() -> None:
     assert list(parts(pl.LazyFrame({"a": []}))) == []
 
@@ -34,7 +41,7 @@ def test_columns_become_tensors() -> None:
     assert flush_left(torch.tensor([5, 6]), torch.tensor([0, 2]), 3, -1).tolist() == [[-1, -1, -1], [5, 6, -1]]
 
 
-@pytest.mark.parametrize("dense", [0, 8], ids=["searched", "looked up"])
+@pytest.mark.parametrize("dense", [0, 100], ids=["searched", "looked up"])
 def test_ids_become_indices(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys.data.raw_ids.DENSE", dense)
     ids = distinct(pl.LazyFrame({"a": [30, 20, None, 30, -1]}), pl.col("a"))
