@@ -35,6 +35,7 @@ def with_model(
     return replace(rounds, predicted=own * rounds.filled, expected=expected * rounds.filled)
 
 
+@torch.no_grad()
 def next_probability(
     policy: Policy, context: Context, items: Int[Tensor, "n S"], num_items: int
 ) -> Float[Tensor, "n S N"]:

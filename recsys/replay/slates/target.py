@@ -47,6 +47,7 @@ class SlateTarget:
     abstraction: Abstraction | None = None
     scored: bool = True
 
+    @torch.no_grad()
     def __call__(self, logged: LoggedSlates) -> SlateRounds:
         """The log beside the policy; probabilities in the log come before those of `logging`.
 
