@@ -3,8 +3,9 @@
 python benchmarks/quality/replay_trust.py [--logs 200] [--rounds 2000] [--write FOLDER]
 
 Ten actions, five numbers of context, clicks by a logistic model; the logging policy prefers what is bad a little, the
-policies to be judged prefer what is good more and more. The reward model of DM and DR knows actions and not contexts,
-so it is wrong. Root mean squared errors over logs; the picture has them against the effective sample size.
+policies to be judged prefer what is good more and more. The reward model of DM and DR is either wrong, as it knows
+actions and not contexts, or right, as it is the world's own. Root mean squared errors over logs; the picture has those
+with the wrong model against the effective sample size.
 """
 
 from __future__ import annotations
@@ -84,15 +85,22 @@ def chosen(probability: Tensor, logged: LoggedActions) -> Tensor:
     return probability.gather(1, logged.action.unsqueeze(1)).squeeze(1)
 
 
-def measured(world: World, logs: int, rounds: int) -> tuple[Tensor, Tensor]:
-    """`[policies, estimators]` root mean squared errors, and `[policies]` shares of the effective sample size."""
+def measured(world: World, logs: int, rounds: int, right: bool) -> tuple[Tensor, Tensor]:
+    """`[policies, estimators]` root mean squared errors, and `[policies]` shares of the effective sample size.
+
+    Args:
+        world: who clicks.
+        logs: how many.
+        rounds: of a log.
+        right: whether the reward model is the world's own.
+    """
     generator = torch.Generator().manual_seed(0)
     many = torch.randn(200_000, WIDTH, generator=generator, dtype=torch.float64)
     truths = [float((world.policy(many, sharp) * world.chance(many)).sum(1).mean()) for sharp in SHARPNESS]
     errors, sizes = torch.zeros(len(SHARPNESS), len(ESTIMATORS)), torch.zeros(len(SHARPNESS))
     for _ in track(range(logs), description="logs"):
         logged, context, logging = log(world, rounds, generator)
-        predicted = cross_fitted(ActionMeans(), logged, ACTIONS)
+        predicted = world.chance(context) if right else cross_fitted(ActionMeans(), logged, ACTIONS)
         for place, (sharp, truth) in enumerate(zip(SHARPNESS, truths, strict=True)):
             target = world.policy(context, sharp)
             own = chosen(target, logged)
@@ -107,6 +115,16 @@ def measured(world: World, logs: int, rounds: int) -> tuple[Tensor, Tensor]:
     return (errors / logs).sqrt(), sizes / logs
 
 
+def table(model: str, errors: Tensor, sizes: Tensor, rounds: int) -> str:
+    """A row a policy, the least error emphasised."""
+    lines = [[f"model {model}: effective sample size", *ESTIMATORS], ["---"] * (1 + len(ESTIMATORS))]
+    for size, row in zip(sizes, errors, strict=True):
+        best = float(row.min())
+        cells = [f"**{value:.4f}**" if value == best else f"{value:.4f}" for value in row.tolist()]
+        lines.append([f"{rounds * float(size):,.0f} of {rounds:,}", *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
     """Print the table; with `--write`, keep it and the picture's page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,19 +134,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     world = World(torch.randn(WIDTH, ACTIONS, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
-    errors, sizes = measured(world, given.logs, given.rounds)
-    lines = [["effective sample size", *ESTIMATORS], ["---"] * (1 + len(ESTIMATORS))]
-    for size, row in zip(sizes, errors, strict=True):
-        best = float(row.min())
-        cells = [f"**{value:.4f}**" if value == best else f"{value:.4f}" for value in row.tolist()]
-        lines.append([f"{given.rounds * float(size):,.0f} of {given.rounds:,}", *cells])
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    found = {model: measured(world, given.logs, given.rounds, model == "right") for model in ("wrong", "right")}
+    text = "\n\n".join(table(model, *both, given.rounds) for model, both in found.items())
     Console(width=160).print(Markdown(text))
     if given.write:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
         command = f"python benchmarks/quality/replay_trust.py --logs {given.logs} --rounds {given.rounds}"
         told = f"`{command}`, commit {commit.stdout.strip()}: root mean squared error over {given.logs} logs."
         (given.write / "replay_trust.md").write_text(f"# Which estimator to trust when\n\n{told}\n\n{text}\n")
+        errors, sizes = found["wrong"]
         x = sizes.flip(0).tolist()
         series = [
             Series(name, x, errors[:, number].clamp(max=0.15).flip(0).tolist())
