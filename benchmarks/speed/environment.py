@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / ".venv"
-PEERS = ("transformers", "pandas", "pyarrow", "recbole", "recsim", "pyro")
+PEERS = ("transformers", "pandas", "pyarrow", "recbole", "recsim", "pyro", "obp")
 
 
 def enter() -> None:
@@ -30,12 +30,14 @@ def enter() -> None:
 def make(python: Path) -> None:
     """A virtual environment that also sees this interpreter's packages, with the pinned peers in it.
 
-    Peers come without their dependencies: RecBole's would replace numpy, torch and more by other versions.
+    Peers come without their dependencies: RecBole's would replace numpy, torch and more by other versions. What Python
+    they say they need is not heeded: Open Bandit Pipeline, which works with this one, says one older.
     """
     print(f"making {FOLDER} with the peers of {HERE / 'requirements.txt'}", flush=True)
     venv.create(FOLDER, with_pip=True, clear=True)
     site = next((FOLDER / "lib").glob("python*/site-packages"))
     (site / "project.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--ignore-requires-python"]
     subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True)
     (FOLDER / "installed").touch()

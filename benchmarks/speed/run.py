@@ -21,6 +21,7 @@ BENCHMARKS = (
     "thompson",
     "shortlist",
     "slate_training",
+    "replay",
 )
 HERE = Path(__file__).parent
 

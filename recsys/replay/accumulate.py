@@ -134,8 +134,10 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     if whole.rows and (user is None) == bool(whole.totals):
         raise RequestError(WITH_AND_WITHOUT)
     one = Accumulation(whole.estimators, whole.bootstrap, len(batch), weights=_weights(whole.estimators, batch))
-    if user is None and whole.bootstrap is None:
-        return whole + replace(one, sums=sums_of(terms, batch))
+    if user is None:
+        one = replace(one, sums=sums_of(terms, batch))
+        if whole.bootstrap is None:
+            return whole + one
     values = {each: each(batch).double() for each in terms}
     if whole.bootstrap is not None:
         rows = torch.arange(len(batch)) + first + whole.rows if user is None else user
@@ -143,7 +145,7 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
         widths = [value.shape[1] for value in values.values()]
         one = replace(one, replicates=dict(zip(terms, drawn.split(widths, 1), strict=True)))
     if user is None:
-        return whole + replace(one, sums={each: Sums.of(value) for each, value in values.items()})
+        return whole + one
     totals = {each: UnitTotals.of(value, user, whole.totals.get(each)) for each, value in values.items()}
     return replace(replace(whole, totals={}) + one, totals=totals)
 

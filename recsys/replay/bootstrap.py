@@ -59,17 +59,19 @@ class Bootstrap:
         from recsys.replay.kernels.compiled import in_parallel
 
         values, units = terms.detach().double().contiguous().numpy(), unit.long().contiguous().numpy()
-        groups = -(-self.replicates // GROUP)
-        pieces = [(start, group) for start in range(0, len(units), ROWS) for group in range(groups)]
+        groups = range(-(-self.replicates // GROUP))
+        fours = [-(-min(GROUP, self.replicates - GROUP * group) // 4) for group in groups]
+        pieces = [(start, group) for start in range(0, len(units), ROWS) for group in groups]
 
         def drawn(piece: tuple[int, int]) -> Any:
-            rows = slice(piece[0], piece[0] + ROWS)
-            return group_totals(units[rows], values[rows], self.seed, piece[1])
+            start, group = piece
+            rows = slice(start, start + ROWS)
+            return group_totals(units[rows], values[rows], self.seed, group, fours[group])
 
-        totals = torch.zeros(groups, terms.shape[1], GROUP, dtype=torch.float64)
+        totals = torch.zeros(4 * sum(fours), terms.shape[1], dtype=torch.float64)
         for (_, group), part in zip(pieces, in_parallel(drawn, pieces), strict=True):
-            totals[group] += torch.from_numpy(part)
-        return totals.transpose(1, 2).flatten(0, 1)[: self.replicates].contiguous()
+            totals[GROUP * group : GROUP * group + part.shape[1]] += torch.from_numpy(part.T)
+        return totals[: self.replicates]
 
 
 def percentile(

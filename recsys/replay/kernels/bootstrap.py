@@ -35,8 +35,8 @@ def drawn(base, place):  # noqa: ANN001, ANN201
 
 
 @compiled
-def group_totals(unit, terms, seed, group):  # noqa: ANN001, ANN201
-    """`[k, 64]`, `Σ N t` in the replicates `64 group … 64 group + 63`.
+def group_totals(unit, terms, seed, group, fours):  # noqa: ANN001, ANN201
+    """`[k, 4 fours]`, `Σ N t` in the replicates that begin at `64 group`.
 
     A replicate's count `N` of a unit is how many of the thresholds lie above 16 bits of a hash of seed, unit and
     replicate. Terms that are 0 add nothing and are passed over.
@@ -46,12 +46,14 @@ def group_totals(unit, terms, seed, group):  # noqa: ANN001, ANN201
         terms: `[n, k]`, of each row.
         seed: of the hash.
         group: from 0.
+        fours: a quarter of how many replicates, at most 16.
     """
     key = mixed(np.uint64(seed) + STEP)
     offset = np.uint64(group) * np.uint64(WORDS)
-    totals = np.zeros((terms.shape[1], GROUP))
-    words = np.zeros((UNITS, WORDS), np.uint64)
-    bits, counts = words.view(np.uint16).ravel(), np.zeros((UNITS, GROUP), np.uint8)
+    width = 4 * fours
+    totals = np.zeros((terms.shape[1], width))
+    words = np.zeros((UNITS, fours), np.uint64)
+    bits, counts = words.view(np.uint16).ravel(), np.zeros((UNITS, width), np.uint8)
     flat = counts.ravel()
     for start in range(0, len(unit), UNITS):
         stop = min(start + UNITS, len(unit))
@@ -59,9 +61,9 @@ def group_totals(unit, terms, seed, group):  # noqa: ANN001, ANN201
         for i in range(stop - start):
             base = mixed(np.uint64(rows[i]) ^ key)
             row = words[i]
-            for j in range(WORDS):
+            for j in range(fours):
                 row[j] = drawn(base, offset + np.uint64(j))
-        for i in range(UNITS * GROUP):
+        for i in range(UNITS * width):
             b = bits[i]
             low = np.uint8(b < T1) + np.uint8(b < T2) + np.uint8(b < T3) + np.uint8(b < T4)
             flat[i] = np.uint8(low + np.uint8(b < T5) + np.uint8(b < T6) + np.uint8(b < T7) + np.uint8(b < T8))
@@ -71,6 +73,6 @@ def group_totals(unit, terms, seed, group):  # noqa: ANN001, ANN201
                 value = values[i, column]
                 if value != 0:
                     count = counts[i]
-                    for replicate in range(GROUP):
+                    for replicate in range(width):
                         total[replicate] += value * count[replicate]
     return totals
