@@ -38,9 +38,7 @@ def main() -> None:
         before, start, busy = peak(), time.perf_counter(), time.process_time()
         found = replay(Path(folder), options.rounds, Bootstrap(options.replicates) if options.replicates else None)
         took, busy = time.perf_counter() - start, time.process_time() - busy
-    print(
-        f"{found.rows:,} rounds, {written / 2**30:.2f} GiB of Parquet: {took:.1f} s, {busy:.1f} s of processor time"
-    )
+    print(f"{found.rows:,} rounds, {written / 2**30:.2f} GiB of Parquet: {took:.1f} s, {busy:.1f} s of processor time")
     print(f"most memory held {peak():.0f} MiB, of which {before:.0f} MiB before the log was read")
     for name, estimator in ESTIMATORS.items():
         print(name, closed_form(estimator, found[name].sums), f"effective {found[name].weights.effective:,.0f}")

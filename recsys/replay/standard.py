@@ -14,7 +14,7 @@ from recsys.replay.rounds import Rounds
 from recsys.replay.sums import Sums
 from recsys.replay.weights import Plain, Weights
 
-ROWS = 2**16
+ROWS = 2**17
 """How many rounds a thread sums at once."""
 
 
@@ -99,15 +99,13 @@ def standard_sums(rounds: Rounds, weights: Weights, modelled: bool) -> Sums:
     from recsys.replay.kernels.standard import standard_products
 
     ratio = (rounds.target, rounds.logging) if weights == Plain() else (weights(rounds), torch.ones(len(rounds)))
-    logged = _alike(*ratio, rounds.reward)
-    model = _alike(rounds.need("target_all"), rounds.need("predicted_all")) if modelled else None
+    arrays = _alike(*ratio, rounds.reward)
+    if modelled:
+        arrays += [rounds.action.long().numpy(), *_alike(rounds.need("target_all"), rounds.need("predicted_all"))]
 
     def products(start: int) -> Any:
-        rows = slice(start, start + ROWS)
-        arrays = [column[rows].numpy() for column in logged]
-        if model is None:
-            return standard_products(*arrays, None, None, None)
-        return standard_products(*arrays, rounds.action[rows].long().numpy(), *(table[rows].numpy() for table in model))
+        parts = [array[start : start + ROWS] for array in arrays]
+        return standard_products(*parts) if modelled else standard_products(*parts, None, None, None)
 
     wide = torch.zeros(len(Column), len(Column), dtype=torch.float64)
     for part in in_parallel(products, range(0, len(rounds), ROWS)):
@@ -115,7 +113,7 @@ def standard_sums(rounds: Rounds, weights: Weights, modelled: bool) -> Sums:
     return Sums(len(rounds), wide[0], wide)
 
 
-def _alike(*columns: torch.Tensor) -> list[torch.Tensor]:
-    """Float32 if all are, else float64; each contiguous."""
+def _alike(*columns: torch.Tensor) -> list[Any]:
+    """As arrays, of float32 if all are, else of float64; each contiguous."""
     kind = torch.float32 if all(column.dtype == torch.float32 for column in columns) else torch.float64
-    return [column.detach().to(kind).contiguous() for column in columns]
+    return [column.detach().to(kind).contiguous().numpy() for column in columns]

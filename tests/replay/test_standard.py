@@ -78,3 +78,12 @@ def test_weights_alone_need_no_reward_model():
 def test_no_rounds_sum_to_nothing():
     found = sums_of(TERMS, part(rounds(3), slice(0)))
     assert all(sums.units == 0 and not sums.products.any() for sums in found.values())
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_every_column_and_every_product(weights):
+    log = rounds(1000)
+    weight = weights(log)
+    surprise = weight * (log.reward - log.predicted)
+    columns = [torch.ones_like(weight), weight, weight * log.reward, log.expected, surprise, torch.zeros_like(weight)]
+    assert_equal(standard.standard_sums(log, weights, modelled=True), Sums.of(torch.stack(columns, 1)))
