@@ -144,13 +144,11 @@ def main() -> None:
         (given.write / "replay_trust.md").write_text(f"# Which estimator to trust when\n\n{told}\n\n{text}\n")
         errors, sizes = found["wrong"]
         x = sizes.flip(0).tolist()
-        series = [
-            Series(name, x, errors[:, number].clamp(max=0.15).flip(0).tolist())
-            for number, name in enumerate(ESTIMATORS)
-        ]
-        chart = line_chart(
-            series, "Error of the estimate (root mean square)", "effective sample size, share of the log"
-        )
+        columns = dict(zip(ESTIMATORS, errors.flip(0).T.tolist(), strict=True))
+        series = [Series(name, x, column) for name, column in columns.items() if name != "dm"]
+        note = f"dm: {columns['dm'][-1]:.2f} at the right, {columns['dm'][0]:.2f} at the left, its model being wrong."
+        title = "Root mean squared error of the value, by a wrong reward model"
+        chart = line_chart(series, title, "effective sample size, as a share of the log's rounds", note=note)
         (given.write / "replay_trust.html").write_text(page("replay", [Section("Which to trust when", chart)]))
 
 
