@@ -13,7 +13,8 @@ def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
     """One row a slate that a user who was still there saw.
 
     Columns as in `docs/guide/tables.md`: `request_id`, `user_id`, `timestamp` (the step), `policy`, `slate`, `rewards`,
-    `prefix_propensities` (each slot given those before it) and `propensity` (their product). Empty slots are left out.
+    `prefix_propensities` (each slot given those before it) and `propensity` (their product), and where they were
+    estimated `slot_propensities` (each item at its slot, whatever else is in the slate). Empty slots are left out.
     """
     step, user = (played.active > 0).nonzero(as_tuple=True)
     shown = played.items[step, user] >= 0
@@ -28,6 +29,10 @@ def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
             "prefix_propensities": log_prob[shown].exp().numpy(),
         }
     )
+    marginal = []
+    if played.slot_share is not None:
+        marginal = ["slot_propensities"]
+        slots = slots.with_columns(slot_propensities=played.slot_share[step, user][shown].double().numpy())
     whole = log_prob.masked_fill(~shown, 0).sum(1).exp()
     slates = pl.DataFrame(
         {
@@ -37,7 +42,7 @@ def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
             "propensity": whole.numpy(),
         }
     )
-    lists = slots.group_by("row", maintain_order=True).agg("slate", "rewards", "prefix_propensities")
+    lists = slots.group_by("row", maintain_order=True).agg("slate", "rewards", "prefix_propensities", *marginal)
     joined = slates.join(lists, on="row", maintain_order="left")
     name = pl.format("{}/{}/{}/{}", pl.lit(policy), pl.lit(seed), "timestamp", "user_id")
     return joined.select(
@@ -49,4 +54,5 @@ def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
         "rewards",
         "propensity",
         "prefix_propensities",
+        *marginal,
     )

@@ -11,10 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.bench.oracle import TRUTH
+from recsys.data.context import Context
 from recsys.data.slates import Slates
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import Learner
 from recsys.simulate.simulator import Simulator
+
+DRAWS_AT_ONCE = 256
+"""Slates a request in memory."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class Game:
         users: `B`, all at once.
         steps: `T`, slates a user is shown unless the session is over before.
         slots: `S`, of a slate.
+        slot_draws: slates drawn a request to estimate with which probability each slot holds its item; 0 for none.
     """
 
     users: int
     steps: int
     slots: int
+    slot_draws: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Played:
         active: `[T, B]`, 1 where the user's session was not over yet.
         diversity: `[T, B]`, mean distance of the items of a slate; 0 for fewer than two.
         seconds: the policy's own time for all decisions.
+        slot_share: `[T, B, S]`, estimated probability of each item at its slot, whatever else is in the slate; None
+            where it was not asked for.
     """
 
     items: Int[Tensor, "T B S"]
@@ -51,6 +59,7 @@ class Played:
     active: Float[Tensor, "T B"]
     diversity: Float[Tensor, "T B"]
     seconds: float
+    slot_share: Float[Tensor, "T B S"] | None = None
 
 
 def play(simulator: Simulator[Any], policy: Policy, game: Game, seed: int) -> Played:
@@ -66,8 +75,10 @@ def play(simulator: Simulator[Any], policy: Policy, game: Game, seed: int) -> Pl
         seed: of the world's randomness and, apart from it, the policy's.
     """
     world, own = torch.Generator().manual_seed(2 * seed), torch.Generator().manual_seed(2 * seed + 1)
+    beside = torch.Generator().manual_seed(seed)
     state = simulator.reset(game.users, world)
     parts: list[tuple[Tensor, ...]] = []
+    shares: list[Tensor] = []
     seconds = 0.0
     for _ in range(game.steps):
         context = simulator.observe(state)
@@ -76,6 +87,8 @@ def play(simulator: Simulator[Any], policy: Policy, game: Game, seed: int) -> Pl
         started = time.perf_counter()
         slates = policy.sample(context, 1, game.slots, own)
         seconds += time.perf_counter() - started
+        if game.slot_draws:
+            shares.append(slot_share(policy, context, slates, game.slot_draws, beside))
         diversity = in_slate_distance(simulator.vectors(state, slates.items[:, 0]), slates)
         after, feedback = simulator.step(state, slates, world)
         if isinstance(policy, Learner):
@@ -85,7 +98,29 @@ def play(simulator: Simulator[Any], policy: Policy, game: Game, seed: int) -> Pl
         )
         state = after
     items, log_prob, reward, active, distances = (torch.stack(part) for part in zip(*parts, strict=True))
-    return Played(items, log_prob, reward, active, distances, seconds)
+    slot_shares = torch.stack(shares) if shares else None
+    return Played(items, log_prob, reward, active, distances, seconds, slot_shares)
+
+
+def slot_share(
+    policy: Policy, context: Context, slates: Slates, draws: int, generator: torch.Generator
+) -> Float[Tensor, "B S"]:
+    """With which probability each slot holds its item, whatever else is in the slate, estimated from further draws.
+
+    The slate that was shown is one of them, so that none is 0: `(1 + #{draws with the item there}) / (1 + draws)`.
+
+    Args:
+        policy: which showed the slates.
+        context: to these requests.
+        slates: one a request.
+        draws: how many more, at least 1.
+        generator: of the draws; apart from the policy's, whose luck stays as it was.
+    """
+    shown, slots = slates.items, slates.items.shape[2]
+    alike = torch.zeros_like(shown[:, 0])
+    for some in torch.arange(draws).split(DRAWS_AT_ONCE):
+        alike += (policy.sample(context, len(some), slots, generator).items == shown).sum(1)
+    return (1 + alike) / (1 + draws)
 
 
 def in_slate_distance(vectors: Float[Tensor, "B S D"], slates: Slates) -> Float[Tensor, " B"]:

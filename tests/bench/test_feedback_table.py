@@ -65,3 +65,15 @@ def test_a_slate_of_many_slots_is_never_impossible() -> None:
     unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
     table = feedback_table("arms", 0, unlikely)
     assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
+
+
+def test_slot_propensities_where_they_were_estimated() -> None:
+    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 3, 2, slot_draws=20), seed=0)
+    table = feedback_table("arms", 0, played)
+    assert "slot_propensities" not in feedback_table("arms", 0, replace(played, slot_share=None)).columns
+    shares = torch.tensor(table["slot_propensities"].to_list(), dtype=torch.float64)
+    assert shares.shape == (24, 2)
+    assert torch.allclose(shares * 21, (shares * 21).round(), atol=1e-4)
+    assert played.slot_share is not None
+    assert torch.allclose(shares.view(3, 8, 2), played.slot_share.double())

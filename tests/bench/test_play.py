@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from recsys.bench.oracle import Oracle
-from recsys.bench.play import Game, Played, in_slate_distance, play
+from recsys.bench.play import Game, Played, in_slate_distance, play, slot_share
 from recsys.data.context import Context
 from recsys.data.feedback import Feedback
 from recsys.data.slates import Slates
@@ -108,3 +108,24 @@ def test_diversity_is_the_mean_distance_of_shown_items() -> None:
     vectors = torch.tensor([[[0.0], [1.0], [4.0]]]).expand(3, -1, -1)
     distance = in_slate_distance(vectors, Slates(items, items.float()))
     torch.testing.assert_close(distance, torch.tensor([(1 + 4 + 3) / 3, 1.0, 0.0]))
+
+
+def test_slot_shares_are_estimated_beside_and_change_nothing() -> None:
+    game = Game(users=12, steps=4, slots=3, slot_draws=300)
+    without, with_shares = play(world(), thompson(), GAME, 3), play(world(), thompson(), game, 3)
+    assert without.slot_share is None and with_shares.slot_share is not None
+    for one, two in zip(parts(without), parts(with_shares), strict=True):
+        assert torch.equal(one[:4], two)
+    assert with_shares.slot_share.shape == (4, 12, 3)
+    first = with_shares.log_prob[..., 0].exp()
+    error = (with_shares.slot_share[..., 0] - first).abs()
+    assert error.max() < 0.12, "the first slot has no slots before it: its share is its propensity"
+    assert error.mean() < 0.03
+
+
+def test_slot_shares_of_a_uniform_policy_are_even(generator: torch.Generator) -> None:
+    context = world().observe(world().reset(50, generator))
+    slates = Uniform(20).sample(context, 1, 3, generator)
+    shares = slot_share(Uniform(20), context, slates, 600, generator)
+    assert shares.shape == (50, 3)
+    assert shares.mean().item() == pytest.approx(1 / 20, abs=0.004)

@@ -44,6 +44,8 @@ class Play:
         processes: cells played at a time; 0 takes one for each core.
         references: policies that the others are compared with.
         log: whether what was played is written as the table `feedback.parquet`.
+        slot_draws: further slates drawn a request for the table's `slot_propensities`; 0 leaves them out. No effect
+            without `log`.
         limit: steps and users at most, None = all.
         inputs: stages this one reads.
     """
@@ -63,6 +65,7 @@ class Play:
         processes: int = 0,
         references: Sequence[str] = ("random",),
         log: bool = False,
+        slot_draws: int = 0,
         limit: int | None = None,
         inputs: Sequence[str] = (),
     ) -> None:
@@ -72,7 +75,7 @@ class Play:
         self.simulator = _plain(simulator)
         self.policies = {str(name): _plain(node) for name, node in policies.items()}
         few = limit or max(users, steps)
-        self.game = Game(min(users, few), min(steps, few), slots)
+        self.game = Game(min(users, few), min(steps, few), slots, slot_draws if log else 0)
         self.seeds = seeds if limit is None else min(seeds, 2)
         self.processes = processes
         self.references = list(references)
