@@ -15,7 +15,7 @@ from recsys.data.context import Context
 from recsys.data.slates import Slates
 from recsys.errors import RequestError
 from recsys.policies.greedy import Uniform
-from recsys.policies.policy import ItemPolicy, Policy, over_legal_set
+from recsys.policies.policy import ItemPolicy, Policy
 from recsys.policies.slot_marginals import slot_marginals
 from recsys.replay.slates.law import Abstraction, SlateLaw
 from recsys.replay.slates.listed import ListedSlates
@@ -97,13 +97,14 @@ class DrawnSlates:
 class ArrivalTimes:
     """Exactly, of policies made of one distribution over items (`ItemPolicy`, `Uniform`), for any number of items.
 
-    Slates are Plackett and Luce's then; see `slot_marginals`. Says where items stand, not which stand together.
+    Slates are Plackett and Luce's then; see `slot_marginals`. Says where items stand, not which stand together unless
+    all are alike.
     """
 
-    def __call__(self, policy: Policy, context: Context, slots: int) -> PlackettLuce:
+    def __call__(self, policy: Policy, context: Context, slots: int) -> PlackettLuce | UniformSlates:
         """See `LawOf`."""
         if isinstance(policy, Uniform):
-            return PlackettLuce(over_legal_set(torch.zeros(len(context), policy.scorer.num_items), context))
+            return UniformSlates.of(context, policy.scorer.num_items)
         if not isinstance(policy, ItemPolicy):
             raise RequestError(
                 f"{type(policy).__name__} is not made of one distribution over items (`ItemPolicy`): "
@@ -135,6 +136,53 @@ class PlackettLuce:
     def abstract(self, items: Int[Tensor, "n S"], abstraction: Abstraction) -> Float[Tensor, " n"]:
         """Never."""
         raise RequestError(f"the probability of an abstraction {NEEDS_SLATES}")
+
+
+@dataclass(frozen=True)
+class UniformSlates:
+    """Slates of any items that a request allows, each once, all alike.
+
+    Args:
+        allowed: `[n]`, `m`, how many items each request allows.
+        legal: `[n, N]`, true at them; None where everything is.
+
+    >>> UniformSlates(torch.tensor([4])).at(torch.tensor([[2, 0]]))
+    tensor([[[0.2500, 0.2500],
+             [0.2500, 0.2500]]], dtype=torch.float64)
+    """
+
+    allowed: Int[Tensor, " n"]
+    legal: Bool[Tensor, "n N"] | None = None
+
+    @classmethod
+    def of(cls, context: Context, num_items: int) -> UniformSlates:
+        """Of the requests of a context."""
+        if context.candidates is None and not len(context.excluded.values):
+            return cls(torch.full_like(context.users, num_items))
+        legal = ~context.illegal(num_items)
+        return cls(legal.sum(-1), legal)
+
+    def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
+        """See `SlateLaw`: `1 / m`."""
+        empty = items < 0
+        chance = self._possible(items) / self.allowed.double().unsqueeze(1)
+        return torch.where(empty.unsqueeze(1) | empty.unsqueeze(2), 1.0, chance.unsqueeze(2))
+
+    def agreeing(self, items: Int[Tensor, "n S"], slots: Bool[Tensor, "n K S"]) -> Float[Tensor, "n K"]:
+        """See `SlateLaw`: `1 / (m (m − 1) …)`, as many factors as slots are marked."""
+        marked = slots & (items >= 0).unsqueeze(1)
+        left = self.allowed.double().view(-1, 1, 1) - marked.long().cumsum(-1) + 1
+        possible = torch.where(marked, self._possible(items).unsqueeze(1), True)
+        return torch.where(marked, possible / left, 1.0).prod(-1)
+
+    def abstract(self, items: Int[Tensor, "n S"], abstraction: Abstraction) -> Float[Tensor, " n"]:
+        """Never."""
+        raise RequestError(f"the probability of an abstraction {NEEDS_SLATES}")
+
+    def _possible(self, items: Int[Tensor, "n S"]) -> Bool[Tensor, "n S"]:
+        if self.legal is None:
+            return torch.ones_like(items, dtype=torch.bool)
+        return self.legal.gather(1, items.clamp(min=0))
 
 
 NEEDS_SLATES = "is not known from arrival times: list every slate, or take draws"

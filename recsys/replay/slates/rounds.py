@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -45,6 +46,7 @@ class SlateRounds:
         expected: `[n, S]`, `Σ_a π(a | x, s_1 … s_{k−1}) Q_k(x, s_1 … s_{k−1}, a)`.
         user: `[n]`, whose requests depend on each other, from 0; None where each stands alone.
         by_slot: whether each slot has a reward of its own.
+        later: parts by their names, each made when an estimator first needs it and kept.
     """
 
     items: Int[Tensor, "n S"]
@@ -67,6 +69,7 @@ class SlateRounds:
     expected: Float[Tensor, "n S"] | None = None
     user: Int[Tensor, " n"] | None = None
     by_slot: bool = True
+    later: Mapping[str, Callable[[], Tensor]] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -97,9 +100,11 @@ class SlateRounds:
         Raises:
             RequestError: it is not.
         """
+        if getattr(self, name) is None and self.later is not None and name in self.later:
+            object.__setattr__(self, name, self.later[name]())
         found = getattr(self, name)
         if found is None:
-            raise RequestError(f"this estimator needs {_called(name)}, which is not there")
+            raise RequestError(f"this estimator needs {_called(name)}, which is not there{_given_by(name)}")
         return found
 
     def need_rewards_by_slot(self) -> None:
@@ -133,6 +138,16 @@ def _called(name: str) -> str:
     if side in POLICIES:
         return f"the probability of {PARTS[part]} under {POLICIES[side]}"
     return OTHERS[name]
+
+
+def _given_by(name: str) -> str:
+    """How `recsys replay` is told to make a part; empty where a table must have it."""
+    side, _, part = name.partition("_")
+    if side == "logging":
+        return ": log it, or say who wrote the log (log.logging)"
+    if side == "target":
+        return ": add it to the table, or say how the policy's distribution is had (its law)" if part else ""
+    return {"pseudo_inverse": ": say who wrote the log (log.logging)"}.get(name, ": give a model (model=tail_means)")
 
 
 POLICIES = {"logging": "the logging policy", "target": "the policy to be judged"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor
 from recsys.data.logged_slates import LoggedSlates
 from recsys.data.slate_policy_table import SlatePolicyTable
 from recsys.replay.slates.rounds import SlateRounds
+from recsys.replay.slates.target import SlateTarget
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,28 @@ class TableBeside:
 
     Args:
         table: of the policy to be judged, for the log.
+        logging: the policy that wrote the log, where more is needed than the log says of it; None otherwise.
     """
 
     table: SlatePolicyTable
+    logging: SlateTarget | None = None
+
+    def written_by(self, other: SlateTarget) -> TableBeside:
+        """The same, of a log that another policy wrote."""
+        return replace(self, logging=other)
+
+    def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
+        """Of every item at every slot, whatever stands before it.
+
+        Raises:
+            RequestError: the table has logged slates only.
+        """
+        return self.table.every_slot(logged)
 
     def __call__(self, logged: LoggedSlates) -> SlateRounds:
         """The log beside the policy."""
         table, rows = self.table, logged.request
-        return SlateRounds(
+        rounds = SlateRounds(
             logged.items,
             logged.reward.double(),
             logging=_double(logged.propensity),
@@ -39,6 +54,7 @@ class TableBeside:
             user=logged.user,
             by_slot=logged.by_slot,
         )
+        return rounds if self.logging is None else self.logging.wrote(rounds, logged)
 
 
 def _at(table: SlatePolicyTable, logged: LoggedSlates) -> Float[Tensor, "n S S"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +83,10 @@ class PositionBased(SlateWeights):
         examination: `e`, `S` numbers of at least 0, of which only the proportions count.
     """
 
-    examination: tuple[float, ...]
+    examination: Sequence[float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "examination", tuple(self.examination))
 
     def __call__(self, rounds: SlateRounds) -> Float[Tensor, "n S"]:
         """See `SlateWeights`."""
