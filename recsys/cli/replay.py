@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.app import application
+from recsys.replay.estimates import remarks
 from recsys.replay.stages.replay import ESTIMATES
 from recsys.train.run import train
 from recsys.train.run_folder import RunFolder
@@ -26,17 +27,17 @@ def run(config: DictConfig) -> None:
     console = Console()
     console.width = max(console.width, 140)
     estimates = pl.read_parquet(folder.path / ESTIMATES)
-    for part in estimates.partition_by("policy", maintain_order=True):
+    for part in estimates.partition_by("policy", "log", maintain_order=True):
         console.print(estimates_table(part))
     print(folder.path)
 
 
 def estimates_table(estimates: pl.DataFrame) -> Table:
-    """Every estimate of one policy, the truth above them where it is known."""
+    """Every estimate of one policy from one log; above them what the log earned and, where it is known, the truth."""
     first = estimates.row(0, named=True)
-    title = first["policy"]
+    title = f"{first['policy']}, judged by the log {first['log']}, which earned {first['earned']:.4g}"
     if first["truth"] is not None:
-        title += f": {_sure(first['truth'], first['truth_low'], first['truth_high'])} on its own log"
+        title += f"; on its own log {_sure(first['truth'], first['truth_low'], first['truth_high'])}"
     table = Table(box=None, title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for name in ("value", "relative error", "effective sample size", "largest weight"):
@@ -46,11 +47,11 @@ def estimates_table(estimates: pl.DataFrame) -> Table:
         size, largest = row["effective_sample_size"], row["max_weight"]
         table.add_row(
             row["estimator"],
-            "no answer" if row["doubt"] else _sure(row["value"], row["low"], row["high"]),
+            "no answer" if row["doubt"] or row["value"] is None else _sure(row["value"], row["low"], row["high"]),
             "" if row["relative_error"] is None or row["doubt"] else f"{row['relative_error']:.1%}",
             "" if size is None else f"{size:,.0f}",
             "" if largest is None else f"{largest:.3g}",
-            "; ".join(words for words in (row["doubt"], row["chosen"]) if words),
+            remarks(row),
         )
     return table
 

@@ -16,7 +16,8 @@ from recsys.data.episode_rules import episode_log
 from recsys.data.feedback_source import FeedbackLog
 from recsys.data.parquet import mark
 from recsys.data.raw_ids import distinct
-from recsys.data.rules import Find, finder
+from recsys.data.rules import Find, Rule, check, finder
+from recsys.data.rules import exclude as left_out
 from recsys.data.schema import ACTION_FEEDBACK, ACTIONS, SLATE_FEEDBACK, TRAJECTORIES, Kind, Schema, read_table
 from recsys.data.slate_feedback_rules import slate_feedback
 from recsys.errors import DataError
@@ -60,7 +61,7 @@ class ParquetFeedback:
             table = read_table(self.actions, ACTIONS)
             marks.append(mark(str(self.actions), table))
             known = typed(table, ACTIONS).collect()
-        find = finder(frame, location) if location.endswith(".csv") else partial(scan.first_row, location)
+        find = _find(frame, location)
         if self.policy is not None:
             frame, find = self._of_policy(frame, find)
         name = self.name or Path(location).stem
@@ -105,16 +106,35 @@ def typed(frame: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
     return frame.with_columns(casts)
 
 
-def by_policy(path: str | Path, **options: Any) -> dict[str, ParquetFeedback]:
+def by_policy(
+    path: str | Path, policy: str | None = None, exclude: bool = False, **options: Any
+) -> dict[str, ParquetFeedback]:
     """A source for each policy that a table names, by its name; one called `log` where it names none.
 
     Args:
         path: of the table.
-        options: as in `ParquetFeedback`.
+        policy: the only one to read; None reads all.
+        exclude: leave out rows at fault and count them, those without a policy too.
+        options: further ones, as in `ParquetFeedback`.
+
+    Raises:
+        DataError: there is no such table, or a row has no policy and none is to be left out.
     """
-    frame = scan.scan(str(path))
+    location = str(path)
+    if policy is not None:
+        return {policy: ParquetFeedback(path, policy=policy, exclude=exclude, name=policy, **options)}
+    frame = scan.scan(location)
     if "policy" not in frame.collect_schema():
-        return {"log": ParquetFeedback(path, **options)}
-    with scan.plainly(str(path)):
-        names = frame.select(pl.col("policy").cast(pl.String).unique().sort()).collect(engine="streaming")
-    return {str(name): ParquetFeedback(path, policy=name, name=str(name), **options) for name in names["policy"]}
+        return {"log": ParquetFeedback(path, exclude=exclude, **options)}
+    with scan.plainly(location):
+        rules = [Rule("policy", pl.col("policy").is_null(), "is null, expected who wrote it in every row")]
+        if exclude:
+            frame, _ = left_out(frame, rules, location)
+        else:
+            check(frame, rules, _find(frame, location))
+        names = distinct(frame, pl.col("policy").cast(pl.String))
+    return {name: ParquetFeedback(path, policy=name, exclude=exclude, name=name, **options) for name in names}
+
+
+def _find(frame: pl.LazyFrame, location: str) -> Find:
+    return finder(frame, location) if location.endswith(".csv") else partial(scan.first_row, location)

@@ -9,9 +9,9 @@ import polars as pl
 
 from recsys.data.action_log import ActionLog
 from recsys.data.feedback_source import FeedbackLog
-from recsys.replay.evaluate import PLAIN, Replayed
 from recsys.replay.importance import IPS
 from recsys.replay.propensity_check import InversePropensity
+from recsys.replay.replayed import PLAIN, Replayed
 from recsys.replay.weights import Clip
 
 LIMITS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)

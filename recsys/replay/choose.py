@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from recsys.data.feedback_source import FeedbackLog
-from recsys.errors import RequestError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.evaluate import Manner, Policy, evaluate
 
 
@@ -43,28 +43,35 @@ def choose(
 
     Each of `m` policies has a bound that fails with a chance of `risk / m` (Bonferroni), so that the chosen one earns
     less than its bound with a chance of at most `risk`, as far as the intervals hold. Policies of which the log does
-    not tell are not chosen. What is reported comes from the other half, by other estimators: the same rounds would
-    flatter whoever was chosen by them.
+    not tell are not chosen. What is reported comes from the other half: the same rounds would flatter whoever was
+    chosen by them. Models of rewards are fitted anew in each half.
 
     Args:
         logs: by name; where there are several, a policy's lowest bound counts.
         policies: to choose from, by name.
-        selector: the estimator that chooses.
+        selector: the estimator that chooses; has an interval.
         estimators: those that report, by name.
         manner: how; its `half` is set here.
-        risk: in (0, 1).
+        risk: in (0, 0.5).
 
     Raises:
+        ConfigurationError: `risk` is something else.
         RequestError: the log tells of no policy.
     """
+    if not 0 < risk < 0.5:
+        raise ConfigurationError(f"risk={risk}: expected a number between 0 and 0.5, such as 0.05")
     manner = manner or Manner()
     first = replace(manner, half=0, confidence=1 - 2 * risk / len(policies))
     considered = evaluate(logs, policies, {"selector": selector}, first)
     known = considered.filter(pl.col("doubt") == "", pl.col("low").is_not_null())
     if known.is_empty():
-        doubts = "; ".join(f"{policy}: {doubt}" for policy, doubt in considered.select("policy", "doubt").iter_rows())
-        raise RequestError(f"the log tells of no policy what it earns: {doubts}")
+        raise RequestError(f"the log tells of no policy what it earns: {_doubts(considered)}")
     best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
     policy, low = best.row(0)
     report = evaluate(logs, {policy: policies[policy]}, estimators, replace(manner, half=1))
     return Choice(policy, low, considered, report)
+
+
+def _doubts(considered: pl.DataFrame) -> str:
+    rows = considered.select("policy", "doubt").iter_rows()
+    return "; ".join(f"{policy}: {doubt or 'the estimator that chooses has no interval'}" for policy, doubt in rows)

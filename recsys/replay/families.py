@@ -1,4 +1,4 @@
-"""Estimators that choose among others once everything is summed."""
+"""Estimators that are known when the log is, and those that choose among others once everything is summed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recsys.data.feedback_source import FeedbackLog
 from recsys.replay.accumulate import Accumulation, Summed
+from recsys.replay.clusters import ByColumn
 from recsys.replay.episodes.magic import MAGIC
 from recsys.replay.estimator import Estimator
 from recsys.replay.slope import Slope
@@ -29,14 +31,22 @@ class Resolved:
     sure: bool = True
 
 
-def members(estimators: Mapping[str, Any]) -> dict[str, Estimator[Any]]:
-    """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`."""
+def members(estimators: Mapping[str, Any], log: FeedbackLog) -> dict[str, Estimator[Any]]:
+    """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
+
+    Args:
+        estimators: by name.
+        log: over which.
+
+    Raises:
+        RequestError: the log has not the clusters that one needs.
+    """
     found: dict[str, Estimator[Any]] = {}
     for name, one in estimators.items():
         if isinstance(one, Slope):
             found |= {f"{name}/{place}": member for place, member in enumerate(one.estimators)}
         else:
-            found[name] = one
+            found[name] = one.of(log) if isinstance(one, ByColumn) else one
     return found
 
 
@@ -45,7 +55,7 @@ def resolved(name: str, one: Any, found: Accumulation) -> Resolved:
 
     Args:
         name: of it.
-        one: an estimator, a `Slope` or `MAGIC`.
+        one: an estimator, `ByColumn`, a `Slope` or `MAGIC`.
         found: sums of its `members`.
     """
     if isinstance(one, Slope):
@@ -55,4 +65,4 @@ def resolved(name: str, one: Any, found: Accumulation) -> Resolved:
     if isinstance(one, MAGIC):
         blend = one.choose(found[name].sums)
         return Resolved(blend, found[name], str(blend), sure=False)
-    return Resolved(one, found[name])
+    return Resolved(found.estimators[name], found[name])

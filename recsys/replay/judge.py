@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from collections.abc import Callable, Mapping
+
 from torch import Tensor
 
 from recsys.data.logged_actions import LoggedActions
@@ -15,32 +16,40 @@ def judge(
     logged: LoggedActions,
     target: Target,
     logging: Target | None = None,
-    predicted: Float[Tensor, "n A"] | None = None,
+    later: Mapping[str, Callable[[], Tensor]] | None = None,
 ) -> Rounds:
     """What single-action estimators read.
 
-    Every action's probabilities are asked for only where a reward model or the logging policy is given, since only
-    estimators that use those need them.
+    Every action's probabilities are asked for when an estimator needs them: most only weigh, a table may know the
+    logged actions alone, and a catalogue may be large.
 
     Args:
         logged: with propensities.
         target: the policy to be judged.
         logging: the logging policy, where it is known beyond the logged actions.
-        predicted: a reward model's, of every action.
+        later: further parts of `Rounds`, made when they are needed.
 
     Raises:
-        RequestError: the log has no propensities, or the policy does not know what is asked.
+        RequestError: the log has no propensities.
+
+    >>> import torch
+    >>> from recsys.replay.targets.uniform import Uniform
+    >>> logged = LoggedActions(torch.tensor([0]), torch.tensor([2]), torch.tensor([1.0]), torch.tensor([0.5]))
+    >>> rounds = judge(logged, Uniform(4))
+    >>> rounds.weight, rounds.need("target_all")
+    (tensor([0.5000], dtype=torch.float64), tensor([[0.2500, 0.2500, 0.2500, 0.2500]], dtype=torch.float64))
     """
     if logged.propensity is None:
         raise RequestError("the log has no propensities: estimate them (log.propensities=estimated)")
-    whole = predicted is not None or logging is not None
+    probabilities = {"target_all": lambda: target.target_all(logged)}
+    if logging is not None:
+        probabilities["logging_all"] = lambda: logging.target_all(logged)
     return Rounds(
         action=logged.action,
         reward=logged.reward.double(),
         logging=logged.propensity.double(),
         target=target.target(logged),
         user=logged.user,
-        logging_all=None if logging is None else logging.target_all(logged),
-        target_all=target.target_all(logged) if whole else None,
-        predicted_all=None if predicted is None else predicted.double(),
+        logger=logged.logger,
+        later={**probabilities, **(later or {})},
     )

@@ -23,7 +23,7 @@ def variance_weight(rounds: Rounds) -> Float[Tensor, " n"]:
 
     >>> import torch
     >>> variance_weight(Rounds(*map(torch.tensor, ([0], [1.0], [0.25], [0.5]))))  # .25 · .75 / .0625
-    tensor([3.])
+    tensor([3.], dtype=torch.float64)
     """
     return rounds.weight.square() * (1 - rounds.logging)
 

@@ -25,7 +25,7 @@ class Total:
 
     def __call__(self, batch: Earned) -> Float[Tensor, "n 2"]:
         """See `Terms`."""
-        earned = batch.reward.double().view(len(batch.reward), -1).sum(1)
+        earned = batch.reward.double().flatten(1).sum(1) if batch.reward.ndim > 1 else batch.reward.double()
         return torch.stack([torch.ones_like(earned), earned], 1)
 
 

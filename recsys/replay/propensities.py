@@ -57,6 +57,14 @@ class Propensities:
                 found[rows] = (seen * raw + uniform[rows]) / (seen + 1)
         return found
 
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """`[n]`, of what was chosen: with `target_all` they are a `Target`, the policy that wrote the log."""
+        return self(batch).gather(1, batch.action.unsqueeze(1)).squeeze(1)
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """`[n, A]`, as the call."""
+        return self(batch)
+
 
 @dataclass(frozen=True, eq=False)
 class Estimated:

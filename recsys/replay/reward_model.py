@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.data.logged_actions import LoggedActions
+from recsys.errors import RequestError
 from recsys.replay.features import every_pair, features_of_actions, pairs
 from recsys.replay.folds import folds, out_of_fold
 from recsys.replay.weights import require
@@ -127,6 +128,9 @@ class Regression:
         make: a new estimator, which takes `sample_weight` in `fit`; for a pipeline see `weight_key`.
         action_features: `[A, D]`; one indicator an action where None.
         weight_key: what `fit` calls the weights: `ridge__sample_weight` for the step `ridge` of a pipeline.
+
+    Raises, when it is called:
+        RequestError: a classifier is given rewards that are no whole numbers.
     """
 
     make: Callable[[], Any]
@@ -143,6 +147,11 @@ class Regression:
             return reward[0].expand(rows, actions)
         of_action = features_of_actions(self.action_features, actions)
         learner = self.make()
+        if hasattr(learner, "predict_proba") and (strange := reward[reward != reward.round()]).numel():
+            raise RequestError(
+                f"{type(learner).__name__} tells few rewards apart, such as 0 and 1, and the log has {strange[0]:g}: "
+                "take a regression (model=ridge)"
+            )
         known = pairs(seen.context, seen.action, of_action)[counted]
         learner.fit(known.numpy(), reward.numpy(), **{self.weight_key: seen.weight[counted].numpy()})
         predicted = [_predict(learner, chunk.numpy()) for chunk in every_pair(context, rows, of_action)]

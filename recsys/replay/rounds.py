@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +47,7 @@ class Rounds:
         estimated_weight: `[n]`, estimated from the log in place of `π(a | x) / p(a | x)`.
         logger: `[n]`, which logging policy it was, from 0; None where there was one.
         pooled: `[n]`, in (0, 1], of what was chosen under the mixture of all loggers; see `pooled_propensity`.
+        later: parts by their names, each made when an estimator first needs it and kept.
     """
 
     action: Int[Tensor, " n"]
@@ -60,6 +62,7 @@ class Rounds:
     estimated_weight: Float[Tensor, " n"] | None = None
     logger: Int[Tensor, " n"] | None = None
     pooled: Float[Tensor, " n"] | None = None
+    later: Mapping[str, Callable[[], Tensor]] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.action)
@@ -86,9 +89,11 @@ class Rounds:
         Raises:
             RequestError: it is not.
         """
+        if getattr(self, name) is None and self.later is not None and name in self.later:
+            object.__setattr__(self, name, self.later[name]())
         found = getattr(self, name)
         if found is None:
-            raise RequestError(f"this estimator needs {MISSING[name]}, which is not there")
+            raise RequestError(f"this estimator needs {MISSING[name]}, which is not there{GIVEN_BY.get(name, '')}")
         return found
 
 
@@ -102,3 +107,10 @@ MISSING = {
     "pooled": "each action's probability under the mixture of all logging policies",
 }
 """What the parts of `Rounds` are called in messages."""
+
+GIVEN_BY = {
+    "logging_all": ": say who wrote the log (log.logging), or estimate its propensities (log.propensities=estimated)",
+    "predicted_all": ": give a model of rewards (model=means, model=logistic or model=ridge)",
+    "robust_all": ": give a model of rewards (model=logistic or model=ridge)",
+}
+"""How `recsys replay` is told to make them."""

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import logging as python_logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from recsys.errors import ConfigurationError
+from recsys.data.feedback_source import FeedbackLog
+from recsys.data.slate_feedback import SlateFeedback
+from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.checks import checks, tails
 from recsys.replay.choose import choose
-from recsys.replay.evaluate import Manner, Policy, estimates, replay
+from recsys.replay.estimates import estimates
 from recsys.replay.interval import IntervalOf
+from recsys.replay.manner import Manner, Policy
+from recsys.replay.propensities import Estimated, estimate_propensities
+from recsys.replay.replayed import replay
 from recsys.replay.reward_model import RewardModel
+from recsys.replay.slates.fitted_tails import FittedTails
+from recsys.replay.targets.target import Target
 from recsys.replay.trust import Limits
 from recsys.train.fingerprint import write_text
 from recsys.train.nearest import suggestion
@@ -23,7 +32,7 @@ from recsys.train.run_folder import RunFolder
 logger = python_logging.getLogger(__name__)
 
 ESTIMATES = "estimates.parquet"
-"""Every estimate, columns as in `recsys.replay.evaluate.SCHEMA`."""
+"""Every estimate, columns as in `recsys.replay.estimates.SCHEMA`."""
 
 
 class Replay:
@@ -34,14 +43,18 @@ class Replay:
         policies: to be judged, by name; a log → its probabilities (`recsys.replay.targets.named`).
         estimators: by name.
         interval: around each estimate.
-        model: learns what actions earn; None where no estimator needs it.
-        logging: the policies that wrote the logs, by the logs' names, where every action's probability is needed.
+        propensities: `logged`, or `estimated` from the logs' own choices (`recsys.replay.propensities`).
+        model: learns what actions, or slots, earn; None where no estimator needs it.
+        logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
         confidence: of the intervals, in (0, 1).
         limits: when a log does not answer; None for `Limits()`.
         select: whether the best policy is chosen, on one half of the users, and reported from the other.
-        selector: the name of the estimator that chooses.
-        risk: with which the chosen policy may earn less than the bound it was chosen by, in (0, 1).
-        seed: of the folds that the model is fitted in.
+        selector: the name of the estimator that chooses; where there are others, they report.
+        risk: with which the chosen policy may earn less than the bound it was chosen by, in (0, 0.5).
+        seed: of the folds that models are fitted in.
+
+    Raises:
+        ConfigurationError: no policy or no estimator is configured, or the selector is none of them.
     """
 
     results: ClassVar[Sequence[str]] = ("metrics.json", ESTIMATES)
@@ -53,7 +66,8 @@ class Replay:
         policies: Mapping[str, Policy],
         estimators: Mapping[str, Any],
         interval: IntervalOf,
-        model: RewardModel | None = None,
+        propensities: Literal["logged", "estimated"] = "logged",
+        model: RewardModel | FittedTails | None = None,
         logging: Mapping[str, Policy] | None = None,
         confidence: float = 0.95,
         limits: Limits | None = None,
@@ -62,11 +76,17 @@ class Replay:
         risk: float = 0.05,
         seed: int = 0,
     ) -> None:
+        for group, known in (("policy", policies), ("estimator", estimators)):
+            if not known:
+                raise ConfigurationError(f"{group}: none is configured; name one or more, {group}=[NAME,NAME]")
         if select and selector not in estimators:
             raise ConfigurationError(f"selector={selector}: no such estimator; {suggestion(selector, estimators)}")
+        if propensities not in ("logged", "estimated"):
+            raise ConfigurationError(f"log.propensities={propensities}: expected logged or estimated")
         self.sources = sources
         self.policies = policies
         self.estimators = estimators
+        self.estimated = propensities == "estimated"
         self.manner = Manner(interval, confidence, limits or Limits(), model, logging, seed=seed)
         self.select = select
         self.selector = selector
@@ -77,38 +97,82 @@ class Replay:
         logs = {name: source.log() for name, source in self.sources.items()}
         for name, one in logs.items():
             logger.info("%s: %s", name, ", ".join(f"{key} {value:,}" for key, value in one.summary.items()))
-        folder = run.stage("replay")
+        folder, manner = run.stage("replay"), self.manner
+        if self.estimated:
+            found = {name: _estimated(one, manner.seed) for name, one in logs.items()}
+            logs = {name: one.log for name, one in found.items()}
+            manner = replace(manner, logging={name: _whatever(one.propensities) for name, one in found.items()})
+            _write_calibration(found, folder)
         if self.select:
-            selector = self.estimators[self.selector]
-            choice = choose(logs, self.policies, selector, self.estimators, self.manner, self.risk)
-            told = "chosen: %s, which earns at least %.4g but for a risk of %g"
-            logger.info(told, choice.policy, choice.low, self.risk)
-            choice.considered.write_parquet(folder / "considered.parquet")
-            self._write(run, choice.report)
-            return
-        beside = checks(logs)
-        replayed = replay(logs, self.policies, {**self.estimators, **beside}, self.manner)
+            self._choose(logs, manner, run)
+        else:
+            self._compare(logs, manner, run)
+
+    def _compare(self, logs: Mapping[str, FeedbackLog], manner: Manner, run: RunFolder) -> None:
+        """Every policy, and what its figures are to be trusted for."""
+        folder, beside = run.stage("replay"), checks(logs)
+        replayed = replay(logs, self.policies, {**self.estimators, **beside}, manner)
         others = [one for one in replayed if one.log != one.policy]
         own = [one for one in replayed if one.log == one.policy]
-        self._write(run, estimates(others, self.estimators, self.manner))
-        estimates(own, self.estimators, self.manner).write_parquet(folder / "placebo.parquet")
-        estimates(others, beside, self.manner).write_parquet(folder / "checks.parquet")
+        _write(run, estimates(others, self.estimators, manner))
+        estimates(own, self.estimators, manner).write_parquet(folder / "placebo.parquet")
+        estimates(others, beside, manner).write_parquet(folder / "checks.parquet")
         tails(others).write_parquet(folder / "weights.parquet")
 
-    def _write(self, run: RunFolder, table: pl.DataFrame) -> None:
-        aside = run.path / f"{ESTIMATES}.aside"
-        table.write_parquet(aside)
-        aside.replace(run.path / ESTIMATES)
-        write_text(run.metrics, json.dumps(metrics(table), indent=2))
+    def _choose(self, logs: Mapping[str, FeedbackLog], manner: Manner, run: RunFolder) -> None:
+        """The best policy, by another half of the users and, where there are others, by other estimators."""
+        selector = self.estimators[self.selector]
+        others = {name: one for name, one in self.estimators.items() if name != self.selector} or self.estimators
+        choice = choose(logs, self.policies, selector, others, manner, self.risk)
+        told = "chosen: %s, which earns at least %.4g but for a risk of %g"
+        logger.info(told, choice.policy, choice.low, self.risk)
+        choice.considered.write_parquet(run.stage("replay") / "considered.parquet")
+        _write(run, choice.report)
+
+
+def _write(run: RunFolder, table: pl.DataFrame) -> None:
+    aside = run.path / f"{ESTIMATES}.aside"
+    table.write_parquet(aside)
+    aside.replace(run.path / ESTIMATES)
+    write_text(run.metrics, json.dumps(metrics(table), indent=2, allow_nan=False))
+
+
+def _estimated(log: FeedbackLog, seed: int) -> Estimated:
+    if isinstance(log, SlateFeedback):
+        raise RequestError(f"{log.name}: propensities of slates cannot be estimated: take log.propensities=logged")
+    return estimate_propensities(log, seed=seed)
+
+
+def _whatever(target: Target) -> Policy:
+    """The same on whichever log."""
+    return lambda log: target
+
+
+def _write_calibration(found: Mapping[str, Estimated], folder: Path) -> None:
+    """How far each log's estimated propensities agree with what was chosen."""
+    tables = [one.calibration.table().insert_column(0, pl.lit(name).alias("log")) for name, one in found.items()]
+    pl.concat(tables).write_parquet(folder / "calibration.parquet")
+    rows = [
+        {
+            "log": name,
+            "inverse": one.calibration.inverse,
+            "inverse_error": one.calibration.inverse_error,
+            "actions": one.calibration.actions,
+            "error": one.calibration.error,
+        }
+        for name, one in found.items()
+    ]
+    pl.DataFrame(rows).write_parquet(folder / "propensities.parquet")
 
 
 def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
     """As `metrics.json` has it: rows `<policy>/<estimator>`, and `<policy>/on_policy` where the truth is in the log.
 
-    A value of which the log does not tell is None. Where a policy is judged by several logs, the log is named too.
+    A value of which the log does not tell is None, and has no error. Where a policy is judged by several logs, the log
+    is named too.
 
     Args:
-        table: columns as in `recsys.replay.evaluate.SCHEMA`.
+        table: columns as in `recsys.replay.estimates.SCHEMA`.
     """
     several = table.select(pl.struct("policy", "log").n_unique() > pl.col("policy").n_unique()).item()
     rows: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -117,10 +181,11 @@ def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]
             truth = {"value": row["truth"], "low": row["truth_low"], "high": row["truth_high"]}
             rows[f"{row['policy']}/on_policy"] = {"value": truth}
         name = f"{row['policy']}/{row['estimator']}" + (f"@{row['log']}" if several else "")
-        told = {key: None if row["doubt"] else row[key] for key in ("value", "low", "high")}
-        rows[name] = {"value": told} | {
-            key: {"value": row[key], "low": None, "high": None}
+        hidden = ("value", "low", "high", "relative_error") if row["doubt"] else ()
+        told = {key: None if key in hidden else value for key, value in row.items()}
+        rows[name] = {"value": {key: told[key] for key in ("value", "low", "high")}} | {
+            key: {"value": told[key], "low": None, "high": None}
             for key in ("effective_sample_size", "max_weight", "relative_error")
-            if row[key] is not None
+            if told[key] is not None
         }
     return rows

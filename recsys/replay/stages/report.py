@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import polars as pl
 from omegaconf import OmegaConf
 
-from recsys.replay.checks import CLIP, PROPENSITIES
+from recsys.replay.checks import CLIP
+from recsys.replay.estimates import MARK, remarks
+from recsys.replay.stages.propensities import ESTIMATED, INVERSE, estimated, inverse
 from recsys.replay.stages.replay import ESTIMATES
 from recsys.report.chart import Series, line_chart
 from recsys.report.forest import Estimate, forest_chart
@@ -37,7 +39,7 @@ class ReplayReport:
         """Write `report.html`."""
         config = OmegaConf.load(run.config)
         table = pl.read_parquet(run.path / ESTIMATES)
-        folder = run.stage("replay")
+        folder, confidence = run.stage("replay"), OmegaConf.select(config, "confidence", default=0.95)
         beside = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
         sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _doubts(table)]
         if "considered" in beside:
@@ -46,7 +48,10 @@ class ReplayReport:
             sections.append(Section("Weights", join(*(_tail(part) for part in _parts(beside["weights"]))), TAIL))
         if len(beside.get("checks", ())):
             sections.append(Section("Clipping", join(*(_clipped(part) for part in _parts(beside["checks"]))), CLIPPING))
-            sections.append(Section("Propensities", _propensities(beside["checks"]), INVERSE))
+            sections.append(Section("Propensities", inverse(beside["checks"], confidence), INVERSE))
+        if "calibration" in beside:
+            known = estimated(beside["propensities"], beside["calibration"])
+            sections.append(Section("Estimated propensities", known, ESTIMATED))
         if len(beside.get("placebo", ())):
             sections.append(Section("Placebo", join(*(_values(part) for part in _parts(beside["placebo"]))), PLACEBO))
         sections.append(Section("Configuration", folded("config.yaml", run.config.read_text())))
@@ -62,7 +67,7 @@ class ReplayReport:
 SUBTITLE = "What policies would have earned on a log that others wrote"
 VALUES = (
     "What a round would have earned, by estimator. The line is what the policy earned on its own log, where that is"
-    " known, and the weighted average of the log itself otherwise; an interval in colour leaves it out."
+    " known, and what the log's own policy earned otherwise; an interval in colour leaves it out."
 )
 CHOICE = "Chosen by its lower bound on one half of the users; all that follows is from the other half."
 TAIL = (
@@ -73,7 +78,6 @@ CLIPPING = (
     "The estimate if no weight counted more than a limit: where it still moves at the right end, it rests on a few"
     " rounds."
 )
-INVERSE = "One over the propensity averages the number of actions that could be taken, if propensities are right."
 PLACEBO = (
     "Policies on their own logs: what their weights make of it, beside what was earned. Far apart, the log's"
     " propensities are not this policy's."
@@ -86,21 +90,19 @@ def _parts(table: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def _title(part: pl.DataFrame) -> str:
-    return f"{part['policy'][0]}, judged by the log {part['log'][0]}"
+    marked = "estimated" in part.columns and part["estimated"][0]
+    return f"{part['policy'][0]}, judged by the log {part['log'][0]}" + (f", {MARK}" if marked else "")
 
 
 def _values(part: pl.DataFrame) -> Markup:
-    rows = [
-        Estimate(row["estimator"], row["value"], row["low"], row["high"])
-        for row in part.iter_rows(named=True)
-        if not row["doubt"]
-    ]
-    truth = part["truth"][0]
+    answered = part.filter(pl.col("doubt") == "", pl.col("value").is_not_null()).to_dicts()
+    rows = [Estimate(row["estimator"], row["value"], row["low"], row["high"]) for row in answered]
+    truth, level = part["truth"][0], part["earned"][0]
     if truth is not None:
+        level = truth
         rows.insert(0, Estimate("on its own log", truth, part["truth_low"][0], part["truth_high"][0]))
-    if not rows:
+    if not answered:
         return paragraph(f"{_title(part)}: no answer. {part['doubt'][0]}.")
-    level = truth if truth is not None else rows[0].value
     return forest_chart(rows, _title(part), "value of a round", PLACES, level=level)
 
 
@@ -112,7 +114,7 @@ def _doubts(table: pl.DataFrame) -> Section:
             f"{row['effective_sample_size']:,.0f}",
             f"{row['max_weight']:.3g}",
             number(row["relative_error"], 3) if row["relative_error"] is not None else "",
-            "; ".join(words for words in (row["doubt"] and f"no answer: {row['doubt']}", row["chosen"]) if words),
+            ("no answer: " if row["doubt"] else "") + remarks(row),
         ]
         for row in table.iter_rows(named=True)
     ]
@@ -120,17 +122,21 @@ def _doubts(table: pl.DataFrame) -> Section:
     return Section(
         "How far to trust them",
         plain_table(head, rows),
-        "As many rounds as all of equal weight that would tell as much.",
+        SIZES,
     )
 
 
 def _considered(table: pl.DataFrame, report: pl.DataFrame) -> Markup:
     rows = [
-        [row["policy"], number(row["value"], PLACES), number(row["low"], PLACES), row["doubt"] or ""]
+        [row["policy"], row["log"], *(_number(row[name]) for name in ("value", "low")), row["doubt"]]
         for row in table.iter_rows(named=True)
     ]
     chosen = paragraph(f"Chosen: {report['policy'][0]}.")
-    return join(chosen, plain_table(["policy", "estimate", "lower bound", "no answer because"], rows))
+    return join(chosen, plain_table(["policy", "log", "estimate", "lower bound", "no answer because"], rows))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else number(value, PLACES)
 
 
 def _tail(part: pl.DataFrame) -> Markup:
@@ -140,18 +146,10 @@ def _tail(part: pl.DataFrame) -> Markup:
 
 
 def _clipped(part: pl.DataFrame) -> Markup:
-    rows: dict[str, list[Any]] = part.filter(pl.col("estimator").str.starts_with(CLIP)).to_dict(as_series=False)
+    clipped = part.filter(pl.col("estimator").str.starts_with(CLIP), pl.col("value").is_not_null())
+    rows: dict[str, list[Any]] = clipped.to_dict(as_series=False)
     limits = pl.Series([float(name.removeprefix(CLIP)) for name in rows["estimator"]]).log(10).to_list()
     truth = part["truth"][0]
     levels = {} if truth is None else {"truth": truth}
     series = Series("clipped IPS", limits, rows["value"], rows["low"], rows["high"])
     return line_chart([series], _title(part), "limit, as a power of ten", levels)
-
-
-def _propensities(table: pl.DataFrame) -> Markup:
-    known = table.filter(pl.col("estimator") == PROPENSITIES).unique("log", maintain_order=True)
-    rows = [
-        [row["log"], f"{row['value']:,.4g}", f"[{row['low']:,.4g}, {row['high']:,.4g}]"]
-        for row in known.iter_rows(named=True)
-    ]
-    return plain_table(["log", "mean of one over the propensity", "95 % interval"], rows)

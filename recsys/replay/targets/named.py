@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from recsys.data.action_log import ActionLog
+from recsys.data.episode_log import EpisodeLog
 from recsys.data.feedback_source import FeedbackLog
 from recsys.data.open_bandit import OpenBandit
 from recsys.data.open_bandit_policy import PositionPolicy, average_policy
 from recsys.data.policy_table import read_policy_table
 from recsys.data.slate_feedback import SlateFeedback
 from recsys.data.slate_policy_table import read_slate_policy_table
-from recsys.errors import RequestError
 from recsys.policies.greedy import Uniform as UniformItems
 from recsys.policies.policy import Policy
-from recsys.replay.slates.laws import LawOf
+from recsys.replay.slates.laws import ArrivalTimes, LawOf
 from recsys.replay.slates.table import TableBeside
 from recsys.replay.slates.target import SlateTarget
 from recsys.replay.targets.acting import Acting
@@ -26,13 +26,13 @@ from recsys.train.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Uniform:
-    """Any action, or any slate, all alike."""
+    """Any action, or any slate of different items, all alike."""
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On a log of single actions or of slates."""
-        if isinstance(log, ActionLog):
-            return UniformActions(log.num_actions)
-        return SlateTarget(UniformItems(_slates(log).num_items))
+        """On any log."""
+        if isinstance(log, SlateFeedback):
+            return SlateTarget(UniformItems(log.num_items), ArrivalTimes(), num_items=log.num_items)
+        return UniformActions(log.num_actions)
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,12 @@ class Table:
     path: str | Path
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On the log that the table is for."""
-        if isinstance(log, ActionLog):
-            return read_policy_table(self.path, log)
-        return TableBeside(read_slate_policy_table(self.path, _slates(log)))
+        """On the log that the table is for; on one of episodes where its steps have a `request_id`."""
+        if isinstance(log, SlateFeedback):
+            return TableBeside(read_slate_policy_table(self.path, log))
+        if isinstance(log, EpisodeLog):
+            log = ActionLog(log.name, log.frame, log.actions, log.steps, log.fingerprint)
+        return read_policy_table(self.path, log)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ class Acts:
     law: LawOf | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On a log of single actions or of slates."""
-        if isinstance(log, ActionLog):
-            return Acting(self.policy, log.num_actions)
-        return SlateTarget(self.policy, self.law, num_items=_slates(log).num_items)
+        """On any log; on one of episodes a request is a step, without a history."""
+        if isinstance(log, SlateFeedback):
+            return SlateTarget(self.policy, self.law, num_items=log.num_items)
+        return Acting(self.policy, log.num_actions)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class OfRun:
 
     def __call__(self, log: FeedbackLog) -> Any:
         """On a log of items that the run knows by their raw ids."""
-        ids = log.actions["action"] if isinstance(log, ActionLog) else _slates(log).items["item_id"]
+        ids = log.items["item_id"] if isinstance(log, SlateFeedback) else log.actions["action"]
         return Acts(Checkpoint.from_run(self.run, ids.to_list(), self.arm))(log)
 
 
@@ -105,9 +107,3 @@ class BernoulliThompson:
         """On another log of the same campaign."""
         own = OpenBandit("bts", self.campaign, self.root).log()
         return PositionPolicy("bernoulli_ts", average_policy(own))
-
-
-def _slates(log: FeedbackLog) -> SlateFeedback:
-    if not isinstance(log, SlateFeedback):
-        raise RequestError(f"{log.name} is a log of episodes: give recsys.replay.evaluate the policy's probabilities")
-    return log

@@ -1,0 +1,116 @@
+"""What is said of policies: every estimate with its interval, its truth where it is known, and its doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import polars as pl
+
+from recsys.errors import RequestError
+from recsys.metrics.intervals import Interval
+from recsys.replay.accumulate import Accumulation
+from recsys.replay.families import resolved
+from recsys.replay.manner import Manner
+from recsys.replay.replayed import PLAIN, Replayed
+from recsys.replay.trust import Limits, no_answer
+from recsys.replay.weight_summary import WeightSummary
+
+SCHEMA = {
+    "policy": pl.String,
+    "log": pl.String,
+    "estimator": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "rounds": pl.Int64,
+    "effective_sample_size": pl.Float64,
+    "max_weight": pl.Float64,
+    "doubt": pl.String,
+    "chosen": pl.String,
+    "estimated": pl.Boolean,
+    "earned": pl.Float64,
+    "truth": pl.Float64,
+    "truth_low": pl.Float64,
+    "truth_high": pl.Float64,
+    "relative_error": pl.Float64,
+}
+"""Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log."""
+
+
+def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], manner: Manner) -> pl.DataFrame:
+    """One row a policy, log and estimator, columns as in `SCHEMA`.
+
+    Args:
+        replayed: with sums of the estimators.
+        estimators: all that were summed, or some.
+        manner: how.
+
+    Raises:
+        RequestError: an interval cannot be made, by the names of policy, log and estimator.
+    """
+    rows: list[dict[str, Any]] = []
+    for one in replayed:
+        for name, estimator in estimators.items():
+            try:
+                cells = _cells(name, estimator, one.found, manner)
+            except RequestError as error:
+                raise RequestError(f"{one.policy} on {one.log}, {name}: {error}") from error
+            own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
+            rows.append(own | cells | {"earned": one.earned.value} | _compared(cells["value"], one.truth))
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _cells(name: str, one: Any, found: Accumulation, manner: Manner) -> dict[str, Any]:
+    """What is said of one estimate."""
+    answer = resolved(name, one, found)
+    weights = answer.summed.weights
+    interval = manner.interval(answer.estimator, answer.summed, manner.confidence)
+    shown = interval if answer.sure else Interval(interval.value)
+    return {
+        **{key: _finite(value) for key, value in shown.to_dict().items()},
+        "rounds": found.rows,
+        "effective_sample_size": weights.effective,
+        "max_weight": weights.largest,
+        "doubt": _doubt(weights, found, manner.limits),
+        "chosen": answer.chosen,
+    }
+
+
+def _doubt(weights: WeightSummary, found: Accumulation, limits: Limits) -> str:
+    """By an estimator's own weights; where rounds have one action, by plain ones for what the log does not show."""
+    if PLAIN not in found.weights:
+        return no_answer(weights, limits)
+    unweighted = weights.largest == 1 and weights.total == weights.rows
+    size = no_answer(weights, limits, whole=False)
+    return size or ("" if unweighted else no_answer(found.weights[PLAIN], replace(limits, effective_sample_size=0)))
+
+
+def _compared(value: float | None, truth: Interval | None) -> dict[str, Any]:
+    if truth is None:
+        return {}
+    error = abs(value - truth.value) / abs(truth.value) if truth.value and value is not None else None
+    return {"truth": truth.value, "truth_low": truth.low, "truth_high": truth.high, "relative_error": error}
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what sums do not define, such as a ratio of zeros."""
+    return None if value is None or not isfinite(value) else value
+
+
+MARK = "propensities estimated"
+"""Stands beside every figure that rests on them."""
+
+
+def remarks(row: Mapping[str, Any]) -> str:
+    """What is to be known of one estimate beside its figures.
+
+    Args:
+        row: columns as in `recsys.replay.estimates.SCHEMA`.
+
+    >>> remarks({"doubt": "", "chosen": "IPS()", "estimated": True})
+    'IPS(); propensities estimated'
+    """
+    return "; ".join(words for words in (row["doubt"], row["chosen"], MARK if row["estimated"] else "") if words)
