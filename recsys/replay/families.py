@@ -9,6 +9,7 @@ from typing import Any
 from recsys.data.feedback_source import FeedbackLog
 from recsys.replay.accumulate import Accumulation, Summed
 from recsys.replay.clusters import ByColumn
+from recsys.replay.episodes.doubly_robust import SequentialSNDR
 from recsys.replay.episodes.magic import MAGIC
 from recsys.replay.estimator import Estimator
 from recsys.replay.slope import Slope
@@ -34,6 +35,8 @@ class Resolved:
 def members(estimators: Mapping[str, Any], log: FeedbackLog) -> dict[str, Estimator[Any]]:
     """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
 
+    `MAGIC` has no value before it has chosen: for it stands an estimator of the same terms and weights.
+
     Args:
         estimators: by name.
         log: over which.
@@ -45,6 +48,8 @@ def members(estimators: Mapping[str, Any], log: FeedbackLog) -> dict[str, Estima
     for name, one in estimators.items():
         if isinstance(one, Slope):
             found |= {f"{name}/{place}": member for place, member in enumerate(one.estimators)}
+        elif isinstance(one, MAGIC):
+            found[name] = SequentialSNDR(one.horizon, one.discount)
         else:
             found[name] = one.of(log) if isinstance(one, ByColumn) else one
     return found

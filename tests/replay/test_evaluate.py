@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from recsys.data.action_log import ActionLog
+from recsys.data.parquet_feedback import ParquetFeedback, by_policy
+from recsys.errors import ConfigurationError, RequestError
+from recsys.replay.clusters import ByColumn
+from recsys.replay.doubly_robust import DM, DR
+from recsys.replay.episodes.doubly_robust import SequentialDR
+from recsys.replay.episodes.episodes import Episodes
+from recsys.replay.episodes.magic import MAGIC
+from recsys.replay.episodes.per_decision import PerDecisionIPS
+from recsys.replay.evaluate import SCHEMA, Manner, evaluate
+from recsys.replay.importance import IPS, SNIPS
+from recsys.replay.interval import AnytimeValid
+from recsys.replay.more_robust import MRDR
+from recsys.replay.replayed import PLAIN, replay
+from recsys.replay.reward_model import ActionMeans
+from recsys.replay.slates.fitted_tails import FittedTails
+from recsys.replay.slates.importance import SlateIPS
+from recsys.replay.slates.weights import Prefix, Slot
+from recsys.replay.slope import Slope
+from recsys.replay.split import in_half
+from recsys.replay.targets.named import Table, Uniform
+from recsys.replay.weights import Clip, Estimated
+from tests.replay.feedback_files import (
+    MEANS,
+    action_table,
+    policy_table,
+    slate_table,
+    trajectories,
+    two_policies,
+    written,
+)
+
+UNIFORM = {"uniform": Uniform()}
+
+
+def logs_of(table: pl.DataFrame, folder: Path, **options: Any) -> dict[str, Any]:
+    path = folder / f"log_{len(list(folder.iterdir()))}.parquet"  # a log is read when it is used
+    return {name: source.log() for name, source in by_policy(written(table, path), **options).items()}
+
+
+def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: Path) -> None:
+    logs = logs_of(two_policies(), tmp_path)
+    table = evaluate(logs, UNIFORM, {"ips": IPS(), "snips": SNIPS()})
+    assert dict(table.schema) == SCHEMA and table["log"].to_list() == ["old", "old"]
+    own = two_policies().filter(policy="uniform")["reward"]
+    for row in table.iter_rows(named=True):
+        assert row["truth"] == pytest.approx(own.mean())
+        assert row["relative_error"] == pytest.approx(abs(row["value"] - row["truth"]) / row["truth"])
+        assert row["low"] < MEANS.mean() < row["high"]
+        assert row["truth_low"] < MEANS.mean() < row["truth_high"]
+        assert row["doubt"] == "" and row["estimated"] is False and row["rounds"] == 2000
+    old = two_policies().filter(policy="old")
+    assert table["earned"].to_list() == pytest.approx([old["reward"].mean()] * 2)
+    by_hand = old.select((pl.col("reward") / pl.col("propensity") / 3).mean()).item()
+    assert table["value"][0] == pytest.approx(by_hand)
+
+
+def test_a_policy_without_a_log_of_its_own_has_no_truth(tmp_path: Path) -> None:
+    table = evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()})
+    assert table["truth"].is_null().all() and table["relative_error"].is_null().all()
+
+
+def test_a_policy_judged_by_several_logs_has_a_row_for_each(tmp_path: Path) -> None:
+    table = pl.concat([action_table(), action_table(seed=2, policy="older", logging=[0.2, 0.3, 0.5])])
+    logs = logs_of(table.with_columns(request_id=pl.int_range(pl.len())), tmp_path)
+    found = evaluate(logs, UNIFORM, {"ips": IPS()})
+    assert found["log"].to_list() == ["old", "older"]
+    assert all(row["low"] < MEANS.mean() < row["high"] for row in found.iter_rows(named=True))
+
+
+def test_a_policy_that_wrote_the_only_log_cannot_be_judged(tmp_path: Path) -> None:
+    logs = logs_of(action_table(policy="uniform"), tmp_path)
+    with pytest.raises(RequestError, match="policy 'uniform' wrote the only log"):
+        evaluate(logs, UNIFORM, {"ips": IPS()})
+
+
+def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
+    log = action_table(logging=[0.5, 0.5, 0.0])
+    actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
+    logs = logs_of(log, tmp_path, actions=actions)
+    table = evaluate(logs, UNIFORM, {"ips": IPS(), "clipped": IPS(Clip(0.5)), "dm": DM()}, Manner(model=ActionMeans()))
+    doubts = dict(table.select("estimator", "doubt").iter_rows())
+    assert "the policy makes choices that the log does not show" in doubts["ips"]
+    assert doubts["clipped"] == doubts["ips"], "a clipped weight hides nothing of the plain ones"
+    assert doubts["dm"] == "", "a model alone rests on no weight"
+    assert table["value"].is_not_null().all()
+
+
+def test_too_few_rounds_are_no_answer(tmp_path: Path) -> None:
+    table = evaluate(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
+    assert "at least 100 is asked" in table["doubt"][0]
+
+
+def test_a_ratio_of_nothing_is_null(tmp_path: Path) -> None:
+    log = action_table(300, logging=[1.0, 0.0, 0.0])
+    path = written(policy_table(log, [0.0, 0.5, 0.5]), tmp_path / "target.parquet")
+    actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
+    table = evaluate(logs_of(log, tmp_path, actions=actions), {"table": Table(path)}, {"snips": SNIPS()})
+    assert table.select("value", "low", "high").row(0) == (None, None, None) and table["doubt"][0]
+
+
+def test_what_is_chosen_is_said(tmp_path: Path) -> None:
+    family = Slope((IPS(), IPS(Clip(100.0))))
+    row = evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"clipped": family}).row(0, named=True)
+    assert row["chosen"] == str(IPS(Clip(100.0))), "no weight is above 100, so nothing speaks against the last"
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_one_half_knows_nothing_of_the_other(tmp_path: Path) -> None:
+    """Rewards of the other half change no figure, models of rewards included."""
+    log = action_table()
+    users = torch.from_numpy(log["user_id"].unique().sort().to_numpy().copy())
+    first = pl.Series(in_half(torch.arange(len(users)), 0).numpy())
+    inside = log.join(pl.DataFrame({"user_id": users.numpy(), "first": first}), on="user_id", maintain_order="left")
+    changed = inside.with_columns(pl.when("first").then("reward").otherwise(1 - pl.col("reward")).alias("reward"))
+    estimators: dict[str, Any] = {"ips": IPS(), "dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
+    halves = [
+        evaluate(logs_of(table.drop("first"), tmp_path), UNIFORM, estimators, Manner(model=ActionMeans(), half=half))
+        for table in (inside, changed)
+        for half in (0, 1)
+    ]
+    assert halves[0].equals(halves[2]) and not halves[1].equals(halves[3])
+    assert halves[0]["rounds"][0] + halves[1]["rounds"][0] == len(log)
+    assert halves[0]["rounds"][0] == inside["first"].sum()
+
+
+def test_every_actions_probability_is_asked_for_only_where_it_is_needed(tmp_path: Path) -> None:
+    log = action_table()
+    path = written(policy_table(log, [1 / 3] * 3, every=False), tmp_path / "logged.parquet")
+    logs, policies = logs_of(log, tmp_path), {"table": Table(path)}
+    manner = Manner(model=ActionMeans(), logging={"old": Uniform()})
+    assert evaluate(logs, policies, {"ips": IPS()}, manner)["value"][0] > 0
+    with pytest.raises(RequestError, match="table on old, dr: policy table 'logged' has the logged actions only"):
+        evaluate(logs, policies, {"ips": IPS(), "dr": DR()}, manner)
+
+
+def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) -> None:
+    logs = logs_of(action_table(), tmp_path)
+    with pytest.raises(RequestError, match=r"^uniform on old, dr: this estimator needs a reward model's .*model=means"):
+        evaluate(logs, UNIFORM, {"ips": IPS(), "dr": DR()})
+    with pytest.raises(RequestError, match=r"^uniform on old, family: .*reward model"):
+        evaluate(logs, UNIFORM, {"family": Slope((DR(), DM()))})
+    with pytest.raises(RequestError, match=r"^uniform on old: clusters .*\(log.clusters\), and 'kind' is none"):
+        evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")})
+    with pytest.raises(RequestError, match=r"^uniform on old: the log has no propensities.*log.propensities=estimated"):
+        evaluate(logs_of(action_table().drop("propensity"), tmp_path), UNIFORM, {"ips": IPS()})
+    with pytest.raises(RequestError, match=r"^uniform on old: .* is no policy of single actions"):
+        evaluate(logs, {"uniform": lambda log: lambda batch: batch}, {"ips": IPS()})
+    with pytest.raises(RequestError, match=r"^uniform on old, ips: the log has 2000 rounds of 667 users"):
+        evaluate(logs, UNIFORM, {"ips": IPS()}, Manner(AnytimeValid()))
+
+
+def test_manners_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"confidence=1\.5: expected a number between 0 and 1"):
+        Manner(confidence=1.5)
+    with pytest.raises(ConfigurationError, match="half=2"):
+        Manner(half=2)
+
+
+def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
+    log = action_table()
+    actions = pl.DataFrame({"action": range(3), "kind": ["a", "a", "b"]})
+    logs = logs_of(log, tmp_path, actions=written(actions, tmp_path / "actions.parquet"))
+    path = written(policy_table(log, [0.5, 0.3, 0.2]), tmp_path / "who.parquet")
+    manner = Manner(logging={"old": Table(path)})
+    table = evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")}, manner)
+    weight = pl.when(pl.col("action") == 2).then((1 / 3) / 0.2).otherwise((2 / 3) / 0.8)
+    assert table["value"][0] == pytest.approx(log.select((weight * pl.col("reward")).mean()).item())
+
+
+def test_slates_are_judged(tmp_path: Path) -> None:
+    log = slate_table()
+    logs = logs_of(log, tmp_path)
+    table = evaluate(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(Prefix())})
+    earned = log["rewards"].list.sum().mean()
+    assert table["value"].to_list() == pytest.approx([earned] * 2, rel=1e-6)
+    assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["doubt"].to_list() == ["", ""]
+    with pytest.raises(RequestError, match=r"^uniform on random, slot: .*slot_propensities.*log.logging"):
+        evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())})
+    found = evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())}, Manner(logging={"random": Uniform()}))
+    assert found["value"][0] == pytest.approx(earned, rel=1e-6)
+    with pytest.raises(
+        RequestError, match="ActionMeans is no model for random: it is of slates, take model=tail_means"
+    ):
+        evaluate(logs, UNIFORM, {"whole": SlateIPS()}, Manner(model=ActionMeans()))
+    with pytest.raises(RequestError, match="FittedTails is no model for old: it is of single actions"):
+        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, Manner(model=FittedTails()))
+
+
+def test_episodes_are_judged(tmp_path: Path) -> None:
+    log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
+    table = evaluate({"log": log}, UNIFORM, {"ips": PerDecisionIPS()})
+    row = table.row(0, named=True)
+    assert row["low"] < 0.5 * (1 + 2 + 3) / 3 < row["high"] and row["rounds"] == 400
+    assert row["earned"] == pytest.approx(trajectories()["reward"].sum() / 400)
+
+
+def test_a_blend_of_returns_is_said_and_has_no_interval(tmp_path: Path) -> None:
+    log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
+
+    def beside(log: Any) -> Any:
+        def one(batch: Any) -> Episodes:
+            episodes = Episodes.of(batch, torch.full_like(batch.reward, 0.5))
+            half = torch.full_like(batch.reward, 0.5)
+            return replace(episodes, predicted=half, expected=half)
+
+        return one
+
+    table = evaluate({"log": log}, {"half": beside}, {"magic": MAGIC(3), "dr": SequentialDR()})
+    magic = table.row(0, named=True)
+    assert magic["chosen"] and magic["low"] is None and magic["value"] is not None
+    assert table["low"][1] is not None
+
+
+def test_plain_weights_are_summed_beside_whatever_is_asked(tmp_path: Path) -> None:
+    logs = logs_of(action_table(), tmp_path)
+    [one] = replay(logs, UNIFORM, {"clipped": IPS(Clip(0.7))}, Manner())
+    log = logs["old"]
+    assert isinstance(log, ActionLog)
+    weights = torch.cat([1 / 3 / batch.propensity for batch in log.batches() if batch.propensity is not None])
+    assert one.found.weights[PLAIN].total == pytest.approx(float(weights.sum()))
+    assert one.found.weights["clipped"].largest == pytest.approx(0.7)
+
+
+def test_models_reach_estimators_in_any_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = logs_of(action_table(), tmp_path)
+    estimators: dict[str, Any] = {"dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
+    manner = Manner(model=ActionMeans())
+    whole = evaluate(logs, UNIFORM, estimators, manner)
+    monkeypatch.setattr("recsys.replay.whole_log.LEAST", 100)
+    monkeypatch.setattr("recsys.replay.whole_log.NUMBERS", 300)
+    parts = evaluate(logs, UNIFORM, estimators, manner)
+    assert np.allclose(whole["value"].to_numpy(), parts["value"].to_numpy(), rtol=1e-12)
+    assert len(set(whole["value"].to_list())) == 3
