@@ -78,7 +78,7 @@ class EpisodeLog:
         """
         if "propensity" not in self.columns:
             raise RequestError(
-                f"{self.name}: no column 'propensity': log it, or estimate it with recsys.replay.propensities"
+                f"{self.name}: no column 'propensity': log it, or estimate it (log.propensities=estimated)"
             )
         start = 0
         for whole in self._whole(size):

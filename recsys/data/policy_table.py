@@ -190,7 +190,7 @@ def _index(column: pl.Series) -> Int[Tensor, " n"]:
 
 
 def _refuse_sums(sums: pl.LazyFrame, find: Find) -> None:
-    wrong = sums.head(1).collect()
+    wrong = sums.sort("request_id").head(1).collect()
     if len(wrong):
         request, total = wrong.item(0, "request_id"), wrong.item(0, "sum")
         file, row, _ = find(pl.col("request_id") == request, "request_id")

@@ -9,12 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Accumulation
 from recsys.replay.families import resolved
 from recsys.replay.manner import Manner
-from recsys.replay.replayed import PLAIN, Replayed
+from recsys.replay.replayed import PLAIN, Replayed, naming
 from recsys.replay.trust import Limits, no_answer
 from recsys.replay.weight_summary import WeightSummary
 
@@ -54,10 +53,8 @@ def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], manne
     rows: list[dict[str, Any]] = []
     for one in replayed:
         for name, estimator in estimators.items():
-            try:
+            with naming(f"{one.policy} on {one.log}, {name}"):
                 cells = _cells(name, estimator, one.found, manner)
-            except RequestError as error:
-                raise RequestError(f"{one.policy} on {one.log}, {name}: {error}") from error
             own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
             rows.append(own | cells | {"earned": one.earned.value} | _compared(cells["value"], one.truth))
     return pl.DataFrame(rows, schema=SCHEMA)

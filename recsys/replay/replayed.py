@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from recsys.data.action_log import ActionLog
 from recsys.data.episode_log import EpisodeLog
@@ -14,16 +17,21 @@ from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Accumulation, accumulate
 from recsys.replay.closed_form import closed_form
+from recsys.replay.estimator import Estimator
 from recsys.replay.families import members
 from recsys.replay.importance import IPS
 from recsys.replay.manner import Manner, Policy
 from recsys.replay.on_policy import OnPolicy
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
+from recsys.replay.split import take
 from recsys.replay.targets.steps import EpisodeRead
 from recsys.replay.whole_log import WholeLog
 
 PLAIN = "(weights)"
 """Under this name the weights of rounds are summed as they are, whatever the estimators make of them."""
+
+FEW = 2
+"""Rows that show whether an estimator can read a log."""
 
 EARNED = "(earned)"
 """Under this name what the log's own policy earned is summed."""
@@ -91,26 +99,62 @@ class _Read:
 
     def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any]) -> Replayed:
         """Summed."""
-        summed, seen = dict[str, Any](), list[Any]()
-        try:
-            summed |= members(estimators, self.log) | {EARNED: OnPolicy()}
+        where = f"{policy} on {self.name}"
+        with naming(where):
+            summed = {**members(estimators, self.log), EARNED: OnPolicy()}
             if isinstance(self.log, ActionLog):
                 summed[PLAIN] = IPS()
-            found = accumulate(
-                summed, self._batches(made, seen), bootstrap=self.manner.interval.bootstrap, total=len(self.log)
-            )
+            logging = (self.manner.logging or {}).get(self.name)
+            beside = self.read.beside(made(self.log), None if logging is None else logging(self.log))
+            few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
+        for name, one in summed.items():
+            with naming(f"{where}, {name.partition('/')[0]}"):
+                require_fit(one, few)
+        with naming(where):
+            batches, bootstrap = map(beside, self.read.batches()), self.manner.interval.bootstrap
+            found = accumulate(summed, batches, bootstrap=bootstrap, total=len(self.log))
             earned = closed_form(OnPolicy(), found[EARNED].sums, self.manner.confidence)
-        except RequestError as error:
-            raise RequestError(f"{policy} on {self.name}{_who(summed, seen)}: {error}") from error
         return Replayed(policy, self.name, found, getattr(self.log, "estimated", False), earned)
 
-    def _batches(self, made: Policy, seen: list[Any]) -> Iterator[Any]:
-        """Beside the policy; the last one is `seen`."""
-        logging = (self.manner.logging or {}).get(self.name)
-        beside = self.read.beside(made(self.log), None if logging is None else logging(self.log))
-        for batch in self.read.batches():
-            seen[:] = [beside(batch)]
-            yield seen[0]
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Refusals inside say where they were.
+
+    Raises:
+        RequestError: as it was, after `where`.
+    """
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from error
+
+
+def require_fit(estimator: Estimator[Any], rows: Any) -> None:
+    """Refuse an estimator that cannot read a log before the log is read.
+
+    Args:
+        estimator: any.
+        rows: a few rows of the log beside a policy.
+
+    Raises:
+        RequestError: it needs what is not there, or is for logs of another kind.
+    """
+    try:
+        fits = estimator.terms(rows).ndim == 2
+    except (AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"this estimator is for logs of another kind, not for {_kind(rows)} ({reason})") from error
+    if not fits:
+        raise RequestError(f"this estimator is for logs of another kind, not for {_kind(rows)}")
+
+
+def _kind(rows: Any) -> str:
+    return KINDS.get(type(rows).__name__, type(rows).__name__)
+
+
+KINDS = {"Rounds": "single actions", "SlateRounds": "slates", "Episodes": "episodes"}
+"""What batches are called in messages."""
 
 
 def reader(log: FeedbackLog, manner: Manner) -> WholeLog | SlateRead | EpisodeRead:
@@ -127,17 +171,6 @@ def reader(log: FeedbackLog, manner: Manner) -> WholeLog | SlateRead | EpisodeRe
     if isinstance(log, EpisodeLog) and model is None:
         return EpisodeRead(log, manner.half)
     raise RequestError(f"{type(model).__name__} is no model for {log.name}: {MODELS[type(log).__name__]}")
-
-
-def _who(estimators: Mapping[str, Any], seen: list[Any]) -> str:
-    """The first estimator that cannot read a batch, as part of a message; empty where all can."""
-    for name, one in estimators.items():
-        for batch in seen:
-            try:
-                one.terms(batch)
-            except RequestError:
-                return f", {name.partition('/')[0]}"
-    return ""
 
 
 MODELS = {

@@ -81,8 +81,6 @@ class Replay:
                 raise ConfigurationError(f"{group}: none is configured; name one or more, {group}=[NAME,NAME]")
         if select and selector not in estimators:
             raise ConfigurationError(f"selector={selector}: no such estimator; {suggestion(selector, estimators)}")
-        if propensities not in ("logged", "estimated"):
-            raise ConfigurationError(f"log.propensities={propensities}: expected logged or estimated")
         self.sources = sources
         self.policies = policies
         self.estimators = estimators

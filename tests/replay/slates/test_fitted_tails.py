@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recsys.data.parquet_feedback import ParquetFeedback
+from recsys.data.slate_feedback import SlateFeedback
+from recsys.errors import ConfigurationError, RequestError
+from recsys.replay.evaluate import Manner, evaluate
+from recsys.replay.slates import fitted_tails
+from recsys.replay.slates.cascade import CascadeDR
+from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
+from recsys.replay.slates.importance import SlateIPS
+from recsys.replay.slates.model import TailMeans, with_model
+from recsys.replay.slates.rounds import SlateRounds
+from recsys.replay.slates.weights import Prefix
+from recsys.replay.targets.named import Uniform
+from tests.replay.feedback_files import slate_table, written
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> SlateFeedback:
+    found = ParquetFeedback(written(slate_table(), tmp_path / "log.parquet")).log()
+    assert isinstance(found, SlateFeedback)
+    return found
+
+
+def test_predictions_are_of_tail_means_that_have_not_seen_the_user(log: SlateFeedback) -> None:
+    [batch] = log.batches()
+    read = SlateRead(log, FittedTails(folds=3))
+    rounds = read.beside(Uniform()(log))(batch)
+    assert batch.user is not None
+    fold = read.fold[batch.user]
+    for number in range(3):
+        own = fold == number
+        seen = TailMeans.of(
+            batch.items[~own], batch.reward[~own], torch.ones(int((~own).sum())).long(), folds=2, num_items=4
+        )
+        mean = TailMeans(seen.count, seen.total, 10.0).predict(torch.zeros(int(own.sum())).long())
+        target = Uniform()(log).next_probability(batch)[own]
+        expected = with_model(SlateRounds(rounds.items[own], rounds.reward[own]), mean, target)
+        assert torch.allclose(rounds.need("predicted")[own], expected.need("predicted"))
+        assert torch.allclose(rounds.need("expected")[own], expected.need("expected"))
+
+
+def test_cascade_dr_agrees_with_weighing_and_is_surer(log: SlateFeedback, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimators = {"dr": CascadeDR(), "ips": SlateIPS(Prefix())}
+    logs, policies = {"random": log}, {"uniform": Uniform()}
+    table = evaluate(logs, policies, estimators, Manner(model=FittedTails()))
+    widths = (table["high"] - table["low"]).to_list()
+    assert table["low"][1] < table["value"][0] < table["high"][1] and widths[0] < 1.05 * widths[1]
+    monkeypatch.setattr(fitted_tails, "NUMBERS", 64)  # 4 requests at once
+    again = evaluate(logs, policies, estimators, Manner(model=FittedTails()))
+    assert again["value"].to_list() == pytest.approx(table["value"].to_list(), rel=1e-12)
+
+
+def test_what_cannot_be_put_together_is_refused(log: SlateFeedback) -> None:
+    [batch] = log.batches()
+    read = SlateRead(log, FittedTails())
+    plain = read.beside(lambda batch: Uniform()(log)(batch))
+    with pytest.raises(RequestError, match="says how probable every item is"):
+        plain(batch).need("predicted")
+    with pytest.raises(RequestError, match="expected policies as"):
+        read.beside(Uniform()(log), lambda batch: batch)
+    with pytest.raises(RequestError, match="model=tail_means"):
+        SlateRead(log).beside(Uniform()(log))(batch).need("predicted")
+
+
+@pytest.mark.parametrize("wrong", [{"strength": 0.0}, {"folds": 1}])
+def test_settings_that_make_no_sense_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigurationError, match="expected a strength above 0 and 2 folds"):
+        FittedTails(**wrong)
