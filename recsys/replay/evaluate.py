@@ -40,5 +40,4 @@ def evaluate(
         RequestError: a policy has no log but its own, or an estimator needs what is not there.
     """
     manner = manner or Manner()
-    replayed = [one for one in replay(logs, policies, estimators, manner) if one.log != one.policy]
-    return estimates(replayed, estimators, manner)
+    return estimates(replay(logs, policies, estimators, manner), estimators, manner)

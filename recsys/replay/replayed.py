@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
 from recsys.replay.split import take
 from recsys.replay.targets.steps import EpisodeRead
 from recsys.replay.whole_log import WholeLog
+
+logger = logging.getLogger(__name__)
 
 PLAIN = "(weights)"
 """Under this name the weights of rounds are summed as they are, whatever the estimators make of them."""
@@ -63,23 +66,37 @@ def replay(
     policies: Mapping[str, Policy],
     estimators: Mapping[str, Any],
     manner: Manner,
+    own: bool = False,
 ) -> list[Replayed]:
-    """Every policy beside every log, its own included: what a policy earns there by its weights is known.
+    """Every policy beside every log but its own, which gives the truth.
+
+    Args:
+        logs: by name.
+        policies: to be judged, by name.
+        estimators: by name.
+        manner: how.
+        own: whether policies are put beside their own logs too, where what they earn by their weights is known. One
+            that an estimator cannot be had for there is left out.
 
     Raises:
         RequestError: a policy has no log but its own, or an estimator needs what is not there, by their names.
     """
-    found = []
     for policy in policies:
         if set(logs) == {policy}:
             raise RequestError(f"policy {policy!r} wrote the only log: there is no other to judge it by")
-    for name, log in logs.items():
-        read = _Read(name, log, manner)
-        found += [read.beside(policy, made, estimators) for policy, made in policies.items()]
-    truths = {one.policy: one.earned for one in found if one.policy == one.log}
-    place = {policy: number for number, policy in enumerate(policies)}
-    found.sort(key=lambda one: place[one.policy])
-    return [replace(one, truth=truths.get(one.policy)) for one in found]
+    reads = {name: _Read(name, log, manner) for name, log in logs.items()}
+    found = []
+    for policy, made in policies.items():
+        truth = reads[policy].earned() if policy in reads else None
+        for name, read in reads.items():
+            if name != policy:
+                found.append(replace(read.beside(policy, made, estimators), truth=truth))
+            elif own:
+                try:
+                    found.append(replace(read.beside(policy, made, estimators), truth=truth))
+                except RequestError as error:
+                    logger.info("no placebo: %s", error)
+    return found
 
 
 class _Read:
@@ -97,6 +114,12 @@ class _Read:
         self.manner = manner
         self.read: Any = reader(log, manner)
 
+    def earned(self) -> Interval:
+        """What the policy that wrote the log did earn."""
+        with naming(self.name):
+            found = accumulate({EARNED: OnPolicy()}, self.read.batches(), total=len(self.log))
+            return closed_form(OnPolicy(), found[EARNED].sums, self.manner.confidence)
+
     def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any]) -> Replayed:
         """Summed."""
         where = f"{policy} on {self.name}"
@@ -104,8 +127,8 @@ class _Read:
             summed = {**members(estimators, self.log), EARNED: OnPolicy()}
             if isinstance(self.log, ActionLog):
                 summed[PLAIN] = IPS()
-            logging = (self.manner.logging or {}).get(self.name)
-            beside = self.read.beside(made(self.log), None if logging is None else logging(self.log))
+            writer = (self.manner.logging or {}).get(self.name)
+            beside = self.read.beside(made(self.log), None if writer is None else writer(self.log))
             few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
         for name, one in summed.items():
             with naming(f"{where}, {name.partition('/')[0]}"):

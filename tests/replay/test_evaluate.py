@@ -66,6 +66,13 @@ def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: P
     assert table["value"][0] == pytest.approx(by_hand)
 
 
+def test_the_truth_needs_no_probability_on_the_policys_own_log(tmp_path: Path) -> None:
+    old = two_policies().filter(policy="old")
+    path = written(policy_table(old, [1 / 3] * 3), tmp_path / "of_the_other_log.parquet")
+    row = evaluate(logs_of(two_policies(), tmp_path), {"uniform": Table(path)}, {"ips": IPS()}).row(0, named=True)
+    assert row["low"] < row["truth"] < row["high"]
+
+
 def test_a_policy_without_a_log_of_its_own_has_no_truth(tmp_path: Path) -> None:
     table = evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()})
     assert table["truth"].is_null().all() and table["relative_error"].is_null().all()

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.configuration import configuration_folder, job_folder
+from recsys.errors import ConfigurationError
+from recsys.replay.estimates import SCHEMA
+from recsys.replay.importance import IPS
+from recsys.replay.interval import ClosedForm
+from recsys.replay.stages.replay import Replay, metrics
+from recsys.train.compose import compose
+from recsys.train.run import train
+from recsys.train.strict import check
+from tests.replay.feedback_files import action_table, open_bandit, slate_table, trajectories, two_policies, written
+
+CONF = job_folder(configuration_folder(), "replay")
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in CONF.glob(f"{group}/*.yaml"))
+
+
+ELSEWHERE = {"checkpoint"}
+"""Needs a run: `tests/replay/targets/test_of_run.py` and `tests/train/test_checkpoint.py`."""
+SLATES = {
+    *("slate_ips", "slate_snips", "reward_interaction", "sn_reward_interaction", "independent", "sn_independent"),
+    *("position_based", "pseudo_inverse", "sn_pseudo_inverse", "pseudo_inverse_cv", "cascade_dr", "sn_cascade_dr"),
+}
+EPISODES = {"trajectory_ips", "trajectory_snips", "per_decision_ips", "per_decision_snips"}
+UNIFORM_ONLY = {"rejection"}
+"""Needs a log of uniformly chosen actions."""
+
+
+def small(folder: Path, *overrides: str) -> DictConfig:
+    config = compose([f"root={folder / 'runs'}", *overrides], "replay")
+    OmegaConf.set_struct(config, False)
+    check(config)
+    return config
+
+
+def actions(folder: Path, *overrides: str) -> DictConfig:
+    path = written(action_table(1200), folder / "log.parquet")
+    features = pl.DataFrame({"action": range(3), "kind": ["a", "a", "b"]})
+    known = [f"log.actions={written(features, folder / 'actions.parquet')}", "log.clusters=kind"]
+    who = "+log.logging.old={_target_: recsys.replay.targets.named.Uniform}"
+    return small(folder, "log=parquet", f"log.path={path}", *known, who, *overrides)
+
+
+def estimates(config: DictConfig) -> pl.DataFrame:
+    return pl.read_parquet(train(config).folder / "estimates.parquet")
+
+
+def test_every_estimator_has_a_kind_of_log() -> None:
+    assert set(options("estimator")) >= SLATES | EPISODES | UNIFORM_ONLY
+    assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "table", "uniform"}
+    assert set(options("log")) == {"open_bandit", "parquet", "kuairand"}
+
+
+def test_every_estimator_of_single_actions_runs(tmp_path: Path) -> None:
+    names = sorted(set(options("estimator")) - SLATES - EPISODES - UNIFORM_ONLY)
+    table = estimates(actions(tmp_path, f"estimator=[{','.join(names)}]", "model=means"))
+    assert table["estimator"].to_list() == names
+    plain = table.filter(~pl.col("estimator").is_in(["mips", "sn_mips", "offcem"]))  # the log's policy is another
+    assert plain["value"].is_between(0.2, 0.45).all() and table["value"].is_not_null().all()
+
+
+def test_rejection_reads_a_log_of_uniform_actions(tmp_path: Path) -> None:
+    root = open_bandit(tmp_path / "raw")
+    logs = ["log=open_bandit", "log.campaign=men", f"log.root={root}", "log.exclude=true"]
+    row = estimates(small(tmp_path, *logs, "policy=bernoulli_ts", "estimator=rejection")).row(0, named=True)
+    assert row["low"] < row["truth"] < row["high"] and row["log"] == "uniform"
+
+
+def test_every_estimator_of_slates_runs(tmp_path: Path) -> None:
+    path = written(slate_table(), tmp_path / "log.parquet")
+    who = "+log.logging.random={_target_: recsys.replay.targets.named.Uniform}"
+    names = sorted(SLATES)
+    given = [
+        f"estimator=[{','.join(names)}]",
+        "model=tail_means",
+        "estimators.position_based.weights.examination=[1,1]",
+    ]
+    table = estimates(small(tmp_path, "log=parquet", f"log.path={path}", who, *given))
+    assert table["estimator"].to_list() == names
+    assert table["value"].to_list() == pytest.approx([slate_table()["rewards"].list.sum().mean()] * 12, rel=0.02)
+
+
+def test_every_estimator_of_episodes_runs(tmp_path: Path) -> None:
+    path = written(trajectories(), tmp_path / "log.parquet")
+    names = sorted(EPISODES)
+    given = [f"estimator=[{','.join(names)}]", "estimators.per_decision_snips.horizon=3"]
+    table = estimates(small(tmp_path, "log=parquet", f"log.path={path}", *given))
+    assert table["estimator"].to_list() == names
+    assert all(row["low"] < 1.0 < row["high"] for row in table.iter_rows(named=True))
+
+
+@pytest.mark.parametrize("interval", options("interval"))
+def test_every_interval_contains_the_estimate(interval: str, tmp_path: Path) -> None:
+    path = written(
+        action_table(1200).drop("user_id"), tmp_path / "log.parquet"
+    )  # anytime takes rounds that stand alone
+    table = estimates(small(tmp_path, "log=parquet", f"log.path={path}", f"interval={interval}", "estimator=ips"))
+    row = table.row(0, named=True)
+    assert row["low"] < row["value"] < row["high"]
+
+
+@pytest.mark.parametrize("model", sorted(set(options("model")) - {"none", "tail_means"}))
+def test_every_model_serves_dr(model: str, tmp_path: Path) -> None:
+    table = estimates(actions(tmp_path, f"model={model}", "estimator=[dr,ips]"))
+    widths = (table["high"] - table["low"]).to_list()
+    assert widths[0] < widths[1] and table["value"][0] == pytest.approx(table["value"][1], abs=0.03)
+
+
+def test_random_exposures_of_kuairand_are_judged(tmp_path: Path) -> None:
+    rows = [(number // 4, number % 7, 1_600_000_000_000 + number, number % 3 == 0) for number in range(600)]
+    table = pl.DataFrame(rows, schema=["user_id", "video_id", "time_ms", "is_click"], orient="row")
+    path = written(table.with_columns(pl.col("is_click").cast(pl.Int64)), tmp_path / "random.parquet")
+    row = estimates(small(tmp_path, "log=kuairand", f"log.path={path}", "log.pool=7", "estimator=ips")).row(
+        0, named=True
+    )
+    assert row["value"] == pytest.approx(1 / 3) and row["log"] == "uniform_videos" and row["max_weight"] == 1
+
+
+def test_a_key_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+    config = actions(tmp_path)
+    config.lonely = 1
+    with pytest.raises(ConfigurationError, match="lonely: nothing reads this key"):
+        check(config)
+
+
+@pytest.mark.parametrize("log", options("log"))
+def test_every_key_of_a_log_is_read_somewhere(log: str) -> None:
+    """They may stay unread in one run (`offers`), but not in all."""
+    everything = "".join(path.read_text() for path in CONF.rglob("*.yaml"))
+    for key in set(OmegaConf.load(CONF / "log" / f"{log}.yaml")):
+        assert f"${{log.{key}}}" in everything, f"{log}: log.{key}"
+
+
+def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(two_policies(), tmp_path / "log.parquet")
+    config = small(tmp_path, "log=parquet", f"log.path={path}", "estimator=[ips,snips]")
+    first = train(config)
+    assert {one.name for one in first.folder.iterdir()} == {
+        *("config.yaml", "metrics.json", "estimates.parquet", "report.html", "run.log", "stages")
+    }
+    beside = {one.name for one in (first.folder / "stages" / "replay").glob("*.parquet")}
+    assert beside == {"placebo.parquet", "checks.parquet", "weights.parquet"}
+    placebo = pl.read_parquet(first.folder / "stages/replay/placebo.parquet")
+    assert placebo["log"].unique().to_list() == ["uniform"]
+    assert placebo["value"].to_list() == pytest.approx(placebo["truth"].to_list()), "its own weights are all 1"
+    table = pl.read_parquet(first.folder / "estimates.parquet")
+    assert dict(table.schema) == SCHEMA
+    assert json.loads((first.folder / "metrics.json").read_text()) == metrics(table) == first.metrics
+    config.run = str(first.folder)
+    capsys.readouterr()
+    train(config)
+    assert "replay: up to date" in capsys.readouterr().out
+
+
+def test_what_the_log_does_not_tell_is_no_number() -> None:
+    row = {name: None for name in SCHEMA} | {"policy": "a", "log": "l", "estimator": "ips", "doubt": "few rounds"}
+    row |= {"value": 0.5, "low": 0.4, "high": 0.6, "max_weight": 9.0, "truth": 0.3, "relative_error": 0.7}
+    found = metrics(pl.DataFrame([row], schema=SCHEMA))
+    none = {"value": None, "low": None, "high": None}
+    assert found == {
+        "a/on_policy": {"value": {"value": 0.3, "low": None, "high": None}},
+        "a/ips": {"value": none, "max_weight": {"value": 9.0, "low": None, "high": None}},
+    }
+
+
+def test_stages_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="policy: none is configured"):
+        Replay({}, {}, {"ips": IPS()}, ClosedForm())
+    with pytest.raises(ConfigurationError, match="estimator: none is configured"):
+        Replay({}, {"a": lambda log: log}, {}, ClosedForm())
+    with pytest.raises(ConfigurationError, match="selector=dr: no such estimator"):
+        Replay({}, {"a": lambda log: log}, {"ips": IPS()}, ClosedForm(), select=True, selector="dr")
