@@ -26,7 +26,7 @@ def options(group: str) -> list[str]:
 
 
 ELSEWHERE = {"checkpoint"}
-"""Needs a run: `tests/replay/targets/test_of_run.py` and `tests/train/test_checkpoint.py`."""
+"""Needs a run: `tests/replay/targets/test_named.py`, `tests/train/test_checkpoint.py`."""
 SLATES = {
     *("slate_ips", "slate_snips", "reward_interaction", "sn_reward_interaction", "independent", "sn_independent"),
     *("position_based", "pseudo_inverse", "sn_pseudo_inverse", "pseudo_inverse_cv", "cascade_dr", "sn_cascade_dr"),

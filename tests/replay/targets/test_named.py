@@ -15,7 +15,8 @@ from recsys.errors import DataError, RequestError
 from recsys.policies.greedy import EpsilonGreedy
 from recsys.policies.greedy import Uniform as UniformItems
 from recsys.replay.slates.laws import EverySlate
-from recsys.replay.targets.named import Acts, BernoulliThompson, Table, Uniform
+from recsys.replay.targets import named
+from recsys.replay.targets.named import Acts, BernoulliThompson, OfRun, Table, Uniform
 from recsys.replay.targets.steps import StepsBeside
 from recsys.replay.targets.target import Target
 from tests.replay.feedback_files import action_table, open_bandit, policy_table, slate_table, trajectories, written
@@ -102,3 +103,20 @@ def test_bernoulli_thompson_is_the_average_of_its_own_log(tmp_path: Path) -> Non
     target = BernoulliThompson("men", root)(OpenBandit("random", "men", root).log())
     own = pl.read_csv(root / "bts/men/men.csv").filter(pl.col("position") == 1)["item_id"]
     assert target.probability[2, 0].item() == pytest.approx((own == 2).mean())
+
+
+def test_a_run_is_asked_in_the_raw_ids_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def from_run(run: str, ids: list, arm: str | None = None) -> UniformItems:
+        asked.append((run, ids, arm))
+        return UniformItems(len(ids))
+
+    monkeypatch.setattr(named.Checkpoint, "from_run", from_run)
+    log = actions(tmp_path)
+    [batch] = log.batches()
+    assert OfRun("runs/a", "sft")(log).target(batch).tolist() == pytest.approx([1 / 3] * 60)
+    shown = slates(tmp_path)
+    [batch] = shown.batches()
+    assert OfRun("runs/a")(shown)(batch).need("target_prefix")[0].tolist() == pytest.approx([1 / 4, 1 / 3])
+    assert asked == [("runs/a", [0, 1, 2], "sft"), ("runs/a", [0, 1, 2, 3], None)]
