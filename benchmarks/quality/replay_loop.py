@@ -37,7 +37,7 @@ from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.greedy import Greedy, Uniform
 from recsys.policies.policy import Policy
 from recsys.policies.thompson import InSlateThompson, SlateThompson
-from recsys.replay.evaluate import Manner, evaluate
+from recsys.replay.evaluation import Manner, evaluate
 from recsys.replay.slates.additive import PseudoInverse
 from recsys.replay.slates.cascade import CascadeDR, SelfNormalisedCascadeDR
 from recsys.replay.slates.control_variate import ControlVariate

@@ -10,7 +10,7 @@ import polars as pl
 
 from recsys.data.feedback_source import FeedbackLog
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluate import Manner, Policy, evaluate
+from recsys.replay.evaluation import Manner, Policy, evaluate
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Choice:
     Args:
         policy: chosen.
         low: what it earns at least, but for the risk.
-        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.evaluate.SCHEMA`; `low`
-            is the bound that was compared.
+        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.estimates.SCHEMA`;
+            `low` is the bound that was compared.
         report: the chosen policy's estimates on the other half.
     """
 

@@ -6,7 +6,7 @@ import pytest
 
 from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.replay.checks import CLIP, LIMITS, PROPENSITIES, checks, tails
-from recsys.replay.evaluate import Manner, evaluate
+from recsys.replay.evaluation import Manner, evaluate
 from recsys.replay.importance import IPS
 from recsys.replay.replayed import replay
 from recsys.replay.slates.importance import SlateIPS

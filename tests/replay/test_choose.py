@@ -14,7 +14,7 @@ from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.choose import choose
 from recsys.replay.doubly_robust import DM
-from recsys.replay.evaluate import Manner
+from recsys.replay.evaluation import Manner
 from recsys.replay.importance import IPS, SNIPS
 from recsys.replay.reward_model import ActionMeans
 from recsys.replay.split import in_half

@@ -14,12 +14,14 @@ from recsys.data.open_bandit_policy import PositionPolicy, average_policy
 from recsys.data.policy_table import read_policy_table
 from recsys.data.slate_feedback import SlateFeedback
 from recsys.data.slate_policy_table import read_slate_policy_table
+from recsys.errors import RequestError
 from recsys.policies.greedy import Uniform as UniformItems
 from recsys.policies.policy import Policy
 from recsys.replay.slates.laws import ArrivalTimes, LawOf
 from recsys.replay.slates.table import TableBeside
 from recsys.replay.slates.target import SlateTarget
 from recsys.replay.targets.acting import Acting
+from recsys.replay.targets.popularity import Popularity as PopularActions
 from recsys.replay.targets.uniform import Uniform as UniformActions
 from recsys.train.checkpoint import Checkpoint
 
@@ -33,6 +35,21 @@ class Uniform:
         if isinstance(log, SlateFeedback):
             return SlateTarget(UniformItems(log.num_items), ArrivalTimes(), num_items=log.num_items)
         return UniformActions(log.num_actions)
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """What earned most in the other half of the log, whoever asks."""
+
+    def __call__(self, log: FeedbackLog) -> PopularActions:
+        """On a log of single actions.
+
+        Raises:
+            RequestError: it is one of slates or episodes.
+        """
+        if not isinstance(log, ActionLog):
+            raise RequestError(f"{log.name}: the popularity policy is for logs of single actions")
+        return PopularActions.of(log)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.data.slate_feedback import SlateFeedback
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluate import Manner, evaluate
+from recsys.replay.evaluation import Manner, evaluate
 from recsys.replay.slates import fitted_tails
 from recsys.replay.slates.cascade import CascadeDR
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead

@@ -16,7 +16,7 @@ __all__ = ["SCHEMA", "Manner", "Policy", "evaluate"]
 
 
 def evaluate(
-    logs: Mapping[str, FeedbackLog],
+    logs: FeedbackLog | Mapping[str, FeedbackLog],
     policies: Mapping[str, Policy],
     estimators: Mapping[str, Any],
     manner: Manner | None = None,
@@ -31,7 +31,7 @@ def evaluate(
     Logs are read in batches, once for each policy, in bounded memory unless a model is fitted.
 
     Args:
-        logs: by name; rounds of one action, slates or episodes.
+        logs: by name, or one; rounds of one action, slates or episodes.
         policies: to be judged, by name.
         estimators: by name.
         manner: how; None for the defaults.
@@ -40,4 +40,5 @@ def evaluate(
         RequestError: a policy has no log but its own, or an estimator needs what is not there.
     """
     manner = manner or Manner()
+    logs = logs if isinstance(logs, Mapping) else {logs.name: logs}
     return estimates(replay(logs, policies, estimators, manner), estimators, manner)

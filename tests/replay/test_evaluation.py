@@ -18,7 +18,7 @@ from recsys.replay.episodes.doubly_robust import SequentialDR
 from recsys.replay.episodes.episodes import Episodes
 from recsys.replay.episodes.magic import MAGIC
 from recsys.replay.episodes.per_decision import PerDecisionIPS
-from recsys.replay.evaluate import SCHEMA, Manner, evaluate
+from recsys.replay.evaluation import SCHEMA, Manner, evaluate
 from recsys.replay.importance import IPS, SNIPS
 from recsys.replay.interval import AnytimeValid
 from recsys.replay.more_robust import MRDR
