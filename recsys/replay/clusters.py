@@ -25,7 +25,7 @@ class ByColumn:
     make: Callable[..., Estimator[Any]]
     column: str | None
 
-    def of(self, log: FeedbackLog) -> Estimator[Any]:
+    def of(self, log: FeedbackLog | None) -> Estimator[Any]:
         """The estimator for one log.
 
         Raises:

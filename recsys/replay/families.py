@@ -32,14 +32,14 @@ class Resolved:
     sure: bool = True
 
 
-def members(estimators: Mapping[str, Any], log: FeedbackLog) -> dict[str, Estimator[Any]]:
+def members(estimators: Mapping[str, Any], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
     """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
 
     `MAGIC` has no value before it has chosen: for it stands an estimator of the same terms and weights.
 
     Args:
         estimators: by name.
-        log: over which.
+        log: over which; None where none has clusters.
 
     Raises:
         RequestError: the log has not the clusters that one needs.
