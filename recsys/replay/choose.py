@@ -56,10 +56,13 @@ def choose(
 
     Raises:
         ConfigurationError: `risk` is something else.
-        RequestError: the log tells of no policy.
+        RequestError: a policy is made of the log (`Popularity`), or the log tells of no policy.
     """
     if not 0 < risk < 0.5:
         raise ConfigurationError(f"risk={risk}: expected a number between 0 and 0.5, such as 0.05")
+    for name, made in policies.items():
+        if getattr(made, "made_of_log", False):
+            raise RequestError(f"policy {name!r} is made of the half that is to report: leave it out of the choice")
     manner = manner or Manner()
     first = replace(manner, half=0, confidence=1 - 2 * risk / len(policies))
     considered = evaluate(logs, policies, {"selector": selector}, first)

@@ -18,6 +18,7 @@ from recsys.replay.evaluation import Manner
 from recsys.replay.importance import IPS, SNIPS
 from recsys.replay.reward_model import ActionMeans
 from recsys.replay.split import in_half
+from recsys.replay.targets.named import Popularity
 from tests.replay.feedback_files import MEANS, action_table, written
 
 CHANCES = {"first": [0.8, 0.1, 0.1], "last": [0.1, 0.1, 0.8], "even": [1 / 3] * 3}
@@ -122,3 +123,8 @@ def test_a_policy_of_which_the_log_does_not_tell_is_not_chosen(tmp_path: Path) -
 def test_risks_that_are_none_are_refused(tmp_path: Path, risk: float) -> None:
     with pytest.raises(ConfigurationError, match=r"expected a number between 0 and 0\.5"):
         choose({"log": a_log(tmp_path, 90)}, POLICIES, IPS(), {"ips": IPS()}, risk=risk)
+
+
+def test_a_policy_made_of_the_half_that_reports_is_refused() -> None:
+    with pytest.raises(RequestError, match="policy 'popularity' is made of the half that is to report: leave it out"):
+        choose({}, {"popularity": Popularity()}, IPS(), {"ips": IPS()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from recsys.data.action_log import ActionLog
 from recsys.data.episode_log import EpisodeLog
@@ -39,7 +39,13 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Popularity:
-    """What earned most in the other half of the log, whoever asks."""
+    """What earned most in the other half of the log, whoever asks.
+
+    Attributes:
+        made_of_log: it is another policy for each half, so that one half cannot choose it and the other report it.
+    """
+
+    made_of_log: ClassVar[bool] = True
 
     def __call__(self, log: FeedbackLog) -> PopularActions:
         """On a log of single actions.

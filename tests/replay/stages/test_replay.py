@@ -57,7 +57,7 @@ def estimates(config: DictConfig) -> pl.DataFrame:
 
 def test_every_estimator_has_a_kind_of_log() -> None:
     assert set(options("estimator")) >= SLATES | EPISODES | UNIFORM_ONLY
-    assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "table", "uniform"}
+    assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "popularity", "table", "uniform"}
     assert set(options("log")) == {"open_bandit", "parquet", "kuairand"}
 
 
@@ -67,6 +67,11 @@ def test_every_estimator_of_single_actions_runs(tmp_path: Path) -> None:
     assert table["estimator"].to_list() == names
     plain = table.filter(~pl.col("estimator").is_in(["mips", "sn_mips", "offcem"]))  # the log's policy is another
     assert plain["value"].is_between(0.2, 0.45).all() and table["value"].is_not_null().all()
+
+
+def test_popularity_is_judged_by_a_log_of_actions(tmp_path: Path) -> None:
+    row = estimates(actions(tmp_path, "policy=popularity", "estimator=[snips]")).row(0, named=True)
+    assert row["policy"] == "popularity" and row["low"] < row["value"] < row["high"]
 
 
 def test_rejection_reads_a_log_of_uniform_actions(tmp_path: Path) -> None:
