@@ -82,6 +82,7 @@ def test_more_policies_make_the_bound_lower(tmp_path: Path) -> None:
     assert among.low < alone.low and among.low < riskier.low
 
 
+@pytest.mark.slow
 def test_the_chosen_policy_earns_its_bound_in_at_least_as_many_logs_as_was_said() -> None:
     truths = {name: float(np.dot(chances, MEANS)) for name, chances in CHANCES.items()}
     held = 0
