@@ -1,6 +1,6 @@
 """Closing the loop: logs of simulated worlds, replayed for other policies, against what those would have earned there.
 
-python benchmarks/quality/replay_loop.py [--runs 50] [--users 300] [--write FILE]
+python benchmarks/quality/replay_loop.py [--runs 50] [--users 300] [--world cascade] [--write FILE]
 
 In-slate Thompson sampling over what it learnt of a few users, frozen, answers users for some steps; the log is the one
 that `recsys bench log=true` writes, with propensities. Replayed are greedy and slate Thompson sampling by the same
@@ -235,10 +235,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--users", type=int, default=300)
+    parser.add_argument("--world", action="append", choices=list(WORLDS), help="one or more; all if none")
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    tables = [shown(name, coverage(choice, given.runs, given.users, generative)) for name, choice in WORLDS.items()]
+    worlds = given.world or list(WORLDS)
+    tables = [shown(name, coverage(WORLDS[name], given.runs, given.users, generative)) for name in worlds]
     text = "\n\n".join(tables)
     Console(width=200).print(Markdown(text))
     if given.write:
