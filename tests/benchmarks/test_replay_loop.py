@@ -34,6 +34,7 @@ def test_the_truth_is_what_a_policy_earns_at_the_logs_requests() -> None:
         assert loop.truth(world, policy) == pytest.approx(float(drawn.mean()), abs=4 * float(drawn.std()) / 4800**0.5)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_where_the_world_meets_the_assumption() -> None:
     def untrained(world: object, folder: Path) -> GenerativePolicy:
         return GenerativePolicy(tiny_generator(dropout=0.0, items=loop.ITEMS))
