@@ -37,7 +37,7 @@ from recsys.policies.beta_posterior import BetaPosterior
 from recsys.policies.greedy import Greedy, Uniform
 from recsys.policies.policy import Policy
 from recsys.policies.thompson import InSlateThompson, SlateThompson
-from recsys.replay.evaluation import Manner, evaluate
+from recsys.replay.evaluation import ReplayOptions, evaluate
 from recsys.replay.slates.additive import PseudoInverse
 from recsys.replay.slates.cascade import CascadeDR, SelfNormalisedCascadeDR
 from recsys.replay.slates.control_variate import ControlVariate
@@ -168,7 +168,7 @@ def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, us
             )
             for name, policy in policies.items()
         }
-        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, Manner(limits=Limits(0.0)))
+        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, ReplayOptions(limits=Limits(0.0)))
     return table, {name: truth(world, policy) for name, policy in policies.items()}
 
 

@@ -27,7 +27,7 @@ class BanditFeedback:
 
     Actions are 0 … `n_actions` − 1, whether or not they were chosen; what `action_context` says of them becomes their
     feature `context`. Where `position` takes several values the context begins with one number for each, as
-    `recsys.data.open_bandit_policy` reads it.
+    `recsys.replay.targets.positions` reads it.
 
     Args:
         feedback: arrays of `n_rounds` rows.

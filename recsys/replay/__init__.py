@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys.replay.evaluation import Manner, evaluate
+    from recsys.replay.evaluation import ReplayOptions, evaluate
 
-__all__ = ["Manner", "evaluate"]
+__all__ = ["ReplayOptions", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import polars as pl
 
 from recsys.data.feedback_source import FeedbackLog
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluation import Manner, Policy, evaluate
+from recsys.replay.evaluation import Policy, ReplayOptions, evaluate
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def choose(
     policies: Mapping[str, Policy],
     selector: Any,
     estimators: Mapping[str, Any],
-    manner: Manner | None = None,
+    options: ReplayOptions | None = None,
     risk: float = 0.05,
 ) -> Choice:
     """The policy whose value is surely largest: that with the highest lower bound on one half of the users.
@@ -51,7 +51,7 @@ def choose(
         policies: to choose from, by name.
         selector: the estimator that chooses; has an interval.
         estimators: those that report, by name.
-        manner: how; its `half` is set here.
+        options: how; its `half` is set here.
         risk: in (0, 0.5).
 
     Raises:
@@ -63,15 +63,15 @@ def choose(
     for name, made in policies.items():
         if getattr(made, "made_of_log", False):
             raise RequestError(f"policy {name!r} is made of the half that is to report: leave it out of the choice")
-    manner = manner or Manner()
-    first = replace(manner, half=0, confidence=1 - 2 * risk / len(policies))
+    options = options or ReplayOptions()
+    first = replace(options, half=0, confidence=1 - 2 * risk / len(policies))
     considered = evaluate(logs, policies, {"selector": selector}, first)
     known = considered.filter(pl.col("doubt") == "", pl.col("low").is_not_null())
     if known.is_empty():
         raise RequestError(f"the log tells of no policy what it earns: {_doubts(considered)}")
     best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
     policy, low = best.row(0)
-    report = evaluate(logs, {policy: policies[policy]}, estimators, replace(manner, half=1))
+    report = evaluate(logs, {policy: policies[policy]}, estimators, replace(options, half=1))
     return Choice(policy, low, considered, report)
 
 

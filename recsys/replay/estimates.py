@@ -12,7 +12,7 @@ import polars as pl
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Accumulation
 from recsys.replay.families import resolved
-from recsys.replay.manner import Manner
+from recsys.replay.options import ReplayOptions
 from recsys.replay.replayed import PLAIN, Replayed, naming
 from recsys.replay.trust import Limits, no_answer
 from recsys.replay.weight_summary import WeightSummary
@@ -39,13 +39,13 @@ SCHEMA = {
 """Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log."""
 
 
-def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], manner: Manner) -> pl.DataFrame:
+def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], options: ReplayOptions) -> pl.DataFrame:
     """One row a policy, log and estimator, columns as in `SCHEMA`.
 
     Args:
         replayed: with sums of the estimators.
         estimators: all that were summed, or some.
-        manner: how.
+        options: how.
 
     Raises:
         RequestError: an interval cannot be made, by the names of policy, log and estimator.
@@ -54,24 +54,24 @@ def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], manne
     for one in replayed:
         for name, estimator in estimators.items():
             with naming(f"{one.policy} on {one.log}, {name}"):
-                cells = _cells(name, estimator, one.found, manner)
+                cells = _cells(name, estimator, one.found, options)
             own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
             rows.append(own | cells | {"earned": one.earned.value} | _compared(cells["value"], one.truth))
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def _cells(name: str, one: Any, found: Accumulation, manner: Manner) -> dict[str, Any]:
+def _cells(name: str, one: Any, found: Accumulation, options: ReplayOptions) -> dict[str, Any]:
     """What is said of one estimate."""
     answer = resolved(name, one, found)
     weights = answer.summed.weights
-    interval = manner.interval(answer.estimator, answer.summed, manner.confidence)
+    interval = options.interval(answer.estimator, answer.summed, options.confidence)
     shown = interval if answer.sure else Interval(interval.value)
     return {
         **{key: _finite(value) for key, value in shown.to_dict().items()},
         "rounds": found.rows,
         "effective_sample_size": weights.effective,
         "max_weight": weights.largest,
-        "doubt": _doubt(weights, found, manner.limits),
+        "doubt": _doubt(weights, found, options.limits),
         "chosen": answer.chosen,
     }
 

@@ -9,17 +9,17 @@ import polars as pl
 
 from recsys.data.feedback_source import FeedbackLog
 from recsys.replay.estimates import SCHEMA, estimates
-from recsys.replay.manner import Manner, Policy
+from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.replayed import replay
 
-__all__ = ["SCHEMA", "Manner", "Policy", "evaluate"]
+__all__ = ["SCHEMA", "Policy", "ReplayOptions", "evaluate"]
 
 
 def evaluate(
     logs: FeedbackLog | Mapping[str, FeedbackLog],
     policies: Mapping[str, Policy],
     estimators: Mapping[str, Any],
-    manner: Manner | None = None,
+    options: ReplayOptions | None = None,
 ) -> pl.DataFrame:
     """Every policy from every log but its own, by every estimator: one row each, columns as in `SCHEMA`.
 
@@ -34,11 +34,11 @@ def evaluate(
         logs: by name, or one; rounds of one action, slates or episodes.
         policies: to be judged, by name.
         estimators: by name.
-        manner: how; None for the defaults.
+        options: how; None for the defaults.
 
     Raises:
         RequestError: a policy has no log but its own, or an estimator needs what is not there.
     """
-    manner = manner or Manner()
+    options = options or ReplayOptions()
     logs = logs if isinstance(logs, Mapping) else {logs.name: logs}
-    return estimates(replay(logs, policies, estimators, manner), estimators, manner)
+    return estimates(replay(logs, policies, estimators, options), estimators, options)

@@ -21,8 +21,8 @@ from recsys.replay.closed_form import closed_form
 from recsys.replay.estimator import Estimator
 from recsys.replay.families import members
 from recsys.replay.importance import IPS
-from recsys.replay.manner import Manner, Policy
 from recsys.replay.on_policy import OnPolicy
+from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
 from recsys.replay.split import take
 from recsys.replay.targets.steps import EpisodeRead
@@ -65,7 +65,7 @@ def replay(
     logs: Mapping[str, FeedbackLog],
     policies: Mapping[str, Policy],
     estimators: Mapping[str, Any],
-    manner: Manner,
+    options: ReplayOptions,
     own: bool = False,
 ) -> list[Replayed]:
     """Every policy beside every log but its own, which gives the truth.
@@ -74,7 +74,7 @@ def replay(
         logs: by name.
         policies: to be judged, by name.
         estimators: by name.
-        manner: how.
+        options: how.
         own: whether policies are put beside their own logs too, where what they earn by their weights is known. One
             that an estimator cannot be had for there is left out.
 
@@ -84,7 +84,7 @@ def replay(
     for policy in policies:
         if set(logs) == {policy}:
             raise RequestError(f"policy {policy!r} wrote the only log: there is no other to judge it by")
-    reads = {name: _Read(name, log, manner) for name, log in logs.items()}
+    reads = {name: _Read(name, log, options) for name, log in logs.items()}
     found = []
     for policy, made in policies.items():
         truth = reads[policy].earned() if policy in reads else None
@@ -105,20 +105,20 @@ class _Read:
     Args:
         name: of the log.
         log: the log.
-        manner: how it is read.
+        options: how it is read.
     """
 
-    def __init__(self, name: str, log: FeedbackLog, manner: Manner) -> None:
+    def __init__(self, name: str, log: FeedbackLog, options: ReplayOptions) -> None:
         self.name = name
         self.log = log
-        self.manner = manner
-        self.read: Any = reader(log, manner)
+        self.options = options
+        self.read: Any = reader(log, options)
 
     def earned(self) -> Interval:
         """What the policy that wrote the log did earn."""
         with naming(self.name):
             found = accumulate({EARNED: OnPolicy()}, self.read.batches(), total=len(self.log))
-            return closed_form(OnPolicy(), found[EARNED].sums, self.manner.confidence)
+            return closed_form(OnPolicy(), found[EARNED].sums, self.options.confidence)
 
     def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any]) -> Replayed:
         """Summed."""
@@ -127,16 +127,16 @@ class _Read:
             summed = {**members(estimators, self.log), EARNED: OnPolicy()}
             if isinstance(self.log, ActionLog):
                 summed[PLAIN] = IPS()
-            writer = (self.manner.logging or {}).get(self.name)
+            writer = (self.options.logging or {}).get(self.name)
             beside = self.read.beside(made(self.log), None if writer is None else writer(self.log))
             few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
         for name, one in summed.items():
             with naming(f"{where}, {name.partition('/')[0]}"):
                 require_fit(one, few)
         with naming(where):
-            batches, bootstrap = map(beside, self.read.batches()), self.manner.interval.bootstrap
+            batches, bootstrap = map(beside, self.read.batches()), self.options.interval.bootstrap
             found = accumulate(summed, batches, bootstrap=bootstrap, total=len(self.log))
-            earned = closed_form(OnPolicy(), found[EARNED].sums, self.manner.confidence)
+            earned = closed_form(OnPolicy(), found[EARNED].sums, self.options.confidence)
         return Replayed(policy, self.name, found, getattr(self.log, "estimated", False), earned)
 
 
@@ -180,19 +180,19 @@ KINDS = {"Rounds": "single actions", "SlateRounds": "slates", "Episodes": "episo
 """What batches are called in messages."""
 
 
-def reader(log: FeedbackLog, manner: Manner) -> WholeLog | SlateRead | EpisodeRead:
+def reader(log: FeedbackLog, options: ReplayOptions) -> WholeLog | SlateRead | EpisodeRead:
     """What reads a log of its kind.
 
     Raises:
         RequestError: the model is for logs of another kind.
     """
-    model = manner.model
+    model = options.model
     if isinstance(log, SlateFeedback) and (model is None or isinstance(model, FittedTails)):
-        return SlateRead(log, model, manner.half, manner.seed)
+        return SlateRead(log, model, options.half, options.seed)
     if isinstance(log, ActionLog) and not isinstance(model, FittedTails):
-        return WholeLog(log, model, manner.half, manner.seed)
+        return WholeLog(log, model, options.half, options.seed)
     if isinstance(log, EpisodeLog) and model is None:
-        return EpisodeRead(log, manner.half)
+        return EpisodeRead(log, options.half)
     raise RequestError(f"{type(model).__name__} is no model for {log.name}: {MODELS[type(log).__name__]}")
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from recsys.data.bandit_feedback import BanditFeedback
 from recsys.data.feedback_source import FeedbackSource
-from recsys.data.open_bandit_policy import positions
 from recsys.errors import DataError
 
 GOOD: dict[str, Any] = {
@@ -41,7 +40,7 @@ def test_positions_stand_first_in_the_context() -> None:
     log = BanditFeedback({**GOOD, "position": np.array([1, 0, 2])}).log()
     assert log.context_names == ("position=0", "position=1", "position=2", "context_0", "context_1")
     [batch] = log.batches()
-    assert positions(batch, 3).tolist() == [1, 0, 2]
+    assert batch.context is not None and batch.context[:, :3].argmax(1).tolist() == [1, 0, 2]
     one = BanditFeedback({**GOOD, "position": np.zeros(3, dtype=int)}).log()
     assert one.context_names == ("context_0", "context_1")
 

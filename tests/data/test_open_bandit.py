@@ -3,16 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from recsys.data import open_bandit
-from recsys.data.action_log import ActionLog
 from recsys.data.download import Package
 from recsys.data.feedback_source import FeedbackSource
 from recsys.data.open_bandit import OpenBandit
-from recsys.data.open_bandit_policy import PositionPolicy, average_policy, positions
-from recsys.data.parquet_feedback import ParquetFeedback
-from recsys.errors import ConfigurationError, DataError, RequestError
+from recsys.errors import ConfigurationError, DataError
 
 HEADER = ",timestamp,item_id,position,click,propensity_score,user_feature_0,user_feature_1,user-item_affinity_0\n"
 ROWS = [
@@ -57,28 +53,8 @@ def test_a_round_is_one_position_of_one_impression(tmp_path: Path) -> None:
     assert batch.action.tolist() == [2, 0, 2, 1, 1] and batch.reward.tolist() == [0, 1, 0, 0, 0]
     assert batch.propensity is not None and batch.propensity.tolist() == [0.5, 0.25, 0.5, 0.5, 0.5]
     assert batch.context is not None and batch.context[1].tolist() == [0, 0, 1, 0, 1, 1]
-    assert batch.user is None and positions(batch, 3).tolist() == [0, 2, 0, 0, 1]
-
-
-@pytest.mark.usefixtures("offline")
-def test_the_average_policy_is_the_share_of_each_item_at_its_position(tmp_path: Path) -> None:
-    log = OpenBandit("bts", "men", root=write(tmp_path, "bts")).log()
-    shares = average_policy(log)
-    assert shares.tolist() == [[0, 0, 1], [1 / 3, 1, 0], [2 / 3, 0, 0]]
-    policy = PositionPolicy("bernoulli_ts", shares)
-    [batch] = log.batches()
-    assert policy.target(batch).tolist() == [2 / 3, 1, 2 / 3, 1 / 3, 1]
-    assert torch.equal(policy.target_all(batch)[0], shares[:, 0])
-    assert torch.allclose(policy.target_all(batch).sum(1), torch.ones(5, dtype=torch.float64))
-
-
-def test_a_log_without_positions_has_no_such_policy(tmp_path: Path) -> None:
-    path = tmp_path / "feedback.csv"
-    path.write_text("action,reward\n0,1\n1,0\n")
-    log = ParquetFeedback(path).log()
-    assert isinstance(log, ActionLog)
-    with pytest.raises(RequestError, match="does not begin with 3 numbers that say which position"):
-        average_policy(log)
+    assert batch.user is None
+    assert batch.context[:, :3].argmax(1).tolist() == [0, 2, 0, 0, 1]
 
 
 BAD = {

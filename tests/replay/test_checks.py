@@ -6,7 +6,7 @@ import pytest
 
 from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.replay.checks import CLIP, LIMITS, PROPENSITIES, checks, tails
-from recsys.replay.evaluation import Manner, evaluate
+from recsys.replay.evaluation import ReplayOptions, evaluate
 from recsys.replay.importance import IPS
 from recsys.replay.replayed import replay
 from recsys.replay.slates.importance import SlateIPS
@@ -29,13 +29,13 @@ def test_clipping_goes_from_one_to_no_clipping(tmp_path: Path) -> None:
 def test_slates_have_no_such_checks_nor_tails(tmp_path: Path) -> None:
     logs = {"random": ParquetFeedback(written(slate_table(), tmp_path / "log.parquet")).log()}
     assert checks(logs) == {}
-    assert len(tails(replay(logs, UNIFORM, {"ips": SlateIPS()}, Manner()))) == 0
+    assert len(tails(replay(logs, UNIFORM, {"ips": SlateIPS()}, ReplayOptions()))) == 0
 
 
 def test_the_tail_says_how_much_weight_is_of_which_size(tmp_path: Path) -> None:
     log = action_table()
     logs = {"old": ParquetFeedback(written(log, tmp_path / "log.parquet")).log()}
-    table = tails(replay(logs, UNIFORM, {"ips": IPS()}, Manner()))
+    table = tails(replay(logs, UNIFORM, {"ips": IPS()}, ReplayOptions()))
     weight = 1 / 3 / log["propensity"]
     for row in table.iter_rows(named=True):
         above = weight.filter(weight >= row["weight"])

@@ -14,7 +14,7 @@ from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.choose import choose
 from recsys.replay.doubly_robust import DM
-from recsys.replay.evaluation import Manner
+from recsys.replay.evaluation import ReplayOptions
 from recsys.replay.importance import IPS, SNIPS
 from recsys.replay.reward_model import ActionMeans
 from recsys.replay.split import in_half
@@ -101,7 +101,7 @@ def test_the_models_of_the_chooser_have_not_seen_the_half_that_reports(tmp_path:
     found = []
     for one in (table, turned):
         log = ParquetFeedback(written(one, tmp_path / "log.parquet")).log()
-        found.append(choose({"log": log}, POLICIES, DM(), {"ips": IPS()}, Manner(model=ActionMeans())))
+        found.append(choose({"log": log}, POLICIES, DM(), {"ips": IPS()}, ReplayOptions(model=ActionMeans())))
     assert found[0].considered.equals(found[1].considered)
     assert not found[0].report.equals(found[1].report)
 

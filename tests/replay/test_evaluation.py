@@ -18,7 +18,7 @@ from recsys.replay.episodes.doubly_robust import SequentialDR
 from recsys.replay.episodes.episodes import Episodes
 from recsys.replay.episodes.magic import MAGIC
 from recsys.replay.episodes.per_decision import PerDecisionIPS
-from recsys.replay.evaluation import SCHEMA, Manner, evaluate
+from recsys.replay.evaluation import SCHEMA, ReplayOptions, evaluate
 from recsys.replay.importance import IPS, SNIPS
 from recsys.replay.interval import AnytimeValid
 from recsys.replay.more_robust import MRDR
@@ -96,7 +96,9 @@ def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
     log = action_table(logging=[0.5, 0.5, 0.0])
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
     logs = logs_of(log, tmp_path, actions=actions)
-    table = evaluate(logs, UNIFORM, {"ips": IPS(), "clipped": IPS(Clip(0.5)), "dm": DM()}, Manner(model=ActionMeans()))
+    table = evaluate(
+        logs, UNIFORM, {"ips": IPS(), "clipped": IPS(Clip(0.5)), "dm": DM()}, ReplayOptions(model=ActionMeans())
+    )
     doubts = dict(table.select("estimator", "doubt").iter_rows())
     assert "the policy makes choices that the log does not show" in doubts["ips"]
     assert doubts["clipped"] == doubts["ips"], "a clipped weight hides nothing of the plain ones"
@@ -133,7 +135,9 @@ def test_one_half_knows_nothing_of_the_other(tmp_path: Path) -> None:
     changed = inside.with_columns(pl.when("first").then("reward").otherwise(1 - pl.col("reward")).alias("reward"))
     estimators: dict[str, Any] = {"ips": IPS(), "dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
     halves = [
-        evaluate(logs_of(table.drop("first"), tmp_path), UNIFORM, estimators, Manner(model=ActionMeans(), half=half))
+        evaluate(
+            logs_of(table.drop("first"), tmp_path), UNIFORM, estimators, ReplayOptions(model=ActionMeans(), half=half)
+        )
         for table in (inside, changed)
         for half in (0, 1)
     ]
@@ -146,10 +150,10 @@ def test_every_actions_probability_is_asked_for_only_where_it_is_needed(tmp_path
     log = action_table()
     path = written(policy_table(log, [1 / 3] * 3, every=False), tmp_path / "logged.parquet")
     logs, policies = logs_of(log, tmp_path), {"table": Table(path)}
-    manner = Manner(model=ActionMeans(), logging={"old": Uniform()})
-    assert evaluate(logs, policies, {"ips": IPS()}, manner)["value"][0] > 0
+    options = ReplayOptions(model=ActionMeans(), logging={"old": Uniform()})
+    assert evaluate(logs, policies, {"ips": IPS()}, options)["value"][0] > 0
     with pytest.raises(RequestError, match="table on old, dr: policy table 'logged' has the logged actions only"):
-        evaluate(logs, policies, {"ips": IPS(), "dr": DR()}, manner)
+        evaluate(logs, policies, {"ips": IPS(), "dr": DR()}, options)
 
 
 def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) -> None:
@@ -165,14 +169,14 @@ def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) 
     with pytest.raises(RequestError, match=r"^uniform on old: .* is no policy of single actions"):
         evaluate(logs, {"uniform": lambda log: lambda batch: batch}, {"ips": IPS()})
     with pytest.raises(RequestError, match=r"^uniform on old, ips: the log has 2000 rounds of 667 users"):
-        evaluate(logs, UNIFORM, {"ips": IPS()}, Manner(AnytimeValid()))
+        evaluate(logs, UNIFORM, {"ips": IPS()}, ReplayOptions(AnytimeValid()))
 
 
-def test_manners_that_make_no_sense_are_refused() -> None:
+def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"confidence=1\.5: expected a number between 0 and 1"):
-        Manner(confidence=1.5)
+        ReplayOptions(confidence=1.5)
     with pytest.raises(ConfigurationError, match="half=2"):
-        Manner(half=2)
+        ReplayOptions(half=2)
 
 
 def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
@@ -180,8 +184,8 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
     actions = pl.DataFrame({"action": range(3), "kind": ["a", "a", "b"]})
     logs = logs_of(log, tmp_path, actions=written(actions, tmp_path / "actions.parquet"))
     path = written(policy_table(log, [0.5, 0.3, 0.2]), tmp_path / "who.parquet")
-    manner = Manner(logging={"old": Table(path)})
-    table = evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")}, manner)
+    options = ReplayOptions(logging={"old": Table(path)})
+    table = evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")}, options)
     weight = pl.when(pl.col("action") == 2).then((1 / 3) / 0.2).otherwise((2 / 3) / 0.8)
     assert table["value"][0] == pytest.approx(log.select((weight * pl.col("reward")).mean()).item())
 
@@ -195,14 +199,14 @@ def test_slates_are_judged(tmp_path: Path) -> None:
     assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["doubt"].to_list() == ["", ""]
     with pytest.raises(RequestError, match=r"^uniform on random, slot: .*slot_propensities.*log.logging"):
         evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())})
-    found = evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())}, Manner(logging={"random": Uniform()}))
+    found = evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())}, ReplayOptions(logging={"random": Uniform()}))
     assert found["value"][0] == pytest.approx(earned, rel=1e-6)
     with pytest.raises(
         RequestError, match="ActionMeans is no model for random: it is of slates, take model=tail_means"
     ):
-        evaluate(logs, UNIFORM, {"whole": SlateIPS()}, Manner(model=ActionMeans()))
+        evaluate(logs, UNIFORM, {"whole": SlateIPS()}, ReplayOptions(model=ActionMeans()))
     with pytest.raises(RequestError, match="FittedTails is no model for old: it is of single actions"):
-        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, Manner(model=FittedTails()))
+        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=FittedTails()))
 
 
 def test_episodes_are_judged(tmp_path: Path) -> None:
@@ -232,7 +236,7 @@ def test_a_blend_of_returns_is_said_and_has_no_interval(tmp_path: Path) -> None:
 
 def test_plain_weights_are_summed_beside_whatever_is_asked(tmp_path: Path) -> None:
     logs = logs_of(action_table(), tmp_path)
-    [one] = replay(logs, UNIFORM, {"clipped": IPS(Clip(0.7))}, Manner())
+    [one] = replay(logs, UNIFORM, {"clipped": IPS(Clip(0.7))}, ReplayOptions())
     log = logs["old"]
     assert isinstance(log, ActionLog)
     weights = torch.cat([1 / 3 / batch.propensity for batch in log.batches() if batch.propensity is not None])
@@ -243,10 +247,10 @@ def test_plain_weights_are_summed_beside_whatever_is_asked(tmp_path: Path) -> No
 def test_models_reach_estimators_in_any_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = logs_of(action_table(), tmp_path)
     estimators: dict[str, Any] = {"dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
-    manner = Manner(model=ActionMeans())
-    whole = evaluate(logs, UNIFORM, estimators, manner)
+    options = ReplayOptions(model=ActionMeans())
+    whole = evaluate(logs, UNIFORM, estimators, options)
     monkeypatch.setattr("recsys.replay.whole_log.LEAST", 100)
     monkeypatch.setattr("recsys.replay.whole_log.NUMBERS", 300)
-    parts = evaluate(logs, UNIFORM, estimators, manner)
+    parts = evaluate(logs, UNIFORM, estimators, options)
     assert np.allclose(whole["value"].to_numpy(), parts["value"].to_numpy(), rtol=1e-12)
     assert len(set(whole["value"].to_list())) == 3

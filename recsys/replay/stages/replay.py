@@ -18,7 +18,7 @@ from recsys.replay.checks import checks, tails
 from recsys.replay.choose import choose
 from recsys.replay.estimates import estimates
 from recsys.replay.interval import IntervalOf
-from recsys.replay.manner import Manner, Policy
+from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.propensities import Estimated, estimate_propensities
 from recsys.replay.replayed import replay
 from recsys.replay.reward_model import RewardModel
@@ -85,7 +85,7 @@ class Replay:
         self.policies = policies
         self.estimators = estimators
         self.estimated = propensities == "estimated"
-        self.manner = Manner(interval, confidence, limits or Limits(), model, logging, seed=seed)
+        self.options = ReplayOptions(interval, confidence, limits or Limits(), model, logging, seed=seed)
         self.select = select
         self.selector = selector
         self.risk = risk
@@ -95,33 +95,33 @@ class Replay:
         logs = {name: source.log() for name, source in self.sources.items()}
         for name, one in logs.items():
             logger.info("%s: %s", name, ", ".join(f"{key} {value:,}" for key, value in one.summary.items()))
-        folder, manner = run.stage("replay"), self.manner
+        folder, options = run.stage("replay"), self.options
         if self.estimated:
-            found = {name: _estimated(one, manner.seed) for name, one in logs.items()}
+            found = {name: _estimated(one, options.seed) for name, one in logs.items()}
             logs = {name: one.log for name, one in found.items()}
-            manner = replace(manner, logging={name: _whatever(one.propensities) for name, one in found.items()})
+            options = replace(options, logging={name: _whatever(one.propensities) for name, one in found.items()})
             _write_calibration(found, folder)
         if self.select:
-            self._choose(logs, manner, run)
+            self._choose(logs, options, run)
         else:
-            self._compare(logs, manner, run)
+            self._compare(logs, options, run)
 
-    def _compare(self, logs: Mapping[str, FeedbackLog], manner: Manner, run: RunFolder) -> None:
+    def _compare(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """Every policy, and what its figures are to be trusted for."""
         folder, beside = run.stage("replay"), checks(logs)
-        replayed = replay(logs, self.policies, {**self.estimators, **beside}, manner, own=True)
+        replayed = replay(logs, self.policies, {**self.estimators, **beside}, options, own=True)
         others = [one for one in replayed if one.log != one.policy]
         own = [one for one in replayed if one.log == one.policy]
-        _write(run, estimates(others, self.estimators, manner))
-        estimates(own, self.estimators, manner).write_parquet(folder / "placebo.parquet")
-        estimates(others, beside, manner).write_parquet(folder / "checks.parquet")
+        _write(run, estimates(others, self.estimators, options))
+        estimates(own, self.estimators, options).write_parquet(folder / "placebo.parquet")
+        estimates(others, beside, options).write_parquet(folder / "checks.parquet")
         tails(others).write_parquet(folder / "weights.parquet")
 
-    def _choose(self, logs: Mapping[str, FeedbackLog], manner: Manner, run: RunFolder) -> None:
+    def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """The best policy, by another half of the users and, where there are others, by other estimators."""
         selector = self.estimators[self.selector]
         others = {name: one for name, one in self.estimators.items() if name != self.selector} or self.estimators
-        choice = choose(logs, self.policies, selector, others, manner, self.risk)
+        choice = choose(logs, self.policies, selector, others, options, self.risk)
         told = "chosen: %s, which earns at least %.4g but for a risk of %g"
         logger.info(told, choice.policy, choice.low, self.risk)
         choice.considered.write_parquet(run.stage("replay") / "considered.parquet")

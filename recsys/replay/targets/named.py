@@ -10,7 +10,6 @@ from recsys.data.action_log import ActionLog
 from recsys.data.episode_log import EpisodeLog
 from recsys.data.feedback_source import FeedbackLog
 from recsys.data.open_bandit import OpenBandit
-from recsys.data.open_bandit_policy import PositionPolicy, average_policy
 from recsys.data.policy_table import read_policy_table
 from recsys.data.slate_feedback import SlateFeedback
 from recsys.data.slate_policy_table import read_slate_policy_table
@@ -22,6 +21,7 @@ from recsys.replay.slates.table import TableBeside
 from recsys.replay.slates.target import SlateTarget
 from recsys.replay.targets.acting import Acting
 from recsys.replay.targets.popularity import Popularity as PopularActions
+from recsys.replay.targets.positions import PositionPolicy, average_policy
 from recsys.replay.targets.uniform import Uniform as UniformActions
 from recsys.train.checkpoint import Checkpoint
 

@@ -8,7 +8,7 @@ import torch
 from recsys.data.parquet_feedback import ParquetFeedback
 from recsys.data.slate_feedback import SlateFeedback
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluation import Manner, evaluate
+from recsys.replay.evaluation import ReplayOptions, evaluate
 from recsys.replay.slates import fitted_tails
 from recsys.replay.slates.cascade import CascadeDR
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
@@ -48,11 +48,11 @@ def test_predictions_are_of_tail_means_that_have_not_seen_the_user(log: SlateFee
 def test_cascade_dr_agrees_with_weighing_and_is_surer(log: SlateFeedback, monkeypatch: pytest.MonkeyPatch) -> None:
     estimators = {"dr": CascadeDR(), "ips": SlateIPS(Prefix())}
     logs, policies = {"random": log}, {"uniform": Uniform()}
-    table = evaluate(logs, policies, estimators, Manner(model=FittedTails()))
+    table = evaluate(logs, policies, estimators, ReplayOptions(model=FittedTails()))
     widths = (table["high"] - table["low"]).to_list()
     assert table["low"][1] < table["value"][0] < table["high"][1] and widths[0] < 1.05 * widths[1]
     monkeypatch.setattr(fitted_tails, "NUMBERS", 64)  # 4 requests at once
-    again = evaluate(logs, policies, estimators, Manner(model=FittedTails()))
+    again = evaluate(logs, policies, estimators, ReplayOptions(model=FittedTails()))
     assert again["value"].to_list() == pytest.approx(table["value"].to_list(), rel=1e-12)
 
 

@@ -29,7 +29,7 @@ ELSEWHERE = {"checkpoint"}
 """Needs a run: `tests/replay/targets/test_named.py`, `tests/train/test_checkpoint.py`."""
 SLATES = {
     *("slate_ips", "slate_snips", "reward_interaction", "sn_reward_interaction", "independent", "sn_independent"),
-    *("position_based", "pseudo_inverse", "sn_pseudo_inverse", "pseudo_inverse_cv", "cascade_dr", "sn_cascade_dr"),
+    *("position_based", "pseudo_inverse", "sn_pseudo_inverse", "pseudo_inverse_control", "cascade_dr", "sn_cascade_dr"),
 }
 EPISODES = {"trajectory_ips", "trajectory_snips", "per_decision_ips", "per_decision_snips"}
 UNIFORM_ONLY = {"rejection"}

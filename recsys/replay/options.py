@@ -20,7 +20,7 @@ Policy = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Manner:
+class ReplayOptions:
     """How a log is read and what is said of it.
 
     Args:
