@@ -21,6 +21,8 @@ def empirical_bernstein(mean: Mean, low: float, high: float, confidence: float =
     for the clipped mean, of which only the low end bounds the value (`r ≥ 0`). Source: Maurer and Pontil 2009,
     "Empirical Bernstein bounds and sample variance penalization", theorem 4 for each side with `α / 2`.
 
+    The low end alone, by which a policy is chosen safely, is above the mean with a chance of at most `α / 2`.
+
     Args:
         mean: of the `z`.
         low: no `z` is below.
@@ -38,28 +40,6 @@ def empirical_bernstein(mean: Mean, low: float, high: float, confidence: float =
         return Interval(mean.value)
     half = _half(mean, low, high, (1 - confidence) / 2)
     return Interval(mean.value, max(low, mean.value - half), min(high, mean.value + half))
-
-
-def empirical_bernstein_low(mean: Mean, low: float, high: float, confidence: float = 0.95) -> float:
-    """What `E[z]` is above with at least the confidence: the low end with all of `α`, to choose a policy safely.
-
-    Of several policies, divide `α` by their number.
-
-    Args:
-        mean: of the `z`.
-        low: no `z` is below.
-        high: no `z` is above.
-        confidence: in (0, 1).
-
-    Raises:
-        RequestError: the numbers were not within the bounds.
-
-    >>> round(empirical_bernstein_low(Mean(units=1001, total=1001.0, square=1001.0), 0, 1), 6)  # 1 − 7 ln 40 / 3000
-    0.991393
-    """
-    if mean.units < 2:
-        return low
-    return max(low, mean.value - _half(mean, low, high, 1 - confidence))
 
 
 def _half(mean: Mean, low: float, high: float, tail: float) -> float:

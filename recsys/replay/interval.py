@@ -8,11 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Summed
+from recsys.replay.asymptotic_sequence import asymptotic_sequence
 from recsys.replay.bootstrap import Bootstrap, percentile
 from recsys.replay.closed_form import closed_form
 from recsys.replay.confidence_sequence import confidence_sequence
+from recsys.replay.empirical_bernstein import empirical_bernstein
 from recsys.replay.estimator import Estimator
 from recsys.replay.importance import IPS
+from recsys.replay.mean import Mean
 from recsys.replay.weights import Plain
 
 
@@ -65,22 +68,62 @@ class Percentile:
 
 
 @dataclass(frozen=True)
-class AnytimeValid:
-    """`confidence_sequence`, which holds however often a log is looked at while it grows; for `IPS`.
+class Bernstein:
+    """`empirical_bernstein`, which holds for logs of any size; for `IPS` of any weights, others have no interval.
 
-    Other estimators get the closed form.
+    Where weights are clipped, it is for the clipped mean.
 
     Args:
+        largest: no weight is above, known from the two policies (or the clip) and not from the log.
         low: no reward is below.
         high: no reward is above.
     """
 
+    largest: float
     low: float = 0.0
     high: float = 1.0
     bootstrap: None = None
 
     def __call__(self, estimator: Estimator[Any], summed: Summed, confidence: float) -> Interval:
-        """See `IntervalOf`."""
+        """See `IntervalOf`.
+
+        Raises:
+            RequestError: a weight is above `largest`, or rounds of a user depend on each other.
+        """
+        if type(estimator) is not IPS:
+            return Interval(float(estimator.value(summed.sums.totals)))
+        if summed.weights.largest > self.largest:
+            raise RequestError(
+                f"a weight is {summed.weights.largest:g}, above the {self.largest:g} that was said to be the largest: "
+                "give what the policies allow (interval.largest), or clip weights"
+            )
+        bounds = self.largest * min(self.low, 0.0), self.largest * max(self.high, 0.0)
+        return empirical_bernstein(Mean.of(summed.sums, (0, 0, 1)), *bounds, confidence)
+
+
+@dataclass(frozen=True)
+class AnytimeValid:
+    """Holds however often a log is looked at while it grows.
+
+    `confidence_sequence` for `IPS` of plain weights, proved for any log size; `asymptotic_sequence` for others.
+
+    Args:
+        low: no reward is below.
+        high: no reward is above.
+        tightest: number of users, or rounds, at which the latter is best; not chosen by the log.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    tightest: int = 10_000
+    bootstrap: None = None
+
+    def __call__(self, estimator: Estimator[Any], summed: Summed, confidence: float) -> Interval:
+        """See `IntervalOf`.
+
+        Raises:
+            RequestError: for `IPS`, rounds of a user depend on each other.
+        """
         if estimator == IPS(Plain()):
             return confidence_sequence(summed.sums, (self.low, self.high), confidence)
-        return closed_form(estimator, summed.sums, confidence)
+        return asymptotic_sequence(estimator, summed.sums, self.tightest, confidence)

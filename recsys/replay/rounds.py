@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.errors import RequestError
+from recsys.replay.parts import Parts
 
 ROWS = 2**14
 """How many rounds are worked on at once where every action counts, so that what is between stays in the cache."""
@@ -28,7 +28,7 @@ class Rewarded(Protocol):
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Rounds(Parts):
     """`n` rounds, of `A` actions, in float64, or in float32 where memory counts; what is computed is float64.
 
     Estimators that only weigh need the first four; the rest is there where the log, the policy and a reward model give
@@ -83,18 +83,13 @@ class Rounds:
         parts = zip(self.need("target_all").split(ROWS), self.need("predicted_all").split(ROWS), strict=True)
         return torch.cat([torch.einsum("na,na->n", target.double(), predicted.double()) for target, predicted in parts])
 
-    def need(self, name: str) -> Tensor:
-        """A part that need not be there.
+    def called(self, name: str) -> str:
+        """See `Parts.called`."""
+        return MISSING[name]
 
-        Raises:
-            RequestError: it is not.
-        """
-        if getattr(self, name) is None and self.later is not None and name in self.later:
-            object.__setattr__(self, name, self.later[name]())
-        found = getattr(self, name)
-        if found is None:
-            raise RequestError(f"this estimator needs {MISSING[name]}, which is not there{GIVEN_BY.get(name, '')}")
-        return found
+    def given_by(self, name: str) -> str:
+        """See `Parts.given_by`."""
+        return GIVEN_BY.get(name, "")
 
 
 MISSING = {

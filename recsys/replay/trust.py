@@ -46,7 +46,7 @@ def no_answer(weights: WeightSummary, limits: Limits, whole: bool = True) -> str
     if weights.effective < limits.effective_sample_size:
         return f"effective sample size {weights.effective:.3g}, at least {limits.effective_sample_size:g} is asked"
     mean = weights.total / weights.rows
-    spread = max(weights.total**2 / weights.effective / weights.rows - mean**2, 0.0) ** 0.5
+    spread = max(weights.squares / weights.rows - mean**2, 0.0) ** 0.5
     half = float(ndtri((1 + limits.confidence) / 2)) * spread / weights.rows**0.5
     shown = f"weights average {mean:.3f} [{mean - half:.3f}, {mean + half:.3f}] where 1 is expected"
     if whole and mean + half < 1 - limits.missing:

@@ -61,13 +61,17 @@ class WeightSummary:
         return float(self.sizes[:, 1].sum())
 
     @property
+    def squares(self) -> float:
+        """`Σ w²`."""
+        return float(self.sizes[:, 2].sum())
+
+    @property
     def effective(self) -> float:
         """`(Σ w)² / Σ w²`, the effective sample size: as many equal weights tell as much; 0 where all are 0.
 
         Source: Kish 1965, "Survey sampling".
         """
-        squares = float(self.sizes[:, 2].sum())
-        return self.total**2 / squares if squares else 0.0
+        return self.total**2 / self.squares if self.squares else 0.0
 
     @property
     def edges(self) -> Float[Tensor, " 129"]:

@@ -42,3 +42,5 @@ def test_an_average_off_by_chance_is_an_answer() -> None:
 
 def test_no_weight_at_all_is_none() -> None:
     assert no_answer(summary(0.0), Limits()) == "effective sample size 0, at least 100 is asked"
+    found = no_answer(summary(0.0), Limits(effective_sample_size=0))
+    assert found.startswith("weights average 0.000 [0.000, 0.000]") and found.endswith("the log does not show")

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from recsys.data.logged_episodes import LoggedEpisodes
 from recsys.errors import RequestError
+from recsys.replay.parts import Parts
 
 
 @dataclass(frozen=True)
-class Episodes:
+class Episodes(Parts):
     """`n` episodes of up to `T` steps, flush left, in float64. After an episode's end anything may stand.
 
     The value that is estimated is that of an episode, `E_π Σ_t γ^t r_t` with `t` from 0. An episode that ended earns
@@ -123,16 +124,9 @@ class Episodes:
         """
         return torch.where(self.there, self.need(name), 0)
 
-    def need(self, name: str) -> Tensor:
-        """A part that need not be there.
-
-        Raises:
-            RequestError: it is not.
-        """
-        found = getattr(self, name)
-        if found is None:
-            raise RequestError(f"this estimator needs {MISSING[name]}, which is not there")
-        return found
+    def called(self, name: str) -> str:
+        """See `Parts.called`."""
+        return MISSING[name]
 
     def padded(self, horizon: int) -> Episodes:
         """The same with `T` = `horizon`.

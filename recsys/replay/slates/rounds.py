@@ -11,13 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.errors import RequestError
+from recsys.replay.parts import Parts
 
 Side = Literal["logging", "target"]
 """The logging policy, or the policy to be judged."""
 
 
 @dataclass(frozen=True)
-class SlateRounds:
+class SlateRounds(Parts):
     """`n` requests, slates `s` of up to `S` slots, in float64; flush left.
 
     What comes twice, `logging_…` and `target_…`, is the probability of the same thing under the logging policy, in
@@ -94,18 +95,21 @@ class SlateRounds:
         """`[n, S]`, `π(s_k at k | x) / p(s_k at k | x)`."""
         return self._own_slot("target") / self._own_slot("logging")
 
-    def need(self, name: str) -> Tensor:
-        """A part that need not be there.
+    def called(self, name: str) -> str:
+        """See `Parts.called`."""
+        side, _, part = name.partition("_")
+        return f"the probability of {PARTS[part]} under {POLICIES[side]}" if side in POLICIES else OTHERS[name]
 
-        Raises:
-            RequestError: it is not.
-        """
-        if getattr(self, name) is None and self.later is not None and name in self.later:
-            object.__setattr__(self, name, self.later[name]())
-        found = getattr(self, name)
-        if found is None:
-            raise RequestError(f"this estimator needs {_called(name)}, which is not there{_given_by(name)}")
-        return found
+    def given_by(self, name: str) -> str:
+        """See `Parts.given_by`; empty where a table must have it."""
+        side, _, part = name.partition("_")
+        if side == "logging":
+            return ": log it, or say who wrote the log (log.logging)"
+        if side == "target":
+            return ": add it to the table, or say how the policy's distribution is had (its law)" if part else ""
+        return {"pseudo_inverse": ": say who wrote the log (log.logging)"}.get(
+            name, ": give a model (model=tail_means)"
+        )
 
     def need_rewards_by_slot(self) -> None:
         """Nothing, if there are.
@@ -130,24 +134,6 @@ class SlateRounds:
         if getattr(self, f"{side}_slot") is None and at is not None:
             return torch.diagonal(at, dim1=-2, dim2=-1)
         return self.need(f"{side}_slot")
-
-
-def _called(name: str) -> str:
-    """What a part is called in messages."""
-    side, _, part = name.partition("_")
-    if side in POLICIES:
-        return f"the probability of {PARTS[part]} under {POLICIES[side]}"
-    return OTHERS[name]
-
-
-def _given_by(name: str) -> str:
-    """How `recsys replay` is told to make a part; empty where a table must have it."""
-    side, _, part = name.partition("_")
-    if side == "logging":
-        return ": log it, or say who wrote the log (log.logging)"
-    if side == "target":
-        return ": add it to the table, or say how the policy's distribution is had (its law)" if part else ""
-    return {"pseudo_inverse": ": say who wrote the log (log.logging)"}.get(name, ": give a model (model=tail_means)")
 
 
 POLICIES = {"logging": "the logging policy", "target": "the policy to be judged"}

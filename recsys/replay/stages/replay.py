@@ -17,7 +17,7 @@ from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.checks import checks, tails
 from recsys.replay.choose import choose
 from recsys.replay.estimates import estimates
-from recsys.replay.interval import IntervalOf
+from recsys.replay.interval import ClosedForm, IntervalOf
 from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.propensities import Estimated, estimate_propensities
 from recsys.replay.replayed import replay
@@ -114,7 +114,8 @@ class Replay:
         own = [one for one in replayed if one.log == one.policy]
         _write(run, estimates(others, self.estimators, options))
         estimates(own, self.estimators, options).write_parquet(folder / "placebo.parquet")
-        estimates(others, beside, options).write_parquet(folder / "checks.parquet")
+        usual = replace(options, interval=ClosedForm())
+        estimates(others, beside, usual).write_parquet(folder / "checks.parquet")
         tails(others).write_parquet(folder / "weights.parquet")
 
     def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
