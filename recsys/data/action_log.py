@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import polars as pl
 import torch
@@ -12,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from recsys.data.logged_actions import LoggedActions
+from recsys.data.logged_table import LoggedChoices, LoggedUsers
 from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, lengths, matrix, numbers, parts
 
@@ -20,7 +20,7 @@ READ = ("action", "reward", "propensity", "user_id", "policy", "context", "candi
 
 
 @dataclass(frozen=True, eq=False)
-class ActionLog:
+class ActionLog(LoggedChoices, LoggedUsers):
     """Rounds in which one action was chosen, checked and not yet read.
 
     Args:
@@ -50,16 +50,6 @@ class ActionLog:
     def __len__(self) -> int:
         return self.rounds
 
-    @property
-    def num_actions(self) -> int:
-        """`A`."""
-        return len(self.actions)
-
-    @property
-    def columns(self) -> list[str]:
-        """Of the table."""
-        return self.frame.collect_schema().names()
-
     def batches(self, size: int = SIZE) -> Iterator[LoggedActions]:
         """The rounds in order, up to `size` at once, in memory that grows with `size` alone.
 
@@ -69,16 +59,6 @@ class ActionLog:
         there = [name for name in READ if name in self.columns]
         for start, part in parts(self.frame.select(there), size):
             yield self._batch(start, part)
-
-    @cached_property
-    def ids(self) -> RawIds:
-        """Of the actions."""
-        return RawIds(self.actions["action"])
-
-    @cached_property
-    def user_ids(self) -> RawIds | None:
-        """Of the users; None where rounds stand alone."""
-        return None if self.users is None else RawIds(self.users)
 
     def requests(self) -> pl.LazyFrame:
         """`request_id` and `action` of each round as they stand in the log, to join tables of policies with."""

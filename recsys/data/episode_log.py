@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import polars as pl
 import torch
 from torch import Tensor
 
 from recsys.data.logged_episodes import LoggedEpisodes
-from recsys.data.raw_ids import RawIds
+from recsys.data.logged_table import LoggedChoices
 from recsys.data.stream import SIZE, flush_left, matrix, numbers, parts
 from recsys.errors import RequestError
 
@@ -26,7 +25,7 @@ EPISODES = 1 << 10
 
 
 @dataclass(frozen=True, eq=False)
-class EpisodeLog:
+class EpisodeLog(LoggedChoices):
     """Episodes, checked and not yet read.
 
     Args:
@@ -52,21 +51,6 @@ class EpisodeLog:
 
     def __len__(self) -> int:
         return self.episodes
-
-    @property
-    def num_actions(self) -> int:
-        """`A`."""
-        return len(self.actions)
-
-    @property
-    def columns(self) -> list[str]:
-        """Of the table."""
-        return self.frame.collect_schema().names()
-
-    @cached_property
-    def ids(self) -> RawIds:
-        """Of the actions."""
-        return RawIds(self.actions["action"])
 
     def batches(self, size: int = EPISODES) -> Iterator[LoggedEpisodes]:
         """The episodes in order, up to `size` at once, each batch as wide as its longest episode.

@@ -15,6 +15,7 @@ from recsys.data.context import Context
 from recsys.data.histories import Histories
 from recsys.data.jagged import Jagged
 from recsys.data.logged_slates import LoggedSlates
+from recsys.data.logged_table import LoggedUsers
 from recsys.data.raw_ids import RawIds
 from recsys.data.stream import SIZE, flush_left, lengths, matrix, numbers, parts
 from recsys.errors import RequestError
@@ -34,7 +35,7 @@ READ = (
 
 
 @dataclass(frozen=True, eq=False)
-class SlateFeedback:
+class SlateFeedback(LoggedUsers):
     """Requests that were answered with slates, checked and not yet read.
 
     Args:
@@ -68,11 +69,6 @@ class SlateFeedback:
         """`N`."""
         return len(self.items)
 
-    @property
-    def columns(self) -> list[str]:
-        """Of the table."""
-        return self.frame.collect_schema().names()
-
     def batches(self, size: int = SIZE) -> Iterator[LoggedSlates]:
         """The requests in order, up to `size` at once, in memory that grows with `size` alone.
 
@@ -88,11 +84,6 @@ class SlateFeedback:
     def ids(self) -> RawIds:
         """Of the items."""
         return RawIds(self.items["item_id"])
-
-    @cached_property
-    def user_ids(self) -> RawIds | None:
-        """Of the users; None where requests stand alone."""
-        return None if self.users is None else RawIds(self.users)
 
     def with_histories(self) -> SlateFeedback:
         """The same log, where each request knows what its user took in the log before.

@@ -36,7 +36,10 @@ SCHEMA = {
     "truth_high": pl.Float64,
     "relative_error": pl.Float64,
 }
-"""Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log."""
+"""Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log.
+
+Neither is discounted; estimates that are have no `relative_error`.
+"""
 
 
 def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], options: ReplayOptions) -> pl.DataFrame:
@@ -56,7 +59,8 @@ def estimates(replayed: Sequence[Replayed], estimators: Mapping[str, Any], optio
             with naming(f"{one.policy} on {one.log}, {name}"):
                 cells = _cells(name, estimator, one.found, options)
             own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
-            rows.append(own | cells | {"earned": one.earned.value} | _compared(cells["value"], one.truth))
+            value = cells["value"] if getattr(estimator, "discount", 1.0) == 1.0 else None
+            rows.append(own | cells | {"earned": one.earned.value} | _compared(value, one.truth))
     return pl.DataFrame(rows, schema=SCHEMA)
 
 

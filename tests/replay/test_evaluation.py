@@ -254,3 +254,15 @@ def test_models_reach_estimators_in_any_batches(tmp_path: Path, monkeypatch: pyt
     parts = evaluate(logs, UNIFORM, estimators, options)
     assert np.allclose(whole["value"].to_numpy(), parts["value"].to_numpy(), rtol=1e-12)
     assert len(set(whole["value"].to_list())) == 3
+
+
+def test_discounted_estimates_are_not_compared_with_what_was_earned_without_discount(tmp_path: Path) -> None:
+    steps = trajectories()
+    logs = logs_of(steps.with_columns(policy=pl.lit("old")), tmp_path) | {
+        "uniform": logs_of(steps, tmp_path)["log"],
+    }
+    table = evaluate(logs, UNIFORM, {"plain": PerDecisionIPS(), "discounted": PerDecisionIPS(discount=0.5)})
+    plain, discounted = table.iter_rows(named=True)
+    assert plain["truth"] == discounted["truth"] == pytest.approx(steps["reward"].sum() / 400)
+    assert plain["relative_error"] is not None and discounted["relative_error"] is None
+    assert discounted["value"] < plain["value"]
