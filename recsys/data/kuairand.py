@@ -46,17 +46,8 @@ class KuaiRand:
 
     def slates(self) -> SlateTables:
         """Impressions and, where they are named, videos."""
-        schema = Schema(
-            "exposures",
-            (
-                Column("user_id", Kind.ID, required=True),
-                Column("video_id", Kind.ID, required=True),
-                Column("time_ms", Kind.INTEGER, required=True),
-                Column(self.click, Kind.INTEGER, required=True),
-            ),
-        )
-        places = self._places()
-        parts = [read_table(place, schema) for place in places]
+        places = exposure_files(self.exposures, "log_standard_*.csv")
+        parts = [read_table(place, exposure_schema(self.click, Kind.INTEGER)) for place in places]
         marks = [mark(place, part) for place, part in zip(places, parts, strict=True)]
         shown = pl.concat([part.select("user_id", "video_id", "time_ms", self.click) for part in parts]).collect()
         other = ~pl.col(self.click).cast(pl.Int64).is_in((0, 1))
@@ -85,13 +76,28 @@ class KuaiRand:
             dropped={"repeated_exposures": len(shown) - slots},
         )
 
-    def _places(self) -> list[str]:
-        location = str(self.exposures)
-        if scan.is_remote(location):
-            return [location]
-        if not Path(location).exists():
-            raise DataError(f"{location}: no such table; expected the exposures of KuaiRand: see {HOME}")
-        return sorted(str(file) for file in Path(location).glob("log_standard_*.csv")) or [location]
+
+def exposure_schema(feedback: str, kind: Kind) -> Schema:
+    """One row an exposure, with a column of feedback."""
+    ids = (Column(name, Kind.ID, required=True) for name in ("user_id", "video_id"))
+    return Schema("exposures", (*ids, Column("time_ms", Kind.INTEGER, True), Column(feedback, kind, True)))
+
+
+def exposure_files(location: str | Path, pattern: str) -> list[str]:
+    """The files of exposures: those of a folder that match the pattern, or the file or Parquet table that is named.
+
+    Raises:
+        DataError: there is none.
+    """
+    path = Path(location)
+    if scan.is_remote(str(location)) or path.is_file():
+        return [str(location)]
+    if not path.exists():
+        raise DataError(f"{location}: no such table; expected the exposures of KuaiRand: see {HOME}")
+    found = sorted(str(file) for file in path.glob(pattern))
+    if not found and not any(path.rglob("*.parquet")):
+        raise DataError(f"{location}: no {pattern} in it; expected the exposures of KuaiRand: see {HOME}")
+    return found or [str(location)]
 
 
 def _slates(shown: pl.DataFrame, click: str) -> pl.DataFrame:

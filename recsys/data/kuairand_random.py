@@ -12,15 +12,14 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys.data import scan
 from recsys.data.action_log import ActionLog
 from recsys.data.action_rules import action_log
-from recsys.data.kuairand import HOME
+from recsys.data.kuairand import exposure_files, exposure_schema
 from recsys.data.parquet import mark
 from recsys.data.raw_ids import distinct
 from recsys.data.rules import finder
-from recsys.data.schema import Column, Kind, Schema, read_table
-from recsys.errors import ConfigurationError, DataError
+from recsys.data.schema import Kind, read_table
+from recsys.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,8 @@ class KuaiRandRandom:
 
     def log(self) -> ActionLog:
         """The log, checked."""
-        schema = Schema(
-            "exposures",
-            (
-                Column("user_id", Kind.ID, required=True),
-                Column("video_id", Kind.ID, required=True),
-                Column("time_ms", Kind.INTEGER, required=True),
-                Column(self.reward, Kind.NUMBER, required=True),
-            ),
-        )
-        places = self._places()
+        places = exposure_files(self.exposures, "log_random_*.csv")
+        schema = exposure_schema(self.reward, Kind.NUMBER)
         tables = [read_table(place, schema) for place in places]
         marks = [mark(place, table) for place, table in zip(places, tables, strict=True)]
         rows = pl.concat([table.select(column.name for column in schema.columns) for table in tables])
@@ -86,16 +77,3 @@ class KuaiRandRandom:
             "user_id",
             pl.from_epoch("time_ms", time_unit="ms").alias("timestamp"),
         )
-
-    def _places(self) -> list[str]:
-        location = str(self.exposures)
-        if scan.is_remote(location):
-            return [location]
-        if not Path(location).exists():
-            raise DataError(f"{location}: no such table; expected the random exposures of KuaiRand: see {HOME}")
-        if not Path(location).is_dir():
-            return [location]
-        found = sorted(str(file) for file in Path(location).glob("log_random_*.csv"))
-        if not found:
-            raise DataError(f"{location}: no log_random_*.csv in it; expected the random exposures: see {HOME}")
-        return found
