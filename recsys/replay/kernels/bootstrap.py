@@ -19,7 +19,7 @@ R32, R30, R29, R27, R31 = (np.uint64(shift) for shift in (32, 30, 29, 27, 31))
 
 
 @inlined
-def mixed(word):  # noqa: ANN001, ANN201
+def mixed(word: np.uint64) -> np.uint64:
     """64 bits each of which depends on all of the word's: SplitMix64's finaliser."""
     word = (word ^ (word >> R30)) * FIRST
     word = (word ^ (word >> R27)) * SECOND
@@ -27,7 +27,7 @@ def mixed(word):  # noqa: ANN001, ANN201
 
 
 @inlined
-def drawn(base, place):  # noqa: ANN001, ANN201
+def drawn(base: np.uint64, place: np.uint64) -> np.uint64:
     """64 bits of a unit's stream, at a place in it; as its base is mixed, one round does."""
     word = base + place * STEP
     word = (word ^ (word >> R32)) * FIRST
@@ -35,7 +35,7 @@ def drawn(base, place):  # noqa: ANN001, ANN201
 
 
 @compiled
-def group_totals(unit, terms, seed, group, fours):  # noqa: ANN001, ANN201
+def group_totals(unit: np.ndarray, terms: np.ndarray, seed: int, group: int, fours: int) -> np.ndarray:
     """`[k, 4 fours]`, `Σ N t` in the replicates that begin at `64 group`.
 
     A replicate's count `N` of a unit is how many of the thresholds lie above 16 bits of a hash of seed, unit and

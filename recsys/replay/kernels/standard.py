@@ -10,7 +10,14 @@ BLOCK = 256
 
 
 @compiled
-def standard_products(numerator, denominator, reward, action, target_all, predicted_all):  # noqa: ANN001, ANN201
+def standard_products(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    reward: np.ndarray,
+    action: np.ndarray | None,
+    target_all: np.ndarray | None,
+    predicted_all: np.ndarray | None,
+) -> np.ndarray:
     """`[5, 5]`, `Σ t tᵀ` of `t = (1, w, w r, Σ_a π q, w (r − q))`; as the first term is 1, the first row is `Σ t`.
 
     Args:
@@ -25,7 +32,7 @@ def standard_products(numerator, denominator, reward, action, target_all, predic
     w = x = e = s = ww = wx = we = ws = xx = xe = xs = ee = es = ss = 0.0
     for start in range(0, len(reward), BLOCK):
         stop = min(start + BLOCK, len(reward))
-        if action is not None:
+        if action is not None and target_all is not None and predicted_all is not None:
             _model(action[start:stop], target_all[start:stop], predicted_all[start:stop], expected, predicted)
         above, below, earned = numerator[start:stop], denominator[start:stop], reward[start:stop]
         for i in range(stop - start):
@@ -54,7 +61,9 @@ def standard_products(numerator, denominator, reward, action, target_all, predic
 
 
 @compiled
-def _model(action, target_all, predicted_all, expected, predicted):  # noqa: ANN001, ANN202
+def _model(
+    action: np.ndarray, target_all: np.ndarray, predicted_all: np.ndarray, expected: np.ndarray, predicted: np.ndarray
+) -> None:
     """What the policy to be judged is expected to earn, and what the logged action was."""
     for i in range(len(action)):
         value = 0.0

@@ -11,7 +11,7 @@ SHIFT, BIAS = np.int64(52), np.int64(1023)
 
 
 @compiled
-def by_size(weight):  # noqa: ANN001, ANN201
+def by_size(weight: np.ndarray) -> tuple[np.ndarray, float]:
     """`[129, 3]`: count, `Σ w` and `Σ w²` of the weights that are 0, then of those of each size.
 
     A size is `⌊log₂ |w|⌋`, read from the exponent, in −64 … 63; what lies beyond is counted at the ends.

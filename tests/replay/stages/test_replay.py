@@ -58,7 +58,7 @@ def estimates(config: DictConfig) -> pl.DataFrame:
 def test_every_estimator_has_a_kind_of_log() -> None:
     assert set(options("estimator")) >= SLATES | EPISODES | UNIFORM_ONLY
     assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "popularity", "table", "uniform"}
-    assert set(options("log")) == {"open_bandit", "parquet", "kuairand"}
+    assert set(options("log")) == {"open_bandit", "parquet", "kuairand", "dsjson"}
 
 
 def test_every_estimator_of_single_actions_runs(tmp_path: Path) -> None:
@@ -119,6 +119,23 @@ def test_every_model_serves_dr(model: str, tmp_path: Path) -> None:
     table = estimates(actions(tmp_path, f"model={model}", "estimator=[dr,ips]"))
     widths = (table["high"] - table["low"]).to_list()
     assert widths[0] < widths[1] and table["value"][0] == pytest.approx(table["value"][1], abs=0.03)
+
+
+def test_events_of_vowpal_wabbit_are_judged(tmp_path: Path) -> None:
+    """The second of two actions earns 1 and is logged with .25: chosen by chance, .5."""
+    path = tmp_path / "log.dsjson"
+    offered = {"_multi": [{"i": {"id": name}} for name in ("tea", "coffee")]}
+    event = {"Version": "1", "Timestamp": "2021-02-04T16:31:29Z", "a": [1, 2], "p": [0.75, 0.25], "c": offered}
+    with path.open("w") as lines:
+        for number in range(800):
+            second = number % 4 == 0
+            chosen = {"_label_cost": -float(second), "_label_probability": 0.25 if second else 0.75}
+            chosen |= {"_labelIndex": int(second), "_label_Action": 1 + second, "EventId": f"e{number}"}
+            lines.write(json.dumps(event | chosen) + "\n")
+    given = ["log=dsjson", f"log.path={path}", "log.identifier=i.id", "estimator=[ips,snips]"]
+    table = estimates(small(tmp_path, *given))
+    assert table["value"].to_list() == pytest.approx([0.5, 0.5])
+    assert table["earned"].to_list() == pytest.approx([0.25, 0.25])
 
 
 def test_random_exposures_of_kuairand_are_judged(tmp_path: Path) -> None:
