@@ -11,7 +11,7 @@ import pytest
 from recsys.train.compose import compose
 from recsys.train.strict import check
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "replay.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/guide/replay.md").read_text()
 COMMANDS = re.findall(r"^recsys replay (.+)$", PAGE, re.MULTILINE)
 OPTIONS = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
 
