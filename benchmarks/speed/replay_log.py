@@ -1,78 +1,64 @@
-"""A log of many rounds, streamed from Parquet: `python benchmarks/speed/replay_log.py [--rounds 100_000_000]`.
+"""The command on a log of many rounds: `python benchmarks/speed/replay_log.py [--rounds 100_000_000] [--users 0]`.
 
-Prints how long importance weighting takes over it and the most memory that was held, then removes the log.
+Prints how long `recsys replay` takes for one policy, checks and report included, and the most memory it holds, then
+removes the log.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
-
-from recsys.replay.accumulate import Accumulation, accumulate
-from recsys.replay.bootstrap import Bootstrap
-from recsys.replay.closed_form import closed_form
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.rounds import Rounds
 
 FILE, ROW_GROUP = 4_000_000, 2**18
-COLUMNS = ("reward", "propensity", "target")
-ESTIMATORS = {"IPS": IPS(), "SNIPS": SNIPS()}
 
 
 def main() -> None:
-    """Write, stream, report."""
+    """Write, replay, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100_000_000)
-    parser.add_argument("--replicates", type=int, default=0, help="of a bootstrap; none if 0")
+    parser.add_argument("--users", type=int, default=0, help="whose rounds they are, at random; 0: each stands alone")
+    parser.add_argument("--actions", type=int, default=1_000)
     parser.add_argument("--folder", type=Path, help="where the log is written while it is needed")
+    parser.add_argument("options", nargs="*", help="of the command, such as interval=bootstrap")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        written = write(Path(folder), options.rounds)
-        before, start, busy = peak(), time.perf_counter(), time.process_time()
-        found = replay(Path(folder), options.rounds, Bootstrap(options.replicates) if options.replicates else None)
-        took, busy = time.perf_counter() - start, time.process_time() - busy
-    print(f"{found.rows:,} rounds, {written / 2**30:.2f} GiB of Parquet: {took:.1f} s, {busy:.1f} s of processor time")
-    print(f"most memory held {peak():.0f} MiB, of which {before:.0f} MiB before the log was read")
-    for name, estimator in ESTIMATORS.items():
-        print(name, closed_form(estimator, found[name].sums), f"effective {found[name].weights.effective:,.0f}")
+        log = Path(folder) / "log"
+        written = write(log, options.rounds, options.users, options.actions)
+        command = [sys.executable, "-m", "recsys.cli.main", "replay", "log=parquet", f"log.path={log}"]
+        start = time.perf_counter()
+        subprocess.run([*command, f"root={folder}/runs", *options.options], check=True)
+        took = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{options.rounds:,} rounds of {options.users:,} users, {written / 2**30:.2f} GiB of Parquet")
+    print(f"{took:.0f} s, {used.ru_utime:.0f} s of processor time, {used.ru_maxrss / 2**10:.0f} MiB at most")
 
 
-def write(folder: Path, rounds: int) -> int:
+def write(folder: Path, rounds: int, users: int, actions: int) -> int:
     """A log in files of four million rounds; how many bytes they take."""
+    folder.mkdir()
     rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(actions, 5.0))
     for start in range(0, rounds, FILE):
         rows = min(FILE, rounds - start)
-        logging, target = rng.uniform(0.02, 0.5, (2, rows)).astype(np.float32)
-        log = pl.DataFrame(
-            {"reward": (rng.random(rows) < 0.05).astype(np.float32), "propensity": logging, "target": target}
-        )
-        log.write_parquet(folder / f"{start // FILE:05}.parquet", row_group_size=ROW_GROUP)
+        action = rng.choice(actions, rows, p=shares)
+        columns = {
+            "request_id": np.arange(start, start + rows),
+            "action": action,
+            "reward": (rng.random(rows) < 0.02 + 0.1 * action / actions).astype(np.float32),
+            "propensity": shares[action],
+        }
+        if users:
+            columns["user_id"] = rng.integers(0, users, rows)
+        pl.DataFrame(columns).write_parquet(folder / f"{start // FILE:05}.parquet", row_group_size=ROW_GROUP)
     return sum(file.stat().st_size for file in folder.iterdir())
-
-
-def replay(folder: Path, rounds: int, bootstrap: Bootstrap | None) -> Accumulation:
-    """Both estimators."""
-    return accumulate(ESTIMATORS, batches(folder), bootstrap=bootstrap, total=rounds)
-
-
-def batches(folder: Path) -> Iterator[Rounds]:
-    """Row group by row group, in the order of the files."""
-    for frame in pl.scan_parquet(folder / "*.parquet").select(COLUMNS).collect_batches(chunk_size=ROW_GROUP):
-        reward, logging, target = (torch.from_numpy(frame[name].to_numpy(writable=True)) for name in COLUMNS)
-        yield Rounds(torch.zeros(len(frame), dtype=torch.int64), reward, logging, target)
-
-
-def peak() -> float:
-    """The most memory this process has held so far, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 if __name__ == "__main__":

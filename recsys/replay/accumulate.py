@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate as accumulated
 from typing import Any
 
 import torch
@@ -40,25 +42,29 @@ class Accumulation:
     """Of several estimators over one log or a part of it; equal terms are held once.
 
     Parts are added; they equal the whole, as long as they number their rows as the whole does and no row is in two.
-    What a user's rows sum to is held for each user, so parts may share users.
+    What a user's rows sum to is held for each user, or group of users where there are many, so parts may share users.
 
     Args:
         estimators: by name.
         bootstrap: asked for; None for none.
+        once: names of estimators that are not resampled.
         rows: how many.
-        sums: of the terms, where each row is a unit.
-        totals: of the terms, where users are.
         weights: by name of the estimator.
-        replicates: of the terms.
+        sums: of the terms, where each row is a unit.
+        widths: how many columns the terms take of `totals` and of `replicates`, in their order.
+        totals: of the terms beside each other, where users are units; None where there are none.
+        replicates: `[R, ≤ K]`, of the terms that are resampled, which are the first; None for none.
     """
 
     estimators: Mapping[str, Estimator[Any]]
     bootstrap: Bootstrap | None = None
+    once: frozenset[str] = frozenset()
     rows: int = 0
-    sums: Mapping[Terms[Any], Sums] = field(default_factory=dict)
-    totals: Mapping[Terms[Any], UnitTotals] = field(default_factory=dict)
     weights: Mapping[str, WeightSummary] = field(default_factory=dict)
-    replicates: Mapping[Terms[Any], Float[Tensor, "R k"]] = field(default_factory=dict)
+    sums: Mapping[Terms[Any], Sums] = field(default_factory=dict)
+    widths: Mapping[Terms[Any], int] = field(default_factory=dict)
+    totals: UnitTotals | None = None
+    replicates: Float[Tensor, "R resampled"] | None = None
 
     def __getitem__(self, name: str) -> Summed:
         """Of one estimator.
@@ -69,21 +75,45 @@ class Accumulation:
         if not self.rows:
             raise RequestError("the log has no row: there is nothing to estimate from")
         terms = self.estimators[name].terms
-        sums = self.totals[terms].sums if self.totals else self.sums[terms]
-        return Summed(sums, self.weights[name], self.replicates.get(terms))
+        sums = self.sums[terms] if self._by_user is None else self._by_user.pick(self._columns[terms])
+        resampled = self.replicates if terms in self.terms[0] else None
+        drawn = None if resampled is None else resampled[:, self._columns[terms]]
+        return Summed(sums, self.weights[name], drawn)
+
+    @cached_property
+    def terms(self) -> tuple[list[Terms[Any]], list[Terms[Any]]]:
+        """Those that are resampled, if any are, and the others; each once."""
+        found: dict[Terms[Any], bool] = {}
+        for name, estimator in self.estimators.items():
+            found[estimator.terms] = found.get(estimator.terms, False) or name not in self.once
+        return [one for one in found if found[one]], [one for one in found if not found[one]]
+
+    @cached_property
+    def _by_user(self) -> Sums | None:
+        return None if self.totals is None else self.totals.sums
+
+    @cached_property
+    def _columns(self) -> Mapping[Terms[Any], list[int]]:
+        stops = accumulated(self.widths.values())
+        return {
+            terms: [*range(stop - self.widths[terms], stop)] for terms, stop in zip(self.widths, stops, strict=True)
+        }
 
     def __add__(self, other: Accumulation) -> Accumulation:
-        if (self.estimators, self.bootstrap) != (other.estimators, other.bootstrap):
-            raise RequestError("two parts of a log are added only of the same estimators and the same bootstrap")
-        if self.rows and other.rows and bool(self.totals) != bool(other.totals):
+        mine, yours = (([*one.estimators.items()], one.bootstrap, one.once) for one in (self, other))
+        if mine != yours:
+            raise RequestError("two parts of a log are added only of the same estimators, in order, and bootstrap")
+        if self.rows and other.rows and (self.totals is None) != (other.totals is None):
             raise RequestError(WITH_AND_WITHOUT)
         return Accumulation(
             self.estimators,
             self.bootstrap,
+            self.once,
             self.rows + other.rows,
-            _added(self.sums, other.sums),
+            _by_key(self.weights, other.weights),
+            _by_key(self.sums, other.sums),
+            {**self.widths, **other.widths},
             _added(self.totals, other.totals),
-            _added(self.weights, other.weights),
             _added(self.replicates, other.replicates),
         )
 
@@ -93,10 +123,11 @@ def accumulate(
     batches: Iterable[Any],
     *,
     bootstrap: Bootstrap | None = None,
+    once: Iterable[str] = (),
     first: int = 0,
     total: int | None = None,
 ) -> Accumulation:
-    """One pass over a log, in the memory of one batch and, where the log has users, of each user's terms.
+    """One pass over a log, in the memory of one batch and, where the log has users, of `GROUPS` rows of terms.
 
     Units are the users of the batches (`batch.user`); where there are none each row stands alone, numbered from
     `first` as it comes. Terms that equal each other are computed once a batch. A bar shows how far the log is read.
@@ -105,6 +136,7 @@ def accumulate(
         estimators: by name.
         batches: parts of the log in any order; rows of the log whose users are None are numbered in that order.
         bootstrap: whose replicates are summed too; None for none.
+        once: names of estimators that need no replicates.
         first: the number of the first row, where the batches are a shard of a log.
         total: how many rows will come; None where that is not known.
 
@@ -118,7 +150,7 @@ def accumulate(
     >>> found["snips"].sums.totals.tolist(), found["snips"].weights.largest  # 4 rounds, 2 (1 + 2), 2 (1 + 0)
     ([4.0, 6.0, 2.0], 2.0)
     """
-    whole = Accumulation(estimators, bootstrap)
+    whole = Accumulation(estimators, bootstrap, frozenset(once))
     with progress() as bar:
         task = bar.add_task("replay", total=total)
         for batch in batches:
@@ -129,25 +161,27 @@ def accumulate(
 
 def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     """With one batch more; what was held of users grows in place, so the accumulation before is not to be used on."""
-    terms = list(dict.fromkeys(estimator.terms for estimator in whole.estimators.values()))
+    resampled, others = whole.terms
     user = getattr(batch, "user", None)  # episodes stand alone
-    if whole.rows and (user is None) == bool(whole.totals):
+    if whole.rows and (user is None) == (whole.totals is not None):
         raise RequestError(WITH_AND_WITHOUT)
-    one = Accumulation(whole.estimators, whole.bootstrap, len(batch), weights=_weights(whole.estimators, batch))
+    one = replace(whole, rows=len(batch), weights=_weights(whole.estimators, batch), totals=None)
     if user is None:
-        one = replace(one, sums=sums_of(terms, batch))
+        one = replace(one, sums=sums_of([*resampled, *others], batch))
         if whole.bootstrap is None:
             return whole + one
-    values = {each: each(batch).double() for each in terms}
+    needed = resampled if user is None else [*resampled, *others]
+    values = [each(batch).double() for each in needed]
+    widths = {each: value.shape[1] for each, value in zip(needed, values, strict=True)}
+    one, beside = replace(one, widths=widths), torch.cat(values, 1)
     if whole.bootstrap is not None:
         rows = torch.arange(len(batch)) + first + whole.rows if user is None else user
-        drawn = whole.bootstrap.totals(torch.cat([*values.values()], 1), rows)
-        widths = [value.shape[1] for value in values.values()]
-        one = replace(one, replicates=dict(zip(terms, drawn.split(widths, 1), strict=True)))
+        columns = sum(widths[each] for each in resampled)
+        one = replace(one, replicates=whole.bootstrap.totals(beside[:, :columns], rows))
     if user is None:
         return whole + one
-    totals = {each: UnitTotals.of(value, user, whole.totals.get(each)) for each, value in values.items()}
-    return replace(replace(whole, totals={}) + one, totals=totals)
+    totals = UnitTotals.of(beside, user, whole.totals)
+    return replace(replace(whole, totals=None) + one, totals=totals)
 
 
 def _weights(estimators: Mapping[str, Estimator[Any]], batch: Any) -> dict[str, WeightSummary]:
@@ -157,10 +191,14 @@ def _weights(estimators: Mapping[str, Estimator[Any]], batch: Any) -> dict[str, 
     return {name: summaries[id(weight)] for name, weight in weights.items()}
 
 
-def _added(some: Mapping[Any, Any], others: Mapping[Any, Any]) -> dict[Any, Any]:
+def _by_key(some: Mapping[Any, Any], others: Mapping[Any, Any]) -> dict[Any, Any]:
     """Values of equal keys added."""
-    added = {**others, **some}
-    return added | {key: some[key] + others[key] for key in some.keys() & others.keys()}
+    return {**others, **some} | {key: some[key] + others[key] for key in some.keys() & others.keys()}
+
+
+def _added(one: Any, other: Any) -> Any:
+    """What is there of the two."""
+    return other if one is None else one if other is None else one + other
 
 
 WITH_AND_WITHOUT = (

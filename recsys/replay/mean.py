@@ -46,7 +46,7 @@ class Mean:
         if not float(sums.totals[0]) == float(sums.products[0, 0]) == sums.units:
             raise RequestError(
                 f"the log has {int(sums.totals[0])} rounds of {sums.units} users: these bounds are for rounds that "
-                "depend on no other; sum without users if that is so, or take the closed form or the bootstrap"
+                "depend on no other; leave out the users if that is so, or take the closed form or the bootstrap"
             )
         combination = sums.totals.new_tensor(coefficients)
         return cls(sums.units, float(combination @ sums.totals), float(combination @ sums.products @ combination))

@@ -66,6 +66,7 @@ def replay(
     policies: Mapping[str, Policy],
     estimators: Mapping[str, Any],
     options: ReplayOptions,
+    beside: Mapping[str, Any] | None = None,
     own: bool = False,
 ) -> list[Replayed]:
     """Every policy beside every log but its own, which gives the truth.
@@ -75,6 +76,7 @@ def replay(
         policies: to be judged, by name.
         estimators: by name.
         options: how.
+        beside: further estimators, by name, of which no replicates are summed.
         own: whether policies are put beside their own logs too, where what they earn by their weights is known. One
             that an estimator cannot be had for there is left out.
 
@@ -90,10 +92,10 @@ def replay(
         truth = reads[policy].earned() if policy in reads else None
         for name, read in reads.items():
             if name != policy:
-                found.append(replace(read.beside(policy, made, estimators), truth=truth))
+                found.append(replace(read.beside(policy, made, estimators, beside or {}), truth=truth))
             elif own:
                 try:
-                    found.append(replace(read.beside(policy, made, estimators), truth=truth))
+                    found.append(replace(read.beside(policy, made, estimators, beside or {}), truth=truth))
                 except RequestError as error:
                     logger.info("no placebo: %s", error)
     return found
@@ -120,13 +122,12 @@ class _Read:
             found = accumulate({EARNED: OnPolicy()}, self.read.batches(), total=len(self.log))
             return closed_form(OnPolicy(), found[EARNED].sums, self.options.confidence)
 
-    def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any]) -> Replayed:
+    def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any], further: Mapping[str, Any]) -> Replayed:
         """Summed."""
         where = f"{policy} on {self.name}"
+        once = {**further, EARNED: OnPolicy()} | ({PLAIN: IPS()} if isinstance(self.log, ActionLog) else {})
         with naming(where):
-            summed = {**members(estimators, self.log), EARNED: OnPolicy()}
-            if isinstance(self.log, ActionLog):
-                summed[PLAIN] = IPS()
+            summed = {**members(estimators, self.log), **once}
             writer = (self.options.logging or {}).get(self.name)
             beside = self.read.beside(made(self.log), None if writer is None else writer(self.log))
             few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
@@ -135,7 +136,7 @@ class _Read:
                 require_fit(one, few)
         with naming(where):
             batches, bootstrap = map(beside, self.read.batches()), self.options.interval.bootstrap
-            found = accumulate(summed, batches, bootstrap=bootstrap, total=len(self.log))
+            found = accumulate(summed, batches, bootstrap=bootstrap, once=once, total=len(self.log))
             earned = closed_form(OnPolicy(), found[EARNED].sums, self.options.confidence)
         return Replayed(policy, self.name, found, getattr(self.log, "estimated", False), earned)
 

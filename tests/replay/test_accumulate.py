@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
+from recsys.replay import unit_totals
 from recsys.replay.accumulate import Accumulation, Summed, accumulate
 from recsys.replay.bootstrap import Bootstrap
 from recsys.replay.doubly_robust import DM, DR, Modelled
@@ -73,6 +74,19 @@ def test_rows_of_users_may_come_in_any_order():
     assert_equal(accumulate(ESTIMATORS, batches, bootstrap=DRAW), accumulate(ESTIMATORS, [log], bootstrap=DRAW))
 
 
+@pytest.mark.parametrize("users", [None, 90])
+def test_replicates_are_summed_of_those_that_need_them(users):
+    log = rounds(N, users=users)
+    every = accumulate(ESTIMATORS, [log], bootstrap=DRAW)
+    found = accumulate(ESTIMATORS, [log], bootstrap=DRAW, once=["ips", "clipped", "dr"])
+    both = found + accumulate(ESTIMATORS, [log], bootstrap=DRAW, once=["ips", "clipped", "dr"], first=N)
+    assert both["clipped"].replicates is both["dr"].replicates is None
+    for name in ("ips", "snips", "dm"):  # the first has the terms of the second
+        torch.testing.assert_close(found[name].replicates, every[name].replicates, rtol=1e-12, atol=1e-9)
+    for name in ESTIMATORS:
+        torch.testing.assert_close(found[name].sums.products, every[name].sums.products, rtol=1e-12, atol=1e-9)
+
+
 def test_adding_parts_leaves_them_as_they_are():
     parts = shard(90, 0, 1000), shard(90, 1000, N)
     parts[0] + parts[1]
@@ -92,6 +106,17 @@ def test_users_without_rows_are_no_units():
     log.user[:] = 2 * log.user + 3
     found = accumulate(ESTIMATORS, [part(log, slice(0, 50)), part(log, slice(50, None))])
     assert found["dr"].sums.units == 5
+
+
+def test_more_users_than_groups_are_summed_by_group(monkeypatch):
+    monkeypatch.setattr(unit_totals, "GROUPS", 64)
+    log = rounds(N, users=1000)
+    found, unit = accumulate(ESTIMATORS, [part(log, rows) for rows in torch.arange(N).split(300)]), log.user % 64
+    for name, estimator in ESTIMATORS.items():
+        expected = Sums.of(by_unit(estimator.terms(log).double(), unit))
+        assert found[name].sums.units == len(log.user.unique()) > 64
+        torch.testing.assert_close(found[name].sums.products, expected.products, rtol=1e-12, atol=1e-9)
+    assert len(found.totals.totals) == 64
 
 
 def test_terms_that_are_equal_are_computed_once_a_batch(monkeypatch):
@@ -118,8 +143,11 @@ def test_users_in_some_parts_only_are_refused():
 def test_parts_of_other_estimators_or_another_bootstrap_are_refused():
     one = accumulate({"ips": IPS()}, [rounds(10)])
     for other in (accumulate({"ips": SNIPS()}, [rounds(10)]), accumulate({"ips": IPS()}, [rounds(10)], bootstrap=DRAW)):
-        with pytest.raises(RequestError, match="only of the same estimators and the same bootstrap"):
+        with pytest.raises(RequestError, match="only of the same estimators, in order, and bootstrap"):
             one + other
+    both = {"ips": IPS(), "dm": DM()}
+    with pytest.raises(RequestError, match="in order"):
+        accumulate(both, [rounds(10)]) + accumulate(dict(reversed(both.items())), [rounds(10)])
 
 
 def test_a_log_without_rows():

@@ -109,7 +109,7 @@ class Replay:
     def _compare(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """Every policy, and what its figures are to be trusted for."""
         folder, beside = run.stage("replay"), checks(logs)
-        replayed = replay(logs, self.policies, {**self.estimators, **beside}, options, own=True)
+        replayed = replay(logs, self.policies, self.estimators, options, beside, own=True)
         others = [one for one in replayed if one.log != one.policy]
         own = [one for one in replayed if one.log == one.policy]
         _write(run, estimates(others, self.estimators, options))
