@@ -11,6 +11,7 @@ import polars as pl
 
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Accumulation
+from recsys.replay.closed_form import closed_form
 from recsys.replay.families import resolved
 from recsys.replay.options import ReplayOptions
 from recsys.replay.replayed import PLAIN, Replayed, naming
@@ -84,9 +85,12 @@ def _doubt(weights: WeightSummary, found: Accumulation, limits: Limits) -> str:
     """By an estimator's own weights; where rounds have one action, by plain ones for what the log does not show."""
     if PLAIN not in found.weights:
         return no_answer(weights, limits)
-    unweighted = weights.largest == 1 and weights.total == weights.rows
     size = no_answer(weights, limits, whole=False)
-    return size or ("" if unweighted else no_answer(found.weights[PLAIN], replace(limits, effective_sample_size=0)))
+    if size or (weights.largest == 1 and weights.total == weights.rows):
+        return size
+    plain = found[PLAIN]
+    mean = closed_form(found.estimators[PLAIN], plain.sums, limits.confidence)
+    return no_answer(plain.weights, replace(limits, effective_sample_size=0), mean=mean)
 
 
 def _compared(value: float | None, truth: Interval | None) -> dict[str, Any]:

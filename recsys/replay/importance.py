@@ -80,3 +80,25 @@ class SNIPS(IPS):
         """See `Estimator`."""
         _, weight, weighted = totals.unbind(-1)
         return weighted / weight
+
+
+@dataclass(frozen=True)
+class MeanWeight:
+    """`Σ w / n`, 1 on average where every choice of the policy to be judged had a chance and propensities are right.
+
+    >>> from recsys.replay.rounds import Rounds
+    >>> rounds = Rounds(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
+    >>> float(MeanWeight().value(MeanWeight().terms(rounds).sum(0)))  # (1 + 2) / 2
+    1.5
+    """
+
+    terms: Weighted = Weighted()
+
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+        """See `Estimator`."""
+        return self.terms.weights(batch)
+
+    def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        count, weight, _ = totals.unbind(-1)
+        return weight / count

@@ -20,7 +20,7 @@ from recsys.replay.accumulate import Accumulation, accumulate
 from recsys.replay.closed_form import closed_form
 from recsys.replay.estimator import Estimator
 from recsys.replay.families import members
-from recsys.replay.importance import IPS
+from recsys.replay.importance import MeanWeight
 from recsys.replay.on_policy import OnPolicy
 from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
@@ -31,7 +31,7 @@ from recsys.replay.whole_log import WholeLog
 logger = logging.getLogger(__name__)
 
 PLAIN = "(weights)"
-"""Under this name the weights of rounds are summed as they are, whatever the estimators make of them."""
+"""Under this name the weights of single actions are summed as they are, whatever the estimators make of them."""
 
 FEW = 2
 """Rows that show whether an estimator can read a log."""
@@ -125,7 +125,7 @@ class _Read:
     def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any], further: Mapping[str, Any]) -> Replayed:
         """Summed."""
         where = f"{policy} on {self.name}"
-        once = {**further, EARNED: OnPolicy()} | ({PLAIN: IPS()} if isinstance(self.log, ActionLog) else {})
+        once = {**further, EARNED: OnPolicy()} | ({PLAIN: MeanWeight()} if isinstance(self.log, ActionLog) else {})
         with naming(where):
             summed = {**members(estimators, self.log), **once}
             writer = (self.options.logging or {}).get(self.name)

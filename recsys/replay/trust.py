@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
+from recsys.metrics.intervals import Interval
 from recsys.replay.weight_summary import WeightSummary
 
 
@@ -25,7 +26,7 @@ class Limits:
     confidence: float = 0.95
 
 
-def no_answer(weights: WeightSummary, limits: Limits, whole: bool = True) -> str:
+def no_answer(weights: WeightSummary, limits: Limits, whole: bool = True, mean: Interval | None = None) -> str:
     """Why the log does not tell what a policy would have earned; empty where it does.
 
     Under the logging policy weights average 1 where every choice of the policy to be judged had a chance and
@@ -36,6 +37,7 @@ def no_answer(weights: WeightSummary, limits: Limits, whole: bool = True) -> str
         weights: of the log's rows.
         limits: of what is accepted.
         whole: whether they average 1 then; clipped or shrunk ones need not.
+        mean: of the weights, where rows of a user depend on each other; None where rows stand alone.
 
     >>> import torch
     >>> no_answer(WeightSummary.of(torch.ones(50)), Limits())
@@ -45,12 +47,20 @@ def no_answer(weights: WeightSummary, limits: Limits, whole: bool = True) -> str
     """
     if weights.effective < limits.effective_sample_size:
         return f"effective sample size {weights.effective:.3g}, at least {limits.effective_sample_size:g} is asked"
-    mean = weights.total / weights.rows
-    spread = max(weights.squares / weights.rows - mean**2, 0.0) ** 0.5
-    half = float(ndtri((1 + limits.confidence) / 2)) * spread / weights.rows**0.5
-    shown = f"weights average {mean:.3f} [{mean - half:.3f}, {mean + half:.3f}] where 1 is expected"
-    if whole and mean + half < 1 - limits.missing:
+    mean = mean or _mean(weights, limits.confidence)
+    if not whole or mean.low is None or mean.high is None:
+        return ""
+    shown = f"weights average {mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}] where 1 is expected"
+    if mean.high < 1 - limits.missing:
         return f"{shown}: the policy makes choices that the log does not show"
-    if whole and mean - half > 1 + limits.missing:
+    if mean.low > 1 + limits.missing:
         return f"{shown}: the log's propensities are too small"
     return ""
+
+
+def _mean(weights: WeightSummary, confidence: float) -> Interval:
+    """Over rows."""
+    mean = weights.total / weights.rows
+    spread = max(weights.squares / weights.rows - mean**2, 0.0) ** 0.5
+    half = float(ndtri((1 + confidence) / 2)) * spread / weights.rows**0.5
+    return Interval(mean, mean - half, mean + half)

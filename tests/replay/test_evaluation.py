@@ -106,6 +106,25 @@ def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
     assert table["value"].is_not_null().all()
 
 
+@pytest.mark.parametrize("users", [True, False])
+def test_an_average_of_weights_is_as_sure_as_there_are_users(tmp_path: Path, users: bool) -> None:
+    """Eight of forty users take one action all along, where sixteen would on average; 30 rows of each tell no more."""
+    action = np.repeat([0] * 32 + [2] * 8, 30)
+    log = pl.DataFrame(
+        {
+            "user_id": np.arange(1200) // 30,
+            "action": action,
+            "reward": np.ones(1200),
+            "propensity": np.where(action == 0, 0.6, 0.4),
+        }
+    )
+    actions = written(pl.DataFrame({"action": [0, 2]}), tmp_path / "actions.parquet")
+    logs = logs_of(log if users else log.drop("user_id"), tmp_path, actions=actions)
+    doubt = evaluate(logs, UNIFORM, {"ips": IPS()}).item(0, "doubt")
+    assert (doubt == "") == users
+    assert users or "weights average 0.917 [" in doubt
+
+
 def test_too_few_rounds_are_no_answer(tmp_path: Path) -> None:
     table = evaluate(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
     assert "at least 100 is asked" in table["doubt"][0]

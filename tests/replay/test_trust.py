@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from recsys.metrics.intervals import Interval
 from recsys.replay.trust import Limits, no_answer
 from recsys.replay.weight_summary import WeightSummary
 
@@ -44,3 +45,10 @@ def test_no_weight_at_all_is_none() -> None:
     assert no_answer(summary(0.0), Limits()) == "effective sample size 0, at least 100 is asked"
     found = no_answer(summary(0.0), Limits(effective_sample_size=0))
     assert found.startswith("weights average 0.000 [0.000, 0.000]") and found.endswith("the log does not show")
+
+
+def test_weights_of_users_may_be_off_by_more() -> None:
+    off = summary(0.7, 0.9)
+    assert no_answer(off, Limits()) != ""
+    assert no_answer(off, Limits(), mean=Interval(0.8, 0.6, 1.0)) == ""
+    assert no_answer(off, Limits(), mean=Interval(0.8)) == ""
