@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.errors import ConfigurationError
+from recsys.replay.episodes.fitted_values import FittedValues
 from recsys.replay.interval import ClosedForm, IntervalOf
 from recsys.replay.reward_model import RewardModel
 from recsys.replay.slates.fitted_tails import FittedTails
@@ -27,8 +28,8 @@ class ReplayOptions:
         interval: around each estimate.
         confidence: of the intervals, in (0, 1).
         limits: when a log does not answer.
-        model: learns what actions, or slots, earn, for estimators that need it; the log is then read into memory. None
-            for none.
+        model: learns what actions, slots or steps earn, for estimators that need it; the log is then read into memory.
+            None for none.
         logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
         half: 0 or 1, the half of the users (rounds, where there are none) that is read; None for all.
         seed: of the folds that models are fitted in.
@@ -40,7 +41,7 @@ class ReplayOptions:
     interval: IntervalOf = field(default_factory=ClosedForm)
     confidence: float = 0.95
     limits: Limits = field(default_factory=Limits)
-    model: RewardModel | FittedTails | None = None
+    model: RewardModel | FittedTails | FittedValues | None = None
     logging: Mapping[str, Policy] | None = None
     half: int | None = None
     seed: int = 0

@@ -18,6 +18,7 @@ from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import Accumulation, accumulate
 from recsys.replay.closed_form import closed_form
+from recsys.replay.episodes.fitted_values import EpisodeRead, FittedValues
 from recsys.replay.estimator import Estimator
 from recsys.replay.families import members
 from recsys.replay.importance import MeanWeight
@@ -25,7 +26,6 @@ from recsys.replay.on_policy import OnPolicy
 from recsys.replay.options import Policy, ReplayOptions
 from recsys.replay.slates.fitted_tails import FittedTails, SlateRead
 from recsys.replay.split import take
-from recsys.replay.targets.steps import EpisodeRead
 from recsys.replay.whole_log import WholeLog
 
 logger = logging.getLogger(__name__)
@@ -187,19 +187,19 @@ def reader(log: FeedbackLog, options: ReplayOptions) -> WholeLog | SlateRead | E
     Raises:
         RequestError: the model is for logs of another kind.
     """
-    model = options.model
-    if isinstance(log, SlateFeedback) and (model is None or isinstance(model, FittedTails)):
-        return SlateRead(log, model, options.half, options.seed)
-    if isinstance(log, ActionLog) and not isinstance(model, FittedTails):
-        return WholeLog(log, model, options.half, options.seed)
-    if isinstance(log, EpisodeLog) and model is None:
-        return EpisodeRead(log, options.half)
+    model, half, seed = options.model, options.half, options.seed
+    if isinstance(log, SlateFeedback) and isinstance(model, FittedTails | None):
+        return SlateRead(log, model, half, seed)
+    if isinstance(log, EpisodeLog) and isinstance(model, FittedValues | None):
+        return EpisodeRead(log, model, half, seed)
+    if isinstance(log, ActionLog) and not isinstance(model, FittedTails | FittedValues):
+        return WholeLog(log, model, half, seed)
     raise RequestError(f"{type(model).__name__} is no model for {log.name}: {MODELS[type(log).__name__]}")
 
 
 MODELS = {
     "SlateFeedback": "it is of slates, take model=tail_means",
     "ActionLog": "it is of single actions, take model=means, model=logistic or model=ridge",
-    "EpisodeLog": "it is of episodes, take model=none",
+    "EpisodeLog": "it is of episodes, take model=fitted_q",
 }
 """What to do where a model is for logs of another kind."""

@@ -99,6 +99,24 @@ def test_episodes_of_a_table_and_its_policy(tmp_path: Path, capsys: pytest.Captu
     assert values[0] == pytest.approx(values[1]) and len(values[0]) == 3
 
 
+def test_episodes_and_a_model_of_their_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(trajectories(), tmp_path / "log.parquet")
+    names = ["sequential_dm", "sequential_dr", "sequential_sndr", "magic", "per_decision_ips"]
+    run = ["log=parquet", "log.path=log.parquet", "policy=[uniform]", f"estimator=[{','.join(names)}]"]
+    horizons = [f"estimators.{name}.horizon=3" for name in ("sequential_sndr", "magic")]
+    assert replay(*run, *horizons) == REFUSED
+    assert "this estimator needs a value model's prediction" in capsys.readouterr().err
+    values = []
+    for discount in (1.0, 0.5):
+        assert replay(*run, *horizons, "model=fitted_q", f"discount={discount}") == DONE
+        table = pl.read_parquet(tmp_path / capsys.readouterr().out.splitlines()[-1] / "estimates.parquet")
+        assert table["estimator"].to_list() == names
+        assert table["low"].is_null().to_list() == [name == "magic" for name in names]
+        values.append(table["value"].to_list())
+    assert values[0] == pytest.approx([1.0] * 5, abs=0.15)  # one to three steps of .5
+    assert values[1] == pytest.approx([0.5 * (1 + 1.5 + 1.75) / 3] * 5, abs=0.1)
+
+
 @pytest.mark.parametrize("table", [action_table, trajectories], ids=["actions", "episodes"])
 def test_estimated_propensities_are_marked_everywhere(
     table, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -84,6 +85,17 @@ class Episodes(Parts):
             context=context,
             target_all=None if target_all is None else target_all.double(),
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Episodes]) -> Episodes:
+        """All episodes of parts that have the same fields, as long as the longest.
+
+        Args:
+            parts: at least one.
+        """
+        longest = max(part.there.shape[1] for part in parts)
+        named = [part.padded(longest)._parts() for part in parts]
+        return cls(**{name: torch.cat([one[name] for one in named]) for name in named[0]})
 
     def __len__(self) -> int:
         return len(self.reward)

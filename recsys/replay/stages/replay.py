@@ -16,6 +16,7 @@ from recsys.data.slate_feedback import SlateFeedback
 from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.checks import checks, tails
 from recsys.replay.choose import choose
+from recsys.replay.episodes.fitted_values import FittedValues
 from recsys.replay.estimates import estimates
 from recsys.replay.interval import ClosedForm, IntervalOf
 from recsys.replay.options import Policy, ReplayOptions
@@ -44,7 +45,7 @@ class Replay:
         estimators: by name.
         interval: around each estimate.
         propensities: `logged`, or `estimated` from the logs' own choices (`recsys.replay.propensities`).
-        model: learns what actions, or slots, earn; None where no estimator needs it.
+        model: learns what actions, slots or steps earn; None where no estimator needs it.
         logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
         confidence: of the intervals, in (0, 1).
         limits: when a log does not answer; None for `Limits()`.
@@ -67,7 +68,7 @@ class Replay:
         estimators: Mapping[str, Any],
         interval: IntervalOf,
         propensities: Literal["logged", "estimated"] = "logged",
-        model: RewardModel | FittedTails | None = None,
+        model: RewardModel | FittedTails | FittedValues | None = None,
         logging: Mapping[str, Policy] | None = None,
         confidence: float = 0.95,
         limits: Limits | None = None,

@@ -8,7 +8,8 @@ import torch
 from recsys.data.episode_log import EpisodeLog
 from recsys.data.logged_actions import LoggedActions
 from recsys.data.parquet_feedback import ParquetFeedback
-from recsys.replay.targets.steps import EpisodeRead, StepsBeside
+from recsys.replay.episodes.fitted_values import EpisodeRead
+from recsys.replay.targets.steps import StepsBeside
 from recsys.replay.targets.uniform import Uniform
 from tests.replay.feedback_files import trajectories, written
 
@@ -46,5 +47,5 @@ def test_a_policy_that_puts_batches_beside_itself_is_taken_as_it_is(log: Episode
 
 
 def test_halves_are_of_whole_episodes(log: EpisodeLog) -> None:
-    halves = [torch.cat([batch.episode for batch in EpisodeRead(log, half).batches()]) for half in (0, 1)]
+    halves = [torch.cat([batch.episode for batch in EpisodeRead(log, half=half).batches()]) for half in (0, 1)]
     assert torch.cat(halves).sort().values.tolist() == list(range(20)) and min(map(len, halves)) > 0
