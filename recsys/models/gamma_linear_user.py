@@ -34,13 +34,13 @@ class GammaLinearUser(UserState):
         """`γ`, in [0, 1]."""
         return self.logit.sigmoid()
 
-    def move(self, hidden: Float[Tensor, "U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
+    def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*K U D"]:
         """See `UserState.move`."""
         return self.gamma * hidden + (1 - self.gamma) * clicked
 
     def forward(
-        self, start: Float[Tensor, "U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
-    ) -> Float[Tensor, "U T1 D"]:
+        self, start: Float[Tensor, "*K U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
+    ) -> Float[Tensor, "*K U T1 D"]:
         """See `UserState.forward`; a third of its operations, as each step is one product and one sum."""
         moves = clicked.unsqueeze(-1)
         kept = torch.where(moves, self.gamma, 1.0)
@@ -48,4 +48,4 @@ class GammaLinearUser(UserState):
         hidden = [start]
         for share, gain in zip(kept.unbind(1), gained.unbind(1), strict=True):
             hidden.append(torch.addcmul(gain, share, hidden[-1]))
-        return torch.stack(hidden, 1)
+        return torch.stack(hidden, -2)

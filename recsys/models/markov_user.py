@@ -17,6 +17,6 @@ class MarkovUser(UserState):
     tensor([0., 7., 7.])
     """
 
-    def move(self, hidden: Float[Tensor, "U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
+    def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
         """See `UserState.move`."""
         return clicked

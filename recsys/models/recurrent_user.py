@@ -24,9 +24,10 @@ class RecurrentUser(UserState):
         self.cell = nn.GRUCell(width, width, bias=False)
         self.readout = nn.Parameter(torch.eye(width))
 
-    def move(self, hidden: Float[Tensor, "U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
+    def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*K U D"]:
         """See `UserState.move`."""
-        return self.cell(clicked, hidden)
+        given = clicked.expand_as(hidden).flatten(0, -2)
+        return self.cell(given, hidden.flatten(0, -2)).view_as(hidden)
 
     def position(self, hidden: Float[Tensor, "*U D"]) -> Float[Tensor, "*U D"]:
         """`W h`."""

@@ -24,12 +24,13 @@ class SlateValues:
 
     Args:
         vectors: `[U, T, S, D]`, of the items in the slates; anything where a slot is empty.
-        start: `[U, D]`, how many deviations from its mean the hidden state before the first slate is.
+        start: `[U, D]`, how many deviations from its mean the hidden state before the first slate is; or several for
+            each user, `[K, U, D]`.
         no_click: `[U, T]`, score of not clicking, by the length of the slate; anything where it is 0.
     """
 
     vectors: Float[Tensor, "U T S D"]
-    start: Float[Tensor, "U D"]
+    start: Float[Tensor, "*K U D"]
     no_click: Float[Tensor, "U T"]
 
 
@@ -121,8 +122,8 @@ class SlateModel(nn.Module):
         click: Int[Tensor, "U T"],
         counts: Bool[Tensor, "U T"],
         temperature: float = 1.0,
-    ) -> Float[Tensor, " U"]:
-        """`1/temperature · Σ log p(click | start) + log p(start) − log q(start)` of each user, nats, at one start.
+    ) -> Float[Tensor, "*K U"]:
+        """`1/temperature · Σ log p(click | start) + log p(start) − log q(start)` of each user, nats, at each start.
 
         `q` knows of all clicks. The exponential of it, averaged over starts drawn from `q`, is unbiased for the
         likelihood of the user's clicks; the mean of the logarithm of such an average of `K` is a lower bound that rises
@@ -138,7 +139,7 @@ class SlateModel(nn.Module):
         vectors, clicked = _clicked(values, click)
         mean, deviation = (part[:, -1] for part in self.start.given(vectors, clicked))
         users = self.user(mean + deviation * values.start, vectors, clicked)
-        answers = self._log_prob(users, values, slates, click).masked_fill(~counts, 0).sum(1)
+        answers = self._log_prob(users, values, slates, click).masked_fill(~counts, 0).sum(-1)
         return answers / temperature + self.start.log_ratio(values.start, mean, deviation)
 
     def forecast_log_prob(
@@ -153,10 +154,14 @@ class SlateModel(nn.Module):
         """Log-probability (nats) of each slot and then of no click, of users before each slate (`choice_log_prob`)."""
         return choice_log_prob(self.scores(users, values), slates >= 0, values.no_click)
 
-    def scores(self, users: Float[Tensor, "U T1 D"], values: SlateValues) -> Float[Tensor, "U T S"]:
+    def scores(self, users: Float[Tensor, "*K U T1 D"], values: SlateValues) -> Float[Tensor, "*K U T S"]:
         """Affinity of the users before each slate and of what it shows; anything where a slot is empty."""
-        slots = values.vectors.shape[:3]
-        return self.affinity(users[:, :-1].flatten(0, 1), values.vectors.flatten(0, 1)).view(slots)
+        slots, before = values.vectors.shape[:3], users[..., :-1, :]
+        if users.ndim == 3:
+            return self.affinity(before.flatten(0, 1), values.vectors.flatten(0, 1)).view(slots)
+        places = before.movedim(0, 2).flatten(0, 1)
+        found = self.affinity(places, values.vectors.flatten(0, 1))
+        return found.unflatten(0, slots[:2]).movedim(2, 0)
 
     def shared_kl(self) -> Float[Tensor, ""]:
         """Nats from the prior of what is no item's and no user's own: groups, `b`."""
@@ -164,7 +169,9 @@ class SlateModel(nn.Module):
         return self.items.shared_kl() + self.no_click.kl(lengths, 0.0, 1.0).sum()
 
     def _log_prob(self, users: Tensor, values: SlateValues, slates: Tensor, click: Tensor) -> Tensor:
-        return click_log_prob(self.scores(users, values), slates >= 0, values.no_click, click)
+        scores = self.scores(users, values)
+        size = scores.shape[:-1]
+        return click_log_prob(scores, (slates >= 0).expand_as(scores), values.no_click.expand(size), click.expand(size))
 
 
 def _clicked(values: SlateValues, click: Int[Tensor, "U T"]) -> tuple[Float[Tensor, "U T D"], Bool[Tensor, "U T"]]:

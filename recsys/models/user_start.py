@@ -57,8 +57,8 @@ class UserStart(nn.Module):
         return self.gain * weighted / (evidence + total), self.prior * (evidence / (evidence + total)).sqrt()
 
     def log_ratio(
-        self, noise: Float[Tensor, "*U D"], mean: Float[Tensor, "*U D"], deviation: Float[Tensor, "*U 1"]
-    ) -> Float[Tensor, "*U"]:
+        self, noise: Float[Tensor, "*K U D"], mean: Float[Tensor, "*#K U D"], deviation: Float[Tensor, "*#K U 1"]
+    ) -> Float[Tensor, "*K U"]:
         """`log p(h) − log q(h)`, nats, at `h = mean + deviation · noise`, `p` the prior, `q = N(mean, deviation² I)`.
 
         >>> start = UserStart(prior=1.0)

@@ -17,24 +17,24 @@ class UserState(nn.Module, ABC):
     """
 
     @abstractmethod
-    def move(self, hidden: Float[Tensor, "U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
-        """The hidden state after a click on an item of the given vector."""
+    def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*#K U D"]:
+        """The hidden state after a click on an item of the given vector, wherever the user may have been before."""
 
     def position(self, hidden: Float[Tensor, "*U D"]) -> Float[Tensor, "*U D"]:
         """`z`; the state itself unless a subclass says otherwise."""
         return hidden
 
     def forward(
-        self, start: Float[Tensor, "U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
-    ) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: `z` before each of `T` steps, and after the last. A step without a click moves nobody.
+        self, start: Float[Tensor, "*K U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
+    ) -> Float[Tensor, "*K U T1 D"]:
+        """`[…, U, T + 1, D]`: `z` before each of `T` steps, and after the last. A step without a click moves nobody.
 
         Args:
-            start: the hidden state before the first step.
+            start: the hidden state before the first step; several of each user where it has more dimensions.
             vectors: of the item clicked at each step; read only where one was.
             clicked: true where one was.
         """
         hidden = [start]
         for vector, moves in zip(vectors.unbind(1), clicked.unbind(1), strict=True):
             hidden.append(torch.where(moves.unsqueeze(1), self.move(hidden[-1], vector), hidden[-1]))
-        return self.position(torch.stack(hidden, 1))
+        return self.position(torch.stack(hidden, -2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +17,7 @@ from recsys.objectives.elbo import negative_elbo_share
 def draw_starts(
     model: SlateModel, slates: Int[Tensor, "U T S"], starts: int, generator: torch.Generator
 ) -> SlateValues:
-    """Everything for each user, and for them once more with every further start: `starts · U` users.
+    """Everything for each user once, but for `starts` starts.
 
     Args:
         model: what is drawn from, with gradient.
@@ -26,11 +27,7 @@ def draw_starts(
     """
     first = model.draw(slates, generator)
     others = first.start.new_empty(starts - 1, *first.start.shape).normal_(generator=generator)
-    return SlateValues(
-        first.vectors.repeat(starts, 1, 1, 1),
-        torch.cat([first.start.unsqueeze(0), others]).flatten(0, 1),
-        first.no_click.repeat(starts, 1),
-    )
+    return replace(first, start=torch.cat([first.start.unsqueeze(0), others]))
 
 
 def slate_negative_elbo(
@@ -44,17 +41,13 @@ def slate_negative_elbo(
 
     Args:
         model: whose bound it is.
-        values: of the users of the batch, any number of times over; the same but for their starts.
+        values: of the users of the batch, with one start or several.
         batch: whose slates they are.
         exposure: of all counted slates, of which the batch's are a part.
         temperature: of the likelihood, above 0; 1 is Bayes' rule.
     """
-    starts = len(values.start) // len(batch)
-    slates, click, counts = (
-        part.repeat(starts, *[1] * (part.ndim - 1)) for part in (batch.slates, batch.click, batch.counts)
-    )
-    weights = model.log_weight(values, slates, click, counts, temperature).view(starts, -1)
-    users = weights.logsumexp(0) - math.log(starts)
+    weights = model.log_weight(values, batch.slates, batch.click, batch.counts, temperature).view(-1, len(batch))
+    users = weights.logsumexp(0) - math.log(len(weights))
     shown = batch.slates[batch.counts]
     items, times = shown[shown >= 0].unique(return_counts=True)
     return negative_elbo_share(

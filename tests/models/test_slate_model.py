@@ -114,6 +114,17 @@ def test_padding_changes_nothing(user, affinity) -> None:
         torch.testing.assert_close(model.log_weight(other, wide, late, every), weight)
 
 
+@every_user
+@both_affinities
+def test_several_starts_are_weighed_as_each_alone(user, affinity, generator: torch.Generator) -> None:
+    model, counts = slate_model(affinity, user), torch.ones_like(CLICK).bool()
+    values = model.draw(SLATES, torch.Generator().manual_seed(1))
+    starts = torch.randn(5, *values.start.shape, generator=generator)
+    found = model.log_weight(replace(values, start=starts), SLATES, CLICK, counts)
+    alone = [model.log_weight(replace(values, start=start), SLATES, CLICK, counts) for start in starts]
+    torch.testing.assert_close(found, torch.stack(alone))
+
+
 def test_permuted_slots_have_permuted_probabilities() -> None:
     model, order = slate_model(), torch.tensor([2, 0, 1])
     turned = torch.where(CLICK >= 0, (torch.tensor([1, 2, 0])[CLICK.clamp(min=0)]), -1)

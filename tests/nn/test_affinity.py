@@ -23,3 +23,10 @@ def test_distances_by_hand_and_their_gradient_at_the_item_itself() -> None:
     assert distance.tolist() == [[-5.0, 0.0]]
     distance.sum().backward()
     torch.testing.assert_close(users.grad, torch.tensor([[-0.6, -0.8]]))
+
+
+@pytest.mark.parametrize("affinity", [inner_product, negative_distance])
+def test_a_user_in_several_places(affinity, generator: torch.Generator) -> None:
+    places, vectors = torch.randn(5, 30, 4, generator=generator), torch.randn(5, 40, 4, generator=generator)
+    each = torch.stack([affinity(place, vectors) for place in places.unbind(1)], 1)
+    torch.testing.assert_close(affinity(places, vectors), each, atol=1e-6, rtol=1e-5)

@@ -27,13 +27,10 @@ def test_a_user_has_one_draw_of_items_and_several_of_the_start(starts: int) -> N
     (batch,) = SlateLoader(tiny_log(), EVERY, users=9, shuffle=False)
     values = draw_starts(made, batch.slates, starts, torch.Generator().manual_seed(1))
     first = made.draw(batch.slates, torch.Generator().manual_seed(1))
-    users = len(batch)
-    assert len(values.start) == starts * users
-    for start in range(starts):
-        rows = slice(start * users, (start + 1) * users)
-        assert torch.equal(values.vectors[rows], first.vectors)
-        assert torch.equal(values.no_click[rows], first.no_click)
-        assert torch.equal(values.start[rows], first.start) == (start == 0)
+    assert values.start.shape == (starts, *first.start.shape)
+    assert torch.equal(values.vectors, first.vectors) and torch.equal(values.no_click, first.no_click)
+    for number, start in enumerate(values.start):
+        assert torch.equal(start, first.start) == (number == 0)
 
 
 def test_more_starts_raise_the_bound() -> None:

@@ -34,7 +34,7 @@ def system(batches: int = 2, **options: Any) -> SlateSystem:
 
 
 def thrice(values: SlateValues) -> SlateValues:
-    return SlateValues(values.vectors.repeat(3, 1, 1, 1), values.start.repeat(3, 1), values.no_click.repeat(3, 1))
+    return SlateValues(values.vectors, values.start.expand(3, -1, -1), values.no_click)
 
 
 def full_negative_elbo(made: SlateSystem, temperature: float) -> torch.Tensor:
