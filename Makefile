@@ -54,7 +54,7 @@ quality-ml1m: $(STAMP) ## Train on MovieLens-1M with three seeds (hours; run aga
 
 quality-slates: $(STAMP) ## Train slate models in five planted worlds (a quarter of an hour; run again to go on)
 	mkdir -p runs/quality/slates
-	printf '%s\n' 0 1 2 3 4 | OMP_NUM_THREADS=1 xargs -P 2 -I SEED sh -c '$(BIN)/recsys train experiment=slate/simulated \
+	printf '%s\n' 0 1 2 3 4 | OMP_NUM_THREADS=1 xargs -P 3 -I SEED sh -c '$(BIN)/recsys train experiment=slate/simulated \
 	  seed=SEED run=runs/quality/slates/seed_SEED >> runs/quality/slates/seed_SEED.log 2>&1'
 	$(BIN)/python benchmarks/quality/slate_seeds.py runs/quality/slates/seed_? --write benchmarks/quality/slates.md
 
