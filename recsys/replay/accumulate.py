@@ -165,23 +165,25 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     user = getattr(batch, "user", None)  # episodes stand alone
     if whole.rows and (user is None) == (whole.totals is not None):
         raise RequestError(WITH_AND_WITHOUT)
-    one = replace(whole, rows=len(batch), weights=_weights(whole.estimators, batch), totals=None)
+    weights = _weights(whole.estimators, batch)
+    summed = Accumulation(whole.estimators, whole.bootstrap, whole.once, len(batch), weights)
+    draws = whole.bootstrap if resampled else None
     if user is None:
-        one = replace(one, sums=sums_of([*resampled, *others], batch))
-        if whole.bootstrap is None:
-            return whole + one
+        summed = replace(summed, sums=sums_of([*resampled, *others], batch))
+        if draws is None:
+            return whole + summed
     needed = resampled if user is None else [*resampled, *others]
     values = [each(batch).double() for each in needed]
     widths = {each: value.shape[1] for each, value in zip(needed, values, strict=True)}
-    one, beside = replace(one, widths=widths), torch.cat(values, 1)
-    if whole.bootstrap is not None:
-        rows = torch.arange(len(batch)) + first + whole.rows if user is None else user
+    summed, beside = replace(summed, widths=widths), torch.cat(values, 1)
+    if draws is not None:
+        unit = torch.arange(len(batch)) + first + whole.rows if user is None else user
         columns = sum(widths[each] for each in resampled)
-        one = replace(one, replicates=whole.bootstrap.totals(beside[:, :columns], rows))
+        summed = replace(summed, replicates=draws.totals(beside[:, :columns], unit))
     if user is None:
-        return whole + one
+        return whole + summed
     totals = UnitTotals.of(beside, user, whole.totals)
-    return replace(replace(whole, totals=None) + one, totals=totals)
+    return replace(replace(whole, totals=None) + summed, totals=totals)
 
 
 def _weights(estimators: Mapping[str, Estimator[Any]], batch: Any) -> dict[str, WeightSummary]:

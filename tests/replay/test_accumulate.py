@@ -87,6 +87,12 @@ def test_replicates_are_summed_of_those_that_need_them(users):
         torch.testing.assert_close(found[name].sums.products, every[name].sums.products, rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.parametrize("users", [None, 90])
+def test_where_none_needs_replicates_there_are_none(users):
+    found = accumulate(ESTIMATORS, [rounds(N, users=users)], bootstrap=DRAW, once=ESTIMATORS)
+    assert all(found[name].replicates is None for name in ESTIMATORS)
+
+
 def test_adding_parts_leaves_them_as_they_are():
     parts = shard(90, 0, 1000), shard(90, 1000, N)
     parts[0] + parts[1]
