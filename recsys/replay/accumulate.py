@@ -47,7 +47,7 @@ class Accumulation:
     Args:
         estimators: by name.
         bootstrap: asked for; None for none.
-        once: names of estimators that are not resampled.
+        without_replicates: names of estimators that are not resampled.
         rows: how many.
         weights: by name of the estimator.
         sums: of the terms, where each row is a unit.
@@ -58,7 +58,7 @@ class Accumulation:
 
     estimators: Mapping[str, Estimator[Any]]
     bootstrap: Bootstrap | None = None
-    once: frozenset[str] = frozenset()
+    without_replicates: frozenset[str] = frozenset()
     rows: int = 0
     weights: Mapping[str, WeightSummary] = field(default_factory=dict)
     sums: Mapping[Terms[Any], Sums] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Accumulation:
         """Those that are resampled, if any are, and the others; each once."""
         found: dict[Terms[Any], bool] = {}
         for name, estimator in self.estimators.items():
-            found[estimator.terms] = found.get(estimator.terms, False) or name not in self.once
+            found[estimator.terms] = found.get(estimator.terms, False) or name not in self.without_replicates
         return [one for one in found if found[one]], [one for one in found if not found[one]]
 
     @cached_property
@@ -100,7 +100,7 @@ class Accumulation:
         }
 
     def __add__(self, other: Accumulation) -> Accumulation:
-        mine, yours = (([*one.estimators.items()], one.bootstrap, one.once) for one in (self, other))
+        mine, yours = (([*one.estimators.items()], one.bootstrap, one.without_replicates) for one in (self, other))
         if mine != yours:
             raise RequestError("two parts of a log are added only of the same estimators, in order, and bootstrap")
         if self.rows and other.rows and (self.totals is None) != (other.totals is None):
@@ -108,7 +108,7 @@ class Accumulation:
         return Accumulation(
             self.estimators,
             self.bootstrap,
-            self.once,
+            self.without_replicates,
             self.rows + other.rows,
             _by_key(self.weights, other.weights),
             _by_key(self.sums, other.sums),
@@ -123,7 +123,7 @@ def accumulate(
     batches: Iterable[Any],
     *,
     bootstrap: Bootstrap | None = None,
-    once: Iterable[str] = (),
+    without_replicates: Iterable[str] = (),
     first: int = 0,
     total: int | None = None,
 ) -> Accumulation:
@@ -136,7 +136,7 @@ def accumulate(
         estimators: by name.
         batches: parts of the log in any order; rows of the log whose users are None are numbered in that order.
         bootstrap: whose replicates are summed too; None for none.
-        once: names of estimators that need no replicates.
+        without_replicates: names of estimators that need none.
         first: the number of the first row, where the batches are a shard of a log.
         total: how many rows will come; None where that is not known.
 
@@ -150,7 +150,7 @@ def accumulate(
     >>> found["snips"].sums.totals.tolist(), found["snips"].weights.largest  # 4 rounds, 2 (1 + 2), 2 (1 + 0)
     ([4.0, 6.0, 2.0], 2.0)
     """
-    whole = Accumulation(estimators, bootstrap, frozenset(once))
+    whole = Accumulation(estimators, bootstrap, frozenset(without_replicates))
     with progress() as bar:
         task = bar.add_task("replay", total=total)
         for batch in batches:
@@ -166,7 +166,7 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     if whole.rows and (user is None) == (whole.totals is not None):
         raise RequestError(WITH_AND_WITHOUT)
     weights = _weights(whole.estimators, batch)
-    summed = Accumulation(whole.estimators, whole.bootstrap, whole.once, len(batch), weights)
+    summed = Accumulation(whole.estimators, whole.bootstrap, whole.without_replicates, len(batch), weights)
     draws = whole.bootstrap if resampled else None
     if user is None:
         summed = replace(summed, sums=sums_of([*resampled, *others], batch))

@@ -125,9 +125,9 @@ class _Read:
     def beside(self, policy: str, made: Policy, estimators: Mapping[str, Any], further: Mapping[str, Any]) -> Replayed:
         """Summed."""
         where = f"{policy} on {self.name}"
-        once = {**further, EARNED: OnPolicy()} | ({PLAIN: MeanWeight()} if isinstance(self.log, ActionLog) else {})
+        further = {**further, EARNED: OnPolicy()} | ({PLAIN: MeanWeight()} if isinstance(self.log, ActionLog) else {})
         with naming(where):
-            summed = {**members(estimators, self.log), **once}
+            summed = {**members(estimators, self.log), **further}
             writer = (self.options.logging or {}).get(self.name)
             beside = self.read.beside(made(self.log), None if writer is None else writer(self.log))
             few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
@@ -136,7 +136,7 @@ class _Read:
                 require_fit(one, few)
         with naming(where):
             batches, bootstrap = map(beside, self.read.batches()), self.options.interval.bootstrap
-            found = accumulate(summed, batches, bootstrap=bootstrap, once=once, total=len(self.log))
+            found = accumulate(summed, batches, bootstrap=bootstrap, without_replicates=further, total=len(self.log))
             earned = closed_form(OnPolicy(), found[EARNED].sums, self.options.confidence)
         return Replayed(policy, self.name, found, getattr(self.log, "estimated", False), earned)
 

@@ -78,8 +78,8 @@ def test_rows_of_users_may_come_in_any_order():
 def test_replicates_are_summed_of_those_that_need_them(users):
     log = rounds(N, users=users)
     every = accumulate(ESTIMATORS, [log], bootstrap=DRAW)
-    found = accumulate(ESTIMATORS, [log], bootstrap=DRAW, once=["ips", "clipped", "dr"])
-    both = found + accumulate(ESTIMATORS, [log], bootstrap=DRAW, once=["ips", "clipped", "dr"], first=N)
+    found = accumulate(ESTIMATORS, [log], bootstrap=DRAW, without_replicates=["ips", "clipped", "dr"])
+    both = found + accumulate(ESTIMATORS, [log], bootstrap=DRAW, without_replicates=["ips", "clipped", "dr"], first=N)
     assert both["clipped"].replicates is both["dr"].replicates is None
     for name in ("ips", "snips", "dm"):  # the first has the terms of the second
         torch.testing.assert_close(found[name].replicates, every[name].replicates, rtol=1e-12, atol=1e-9)
@@ -89,7 +89,7 @@ def test_replicates_are_summed_of_those_that_need_them(users):
 
 @pytest.mark.parametrize("users", [None, 90])
 def test_where_none_needs_replicates_there_are_none(users):
-    found = accumulate(ESTIMATORS, [rounds(N, users=users)], bootstrap=DRAW, once=ESTIMATORS)
+    found = accumulate(ESTIMATORS, [rounds(N, users=users)], bootstrap=DRAW, without_replicates=ESTIMATORS)
     assert all(found[name].replicates is None for name in ESTIMATORS)
 
 

@@ -95,21 +95,17 @@ class ValuesBeside:
 
     def __call__(self, batch: LoggedEpisodes) -> Episodes:
         """With `predicted` and `expected`."""
-        rows = torch.searchsorted(self._numbers, batch.episode)
-        steps = batch.there.shape[1]
-        predicted, expected = (part[rows, :steps] for part in self._values)
-        return replace(self.beside(batch), predicted=predicted, expected=expected)
+        episode, predicted, expected = self._values
+        rows, steps = torch.searchsorted(episode, batch.episode), batch.there.shape[1]
+        return replace(self.beside(batch), predicted=predicted[rows, :steps], expected=expected[rows, :steps])
 
     @cached_property
-    def _numbers(self) -> Int[Tensor, " episodes"]:
-        return torch.cat([batch.episode for batch in self.read.batches()])
-
-    @cached_property
-    def _values(self) -> tuple[Float[Tensor, "episodes T"], Float[Tensor, "episodes T"]]:
-        """Of all episodes, each by a model that has not seen it."""
-        whole = Episodes.joined([self._whole(batch) for batch in self.read.batches()])
+    def _values(self) -> tuple[Int[Tensor, " n"], Float[Tensor, "n T"], Float[Tensor, "n T"]]:
+        """The numbers of all episodes and what is expected of them, each by a model that has not seen it."""
+        batches = list(self.read.batches())
+        whole = Episodes.joined([self._whole(batch) for batch in batches])
         found = cross_fit(self.model.fit, whole, self.model.folds, self.read.seed)
-        return found.need("predicted"), found.need("expected")
+        return torch.cat([batch.episode for batch in batches]), found.need("predicted"), found.need("expected")
 
     def _whole(self, batch: LoggedEpisodes) -> Episodes:
         """With every action's probability, and states that have a feature which is 1."""
