@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recsys.configuration import configuration_folder
-    from recsys.data.context import Context
-    from recsys.data.dataset import Dataset
-    from recsys.data.feedback import Feedback
-    from recsys.data.jagged import Jagged
-    from recsys.data.movielens import MovieLens
-    from recsys.data.parquet import ParquetTables
-    from recsys.data.prepare import prepare
-    from recsys.data.slates import Slates
-    from recsys.data.split import GlobalTime, LeaveOneOut
+    from recsys.data.datasets.dataset import Dataset
+    from recsys.data.datasets.prepare import prepare
+    from recsys.data.datasets.split import GlobalTime, LeaveOneOut
+    from recsys.data.sources.movielens import MovieLens
+    from recsys.data.sources.parquet import ParquetTables
     from recsys.items.bundle import ItemBundle
     from recsys.items.semantic_ids import SemanticIds
     from recsys.items.trie import Trie
-    from recsys.models.causal_generator import CausalGenerator
-    from recsys.models.sasrec import SASRec
+    from recsys.models.generators.causal import CausalGenerator
+    from recsys.models.generators.sasrec import SASRec
+    from recsys.policies.baselines.item_knn import ItemKNN
+    from recsys.policies.baselines.markov_chain import MarkovChain
+    from recsys.policies.baselines.popularity import PopularityPolicy
     from recsys.policies.evaluation import evaluate
     from recsys.policies.generative import GenerativePolicy
-    from recsys.policies.item_knn import ItemKNN
     from recsys.policies.mixture import Mixture
     from recsys.policies.policy import ItemPolicy, Policy
-    from recsys.policies.popularity import Popularity
-    from recsys.policies.transitions import Transitions
+    from recsys.types.context import Context
+    from recsys.types.feedback import Feedback
+    from recsys.types.jagged import Jagged
+    from recsys.types.slates import Slates
 
 __version__ = "0.1.0"
 
@@ -46,15 +46,15 @@ __all__ = [
     "ItemPolicy",
     "Jagged",
     "LeaveOneOut",
+    "MarkovChain",
     "Mixture",
     "MovieLens",
     "ParquetTables",
     "Policy",
-    "Popularity",
+    "PopularityPolicy",
     "SASRec",
     "SemanticIds",
     "Slates",
-    "Transitions",
     "Trie",
     "configuration_folder",
     "evaluate",
@@ -62,30 +62,30 @@ __all__ = [
 ]
 
 _HOME = {
-    "CausalGenerator": "recsys.models.causal_generator",
-    "Context": "recsys.data.context",
-    "Dataset": "recsys.data.dataset",
-    "Feedback": "recsys.data.feedback",
+    "CausalGenerator": "recsys.models.generators.causal",
+    "Context": "recsys.types.context",
+    "Dataset": "recsys.data.datasets.dataset",
+    "Feedback": "recsys.types.feedback",
     "GenerativePolicy": "recsys.policies.generative",
-    "GlobalTime": "recsys.data.split",
+    "GlobalTime": "recsys.data.datasets.split",
     "ItemBundle": "recsys.items.bundle",
-    "ItemKNN": "recsys.policies.item_knn",
+    "ItemKNN": "recsys.policies.baselines.item_knn",
     "ItemPolicy": "recsys.policies.policy",
-    "Jagged": "recsys.data.jagged",
-    "LeaveOneOut": "recsys.data.split",
+    "Jagged": "recsys.types.jagged",
+    "LeaveOneOut": "recsys.data.datasets.split",
     "Mixture": "recsys.policies.mixture",
-    "MovieLens": "recsys.data.movielens",
-    "ParquetTables": "recsys.data.parquet",
+    "MovieLens": "recsys.data.sources.movielens",
+    "ParquetTables": "recsys.data.sources.parquet",
     "Policy": "recsys.policies.policy",
-    "Popularity": "recsys.policies.popularity",
-    "SASRec": "recsys.models.sasrec",
+    "PopularityPolicy": "recsys.policies.baselines.popularity",
+    "SASRec": "recsys.models.generators.sasrec",
     "SemanticIds": "recsys.items.semantic_ids",
-    "Slates": "recsys.data.slates",
-    "Transitions": "recsys.policies.transitions",
+    "Slates": "recsys.types.slates",
+    "MarkovChain": "recsys.policies.baselines.markov_chain",
     "Trie": "recsys.items.trie",
     "configuration_folder": "recsys.configuration",
     "evaluate": "recsys.policies.evaluation",
-    "prepare": "recsys.data.prepare",
+    "prepare": "recsys.data.datasets.prepare",
 }
 
 

@@ -1,4 +1,4 @@
-"""Where the Hydra groups lie."""
+"""The folder of the Hydra groups."""
 
 from __future__ import annotations
 

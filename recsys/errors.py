@@ -1,7 +1,7 @@
-"""What went wrong, in the words of the person who asked.
+"""Errors that the caller can correct, and their base class.
 
-A `RequestError` is the caller's to mend: the command line prints its message without a traceback and exits with 2.
-Anything else that escapes is a failure inside and exits with 1.
+The command line prints the message of a `RequestError` without a traceback and exits with 2.
+Any other exception is a failure inside and exits with 1.
 """
 
 

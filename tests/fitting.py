@@ -11,10 +11,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar
 
-from recsys.data.loader import PackedLoader
+from recsys.data.datasets.loader import PackedLoader
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Fitted, Schedule
-from recsys.train.fit_sequences import fit_sequences
+from recsys.training.fit import FitResult, Schedule, fit_sequences
 from tests.tiny import tiny_dataset
 
 LOADER = partial(PackedLoader, positions=40, max_length=8, seed=0)
@@ -47,7 +46,7 @@ def quiet(*more: Callback, **options: Any) -> Callable[..., lightning.Trainer]:
 
 def quick_fit(
     system: SequentialSystem, folder: Path, schedule: Schedule, *more: Callback, seed: int = 0, **options: Any
-) -> Fitted:
+) -> FitResult:
     """`fit_sequences` on the tiny data with every draw seeded."""
     torch.manual_seed(seed)
     given = {"trainer": quiet(*more), **options}

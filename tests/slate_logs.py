@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import polars as pl
 import torch
 
-from recsys.data.jagged import Jagged
-from recsys.data.slate_log import SlateLog
-from recsys.data.slates import Slates
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.data.datasets.slate_log import SlateLog
+from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 
 def slate_log(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.jagged import Jagged
 from recsys.report.cards import percent
+from recsys.types.jagged import Jagged
 
 
 def test_shapes_are_checked_at_run_time():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from recsys.train.compose import compose
-from recsys.train.strict import check
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data" / "README.md"])
@@ -62,7 +62,7 @@ def told() -> Iterator[str]:
 
 @pytest.mark.parametrize("line", sorted(set(told())))
 def test_commands_on_the_pages_are_accepted(line: str) -> None:
-    check(compose([one for one in shlex.split(line) if not one.startswith("--")]))
+    validate(compose([one for one in shlex.split(line) if not one.startswith("--")]))
 
 
 @pytest.mark.parametrize("page", ["train", "evaluation"])
@@ -71,5 +71,5 @@ def test_overrides_in_the_tables_are_accepted(page: str) -> None:
     named = [one for row in rows.splitlines() for one in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
     given = [one for one in named if "=" in one or one.startswith("~")]
     config = compose(["experiment=rere/movielens_100k", *given])
-    check(config)
+    validate(config)
     assert [one for one in named if one not in given and OmegaConf.select(config, one) is None] == []

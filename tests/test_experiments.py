@@ -12,16 +12,15 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError, DataError
-from recsys.train.arms import arm_folder, arm_folders
-from recsys.train.compose import compose
-from recsys.train.networks import load_network
-from recsys.train.run import RunResult, train
-from recsys.train.run_folder import RunFolder
-from recsys.train.stages.prepare import load_dataset
-from recsys.train.stages.tokenize import load_bundle
-from recsys.train.strict import check
+from recsys.runs.artifacts import load_network, variant_folder, variant_folders
+from recsys.runs.prepare import load_dataset
+from recsys.runs.run import RunResult, run_stages
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.tokenize import load_bundle
 from tests.slate_files import write_ebnerd, write_finn, write_impressions
 from tests.tables import ITEMS, USERS, write_tables
 
@@ -70,7 +69,7 @@ def assert_run_folder(result: RunResult, config: DictConfig) -> None:
     }
     kept = OmegaConf.load(run.config)
     assert isinstance(kept, DictConfig)
-    check(kept)
+    validate(kept)
     assert_metrics(json.loads(run.metrics.read_text()), rows_of(config), config.stage.evaluate.references)
     table = pl.read_parquet(run.metrics_table)
     assert table.columns == ["user_id", "row", "metric", "seed", "value"]
@@ -111,7 +110,7 @@ def assert_checkpoints(result: RunResult, config: DictConfig) -> None:
     """`last` and `best` of each arm load with `weights_only=True`; the weights that are served are the best ones."""
     run = RunFolder(result.folder)
     bundle = load_bundle(run)
-    for name, folder in arm_folders(run):
+    for name, folder in variant_folders(run):
         stage = folder.parent.name
         last, best = (
             torch.load(run.checkpoint(stage) / name / f"{one}.ckpt", weights_only=True) for one in ("last", "best")
@@ -124,7 +123,7 @@ def assert_checkpoints(result: RunResult, config: DictConfig) -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_it_is_accepted_as_it_stands(experiment: str) -> None:
     config = composed(experiment)
-    check(config)
+    validate(config)
     assert config.name == experiment
 
 
@@ -133,13 +132,13 @@ def test_it_is_accepted_as_it_stands(experiment: str) -> None:
 )
 def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[object, ...]) -> None:
     config = composed("rere/parquet", f"debug={debug}")
-    check(config)
+    validate(config)
     slates = composed("slate/parquet", f"debug={debug}")
-    check(slates)
+    validate(slates)
     for stage in (config.stage.sft, config.stage.rl, slates.stage.fit):
         assert (stage.limit, stage.overfit, stage.profiler) == heard
     with pytest.raises(ConfigurationError, match=r"profiler: expected .*simple.*advanced"):
-        check(composed("rere/parquet", "profiler=smiple"))
+        validate(composed("rere/parquet", "profiler=smiple"))
 
 
 def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
@@ -149,7 +148,7 @@ def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
 @pytest.mark.parametrize("experiment", SEQUENCES)
 def test_it_runs_end_to_end(experiment: str, tmp_path: Path) -> None:
     config = small(experiment, tmp_path)
-    result = train(config)
+    result = run_stages(config)
     assert_run_folder(result, config)
     assert_checkpoints(result, config)
     steps = pl.read_parquet(result.folder / "history.parquet")["step"]
@@ -170,7 +169,7 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
     config = compose(
         [f"experiment={experiment}", "debug=limit", f"root={tmp_path / 'runs'}", *slate_data(experiment, tmp_path)]
     )
-    result = train(config)
+    result = run_stages(config)
     arms = set(config.stage.fit.arms)
     truth = {"truth"} if experiment == "slate/simulated" else set()
     assert set(result.metrics) == {"uniform", "popularity", *arms, *truth}
@@ -186,7 +185,7 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
     before = (result.folder / "metrics.json").stat().st_mtime_ns
     config.run = str(result.folder)
-    assert train(config).metrics == result.metrics
+    assert run_stages(config).metrics == result.metrics
     assert (result.folder / "metrics.json").stat().st_mtime_ns == before
 
 
@@ -194,20 +193,20 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
 def test_who_has_no_slates_is_told_where_they_are(experiment: str, tmp_path: Path) -> None:
     config = compose([f"experiment={experiment}", f"root={tmp_path}", f"dataset.root={tmp_path / 'nothing'}"])
     with pytest.raises(DataError, match=r"huggingface.co/datasets/simeneide|recsys.eb.dk"):
-        train(config)
+        run_stages(config)
 
 
 def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
-    first = train(config)
-    weights = arm_folder(RunFolder(first.folder), "rere") / "network.safetensors"
+    first = run_stages(config)
+    weights = variant_folder(RunFolder(first.folder), "rere") / "network.safetensors"
     before, _ = weights.stat().st_mtime_ns, capsys.readouterr()
     config.run = str(first.folder)
-    assert train(config).metrics == first.metrics
+    assert run_stages(config).metrics == first.metrics
     assert weights.stat().st_mtime_ns == before
     assert capsys.readouterr().out.splitlines() == [f"{stage}: up to date" for stage in config.stages]
     config.stage.rl.arms.rere_lambda.system.objective.temperature = 0.5
-    train(config)
+    run_stages(config)
     shown = capsys.readouterr().out
     for line in ("sft: up to date", "rl/rere: up to date", "rl/rere_lambda: training", "evaluate: begins"):
         assert line in shown
@@ -221,7 +220,7 @@ def test_other_networks_items_and_splits(tmp_path: Path) -> None:
     config.stage.report.inputs = [*config.stage.evaluate.inputs, "evaluate"]
     config.stage.sft.arms = {"sft": config.stage.sft.arms.sft}
     config.network.update({"head_width": 4, "hidden": 8, "decoder_layers": 1})
-    result = train(config)
+    result = run_stages(config)
     assert set(result.metrics) == {*COUNTS, "sft", "mixture"}
     assert "No stage of this run was trained with reward." in (result.folder / "report.html").read_text()
 
@@ -229,7 +228,7 @@ def test_other_networks_items_and_splits(tmp_path: Path) -> None:
 def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
     config = small("rere/parquet", tmp_path, "stage.prepare.repeats=true")
     config.stages = ["prepare", "tokenize", "sft"]
-    dataset = load_dataset(RunFolder(train(config).folder))
+    dataset = load_dataset(RunFolder(run_stages(config).folder))
     assert dataset.repeats
     assert dataset.test.excluded.values.numel() == 0
     assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
@@ -259,6 +258,6 @@ def test_an_arm_is_checked_to_its_last_key(arm: str) -> None:
     path = f"stage.rl.arms.{arm}"
     there = OmegaConf.select(composed("rere/movielens_100k"), path) is not None
     given = [] if there else [f"+arm@{path}={arm}"]
-    check(composed("rere/movielens_100k", *given))
+    validate(composed("rere/movielens_100k", *given))
     with pytest.raises(ConfigurationError, match=rf"{path}\.system\.objektive"):
-        check(composed("rere/movielens_100k", *given, f"+{path}.system.objektive=1"))
+        validate(composed("rere/movielens_100k", *given, f"+{path}.system.objektive=1"))

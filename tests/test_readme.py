@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from recsys.cli.main import COMMANDS
-from recsys.train.compose import compose
-from recsys.train.strict import check
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_a_command_is_one_that_exists(line: str) -> None:
     if command in ("train", "bench", "recommend"):
         config = compose([one for one in overrides if not one.startswith("--")], command)
         if command != "recommend":
-            check(config)
+            validate(config)
     else:
         assert overrides == []
 

@@ -7,13 +7,13 @@ import functools
 import polars as pl
 import torch
 
-from recsys.data.context import Context
-from recsys.data.dataset import Dataset
-from recsys.data.jagged import Jagged
+from recsys.data.datasets.dataset import Dataset
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
-from recsys.models.causal_generator import CausalGenerator
-from recsys.models.sasrec import SASRec
+from recsys.models.generators.causal import CausalGenerator
+from recsys.models.generators.sasrec import SASRec
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 USERS, ITEMS = 24, 20
 

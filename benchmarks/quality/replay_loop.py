@@ -26,57 +26,66 @@ from rich.markdown import Markdown
 from rich.progress import track
 from torch import Tensor
 
+from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
 from recsys.bench.feedback_table import feedback_table
-from recsys.bench.play import Game, Played, play
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.parquet_feedback import ParquetFeedback
-from recsys.data.slate_feedback import SlateFeedback
-from recsys.data.slates import Slates
-from recsys.policies.beta_posterior import BetaPosterior
-from recsys.policies.greedy import Greedy, Uniform
+from recsys.config.compose import compose
+from recsys.data.logs.feedback_source import ParquetFeedback
+from recsys.data.logs.slates import SlateFeedbackLog
+from recsys.policies.bandits.greedy import Greedy, UniformPolicy
+from recsys.policies.bandits.posteriors import BetaPosterior
+from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
 from recsys.policies.policy import Policy
-from recsys.policies.thompson import InSlateThompson, SlateThompson
+from recsys.replay.batch import in_half
+from recsys.replay.diagnostics.overlap import OverlapLimits
 from recsys.replay.evaluation import ReplayOptions, evaluate
-from recsys.replay.slates.additive import PseudoInverse
-from recsys.replay.slates.cascade import CascadeDR, SelfNormalisedCascadeDR
-from recsys.replay.slates.control_variate import ControlVariate
-from recsys.replay.slates.importance import SlateIPS, SlateSNIPS
-from recsys.replay.slates.laws import EverySlate
-from recsys.replay.slates.model import TailMeans, next_probability, with_model
-from recsys.replay.slates.rounds import SlateRounds
+from recsys.replay.slates.batch import SlateBatch
+from recsys.replay.slates.cascade import (
+    CascadeDR,
+    RewardToGoMeans,
+    SelfNormalisedCascadeDR,
+    next_probability,
+    with_model,
+)
+from recsys.replay.slates.distribution_methods import EnumeratedSlates
+from recsys.replay.slates.importance import ControlVariate, SlateIPS, SlateSNIPS
 from recsys.replay.slates.target import SlateTarget
-from recsys.replay.slates.weights import PositionBased, Prefix, Slot, Whole
-from recsys.replay.split import in_half
-from recsys.replay.trust import Limits
-from recsys.simulate.choice.cascade import Cascade
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
-from recsys.simulate.choice.position_based import PositionBased as LooksAtSlots
+from recsys.replay.slates.weights import (
+    PositionBasedWeights,
+    PrefixWeights,
+    PseudoInverse,
+    SlotWeights,
+    WholeSlateWeights,
+)
+from recsys.runs.run import run_stages
+from recsys.runs.trained_policy import RemappedPolicy
+from recsys.simulate.choice_models import MultinomialLogit
+from recsys.simulate.click_models import CascadeModel
+from recsys.simulate.click_models import PositionBasedModel as LooksAtSlots
 from recsys.simulate.planted_groups import PlantedGroups, PlantedState
-from recsys.train.checkpoint import Checkpoint
-from recsys.train.compose import compose
-from recsys.train.run import train
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.slates import Slates
 
 ITEMS, GROUPS, SLOTS, STEPS = 6, 3, 2, 4
 EXAMINATION = (1.0, 0.6)
 
 WORLDS: dict[str, Any] = {
     "position-based": LooksAtSlots(EXAMINATION),
-    "cascade": Cascade(),
+    "cascade": CascadeModel(),
     "multinomial logit": MultinomialLogit(),
 }
 """Who clicks what: each slot for itself, from the top down, all slots against each other."""
 
 ESTIMATORS: dict[str, Any] = {
-    "ips": SlateIPS(Whole()),
-    "snips": SlateSNIPS(Whole()),
-    "reward interaction": SlateIPS(Prefix()),
-    "reward interaction, normalised": SlateSNIPS(Prefix()),
+    "ips": SlateIPS(WholeSlateWeights()),
+    "snips": SlateSNIPS(WholeSlateWeights()),
+    "reward interaction": SlateIPS(PrefixWeights()),
+    "reward interaction, normalised": SlateSNIPS(PrefixWeights()),
     "cascade-dr": CascadeDR(),
     "cascade-dr, normalised": SelfNormalisedCascadeDR(),
-    "independent": SlateIPS(Slot()),
-    "independent, normalised": SlateSNIPS(Slot()),
-    "position-based": SlateIPS(PositionBased(EXAMINATION)),
+    "independent": SlateIPS(SlotWeights()),
+    "independent, normalised": SlateSNIPS(SlotWeights()),
+    "position-based": SlateIPS(PositionBasedWeights(EXAMINATION)),
     "pseudo-inverse": SlateIPS(PseudoInverse()),
     "pseudo-inverse, control variate": ControlVariate(PseudoInverse()),
 }
@@ -118,12 +127,12 @@ class Modelled:
     """A policy beside a log, with a simple model of what slots and those after them earn, cross-fitted by users."""
 
     beside: SlateTarget
-    log: SlateFeedback
+    log: SlateFeedbackLog
 
-    def __call__(self, logged: Any) -> SlateRounds:
+    def __call__(self, logged: Any) -> SlateBatch:
         """See `SlateTarget`."""
         fold = (~in_half(logged.user, 0)).long()
-        model = TailMeans.of(logged.items, logged.reward, fold, folds=2, num_items=ITEMS, strength=10.0)
+        model = RewardToGoMeans.of(logged.items, logged.reward, fold, folds=2, num_items=ITEMS, strength=10.0)
         target = next_probability(self.beside.policy, logged.context, logged.items, ITEMS)
         return with_model(self.beside(logged), model.predict(fold), target)
 
@@ -150,37 +159,37 @@ def truth(world: Watched, policy: Policy) -> float:
 def beliefs(world: PlantedGroups) -> BetaPosterior:
     """What a few users taught of each item: enough to prefer, not to be sure, so that every slate has a chance."""
     posterior = BetaPosterior(ITEMS, pool=512)
-    play(world, InSlateThompson(posterior), Game(10, 3, SLOTS), seed=10_000)
+    run_episode(world, InSlateThompson(posterior), EpisodeConfig(10, 3, SLOTS), seed=10_000)
     return posterior
 
 
 def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, users: int, seed: int) -> Any:
     """Estimates of every policy by every estimator, with the truth beside."""
     world.states = []
-    played: Played = play(world, logging, Game(users, STEPS, SLOTS), seed)
+    played: Trajectory = run_episode(world, logging, EpisodeConfig(users, STEPS, SLOTS), seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feedback.parquet"
         feedback_table("in_slate_thompson", seed, played).write_parquet(path)
         log = ParquetFeedback(path, histories=True).log()
         beside: dict[str, Callable[[Any], Any]] = {
             name: lambda log, policy=policy: Modelled(
-                SlateTarget(policy, EverySlate(ITEMS), logging, num_items=ITEMS), log
+                SlateTarget(policy, EnumeratedSlates(ITEMS), logging, num_items=ITEMS), log
             )
             for name, policy in policies.items()
         }
-        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, ReplayOptions(limits=Limits(0.0)))
+        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, ReplayOptions(limits=OverlapLimits(0.0)))
     return table, {name: truth(world, policy) for name, policy in policies.items()}
 
 
 def generative(world: PlantedGroups, folder: Path) -> Policy:
     """A small generator, trained by `recsys train` on what users took from random slates of this world."""
-    played = play(world, Uniform(ITEMS), Game(200, 20, SLOTS), seed=20_000)
+    played = run_episode(world, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
     feedback_table("random", 0, played).write_parquet(folder / "feedback.parquet")
     small = ["clusters=2", "max_length=20", "network.width=16", "network.layers=1", "schedule.max_epochs=4"]
     where = [f"dataset.path={folder / 'feedback.parquet'}", f"root={folder}", f"+stage.prepare.root={folder / 'data'}"]
     stages = ["stages=[prepare,tokenize,sft]", "~stage.sft.arms.sasrec"]
-    run = train(compose(["experiment=rere/feedback", *small, *where, *stages])).folder
-    return Checkpoint.from_run(str(run), range(ITEMS))
+    run = run_stages(compose(["experiment=rere/feedback", *small, *where, *stages])).folder
+    return RemappedPolicy.from_run(str(run), range(ITEMS))
 
 
 def coverage(choice: Any, runs: int, users: int, generator: Callable[[PlantedGroups, Path], Policy]) -> pl.DataFrame:

@@ -22,15 +22,14 @@ from rich.markdown import Markdown
 from rich.progress import track
 from torch import Tensor
 
-from recsys.data.logged_actions import LoggedActions
+from recsys.data.logs.batches import LoggedActions
 from recsys.replay.accumulate import Accumulation, accumulate
-from recsys.replay.doubly_robust import DM, DR, SNDR
-from recsys.replay.families import members, resolved
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.reward_model import ActionMeans, cross_fitted
-from recsys.replay.rounds import Rounds
-from recsys.replay.slope import Slope
-from recsys.replay.weights import Clip, Shrink
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.doubly_robust import DM, DR, SNDR
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.actions.reward_model import ActionMeans, cross_fitted
+from recsys.replay.actions.weights import Clip, Shrink
+from recsys.replay.estimator_selection import Slope, members, resolve_estimator
 from recsys.report.chart import Series, line_chart
 from recsys.report.page import Section, page
 
@@ -106,10 +105,14 @@ def measured(world: World, logs: int, rounds: int, right: bool) -> tuple[Tensor,
             own = chosen(target, logged)
             found: Accumulation = accumulate(
                 members(ESTIMATORS),
-                [Rounds(logged.action, logged.reward, chosen(logging, logged), own, None, logging, target, predicted)],
+                [
+                    BanditBatch(
+                        logged.action, logged.reward, chosen(logging, logged), own, None, logging, target, predicted
+                    )
+                ],
             )
             for number, (name, one) in enumerate(ESTIMATORS.items()):
-                answer = resolved(name, one, found)
+                answer = resolve_estimator(name, one, found)
                 errors[place, number] += (float(answer.estimator.value(answer.summed.sums.totals)) - truth) ** 2
             sizes[place] += found["ips"].weights.effective / rounds
     return (errors / logs).sqrt(), sizes / logs

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from recsys.errors import DataError
 from recsys.metrics.intervals import Interval
-from recsys.metrics.summary import Values, summarise
-from recsys.train.run_folder import RunFolder
+from recsys.metrics.results import Values, summarise
+from recsys.runs.run_folder import RunFolder
 
 DEPTHS = ["hr@1", "hr@5", "hr@10", "hr@20", "hr@50", "ndcg@5", "ndcg@20", "ndcg@50"]
 

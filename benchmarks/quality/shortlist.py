@@ -22,20 +22,19 @@ from rich.console import Console
 from rich.markdown import Markdown
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.slate_model import SlateModel
+from recsys.models.slates.item_posterior import FlatItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.policies.shortlist import SHORTLIST, Shortlist
-from recsys.policies.shortlist_posterior import InnerProductShortlistPosterior, ShortlistPosterior
-from recsys.policies.slate_query import MeanQuery, UpperQuery
-from recsys.policies.thompson import InSlateThompson
-from recsys.retrieve.exact import ExactIndex
+from recsys.policies.bandits.thompson import InSlateThompson
+from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
+from recsys.policies.two_stage import RETRIEVED, TwoStagePolicy
+from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
 from recsys.retrieve.faiss import FaissIndex
-from recsys.retrieve.index import Index
+from recsys.retrieve.index import ExactIndex, Index
 from recsys.simulate.planted_groups import PlantedGroups
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 ITEMS, GROUPS, WIDTH, CLICKS, SLOTS, SLATES, POOL, BATCH = 10_000, 100, 8, 10, 5, 20, 128, 20
 SIZES = (50, 100, 200, 500, 1000)
@@ -62,7 +61,7 @@ class Case:
     least: float
     most: float
     retrieval: str
-    query: Callable[[SlateModel], MeanQuery | UpperQuery]
+    query: Callable[[SlateModel], MeanQuery | UpperConfidenceQuery]
     build: Build
 
 
@@ -81,7 +80,7 @@ def cases() -> Iterator[Case]:
             yield Case(known, affinity, least, most, "mean, exact", MeanQuery, exact)
             yield Case(known, affinity, least, most, f"mean, {FACTORY}, {SEARCH}", MeanQuery, approximate)
             if affinity is inner_product:
-                yield Case(known, affinity, least, most, "mean + 2 deviations, exact", UpperQuery, exact)
+                yield Case(known, affinity, least, most, "mean + 2 deviations, exact", UpperConfidenceQuery, exact)
 
 
 def believed(world: PlantedGroups, case: Case, generator: torch.Generator) -> SlateModel:
@@ -114,9 +113,9 @@ def play(world: PlantedGroups, users: int, generator: torch.Generator) -> tuple[
     return Context(torch.arange(users), history, Jagged.empty(users)), truth
 
 
-def posterior_of(model: SlateModel, size: int) -> ShortlistPosterior:
+def posterior_of(model: SlateModel, size: int) -> TwoStagePosterior:
     """Over a shortlist of some size."""
-    made = InnerProductShortlistPosterior if model.affinity is inner_product else ShortlistPosterior
+    made = InnerProductTwoStagePosterior if model.affinity is inner_product else TwoStagePosterior
     return made(model, torch.Generator().manual_seed(1), size, POOL)
 
 
@@ -130,7 +129,7 @@ class Everything:
         return torch.zeros(len(queries), k), torch.arange(k).expand(len(queries), -1)
 
 
-def slates(policy: Shortlist, context: Context, seed: int) -> Tensor:
+def slates(policy: TwoStagePolicy, context: Context, seed: int) -> Tensor:
     """`[B, G, S]`, twenty users at once."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.arange(len(context)).split(BATCH)
@@ -153,7 +152,7 @@ def measured(users: int, seed: int) -> Iterator[tuple[str, str, str, Tensor]]:
         query = case.query(model)
         index = case.build(query.vectors())
         if case.posterior not in exact:
-            whole = Shortlist(query, Everything(), ITEMS, InSlateThompson(posterior_of(model, ITEMS)))
+            whole = TwoStagePolicy(query, Everything(), ITEMS, InSlateThompson(posterior_of(model, ITEMS)))
             exact[case.posterior] = slates(whole, context, seed)
             again = slates(whole, context, seed + 1000)
             yield case.posterior, "", "worth", worth(exact[case.posterior], truth)
@@ -161,8 +160,8 @@ def measured(users: int, seed: int) -> Iterator[tuple[str, str, str, Tensor]]:
             yield case.posterior, "", "best", truth.topk(SLOTS).values.mean(1)
             yield case.posterior, "", "random", truth.mean(1)
         for size in SIZES:
-            short = Shortlist(query, index, size, InSlateThompson(posterior_of(model, size)))
-            listed = short.requests(context).features[SHORTLIST]
+            short = TwoStagePolicy(query, index, size, InSlateThompson(posterior_of(model, size)))
+            listed = short.requests(context).features[RETRIEVED]
             inside = (exact[case.posterior].flatten(1).unsqueeze(2) == listed.unsqueeze(1)).any(2)
             yield case.posterior, case.retrieval, f"outside {size}", 1 - inside.float().mean(1)
             lost = worth(exact[case.posterior], truth) - worth(slates(short, context, seed), truth)

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.markdown import Markdown
 
-from recsys.bench.figures import student
+from recsys.bench.metrics import student_quantile
 
 METRICS = {
     "answer": "log_likelihood",
@@ -45,7 +45,7 @@ def interval(values: Sequence[float], sign: str = "") -> str:
     found = torch.tensor(values, dtype=torch.float64)
     if len(found) < 2:
         return f"{float(found.mean()):{sign}.3f}"
-    mean, half = float(found.mean()), student(len(found) - 1) * float(found.std()) / len(found) ** 0.5
+    mean, half = float(found.mean()), student_quantile(len(found) - 1) * float(found.std()) / len(found) ** 0.5
     return f"{mean:{sign}.3f} [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]"
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from harness import Result, Timing, alternate, compare, seconds
 from hugging_face import LEVELS, Pair, requests
-from recsys.data.context import Context
-from recsys.decode.published import published_beam_search
+from recsys.decode.beam import unmasked_beam_search
+from recsys.types.context import Context
 
 ITEMS, REQUESTS = 10_000, 32
 GOALS = {16: None, 50: 12.0}
@@ -30,7 +30,7 @@ def against_generate(pair: Pair, context: Context, beams: int, rounds: int) -> R
     """The same search in both libraries, items and scores checked before timing."""
     tokens, mask = pair.padded(context)
     sides = {
-        "ours": lambda: published_beam_search(pair.ours, pair.ours.encode(context), context, beams),
+        "ours": lambda: unmasked_beam_search(pair.ours, pair.ours.encode(context), context, beams),
         "Hugging Face": lambda: pair.generate(tokens, mask, beams),
     }
     items, log_prob = sides["ours"]()
@@ -54,7 +54,7 @@ def constraint(pair: Pair, context: Context, beams: int, rounds: int) -> Result:
     memory = pair.ours.encode(context)
     timings = alternate(
         {
-            "constrained": lambda: published_beam_search(pair.ours, memory, context, beams),
+            "constrained": lambda: unmasked_beam_search(pair.ours, memory, context, beams),
             "free": lambda: free_search(pair, memory, beams),
         },
         3 * rounds,

@@ -8,10 +8,10 @@ import torch
 
 from harness import Result, alternate, compare
 from hugging_face import Pair, requests
-from recsys.objectives.advantages import group_normalised
-from recsys.objectives.group import Group
-from recsys.objectives.grpo import grpo
-from recsys.policies.published import PublishedPolicy
+from recsys.objectives.group_relative import grpo
+from recsys.objectives.group_terms import group_normalised
+from recsys.policies.generative import UnmaskedPolicy
+from recsys.types.rollout import Group
 
 ITEMS, PROMPTS, GROUP = 10_000, 16, 16
 KL_WEIGHT = 1e-3
@@ -59,7 +59,7 @@ class Ours:
 
     def __call__(self) -> float:
         """The loss of one iteration."""
-        policy, frozen = PublishedPolicy(self.network, GROUP), PublishedPolicy(self.reference, GROUP)
+        policy, frozen = UnmaskedPolicy(self.network, GROUP), UnmaskedPolicy(self.reference, GROUP)
         memory = self.network.encode(self.context)
         items = policy.top_from(memory, self.context, GROUP).items.squeeze(-1)
         with torch.no_grad():

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.items.trie import Trie
-from recsys.models.encoder_decoder import EncoderDecoder
-from recsys.models.t5_weights import from_t5
+from recsys.models.generators.encoder_decoder import EncoderDecoder
+from recsys.models.generators.t5_weights import from_t5
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 LEVELS, CODES = 4, 256
 FIRST_TOKEN = 1

@@ -13,7 +13,7 @@ from obp.ope import (
 )
 from torch import Tensor
 
-from recsys.replay.rounds import Rounds
+from recsys.replay.actions.batch import BanditBatch
 
 NAMES = {"ipw": "IPS", "snipw": "SNIPS", "dm": "DM", "dr": "DR"}
 ESTIMATORS = (InverseProbabilityWeighting, SelfNormalizedInverseProbabilityWeighting, DirectMethod, DoublyRobust)
@@ -23,7 +23,7 @@ ENDS = ("95.0% CI (lower)", "95.0% CI (upper)")
 class Pipeline:
     """Rounds in float64, which it computes in: float32 would cost it the equality that is asked for."""
 
-    def __init__(self, log: Rounds) -> None:
+    def __init__(self, log: BanditBatch) -> None:
         self.target, self.predicted = (
             log.need(name).double().unsqueeze(2).numpy() for name in ("target_all", "predicted_all")
         )

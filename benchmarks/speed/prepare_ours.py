@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from child import report
-from recsys.data.parquet import ParquetTables
-from recsys.data.prepare import prepare
-from recsys.data.split import LeaveOneOut
+from recsys.data.datasets.prepare import prepare
+from recsys.data.datasets.split import LeaveOneOut
+from recsys.data.sources.parquet import ParquetTables
 
 
 def work(folder: Path) -> tuple[int, int, int]:

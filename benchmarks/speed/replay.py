@@ -13,12 +13,12 @@ import torch
 from harness import Result, alternate, compare
 from pipeline import Pipeline, SlatePipeline
 from recsys.metrics.intervals import Interval
-from recsys.replay.bootstrap import Bootstrap, percentile
-from recsys.replay.closed_form import closed_form
-from recsys.replay.doubly_robust import DM, DR
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.rounds import Rounds
-from recsys.replay.standard import sums_of
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.doubly_robust import DM, DR
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.actions.standard_terms import sums_of
+from recsys.replay.intervals.bootstrap import Bootstrap, percentile
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 
 ROUNDS, ACTIONS, RESAMPLES = 1_000_000, 10, 50
@@ -108,20 +108,20 @@ def against(
     return compare(timings, PEER, benchmark="replay", case=case, goal=goal, clock="wall", checked=checked)
 
 
-def values(log: Rounds) -> dict[str, float]:
+def values(log: BanditBatch) -> dict[str, float]:
     """Of the four estimators."""
     sums = sums_of([estimator.terms for estimator in ESTIMATORS.values()], log)
     return {name: float(estimator.value(sums[estimator.terms].totals)) for name, estimator in ESTIMATORS.items()}
 
 
-def resampled(log: Rounds, replicates: int) -> dict[str, Interval]:
+def resampled(log: BanditBatch, replicates: int) -> dict[str, Interval]:
     """Of the two estimators that weigh, which read the same terms."""
     terms = IPS().terms(replace(log))
     sums, drawn = sums_of([IPS().terms], log)[IPS().terms], Bootstrap(replicates).totals(terms, torch.arange(len(log)))
     return {name: percentile(ESTIMATORS[name], sums, drawn) for name in ("IPS", "SNIPS")}
 
 
-def closed_forms(log: Rounds) -> dict[str, Interval]:
+def closed_forms(log: BanditBatch) -> dict[str, Interval]:
     """Of the two estimators that weigh."""
     sums = sums_of([IPS().terms], log)[IPS().terms]
     return {name: closed_form(ESTIMATORS[name], sums) for name in ("IPS", "SNIPS")}
@@ -155,7 +155,7 @@ def check(holds: bool, problem: str) -> None:
 FLOATS = ("reward", "logging", "target", "target_all", "predicted_all")
 
 
-def log_of_rounds() -> Rounds:
+def log_of_rounds() -> BanditBatch:
     """A log of a uniform policy with a policy to be judged and a reward model: float32 numbers in float64 columns."""
     generator = torch.Generator().manual_seed(0)
     shape = (ROUNDS, ACTIONS)
@@ -165,7 +165,7 @@ def log_of_rounds() -> Rounds:
     reward = (torch.rand(ROUNDS, generator=generator) < 0.05).double()
     logging = torch.full((ROUNDS,), 0.1).double()
     chosen = target.gather(1, action.unsqueeze(1)).squeeze(1)
-    return Rounds(action, reward, logging, chosen, target_all=target, predicted_all=predicted)
+    return BanditBatch(action, reward, logging, chosen, target_all=target, predicted_all=predicted)
 
 
 def log_of_slates(slates: int) -> tuple[torch.Tensor, ...]:

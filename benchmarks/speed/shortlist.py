@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from harness import Result, alternate, compare, timed
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.slate_model import SlateModel
+from recsys.models.slates.item_posterior import FlatItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser
 from recsys.nn.affinity import inner_product
-from recsys.policies.shortlist import SHORTLIST, Shortlist, items_at
-from recsys.policies.shortlist_posterior import InnerProductShortlistPosterior
-from recsys.policies.slate_query import MeanQuery
-from recsys.policies.thompson import InSlateThompson
-from recsys.retrieve.exact import ExactIndex
+from recsys.policies.bandits.thompson import InSlateThompson
+from recsys.policies.retrieval_query import MeanQuery
+from recsys.policies.two_stage import RETRIEVED, TwoStagePolicy, items_at
+from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior
 from recsys.retrieve.faiss import FaissIndex
+from recsys.retrieve.index import ExactIndex
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from thompson import repeated
 
 USERS, SIZE, SLOTS, WIDTH, GROUPS, HISTORY, REPEATS = 32, 500, 10, 25, 300, 10, 5
@@ -66,22 +66,22 @@ def drawing(num_items: int) -> tuple[Callable[[], Tensor], str]:
         AssertionError: the index finds less of the true shortlists than RECALL.
     """
     model, generator = slate_model(num_items), torch.Generator().manual_seed(0)
-    query, posterior = MeanQuery(model), InnerProductShortlistPosterior(model, generator, SIZE)
+    query, posterior = MeanQuery(model), InnerProductTwoStagePosterior(model, generator, SIZE)
     factory, search = CATALOGUES[num_items]
     built: list[FaissIndex] = []
     seconds = timed(lambda: built.append(FaissIndex.build(query.vectors(), factory, search))).wall
     policy = InSlateThompson(posterior)
-    shortlist = Shortlist(query, built[0], SIZE, policy)
+    shortlist = TwoStagePolicy(query, built[0], SIZE, policy)
     clicked = torch.randint(num_items, (USERS * HISTORY,), generator=generator)
     history = Jagged.from_lengths(clicked, torch.full((USERS,), HISTORY))
     context = Context(torch.arange(USERS), history, Jagged.empty(USERS))
-    recall = found(shortlist, Shortlist(query, ExactIndex(query.vectors(), inner_product), SIZE, policy), context)
+    recall = found(shortlist, TwoStagePolicy(query, ExactIndex(query.vectors(), inner_product), SIZE, policy), context)
     if recall < RECALL:
         raise AssertionError(f"{factory} with {search} finds {recall:.3f} of the shortlists in {num_items:,} items")
 
     def draw() -> Tensor:
         asked = shortlist.requests(context)
-        return items_at(asked.features[SHORTLIST], policy.draw(asked, SLOTS, generator))
+        return items_at(asked.features[RETRIEVED], policy.draw(asked, SLOTS, generator))
 
     return draw, f"{num_items:,} items: {factory}, {search}, recall {recall:.3f}, built in {seconds:.1f} s"
 
@@ -97,7 +97,7 @@ def slate_model(num_items: int) -> SlateModel:
     return SlateModel(items, GammaLinearUser(), SLOTS, inner_product).requires_grad_(False)
 
 
-def found(ours: Shortlist, exact: Shortlist, context: Context) -> float:
+def found(ours: TwoStagePolicy, exact: TwoStagePolicy, context: Context) -> float:
     """Share of the true shortlists that is in ours."""
-    one, other = (each.requests(context).features[SHORTLIST] for each in (ours, exact))
+    one, other = (each.requests(context).features[RETRIEVED] for each in (ours, exact))
     return (one.unsqueeze(2) == other.unsqueeze(1)).any(2).float().mean().item()

@@ -10,9 +10,9 @@ from scipy.stats import ks_2samp
 
 from harness import Result, Timing, alternate, compare, timed
 from recsim_worlds import CANDIDATES, SLOTS, make, sessions
-from recsys.data.slates import Slates
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.long_term_satisfaction import LongTermSatisfaction
+from recsys.types.slates import Slates
 
 OURS = {"interest evolution": InterestEvolution(CANDIDATES), "long-term satisfaction": LongTermSatisfaction(CANDIDATES)}
 USERS, STEPS, THEIR_STEPS = 4096, 100, 4000

@@ -12,12 +12,12 @@ from pyro.infer import SVI, TraceMeanField_ELBO
 from torch import Tensor
 
 from harness import Result, alternate, compare
-from recsys.data.user_slates import Exposure, UserSlates
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.slate_model import SlateModel
-from recsys.models.user_start import UserStart
-from recsys.systems.slate import SlateSystem
+from recsys.data.datasets.user_slates import Exposure, UserSlates
+from recsys.models.slates.initial_state import InitialState
+from recsys.models.slates.item_posterior import FlatItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser
+from recsys.systems.slate_elbo import SlateElboSystem
 
 CASES = {
     "1,000 items, slates of 10, 8 numbers": (1_000, 10, 8),
@@ -43,7 +43,7 @@ def run(rounds: int) -> list[Result]:
         svi = SVI(theirs.model, theirs.guide, pyro.optim.Adam({"lr": 1e-3}), TraceMeanField_ELBO())
 
         def ten(
-            ours: SlateSystem = ours, optimizer: torch.optim.Optimizer = optimizer, batch: UserSlates = batch
+            ours: SlateElboSystem = ours, optimizer: torch.optim.Optimizer = optimizer, batch: UserSlates = batch
         ) -> None:
             for step in range(10):
                 optimizer.zero_grad()
@@ -67,11 +67,11 @@ def run(rounds: int) -> list[Result]:
     return results
 
 
-def system(batch: UserSlates, items: int, slots: int, width: int) -> SlateSystem:
+def system(batch: UserSlates, items: int, slots: int, width: int) -> SlateElboSystem:
     """Ours, with the usual bound."""
-    model = SlateModel(FlatItems(items, width, initial=0.5), GammaLinearUser(), slots, start=UserStart(0.5))
+    model = SlateModel(FlatItems(items, width, initial=0.5), GammaLinearUser(), slots, start=InitialState(0.5))
     exposure = Exposure(torch.bincount(batch.slates.flatten(), minlength=items), batch.click.numel())
-    made = SlateSystem(model, exposure, 1, partial(torch.optim.Adam, lr=1e-3), starts=1)
+    made = SlateElboSystem(model, exposure, 1, partial(torch.optim.Adam, lr=1e-3), starts=1)
     made.log = lambda *_, **__: None  # type: ignore[method-assign]
     return made
 
@@ -136,7 +136,7 @@ def _normal(name: str, table: torch.nn.Module, squeeze: bool = False) -> dist.No
     return dist.Normal(mean, deviation)
 
 
-def compared(ours: SlateSystem, theirs: InPyro, batch: UserSlates) -> float:
+def compared(ours: SlateElboSystem, theirs: InPyro, batch: UserSlates) -> float:
     """Relative difference of the two negative bounds, each the mean over as many draws.
 
     Raises:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harness import Result, alternate, compare
 from hugging_face import LEVELS, Pair, requests
-from recsys.decode.published import published_score
+from recsys.decode.beam import unmasked_score
 
 ITEMS, BATCH, LONGEST = 10_000, 256, 20
 FILL = 0.42
@@ -24,7 +24,7 @@ def run(rounds: int) -> list[Result]:
     labels = pair.tokens[context.target]
 
     def ours() -> Tensor:
-        return -published_score(pair.ours, pair.ours.encode(context), context.target.unsqueeze(1)).mean()
+        return -unmasked_score(pair.ours, pair.ours.encode(context), context.target.unsqueeze(1)).mean()
 
     def theirs() -> Tensor:
         return pair.theirs(input_ids=tokens, attention_mask=mask, labels=labels).loss

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from harness import Result, alternate, compare
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.policies.linear_posterior import LinearPosterior
-from recsys.policies.thompson import InSlateThompson
+from recsys.policies.bandits.posteriors import LinearPosterior
+from recsys.policies.bandits.thompson import InSlateThompson
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 USERS, SHORTLIST, SLOTS, WIDTH, POOL, BATCHES = 32, 500, 10, 64, 128, 10
 

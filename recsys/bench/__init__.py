@@ -1,1 +1,1 @@
-"""Policies in simulated worlds, side by side."""
+"""Compare policies in simulators."""

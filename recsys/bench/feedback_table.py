@@ -1,4 +1,4 @@
-"""Played games as a log: the canonical `feedback` table, propensities included."""
+"""Export simulated trajectories as the canonical `feedback` table, with propensities."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsys.bench.play import Played
+from recsys.bench.episode import Trajectory
 
 
-def feedback_table(policy: str, seed: int, played: Played) -> pl.DataFrame:
+def feedback_table(policy: str, seed: int, played: Trajectory) -> pl.DataFrame:
     """One row a slate that a user who was still there saw.
 
     Columns as in `docs/guide/tables.md`: `request_id`, `user_id`, `timestamp` (the step), `policy`, `slate`, `rewards`,

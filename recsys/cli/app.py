@@ -12,8 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from recsys.config.compose import explain_hydra_error
 from recsys.configuration import configuration_folder, job_folder
-from recsys.train.reword import reworded
 
 
 def application(config_name: str, task: Callable[[DictConfig], None], arguments: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
             raise failures[0] from None
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise reworded(error, config_name, overrides) from None
+        raise explain_hydra_error(error, config_name, overrides) from None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`recsys bench`: policies in a simulated world, side by side."""
+"""`recsys bench`: compare policies in a simulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.app import application
-from recsys.train.run import train
+from recsys.runs.run import run_stages
 
 SURE, PLAIN = ("reward", "click_rate", "regret"), ("diversity", "coverage", "steps", "latency")
 """Figures shown with their intervals, and without; `metrics.json` has all."""
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def run(config: DictConfig) -> None:
     """Play with a composed configuration, print the figures."""
-    result = train(config)
+    result = run_stages(config)
     table = Table(box=None, title=f"{config.world}: means a user and session, 95 % intervals", title_justify="left")
     table.add_column("", no_wrap=True)
     for name in (*SURE, *PLAIN):

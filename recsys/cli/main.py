@@ -71,7 +71,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
         RequestError: there is none of that name.
     """
     if command not in COMMANDS:
-        from recsys.train.nearest import suggestion
+        from recsys.config.suggest import suggestion
 
         raise RequestError(f"there is no such command; {suggestion(command, COMMANDS)}")
     import_module(f"recsys.cli.{command}").main(arguments)

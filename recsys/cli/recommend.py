@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.app import application
+from recsys.config.signature import check_call
 from recsys.errors import RequestError
-from recsys.train.call import check_call
-from recsys.train.run_folder import RunFolder
+from recsys.runs.run_folder import RunFolder
 
 UserId = int | str
 
 
 @runtime_checkable
 class Recommender(Protocol):
-    """What `recsys.train.load.load_policy` gives: a policy that answers in raw ids."""
+    """What `recsys.runs.trained_policy.load_policy` gives: a policy that answers in raw ids."""
 
     def recommend(self, user_id: UserId, k: int) -> list[tuple[Any, str, float]]:
         """The k most probable items of the user's legal set: raw id, title, probability."""
@@ -79,7 +79,7 @@ def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recomm
     folder = RunFolder(Path(run))
     if not folder.config.exists():
         raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
-    from recsys.train.load import load_policy
+    from recsys.runs.trained_policy import load_policy
 
     policy, dataset = load_policy(folder)
     users = known_users(user if isinstance(user, list) else [user], dataset.users["user_id"])

@@ -1,4 +1,4 @@
-"""`recsys replay`: what policies would have earned on a log."""
+"""`recsys replay`: estimate what policies would have earned on a log."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.cli.app import application
-from recsys.replay.estimates import remarks
+from recsys.replay.evaluation import remarks
 from recsys.replay.stages.replay import ESTIMATES
-from recsys.train.run import train
-from recsys.train.run_folder import RunFolder
+from recsys.runs.run import run_stages
+from recsys.runs.run_folder import RunFolder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def run(config: DictConfig) -> None:
     """Replay with a composed configuration, print the estimates."""
-    folder = RunFolder(train(config).folder)
+    folder = RunFolder(run_stages(config).folder)
     console = Console()
     console.width = max(console.width, 140)
     estimates = pl.read_parquet(folder.path / ESTIMATES)

@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from recsys.cli.app import application
 from recsys.errors import ConfigurationError
-from recsys.train.ranks import current_ranks
-from recsys.train.run import train
-from recsys.train.run_folder import RunFolder
+from recsys.runs.distributed import distributed_context
+from recsys.runs.run import run_stages
+from recsys.runs.run_folder import RunFolder
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def run(config: DictConfig) -> None:
     """Train with a composed configuration, or with the one that `run` keeps where no experiment is named."""
-    result = train(stored(config))
-    if current_ranks().first:
+    result = run_stages(stored(config))
+    if distributed_context().first:
         print(result.folder)
 
 

@@ -1,4 +1,4 @@
-"""Constrained beam search: the most probable legal items of each request."""
+"""Constrained beam search over the legal set, and the unmasked search and score of published code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,41 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.data.context import Context
 from recsys.decode.legal import LegalSet
-from recsys.decode.marks import Marks, dead_branches
 from recsys.decode.score import log_legal_mass
-from recsys.decode.step import Step, child_range, sibling_step
-from recsys.decode.top_k import top_k
-from recsys.models.generator import Generator
+from recsys.decode.step import DecodingStep, child_range, sibling_step, vocabulary_step, with_vocabulary
+from recsys.decode.subtree_mask import SubtreeMask, dead_branches
+from recsys.models.generators.generator import Generator
+from recsys.types.context import Context
+
+
+def top_k(scores: Float[Tensor, "B X"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
+    """The `k` largest scores of each row, falling, and where they stand; equal scores in the order of their indices.
+
+    `torch.topk` leaves the order of ties open, and which of those that straddle the `k`-th place are taken. Only rows
+    with a tie among their best pay for setting it right. Ties at −inf stay as they fall: nothing is there to choose.
+
+    Args:
+        scores: `[B, X]`, no NaN.
+        k: from 1 to `X`.
+
+    >>> import torch
+    >>> top_k(torch.tensor([[1.0, 3.0, 1.0, 3.0, 1.0]]), 3)
+    (tensor([[3., 3., 1.]]), tensor([[1, 3, 0]]))
+    """
+    values, indices = scores.topk(min(k + 1, scores.shape[-1]), dim=-1)
+    tied = (values[:, 1:] == values[:, :-1]) & values[:, 1:].isfinite()
+    inside = tied[:, : k - 1].any(-1).nonzero().squeeze(-1)
+    straddling = tied[:, k - 1 :].any(-1).nonzero().squeeze(-1)
+    values, indices = values[:, :k], indices[:, :k]
+    if inside.numel():
+        rising, order = indices[inside].sort(dim=-1)
+        ranks = values[inside].gather(-1, order).argsort(dim=-1, descending=True, stable=True)
+        indices = indices.index_copy(0, inside, rising.gather(-1, ranks))
+    if straddling.numel():
+        order = scores[straddling].argsort(dim=-1, descending=True, stable=True)
+        indices = indices.index_copy(0, straddling, order[:, :k])
+    return values, indices
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,7 @@ def beam_search(
 
 @torch.no_grad()
 def search(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, step: Step
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, step: DecodingStep
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
     """`beam_search` by any step, without the legal set's correction."""
     trie = network.trie
@@ -88,7 +116,7 @@ def search(
 
 
 def _advance(
-    found: Beams, first: Int[Tensor, "B M"], log_prob: Float[Tensor, "B M C"], dead: Marks, beams: int
+    found: Beams, first: Int[Tensor, "B M"], log_prob: Float[Tensor, "B M C"], dead: SubtreeMask, beams: int
 ) -> tuple[Beams, Int[Tensor, "B K"]]:
     """The best of all beams' children, and which beam each continues."""
     width = log_prob.shape[-1]
@@ -99,3 +127,28 @@ def _advance(
     own = log_prob.flatten(1).gather(1, index)
     nodes = torch.where(score.isneginf(), 0, first.gather(1, parents) + index % width)
     return Beams(nodes, torch.cat([codes, own.unsqueeze(-1)], -1), score), parents
+
+
+def unmasked_beam_search(
+    network: Generator[Any, Any], memory: Any, context: Context, beams: int
+) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+    """`beam_search` ranked by `unmasked_score`: legal items only, but no distribution over them.
+
+    Raises:
+        EmptyLegalSetError: a request allows no item.
+        ConfigurationError: the network has no logits beyond the trie.
+    """
+    return search(network, memory, LegalSet.of(network.trie, context), beams, vocabulary_step)
+
+
+def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+    """Log-probability (nats) of each code of each item over the whole vocabulary. Carries gradient.
+
+    Sums to less than 1 over the catalogue, and raises an item by lowering codes that lead nowhere. −inf where there is
+    no item (−1).
+
+    Raises:
+        ConfigurationError: the network has no logits beyond the trie.
+    """
+    codes = with_vocabulary(network).vocabulary_path_log_prob(memory, items.clamp(min=0))
+    return codes.masked_fill((items < 0).unsqueeze(-1), float("-inf"))

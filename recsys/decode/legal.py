@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
 from recsys.decode.legal import LegalSet, log1mexp
-from recsys.decode.mass import legal_mass
-from recsys.models.generator import Generator
+from recsys.decode.legal_mass import legal_mass
+from recsys.models.generators.generator import Generator
+from recsys.types.context import Context
 
 LARGEST_SUBTRACTED = math.log(0.9)
 """Log of the excluded probability up to which `1 −` it keeps its digits; beyond, what is left is summed."""

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.items.balanced_assignment import balanced_assignment, supporting_prices
-from recsys.items.residual import Clusters, ResidualQuantizer, squared_distances
+from recsys.items.residual_quantizer import Clusters, ResidualQuantizer, squared_distances
 
 
 class BalancedKMeans(ResidualQuantizer):

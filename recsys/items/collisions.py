@@ -1,4 +1,4 @@
-"""Making codes distinct: what becomes of items that a quantizer gave the same codes."""
+"""Collision policies: make the codes of items distinct where a quantizer gave several items the same codes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.items.buckets import bucket_of, rank_in_bucket
-from recsys.items.quantizer import Quantizer
+from recsys.items.quantizer import Quantizer, bucket_of, rank_in_bucket
 
 
 @runtime_checkable

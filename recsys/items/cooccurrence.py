@@ -1,4 +1,4 @@
-"""Item vectors from which items stand together in users' histories."""
+"""Item vectors from the co-occurrence of items in users' histories (PPMI and SVD)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from recsys.data.jagged import Jagged
 from recsys.errors import DataError
+from recsys.types.jagged import Jagged
 
 
 class PpmiSvd:

@@ -1,4 +1,4 @@
-"""What gives items their vectors: the contract of every item encoder, and several of them side by side."""
+"""The item encoder contract, and the concatenation of several encoders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.data.jagged import Jagged
+from recsys.types.jagged import Jagged
 
 
 @runtime_checkable
@@ -31,7 +31,7 @@ class ItemEncoder(Protocol):
         ...
 
 
-class Concatenated:
+class ConcatenatedEncoder:
     """Several encoders' vectors side by side.
 
     Args:

@@ -1,4 +1,4 @@
-"""Residual quantization inside an autoencoder."""
+"""RQ-VAE: residual quantization inside an autoencoder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, mse_loss
 
-from recsys.items.residual import check_vectors, squared_distances
-from recsys.items.residual_kmeans import ResidualKMeans
+from recsys.items.residual_quantizer import ResidualKMeans, check_vectors, squared_distances
 
 
 class RqVae(nn.Module):

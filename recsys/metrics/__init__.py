@@ -1,1 +1,1 @@
-"""How good a ranking is, and how sure that is."""
+"""Metrics of recommendations and the intervals of their estimates."""

@@ -1,4 +1,4 @@
-"""Whether stated probabilities and intervals hold."""
+"""Calibration: predicted against observed frequencies, and the coverage of intervals."""
 
 from __future__ import annotations
 

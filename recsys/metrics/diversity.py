@@ -1,10 +1,45 @@
-"""How different the items of one list are from each other."""
+"""Metrics beyond accuracy: diversity within a list, novelty of its items, coverage of the catalogue."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
+
+
+def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
+    """How often each item stands in the lists; −1 is no item.
+
+    >>> exposure(torch.tensor([[0, 2], [2, -1]]), 3)
+    tensor([1, 0, 2])
+    """
+    return torch.bincount(items[items >= 0], minlength=num_items)
+
+
+def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:
+    """Share of the catalogue that stands in at least one list; in `[0, 1]`, 0 without lists.
+
+    >>> coverage(torch.tensor([[0, 2], [2, -1]]), 4)
+    0.5
+    """
+    return int((exposure(items, num_items) > 0).sum()) / num_items
+
+
+def gini(counts: Num[Tensor, " N"]) -> float:
+    """Gini index of how unevenly exposure is spread: 0 if every item has the same, `1 − 1/N` if one has it all.
+
+    `Σ_i (2i − N − 1) c_(i) / (N Σ c)` with `c_(1) ≤ … ≤ c_(N)`; 0 where nothing was recommended.
+    Source: Castells, Hurley and Vargas 2022, "Novelty and diversity in recommender systems".
+
+    >>> gini(torch.tensor([1, 1, 1, 1])), gini(torch.tensor([0, 0, 0, 5])), gini(torch.tensor([1, 3]))
+    (0.0, 0.75, 0.25)
+    """
+    ordered = counts.double().sort().values
+    size, total = len(ordered), float(ordered.sum())
+    if total == 0:
+        return 0.0
+    places = torch.arange(1, size + 1, dtype=torch.float64, device=counts.device)
+    return float(((2 * places - size - 1) * ordered).sum()) / (size * total)
 
 
 def intra_list_distance(items: Int[Tensor, "B K"], vectors: Float[Tensor, "N D"]) -> Float[Tensor, " B"]:
@@ -28,3 +63,32 @@ def intra_list_distance(items: Int[Tensor, "B K"], vectors: Float[Tensor, "N D"]
     count = there.sum(1)
     pairs = (count * (count - 1)).clamp(min=1)
     return torch.where(count > 1, 1 - cosines / pairs, 0.0)
+
+
+def self_information(counts: Num[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """`−log2 p(i)` in bits, `p(i) = (c_i + 1) / Σ_j (c_j + 1)`: finite even where nobody took the item.
+
+    Args:
+        counts: training interactions of each item.
+
+    >>> self_information(torch.tensor([3, 1, 1, 7]))
+    tensor([2., 3., 3., 1.], dtype=torch.float64)
+    """
+    smoothed = counts.double() + 1
+    return torch.log2(smoothed.sum()) - torch.log2(smoothed)
+
+
+def novelty(items: Int[Tensor, "B K"], information: Float[Tensor, " N"]) -> Float[Tensor, " B"]:
+    """Mean self-information (bits) of each list's items; 0 for a list without items.
+
+    Source: Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma of recommender systems".
+
+    Args:
+        items: lists; −1 is no item.
+        information: of `self_information`.
+
+    >>> novelty(torch.tensor([[0, 1], [3, -1]]), torch.tensor([2.0, 3.0, 3.0, 1.0]))
+    tensor([2.5000, 1.0000])
+    """
+    there = items >= 0
+    return (information[items.clamp(min=0)] * there).sum(1) / there.sum(1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What a policy recommended to held-out requests, and every metric of it."""
+"""The recommended lists of held-out requests, and every metric of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.metrics.coverage import coverage, exposure, gini
-from recsys.metrics.diversity import intra_list_distance
-from recsys.metrics.novelty import novelty
+from recsys.metrics.diversity import coverage, exposure, gini, intra_list_distance, novelty
 from recsys.metrics.ranking import hit_rate, ndcg, rank_in_list
 
 
@@ -44,7 +42,7 @@ class Evaluation:
         """`novelty@k` of each request in bits.
 
         Args:
-            information: of each item, see `recsys.metrics.novelty.self_information`.
+            information: of each item, see `recsys.metrics.diversity.self_information`.
         """
         return {f"novelty@{k}": novelty(self.items[:, :k], information) for k in self.cutoffs}
 

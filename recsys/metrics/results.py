@@ -1,4 +1,8 @@
-"""Evaluations as the tables a run leaves: rows with intervals and differences, and every user's own values."""
+"""Tables of results: metrics with bootstrap intervals, paired differences, strata, and values per user.
+
+Where times are coarse, events of one day have no real order: whatever broke the tie leaks into the target, and a
+model may score there for the wrong reason. Strata of requests show it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,90 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.metrics.evaluation import Evaluation
-from recsys.metrics.strata import by_stratum
-from recsys.metrics.summary import Values, summarise
+from recsys.metrics.intervals import Interval, bootstrap
+
+Values = Mapping[str, Tensor]
+"""Metric → `[seeds, B]`: its value at each request, one line a training seed."""
+
+
+def summarise(
+    rows: Mapping[str, Values],
+    users: Int[Tensor, " B"],
+    *,
+    references: Sequence[str] = (),
+    samples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Every row's metrics with bootstrap intervals; differences to a reference stand as `<metric>_minus_<reference>`.
+
+    A row is not compared with itself, and a reference that is not among the rows is passed over.
+
+    Args:
+        rows: row → metric → `[seeds, B]`; at least one; all with the same requests in the same order.
+        users: `[B]`, whose request it is.
+        references: rows every other row is compared with, metric by metric.
+        samples: as in `recsys.metrics.intervals.bootstrap`.
+        confidence: as there.
+        seed: as there; the same users are drawn for every row.
+
+    >>> rows = {"sft": {"hr@1": torch.tensor([[0.0, 1.0]])}, "rere": {"hr@1": torch.tensor([[1.0, 1.0]])}}
+    >>> table = summarise(rows, torch.tensor([7, 8]), references=["sft"])
+    >>> table["sft"]["hr@1"].value, table["rere"]["hr@1_minus_sft"].value
+    (0.5, 0.5)
+    """
+    means = {row: {metric: value.double().mean(0) for metric, value in values.items()} for row, values in rows.items()}
+    columns = {(row, metric): value for row, values in means.items() for metric, value in values.items()}
+    for row, values in means.items():
+        for reference in references:
+            other = {} if reference == row else means.get(reference, {})
+            both = [metric for metric in values if metric in other]
+            columns |= {(row, f"{metric}_minus_{reference}"): values[metric] - other[metric] for metric in both}
+    stacked = torch.stack(list(columns.values()), -1).unsqueeze(0)
+    intervals = bootstrap(stacked, users, samples=samples, confidence=confidence, seed=seed)
+    table: dict[str, dict[str, Interval]] = {row: {} for row in rows}
+    for (row, metric), interval in zip(columns, intervals, strict=True):
+        table[row][metric] = interval
+    return table
+
+
+def by_stratum(
+    rows: Mapping[str, Values],
+    users: Int[Tensor, " B"],
+    strata: Mapping[str, Bool[Tensor, " B"]],
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Every row's metrics over the requests of each stratum, as `<metric>/<stratum>`; empty strata are left out.
+
+    Args:
+        rows: as in `recsys.metrics.results.summarise`.
+        users: as there.
+        strata: name → `[B]`, true at its requests; strata may overlap.
+        samples: as there.
+        seed: as there.
+
+    >>> import torch
+    >>> mask = torch.tensor([True, False])
+    >>> rows = {"sft": {"hr@1": torch.tensor([[0.0, 1.0]])}}
+    >>> table = by_stratum(rows, torch.tensor([7, 8]), {"same_day": mask, "other_day": ~mask})
+    >>> table["sft"]["hr@1/same_day"].value, table["sft"]["hr@1/other_day"].value
+    (0.0, 1.0)
+    """
+    table: dict[str, dict[str, Interval]] = {row: {} for row in rows}
+    for stratum, mask in strata.items():
+        if not mask.any():
+            continue
+        part = {row: {metric: value[:, mask] for metric, value in values.items()} for row, values in rows.items()}
+        for row, metrics in summarise(part, users[mask], samples=samples, seed=seed).items():
+            table[row] |= {f"{metric}/{stratum}": interval for metric, interval in metrics.items()}
+    return table
+
 
 Rows = Mapping[str, Mapping[int, Evaluation]]
 """Row → training seed → evaluation. All have the same requests in the same order; what is not trained has one seed."""

@@ -1,4 +1,4 @@
-"""How near an item is to a user: the scores that choice models turn into clicks."""
+"""The affinity of a user's position and an item's vector: inner product or negative distance."""
 
 from __future__ import annotations
 

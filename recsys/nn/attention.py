@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recsys.nn.dropout import Dropout
 from recsys.nn.packing import Packing
-from recsys.nn.rotary import Rotary
+from recsys.nn.positions import RotaryEmbedding
 
 
 class SelfAttentionMaps(nn.Module):
@@ -45,7 +45,7 @@ class SelfAttentionMaps(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * inner, bias=False)
         self.out = nn.Linear(inner, width, bias=False)
         self.dropout = Dropout(dropout)
-        self.rotary = Rotary(inner // heads) if rotary else None
+        self.rotary = RotaryEmbedding(inner // heads) if rotary else None
 
     def project(self, x: Float[Tensor, "B T D"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values `[B, H, T, d]` of positions `start .. start + T − 1`."""
@@ -97,7 +97,15 @@ class PackedSelfAttention(SelfAttentionMaps):
     """
 
     def forward(
-        self, x: Float[Tensor, "total D"], packing: Packing, bias: Float[Tensor, "1 #H T T"]
+        self,
+        x: Float[Tensor, "total D"],
+        packing: Packing,
+        bias: Float[
+            Tensor,
+            (
+                1  # H T T
+            ),
+        ],
     ) -> Float[Tensor, "total D"]:
         """Attention within each row.
 

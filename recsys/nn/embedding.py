@@ -1,4 +1,4 @@
-"""The one place where embedding tables are looked up: in plain torch or by torchrec."""
+"""Embedding tables, looked up in plain torch or by torchrec."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
+from recsys.types.jagged import Jagged
 
 if TYPE_CHECKING:
     from torchrec import KeyedJaggedTensor

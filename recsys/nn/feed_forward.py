@@ -1,4 +1,4 @@
-"""The position-wise half of a transformer block."""
+"""The feed-forward network of a transformer block."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         """Each position on its own; `gate_up` holds `W_gate` above `W_up`."""
-        return self.out(self.dropout(Gated.apply(self.gate_up(x))))
+        return self.out(self.dropout(SwiGLUFunction.apply(self.gate_up(x))))
 
 
-class Gated(torch.autograd.Function):
+class SwiGLUFunction(torch.autograd.Function):
     """`silu(gate) ⊙ up` of `[gate, up]` side by side, its gradient written side by side too.
 
     What autograd would do with two halves costs two more passes over memory, which a CPU waits for.

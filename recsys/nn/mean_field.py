@@ -1,4 +1,4 @@
-"""Tables of independent normals: what variational inference believes of vectors."""
+"""Mean-field normal tables for variational inference over vectors."""
 
 from __future__ import annotations
 

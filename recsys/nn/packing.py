@@ -1,4 +1,4 @@
-"""Between rows that lie one after the other and rows padded to one length."""
+"""Convert between packed rows and rows padded to one length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.jagged import Jagged
+from recsys.types.jagged import Jagged
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from recsys.objectives.group import Group, Loss
-from recsys.objectives.reduce import mean_of
+from recsys.objectives.group_terms import masked_mean
+from recsys.types.rollout import Group, Loss
 
 
 def gain_at(rank: Int[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]:
@@ -26,7 +26,7 @@ def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> 
     `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
     two would change, with ranks taken in the group and the target together, and held constant in the gradient. A pair
     of which neither stands among the first `K` weighs nothing. The group should hold the most probable legal items,
-    each once (`Drawn.TOP`; `arm/rere_lambda` takes 200); whether the target is among them makes no difference.
+    each once (`SamplingMethod.TOP`; `arm/rere_lambda` takes 200); whether the target is among them makes no difference.
 
     Bias: NDCG of a deterministic ranking has no gradient, so that this is no estimate of one: it is a bound whose steps
     move the pairs that NDCG counts. For the hit reward of the oracle test (six items, the four most probable in the
@@ -50,5 +50,5 @@ def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> 
     rank = order.argsort(-1) + 1 + (~ahead).long()
     weight = (gain_at(target_rank, cutoff) - gain_at(rank, cutoff)).abs().to(score.dtype)
     pair = weight * temperature * softplus((score - target) / temperature)
-    loss = mean_of(pair.masked_fill(~rival, 0.0).sum(-1), legal)
-    return Loss(loss, {"ndcg": mean_of(gain_at(target_rank, cutoff).squeeze(-1), legal)})
+    loss = masked_mean(pair.masked_fill(~rival, 0.0).sum(-1), legal)
+    return Loss(loss, {"ndcg": masked_mean(gain_at(target_rank, cutoff).squeeze(-1), legal)})

@@ -1,4 +1,4 @@
-"""Objectives added up: reward training with next-item training mixed in, for instance."""
+"""A weighted sum of objectives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.group import Group, Loss, Objective
+from recsys.types.rollout import Group, Loss, Objective
 
 
 def mixture(group: Group, *, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> Loss:

@@ -1,4 +1,4 @@
-"""One good candidate against the hardest bad one (ReCast)."""
+"""ReCast: a clipped objective of the best hit against the hardest miss."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.group import Group, Loss
-from recsys.objectives.kl import kl_penalty
-from recsys.objectives.ratio import behaviour_log_prob, clipped, clipped_surrogate, token_log_ratio
-from recsys.objectives.reduce import mean_in_groups, mean_of
+from recsys.objectives.group_terms import (
+    behaviour_log_prob,
+    clipped,
+    clipped_surrogate,
+    group_mean,
+    kl_penalty,
+    masked_mean,
+    token_log_ratio,
+)
+from recsys.types.rollout import Group, Loss
 
 
 def structural_score(shared_codes: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*shape"]:
@@ -56,8 +62,8 @@ def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: f
     """`−mean_p ½ Σ_{i ∈ pair} [ mean_l min(ρ_il A_i, clip(ρ_il) A_i) − β k3 ]`, `A = +w` the best hit, `−w` the miss.
 
     Only the boundary pair of each request takes part, so that two sequences a request are back-propagated. Requests
-    without a hit or without a miss are left out; `recsys.objectives.repair.recast_repair` gives every group a hit
-    before it is scored.
+    without a hit or without a miss are left out; `recsys.objectives.group_transforms.recast_repair` gives every group a
+    hit before it is scored.
 
     Bias: it no longer estimates the gradient of the expected reward. For the hit reward of the oracle test (six items,
     G = 3 draws with replacement) it has cosine .9769 to the exact policy gradient, and .9495 after repair.
@@ -75,11 +81,11 @@ def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: f
     advantage = torch.tensor([weight, -weight], dtype=group.token_log_prob.dtype, device=columns.device).view(1, 2, 1)
     log_ratio = token_log_ratio(pair)
     surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).mean(-1)
-    loss = -mean_in_groups(surrogate, pair.alive) + kl_penalty(pair, kl_weight)
+    loss = -group_mean(surrogate, pair.alive) + kl_penalty(pair, kl_weight)
     held = clipped(log_ratio, advantage, clip, clip)
-    share = mean_in_groups(held.to(loss.dtype).mean(-1), pair.alive)
+    share = group_mean(held.to(loss.dtype).mean(-1), pair.alive)
     return Loss(
-        loss, {"clip_fraction": share, "pair_share": mean_of(complete.to(loss.dtype), torch.ones_like(complete))}
+        loss, {"clip_fraction": share, "pair_share": masked_mean(complete.to(loss.dtype), torch.ones_like(complete))}
     )
 
 

@@ -1,4 +1,4 @@
-"""What a policy recommends to held-out requests, ranked over the whole catalogue."""
+"""Evaluate a policy on held-out requests, ranked over the whole catalogue."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import chain
 import torch
 from tqdm import tqdm
 
-from recsys.data.context import Context
 from recsys.errors import RequestError
 from recsys.metrics.evaluation import Evaluation
 from recsys.policies.policy import ItemPolicy
+from recsys.types.context import Context
 
 CUTOFFS = (1, 5, 10, 20, 50)
 

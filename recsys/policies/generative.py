@@ -1,4 +1,4 @@
-"""The policy of a network that generates items code by code over a trie."""
+"""The policies of a network that generates items code by code: over the legal set, and unmasked as published."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Drawn, Slates
-from recsys.decode.beam import beam_search
+from recsys.decode.beam import beam_search, unmasked_beam_search, unmasked_score
 from recsys.decode.legal import LegalSet
-from recsys.decode.sample import sample
+from recsys.decode.sampling import sample, stochastic_beam_search
 from recsys.decode.score import score
-from recsys.decode.stochastic_beam import stochastic_beam_search
-from recsys.models.generator import Generator
+from recsys.models.generators.generator import Generator
 from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import SamplingMethod, Slates
 
 
 class GenerativePolicy(ItemPolicy):
@@ -64,12 +63,12 @@ class GenerativePolicy(ItemPolicy):
     def top_from(self, memory: Any, context: Context, k: int) -> Slates:
         """`top` of encoded requests."""
         items, log_prob = beam_search(self.network, memory, context, max(k, self.beams))
-        return one_slot(items[:, :k], log_prob[:, :k], Drawn.TOP)
+        return one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
 
     def draw_from(self, memory: Any, context: Context, candidates: int, generator: torch.Generator) -> Slates:
         """`G = candidates` distinct items a request, without replacement, with their inclusion probabilities."""
         items, log_prob, inclusion = stochastic_beam_search(self.network, memory, context, candidates, generator)
-        return one_slot(items, log_prob, Drawn.WITHOUT_REPLACEMENT, inclusion)
+        return one_slot(items, log_prob, SamplingMethod.WITHOUT_REPLACEMENT, inclusion)
 
     def sample_from(
         self, memory: Any, context: Context, candidates: int, slots: int, generator: torch.Generator
@@ -80,13 +79,13 @@ class GenerativePolicy(ItemPolicy):
         """
         if slots == 1:
             items, log_prob = sample(self.network, memory, context, candidates, generator)
-            return one_slot(items, log_prob, Drawn.SAMPLE)
+            return one_slot(items, log_prob, SamplingMethod.SAMPLE)
         rows = torch.arange(len(context), device=context.users.device).repeat_interleave(candidates)
         repeated, asked = self.network.select(memory, rows), _legal_part(context, rows)
         items, _, _ = stochastic_beam_search(self.network, repeated, asked, slots, generator)
         items = items.unflatten(0, (len(context), candidates))
         with torch.no_grad():
-            return Slates(items, self._slots_from(memory, context, items), Drawn.SAMPLE)
+            return Slates(items, self._slots_from(memory, context, items), SamplingMethod.SAMPLE)
 
     def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
         """Log-probability (nats) of each code of each item as a request's only slot; see `recsys.decode.score`."""
@@ -125,7 +124,29 @@ def _legal_part(context: Context, rows: Int[Tensor, " R"]) -> Context:
 
 
 def one_slot(
-    items: Int[Tensor, "B G"], log_prob: Float[Tensor, "B G L"], drawn: Drawn, inclusion: Tensor | None = None
+    items: Int[Tensor, "B G"], log_prob: Float[Tensor, "B G L"], drawn: SamplingMethod, inclusion: Tensor | None = None
 ) -> Slates:
     """Slates of one item each; their log-probability is the sum over the item's codes."""
     return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), drawn, inclusion)
+
+
+class UnmaskedPolicy(GenerativePolicy):
+    """Searched under the trie's mask, trained without it: to reproduce published training, and to measure its defect.
+
+    `top_from` and `log_prob_from` speak of the softmax over the whole vocabulary, which breaks the policy's law: over
+    the legal set `Σ exp log_prob < 1`, by another share for every request. Everything else is `GenerativePolicy`'s.
+    Source: released code of Tan et al. 2025 (ReRe) and Kong et al. 2025 (MiniOneRec), `LogitProcessor.py`.
+
+    Args:
+        network: what generates; it must have `vocabulary_logits`.
+        beams: least width of a search.
+    """
+
+    def top_from(self, memory: Any, context: Context, k: int) -> Slates:
+        """The `k` best legal items by beam search under the published score."""
+        items, log_prob = unmasked_beam_search(self.network, memory, context, max(k, self.beams))
+        return one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
+
+    def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+        """Log-probability (nats) of each code over the whole vocabulary; what a request excludes changes nothing."""
+        return unmasked_score(self.network, memory, items)

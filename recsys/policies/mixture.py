@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.data.context import Context
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.policy import ItemPolicy
+from recsys.types.context import Context
 
 
 class Mixture(ItemPolicy):

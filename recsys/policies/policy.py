@@ -1,19 +1,20 @@
-"""What acts: the one contract of everything that answers a request with slates."""
+"""The policy contract, policies over one distribution of items, and the softmax policy of a scorer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.data.slates import Drawn, Slates
+from recsys.decode.beam import top_k
 from recsys.decode.legal import require_legal
-from recsys.decode.top_k import top_k
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
+from recsys.types.context import Context
+from recsys.types.slates import SamplingMethod, Slates
 
 
 @runtime_checkable
@@ -58,7 +59,7 @@ class ItemPolicy(nn.Module, ABC):
         """
         catalogue = self.catalogue_log_prob(context)
         items = draw_slates(catalogue, candidates, slots, generator)
-        return Slates(items, slot_log_prob(catalogue, items), Drawn.SAMPLE)
+        return Slates(items, slot_log_prob(catalogue, items), SamplingMethod.SAMPLE)
 
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         """Log-probability (nats) of each slot given the slots before it, over what the request allows there.
@@ -78,7 +79,7 @@ class ItemPolicy(nn.Module, ABC):
         missing = (0, k - items.shape[-1])
         items = nn.functional.pad(items, missing, value=-1)
         log_prob = nn.functional.pad(log_prob, missing, value=float("-inf"))
-        return Slates(items.unsqueeze(-1), log_prob.unsqueeze(-1), Drawn.TOP)
+        return Slates(items.unsqueeze(-1), log_prob.unsqueeze(-1), SamplingMethod.TOP)
 
 
 def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tensor, "B N"]:
@@ -93,7 +94,7 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
     Raises:
         EmptyLegalSetError: a request allows no item of finite score.
 
-    >>> from recsys.data.jagged import Jagged
+    >>> from recsys.types.jagged import Jagged
     >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[1]]))
     >>> over_legal_set(torch.tensor([[0.25, 0.5, 0.25]]).log(), context).exp()
     tensor([[0.5000, 0.0000, 0.5000]])
@@ -101,3 +102,22 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
     legal = scores.masked_fill(context.illegal(scores.shape[-1]), float("-inf"))
     require_legal(legal.isneginf().all(-1))
     return torch.log_softmax(legal, -1)
+
+
+class SoftmaxPolicy(ItemPolicy):
+    """`π(i) ∝ exp(score_i / temperature)` over the request's legal set.
+
+    Args:
+        scorer: maps `B` requests to `[B, N]` scores; a module's parameters become the policy's.
+        temperature: above 0, in units of the scores. It moves probability, never the order of items: towards 0 all of
+            it goes to the best item, towards infinity the policy becomes uniform.
+    """
+
+    def __init__(self, scorer: Callable[[Context], Tensor], temperature: float = 1.0) -> None:
+        super().__init__()
+        self.scorer = scorer
+        self.temperature = temperature
+
+    def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
+        """Log-probability (nats) of every item; −inf outside the legal set."""
+        return over_legal_set(self.scorer(context) / self.temperature, context)

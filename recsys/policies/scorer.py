@@ -1,4 +1,4 @@
-"""What ranks items for a request, and what learns from the answers."""
+"""The contracts of scorers, posteriors and online learners."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.slates import Slates
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.slates import Slates
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class Learner(Protocol):
+class OnlineLearner(Protocol):
     """What changes with what its slates earned."""
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
@@ -33,9 +33,9 @@ class Learner(Protocol):
         ...
 
 
-def teach(part: object, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-    """Let a part learn from answers if it can; see `Learner.update`."""
-    if isinstance(part, Learner):
+def update(part: object, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    """Let a part learn from answers if it can; see `OnlineLearner.update`."""
+    if isinstance(part, OnlineLearner):
         part.update(context, slates, feedback, generator)
 
 
@@ -43,8 +43,8 @@ def teach(part: object, context: Context, slates: Slates, feedback: Feedback, ge
 class Posterior(Scorer, Protocol):
     """A distribution over scores, kept as its mean, its spread and a pool of draws that every request shares.
 
-    Whoever acts on draws of the pool has probabilities that can be counted. A posterior that learns (`Learner`) draws
-    the pool anew at every update; one that was trained before keeps it.
+    Whoever acts on draws of the pool has probabilities that can be counted. A posterior that learns (`OnlineLearner`)
+    draws the pool anew at every update; one that was trained before keeps it.
     """
 
     pool: int

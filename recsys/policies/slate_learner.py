@@ -1,4 +1,4 @@
-"""A slate model that learns from the answers to the slates it is asked for."""
+"""A slate model trained online on the feedback to its slates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.slate_memory import SlateMemory
-from recsys.data.slates import Slates
-from recsys.data.user_slates import UserSlates
+from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
 from recsys.errors import ConfigurationError
-from recsys.models.slate_model import SlateModel
-from recsys.objectives.slate_elbo import draw_starts, slate_negative_elbo
+from recsys.models.slates.slate_model import SlateModel
+from recsys.objectives.elbo import draw_starts, slate_negative_elbo
 from recsys.policies.slate_posterior import SlatePosterior
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.slates import Slates
 
 
 class SlateLearner(SlatePosterior):
@@ -41,7 +40,7 @@ class SlateLearner(SlatePosterior):
         optimizer: makes the optimizer of the parameters, which goes on from update to update; without weight decay.
         steps: of the optimizer an update, at least 1.
         users: of a step at most, at least 1.
-        starts: draws of each user's start in the bound, at least 1; see `SlateSystem`.
+        starts: draws of each user's start in the bound, at least 1; see `SlateElboSystem`.
         pool: draws that policies act on.
         temperature: of the likelihood, above 0; 1 is Bayes' rule, below it the posterior is too sure and acts so.
 
@@ -73,10 +72,10 @@ class SlateLearner(SlatePosterior):
         self.start_draws = starts
         self.temperature = temperature
         self.slots = len(model.no_click.mean)
-        self.memory = SlateMemory(self.num_items, self.slots, device)
+        self.memory = SlateBuffer(self.num_items, self.slots, device)
 
     def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """See `Learner.update`; a slot that earned something was clicked.
+        """See `OnlineLearner.update`; a slot that earned something was clicked.
 
         Raises:
             ConfigurationError: a slate is longer than the model's, or has two clicks.

@@ -1,4 +1,4 @@
-"""What a trained slate model believes of every item's score, as a posterior that policies act on."""
+"""The posterior of a trained slate model over every item's score."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.data.context import Context
 from recsys.errors import ConfigurationError
-from recsys.models.slate_model import SlateModel
+from recsys.models.slates.slate_model import SlateModel
 from recsys.nn.affinity import inner_product
+from recsys.types.context import Context
 
 
 class SlatePosterior(nn.Module):

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsys.replay.evaluation import ReplayOptions, evaluate
+    from recsys.replay.evaluation import evaluate
+    from recsys.replay.options import ReplayOptions
 
 __all__ = ["ReplayOptions", "evaluate"]
 

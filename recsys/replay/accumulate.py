@@ -1,4 +1,4 @@
-"""Everything that estimates, intervals and warnings are made of, summed over a log that comes in batches."""
+"""One pass over a log in batches that sums the terms, weights and bootstrap replicates of every estimator."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.data.progress import progress
+from recsys.data.tables.download import progress_bar
 from recsys.errors import RequestError
-from recsys.replay.bootstrap import Bootstrap
+from recsys.replay.actions.standard_terms import sums_of
+from recsys.replay.diagnostics.overlap import WeightSummary
 from recsys.replay.estimator import Estimator, Terms
-from recsys.replay.standard import sums_of
-from recsys.replay.sums import Sums
-from recsys.replay.unit_totals import UnitTotals
-from recsys.replay.weight_summary import WeightSummary
+from recsys.replay.intervals.bootstrap import Bootstrap
+from recsys.replay.sums import Sums, UnitTotals
 
 
 @dataclass(frozen=True)
-class Summed:
+class EstimatorSums:
     """Of one estimator.
 
     Args:
@@ -66,7 +65,7 @@ class Accumulation:
     totals: UnitTotals | None = None
     replicates: Float[Tensor, "R resampled"] | None = None
 
-    def __getitem__(self, name: str) -> Summed:
+    def __getitem__(self, name: str) -> EstimatorSums:
         """Of one estimator.
 
         Raises:
@@ -78,7 +77,7 @@ class Accumulation:
         sums = self.sums[terms] if self._by_user is None else self._by_user.pick(self._columns[terms])
         resampled = self.replicates if terms in self.terms[0] else None
         drawn = None if resampled is None else resampled[:, self._columns[terms]]
-        return Summed(sums, self.weights[name], drawn)
+        return EstimatorSums(sums, self.weights[name], drawn)
 
     @cached_property
     def terms(self) -> tuple[list[Terms[Any]], list[Terms[Any]]]:
@@ -143,15 +142,15 @@ def accumulate(
     Raises:
         RequestError: some batches have users and some do not, or an estimator needs what a batch has not.
 
-    >>> from recsys.replay.importance import IPS, SNIPS
-    >>> from recsys.replay.rounds import Rounds
-    >>> rounds = Rounds(*map(torch.tensor, ([0, 1], [1.0, 0.0], [0.5, 0.25], [0.5, 0.5])))
+    >>> from recsys.replay.actions.importance import IPS, SNIPS
+    >>> from recsys.replay.actions.batch import BanditBatch
+    >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 0.0], [0.5, 0.25], [0.5, 0.5])))
     >>> found = accumulate({"ips": IPS(), "snips": SNIPS()}, [rounds, rounds])
     >>> found["snips"].sums.totals.tolist(), found["snips"].weights.largest  # 4 rounds, 2 (1 + 2), 2 (1 + 0)
     ([4.0, 6.0, 2.0], 2.0)
     """
     whole = Accumulation(estimators, bootstrap, frozenset(without_replicates))
-    with progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("replay", total=total)
         for batch in batches:
             whole = _extended(whole, batch, first)

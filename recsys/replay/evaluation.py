@@ -1,23 +1,133 @@
-"""What policies would have earned on logs: every estimate with its interval, and what it is to be trusted for."""
+"""Evaluate target policies on logs: a table of estimates with intervals and warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import polars as pl
 
-from recsys.data.feedback_source import FeedbackLog
-from recsys.replay.estimates import SCHEMA, estimates
-from recsys.replay.options import Policy, ReplayOptions
-from recsys.replay.replayed import replay
+from recsys.data.logs.feedback_source import FeedbackLog
+from recsys.metrics.intervals import Interval
+from recsys.replay.accumulate import Accumulation
+from recsys.replay.diagnostics.overlap import OverlapLimits, WeightSummary, overlap_warning
+from recsys.replay.estimator_selection import resolve_estimator
+from recsys.replay.intervals.fixed_sample import closed_form
+from recsys.replay.options import ReplayOptions, TargetFactory
+from recsys.replay.runner import PLAIN, ReplayRun, naming, replay
 
-__all__ = ["SCHEMA", "Policy", "ReplayOptions", "evaluate"]
+SCHEMA = {
+    "policy": pl.String,
+    "log": pl.String,
+    "estimator": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "rounds": pl.Int64,
+    "effective_sample_size": pl.Float64,
+    "max_weight": pl.Float64,
+    "doubt": pl.String,
+    "chosen": pl.String,
+    "estimated": pl.Boolean,
+    "earned": pl.Float64,
+    "truth": pl.Float64,
+    "truth_low": pl.Float64,
+    "truth_high": pl.Float64,
+    "relative_error": pl.Float64,
+}
+"""Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log.
+
+Neither is discounted; estimates that are have no `relative_error`.
+"""
+
+
+def tabulate_estimates(
+    replayed: Sequence[ReplayRun], estimators: Mapping[str, Any], options: ReplayOptions
+) -> pl.DataFrame:
+    """One row a policy, log and estimator, columns as in `SCHEMA`.
+
+    Args:
+        replayed: with sums of the estimators.
+        estimators: all that were summed, or some.
+        options: how.
+
+    Raises:
+        RequestError: an interval cannot be made, by the names of policy, log and estimator.
+    """
+    rows: list[dict[str, Any]] = []
+    for one in replayed:
+        for name, estimator in estimators.items():
+            with naming(f"{one.policy} on {one.log}, {name}"):
+                cells = _cells(name, estimator, one.found, options)
+            own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
+            value = cells["value"] if getattr(estimator, "discount", 1.0) == 1.0 else None
+            rows.append(own | cells | {"earned": one.earned.value} | _compared(value, one.truth))
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _cells(name: str, one: Any, found: Accumulation, options: ReplayOptions) -> dict[str, Any]:
+    """What is said of one estimate."""
+    answer = resolve_estimator(name, one, found)
+    weights = answer.summed.weights
+    interval = options.interval(answer.estimator, answer.summed, options.confidence)
+    shown = interval if answer.sure else Interval(interval.value)
+    return {
+        **{key: _finite(value) for key, value in shown.to_dict().items()},
+        "rounds": found.rows,
+        "effective_sample_size": weights.effective,
+        "max_weight": weights.largest,
+        "doubt": _doubt(weights, found, options.limits),
+        "chosen": answer.chosen,
+    }
+
+
+def _doubt(weights: WeightSummary, found: Accumulation, limits: OverlapLimits) -> str:
+    """By an estimator's own weights; where rounds have one action, by plain ones for what the log does not show."""
+    if PLAIN not in found.weights:
+        return overlap_warning(weights, limits)
+    size = overlap_warning(weights, limits, whole=False)
+    if size or (weights.largest == 1 and weights.total == weights.rows):
+        return size
+    plain = found[PLAIN]
+    mean = closed_form(found.estimators[PLAIN], plain.sums, limits.confidence)
+    return overlap_warning(plain.weights, replace(limits, effective_sample_size=0), mean=mean)
+
+
+def _compared(value: float | None, truth: Interval | None) -> dict[str, Any]:
+    if truth is None:
+        return {}
+    error = abs(value - truth.value) / abs(truth.value) if truth.value and value is not None else None
+    return {"truth": truth.value, "truth_low": truth.low, "truth_high": truth.high, "relative_error": error}
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what sums do not define, such as a ratio of zeros."""
+    return None if value is None or not isfinite(value) else value
+
+
+ESTIMATED_MARK = "propensities estimated"
+"""Stands beside every figure that rests on them."""
+
+
+def remarks(row: Mapping[str, Any]) -> str:
+    """What is to be known of one estimate beside its figures.
+
+    Args:
+        row: columns as in `recsys.replay.evaluation.SCHEMA`.
+
+    >>> remarks({"doubt": "", "chosen": "IPS()", "estimated": True})
+    'IPS(); propensities estimated'
+    """
+    return "; ".join(
+        words for words in (row["doubt"], row["chosen"], ESTIMATED_MARK if row["estimated"] else "") if words
+    )
 
 
 def evaluate(
     logs: FeedbackLog | Mapping[str, FeedbackLog],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, TargetFactory],
     estimators: Mapping[str, Any],
     options: ReplayOptions | None = None,
 ) -> pl.DataFrame:
@@ -41,4 +151,4 @@ def evaluate(
     """
     options = options or ReplayOptions()
     logs = logs if isinstance(logs, Mapping) else {logs.name: logs}
-    return estimates(replay(logs, policies, estimators, options), estimators, options)
+    return tabulate_estimates(replay(logs, policies, estimators, options), estimators, options)

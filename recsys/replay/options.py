@@ -1,4 +1,4 @@
-"""How logs are replayed, beside which policies, by which estimators."""
+"""Options of a replay: interval, confidence, overlap limits, reward model and logging policies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.errors import ConfigurationError
-from recsys.replay.episodes.fitted_values import FittedValues
-from recsys.replay.interval import ClosedForm, IntervalOf
-from recsys.replay.reward_model import RewardModel
-from recsys.replay.slates.fitted_tails import FittedTails
-from recsys.replay.trust import Limits
+from recsys.replay.actions.reward_model import RewardModel
+from recsys.replay.diagnostics.overlap import OverlapLimits
+from recsys.replay.episodes.fitted_models import FittedValues
+from recsys.replay.intervals.methods import ClosedForm, IntervalMethod
+from recsys.replay.slates.fitted_models import RewardToGoModel
 
-Beside = Callable[[Any], Any]
-"""A batch of a log → the same beside a policy, as estimators read it."""
+Join = Callable[[Any], Any]
+"""A batch of a log → the same joined with a policy, as estimators read it."""
 
-Policy = Callable[[Any], Any]
-"""A log → a `Target` where it is of single actions, else a `Target` of its steps or a `Beside`."""
+TargetFactory = Callable[[Any], Any]
+"""A log → a `TargetPolicy` where it is of single actions, else a `TargetPolicy` of its steps or a `Join`."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class ReplayOptions:
         ConfigurationError: `confidence` or `half` is something else.
     """
 
-    interval: IntervalOf = field(default_factory=ClosedForm)
+    interval: IntervalMethod = field(default_factory=ClosedForm)
     confidence: float = 0.95
-    limits: Limits = field(default_factory=Limits)
-    model: RewardModel | FittedTails | FittedValues | None = None
-    logging: Mapping[str, Policy] | None = None
+    limits: OverlapLimits = field(default_factory=OverlapLimits)
+    model: RewardModel | RewardToGoModel | FittedValues | None = None
+    logging: Mapping[str, TargetFactory] | None = None
     half: int | None = None
     seed: int = 0
 

@@ -1,1 +1,1 @@
-"""Pages that explain a run: HTML and SVG from plain values."""
+"""Draw pages that report a run: HTML and SVG from plain values."""

@@ -1,4 +1,4 @@
-"""Cards: what a user had, and what was generated next."""
+"""Cards that show a user's history and what was recommended next."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from recsys.report.frame import CHARACTER, figure, line, spread, text
+from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, number, spread_labels, text, ticks
 from recsys.report.markup import Markup, element, join
-from recsys.report.scale import Scale, decimals, extent, number, ticks
 
 COLOURS = 8
 """How many series of a chart have a colour of their own; the rest share a grey."""
@@ -77,7 +76,7 @@ def line_chart(
     x, y, grid = _axes(drawable, levels, size, room, x_label)
     lines = [_line(one, _colour(series.index(one)), x, y) for one in drawable]
     ends = [y(_last(one)[1]) for one in drawable] + [y(level) for level in levels.values()]
-    places = spread(ends, 15, y.end, y.start)
+    places = spread_labels(ends, 15, y.end, y.start)
     labels = [
         text(x.end + 10, place + 4, word, kind=f"label {kind}")
         for place, word, kind in zip(
@@ -93,10 +92,10 @@ def line_chart(
     )  # fmt: skip
 
 
-def thinned(series: Series, points: int = 200) -> Series:
+def downsampled(series: Series, points: int = 200) -> Series:
     """A long, noisy series as means of equal stretches, with a band from the smallest to the largest value of each.
 
-    >>> thinned(Series("loss", range(4), [4.0, 2.0, 1.0, 3.0]), points=2)
+    >>> downsampled(Series("loss", range(4), [4.0, 2.0, 1.0, 3.0]), points=2)
     Series(name='loss', x=[0.5, 2.5], y=[3.0, 2.0], low=[2.0, 1.0], high=[4.0, 3.0])
     """
     kept = [(at, value) for at, value in zip(series.x, series.y, strict=True) if _drawable(value)]

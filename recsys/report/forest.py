@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recsys.report.frame import CHARACTER, figure, line, text
+from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, number, text, ticks
 from recsys.report.markup import Markup, element, join
-from recsys.report.scale import Scale, decimals, extent, number, ticks
 from recsys.report.table import Metrics
 
 ROW = 30.0

@@ -1,4 +1,4 @@
-"""One page that explains a run: a single file, no network, no script."""
+"""One report page as a single file without network access or scripts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def small_multiples(charts: Sequence[Markup]) -> Markup:
     return element("div", *charts, class_="multiples")
 
 
-def folded(summary: str, text: str) -> Markup:
+def collapsible(summary: str, text: str) -> Markup:
     """Preformatted text that opens on a click: a configuration, a log."""
     return element("details", element("summary", summary), element("pre", text))
 

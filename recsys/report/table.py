@@ -1,12 +1,12 @@
-"""The table of results: every value with its interval, the best of each column marked."""
+"""Tables of results: every value with its interval, the best of each column marked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from recsys.report.drawing import number
 from recsys.report.markup import Markup, element
-from recsys.report.scale import number
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 """`{row: {metric: {"value": v, "low": l, "high": h}}}`, as `metrics.json` holds it."""

@@ -96,5 +96,5 @@ def _faiss() -> Any:
         return import_module("faiss")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            "FAISS is missing: pip install 'recsys[cpu]' or 'recsys[cuda]', or take recsys.retrieve.exact.ExactIndex"
+            "FAISS is missing: pip install 'recsys[cpu]' or 'recsys[cuda]', or take recsys.retrieve.index.ExactIndex"
         ) from error

@@ -1,4 +1,4 @@
-"""The contract of everything that says how good a slate is."""
+"""The reward contract, and the hit reward."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
 from recsys.errors import RequestError
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 
 
 @runtime_checkable
@@ -52,3 +52,17 @@ def logged_target(context: Context) -> Int[Tensor, " B"]:
 def is_hit(context: Context, slates: Slates) -> Tensor:
     """`[B, G]`, true where a slate holds the logged next item in any slot."""
     return (slates.items == logged_target(context)[:, None, None]).any(-1) & slates.alive
+
+
+class HitReward:
+    """`1[e = target]`: 1 for a slate that holds the logged next item in any slot, else 0.
+
+    Source: ReRe (arXiv 2510.12211), MiniOneRec (arXiv 2510.24431), section 3.4; docs/papers.md#rewards.
+    """
+
+    order_matters = False
+    bounds = (0.0, 1.0)
+
+    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`, 0 or 1."""
+        return is_hit(context, slates).to(slates.log_prob.dtype)

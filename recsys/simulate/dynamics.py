@@ -1,4 +1,4 @@
-"""How what a user likes moves with what the user is shown and clicks."""
+"""User dynamics: how slates and clicks move a user's interests."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Dynamics(Protocol):
         ...
 
 
-def mean_of(vectors: Float[Tensor, "B S D"], slots: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
+def mean_of_slots(vectors: Float[Tensor, "B S D"], slots: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
     """The mean vector of the named slots, 0 where none is named.
 
-    >>> mean_of(torch.tensor([[[2.0], [4.0], [9.0]]]), torch.tensor([[True, True, False]]))
+    >>> mean_of_slots(torch.tensor([[[2.0], [4.0], [9.0]]]), torch.tensor([[True, True, False]]))
     tensor([[3.]])
     """
     weight = slots.to(vectors.dtype)
@@ -71,7 +71,7 @@ class GammaLinear:
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
         """See `Dynamics.move`."""
-        moved = torch.lerp(mean_of(vectors, clicks), hidden, self.gamma)
+        moved = torch.lerp(mean_of_slots(vectors, clicks), hidden, self.gamma)
         return torch.where(clicks.any(1, keepdim=True), moved, hidden)
 
 
@@ -105,7 +105,7 @@ class Recurrent:
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
         """See `Dynamics.move`."""
-        moved = self.cell.to(hidden.device)(mean_of(vectors, clicks), hidden)
+        moved = self.cell.to(hidden.device)(mean_of_slots(vectors, clicks), hidden)
         return torch.where(clicks.any(1, keepdim=True), moved, hidden)
 
 
@@ -136,4 +136,4 @@ class Reinforcing:
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
         """See `Dynamics.move`."""
-        return hidden + self.gain * mean_of(vectors, clicks) - self.loss * mean_of(vectors, shown & ~clicks)
+        return hidden + self.gain * mean_of_slots(vectors, clicks) - self.loss * mean_of_slots(vectors, shown & ~clicks)

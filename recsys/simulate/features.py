@@ -1,4 +1,4 @@
-"""What policies that learn from features may know of items and requests in the simulated worlds."""
+"""Features of requests and items in the simulators."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from recsys.data.context import Context
 from recsys.simulate.planted_groups import group_of
+from recsys.types.context import Context
 
 
 class TopicFeatures:

@@ -1,4 +1,4 @@
-"""Simulated users as a vector environment of Gymnasium, so that anyone's agent can be trained on them."""
+"""A Gymnasium vector environment over a simulator."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
 from recsys.simulate.simulator import Simulator
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 
 
 class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
@@ -79,7 +79,7 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
 def recent(context: Context, count: int) -> Tensor:
     """`[B, count]`, the last items of each history, the latest last, −1 before the first.
 
-    >>> from recsys.data.jagged import Jagged
+    >>> from recsys.types.jagged import Jagged
     >>> recent(Context(torch.arange(1), Jagged.from_rows([[7, 8]]), Jagged.empty(1)), 3)
     tensor([[-1,  7,  8]])
     """

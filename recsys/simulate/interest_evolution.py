@@ -9,13 +9,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
-from recsys.simulate.choice.choice_model import ChoiceModel
-from recsys.simulate.choice.multinomial_proportional import MultinomialProportional
+from recsys.simulate.choice_models import ChoiceModel, MultinomialProportional
 from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 PROPORTIONAL = MultinomialProportional()
 

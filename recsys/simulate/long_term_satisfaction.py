@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
 from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
 from recsys.nn.affinity import negative_distance
-from recsys.simulate.choice.choice_model import ChoiceModel
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.dynamics import Dynamics, GammaLinear
 from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 LINEAR, LOGIT = GammaLinear(), MultinomialLogit()
 

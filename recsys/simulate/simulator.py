@@ -1,4 +1,4 @@
-"""The one contract of every world whose users answer slates."""
+"""The simulator contract: users who answer slates with feedback."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.slates import Slates
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.slates import Slates
 
 
 @runtime_checkable

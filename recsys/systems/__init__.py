@@ -1,1 +1,1 @@
-"""One Lightning module a paper; it wires parts and holds none of their logic."""
+"""LightningModules, one a way of learning; each wires parts together and holds none of their logic."""

@@ -1,4 +1,4 @@
-"""What every system that learns from sequences of items shares: one pass a sequence, one validation, one optimizer."""
+"""The base of systems that learn from item sequences: one pass a sequence, one validation, one optimizer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.data.prefixes import prefix_rows, prefixes
+from recsys.data.datasets.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg
-from recsys.models.generator import Generator, PrefixGenerator
+from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
+from recsys.types.context import Context
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
-from recsys.policies.greedy import Uniform
+from recsys.policies.bandits.greedy import UniformPolicy
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 
 
-class Failing(Uniform):
+class Failing(UniformPolicy):
     """Fails at its first slate."""
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         raise ValueError("this policy fails")
 
 
-class FirstItems(Uniform):
+class FirstItems(UniformPolicy):
     """A policy from outside the package."""
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:

@@ -11,20 +11,20 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.bench.cell import Cell
-from recsys.bench.stages.play import FailedCells
+from recsys.bench.grid import BenchRun
+from recsys.bench.policy_grid import FailedBenchRuns
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.train.compose import compose
-from recsys.train.run import train
-from recsys.train.run_folder import RunFolder
-from recsys.train.strict import check
+from recsys.runs.run import run_stages
+from recsys.runs.run_folder import RunFolder
 
 CONF = configuration_folder()
 WORLDS = sorted(str(path.relative_to(CONF / "simulator").with_suffix("")) for path in CONF.glob("simulator/**/*.yaml"))
 ELSEWHERE = {"checkpoint"}
-"""Needs a run: `tests/train/test_checkpoint.py`."""
+"""Needs a run: `tests/runs/test_trained_policy.py`."""
 POLICIES = sorted({path.stem for path in CONF.glob("policy/*.yaml")} - ELSEWHERE)
 OVER_A_SLATE_MODEL = {name for name in POLICIES if name.startswith("model_")}
 WITHOUT_ITEMS = {"slate/interest", "slate/satisfaction"}
@@ -51,7 +51,7 @@ def figures(folder: Path) -> dict:
 @pytest.mark.parametrize("world", WORLDS)
 def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
     config = small(tmp_path, f"simulator={world}", f"policy=[{','.join(playable(world))}]", "log=true", "slots=3")
-    result = train(config)
+    result = run_stages(config)
     assert set(result.metrics) == {f"{config.world}/{policy}" for policy in playable(world)}
     assert {one.name for one in result.folder.iterdir()} == {
         *("config.yaml", "metrics.json", "metrics.parquet", "feedback.parquet", "report.html", "run.log", "stages")
@@ -75,7 +75,9 @@ def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
 
 def test_numbers_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     policies = "policy=[random,in_slate_thompson,oracle]"
-    one, three = (train(small(tmp_path / str(processes), policies, f"processes={processes}")) for processes in (1, 3))
+    one, three = (
+        run_stages(small(tmp_path / str(processes), policies, f"processes={processes}")) for processes in (1, 3)
+    )
     assert figures(one.folder) == figures(three.folder)
 
 
@@ -83,26 +85,26 @@ def test_cells_are_found_again_and_only_what_changed_is_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small(tmp_path, "policy=[random,epsilon_greedy,oracle]")
-    first = train(config)
+    first = run_stages(config)
     kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("stages/play/*/*/played.pt")}
     assert len(kept) == 6
     config.run = str(first.folder)
     config.policies.epsilon_greedy.epsilon = 0.5
     capsys.readouterr()
-    train(config)
+    run_stages(config)
     assert "random, seed 0" not in capsys.readouterr().out
     changed = {path.parts[-3] for path, before in kept.items() if path.stat().st_mtime_ns != before}
     assert changed == {"epsilon_greedy"}
     del config.policies["epsilon_greedy"]
-    assert set(train(config).metrics) == {"interest/random", "interest/oracle"}
+    assert set(run_stages(config).metrics) == {"interest/random", "interest/oracle"}
     assert not (first.folder / "stages" / "play" / "epsilon_greedy").exists()
 
 
 def test_a_failing_cell_is_named_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
     config = small(tmp_path, "policy=[random,oracle]")
     config.policies.broken = {"_target_": "tests.bench.fakes.Failing", "num_items": 10}
-    with pytest.raises(FailedCells, match="broken, seed 0: ValueError: this policy fails; broken, seed 1"):
-        train(config)
+    with pytest.raises(FailedBenchRuns, match="broken, seed 0: ValueError: this policy fails; broken, seed 1"):
+        run_stages(config)
     [folder] = tmp_path.glob("bench/interest/*")
     assert set(RunFolder(folder).read_metrics()) == {"interest/random", "interest/oracle"}
     assert (folder / "stages" / "play" / "random" / "1" / "played.pt").exists()
@@ -111,18 +113,18 @@ def test_a_failing_cell_is_named_and_takes_nothing_from_the_others(tmp_path: Pat
 def test_a_policy_from_outside_the_package_plays(tmp_path: Path) -> None:
     config = small(tmp_path, "policy=[random]")
     config.policies.mine = {"_target_": "tests.bench.fakes.FirstItems", "num_items": 10}
-    assert "interest/mine" in train(config).metrics
+    assert "interest/mine" in run_stages(config).metrics
 
 
 def test_wrong_requests_are_refused_before_anything_is_played(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="policy=gredy: there is no such policy; did you mean 'greedy'"):
         small(tmp_path, "policy=[gredy]")
     with pytest.raises(ConfigurationError, match=r"policies.epsilon_greedy.epsilom: .*did you mean 'epsilon'"):
-        train(small(tmp_path, "policy=[epsilon_greedy]", "+policies.epsilon_greedy.epsilom=0.2"))
+        run_stages(small(tmp_path, "policy=[epsilon_greedy]", "+policies.epsilon_greedy.epsilom=0.2"))
     with pytest.raises(ConfigurationError, match="policy: none is configured"):
         config = small(tmp_path, "policy=[random]")
         config.policies = {}
-        train(config)
+        run_stages(config)
     assert not list(tmp_path.glob("**/played.pt"))
 
 
@@ -131,7 +133,7 @@ def test_a_slate_model_is_refused_where_items_are_places_among_candidates(world:
     with pytest.raises(
         ConfigurationError, match=r"model_greedy.scorer.model.items: expected ItemPosterior, found None"
     ):
-        train(small(tmp_path, f"simulator={world}", "policy=[random,model_greedy]"))
+        run_stages(small(tmp_path, f"simulator={world}", "policy=[random,model_greedy]"))
     assert not list(tmp_path.glob("**/played.pt"))
 
 
@@ -170,22 +172,25 @@ def test_the_slate_model_of_a_world_of_inner_products_has_them() -> None:
 
 
 def test_what_it_offers_may_stay_unread_and_other_keys_may_not() -> None:
-    check(compose(["policy=[random,oracle]"], "bench"))
+    validate(compose(["policy=[random,oracle]"], "bench"))
     with pytest.raises(ConfigurationError, match="lonely: nothing reads this key"):
-        check(compose(["policy=[random,oracle]", "+lonely=1"], "bench"))
+        validate(compose(["policy=[random,oracle]", "+lonely=1"], "bench"))
 
 
 def test_a_cells_mark_depends_on_all_that_its_result_depends_on(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from recsys.bench.play import Game
+    from recsys.bench.episode import EpisodeConfig
 
-    cell = Cell("random", 0, {"a": 1}, {"b": 1}, Game(2, 3, 4), tmp_path)
+    cell = BenchRun("random", 0, {"a": 1}, {"b": 1}, EpisodeConfig(2, 3, 4), tmp_path)
     others = [
         replace(cell, seed=1),
         replace(cell, simulator={"a": 2}),
         replace(cell, acts={"b": 2}),
-        *(replace(cell, game=game) for game in (Game(3, 3, 4), Game(2, 4, 4), Game(2, 3, 5))),
+        *(
+            replace(cell, game=game)
+            for game in (EpisodeConfig(3, 3, 4), EpisodeConfig(2, 4, 4), EpisodeConfig(2, 3, 5))
+        ),
     ]
     assert len({one.mark for one in [cell, *others]}) == 7
     assert replace(cell, policy="other").mark == cell.mark

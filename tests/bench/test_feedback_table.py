@@ -6,17 +6,17 @@ from pathlib import Path
 
 import torch
 
+from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
 from recsys.bench.feedback_table import feedback_table
-from recsys.bench.play import Game, Played, play
-from recsys.data.parquet_feedback import ParquetFeedback
-from recsys.data.slate_feedback import SlateFeedback
-from recsys.policies.beta_posterior import BetaPosterior
-from recsys.policies.greedy import EpsilonGreedy
+from recsys.data.logs.feedback_source import ParquetFeedback
+from recsys.data.logs.slates import SlateFeedbackLog
+from recsys.policies.bandits.greedy import EpsilonGreedy
+from recsys.policies.bandits.posteriors import BetaPosterior
 from recsys.simulate.planted_groups import PlantedGroups
 
 
 def test_slates_of_sessions_with_their_propensities() -> None:
-    played = Played(
+    played = Trajectory(
         items=torch.tensor([[[3, 1], [2, -1]], [[0, 1], [1, 2]]]),
         log_prob=torch.tensor([[[0.5, 0.25], [0.2, 0.0]], [[1.0, 1.0], [0.5, 0.5]]]).log(),
         reward=torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
@@ -35,7 +35,7 @@ def test_slates_of_sessions_with_their_propensities() -> None:
 
 def test_a_played_log_has_whole_propensities() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 5, 2), seed=0)
+    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     table = feedback_table("arms", 0, played)
     assert len(table) == 8 * 3
     assert table["request_id"].n_unique() == len(table)
@@ -46,10 +46,10 @@ def test_a_played_log_has_whole_propensities() -> None:
 
 def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 5, 2), seed=0)
+    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     feedback_table("arms", 0, played).write_parquet(tmp_path / "feedback.parquet")
     log = ParquetFeedback(tmp_path / "feedback.parquet").log()
-    assert isinstance(log, SlateFeedback)
+    assert isinstance(log, SlateFeedbackLog)
     assert (len(log), log.slots, log.users is not None and len(log.users)) == (24, 2, 8)
     [batch] = log.batches()
     raw = torch.from_numpy(log.items["item_id"].to_numpy().copy())
@@ -61,7 +61,7 @@ def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
 
 def test_a_slate_of_many_slots_is_never_impossible() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(2, 1, 2), seed=0)
+    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
     unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
     table = feedback_table("arms", 0, unlikely)
     assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
@@ -69,7 +69,7 @@ def test_a_slate_of_many_slots_is_never_impossible() -> None:
 
 def test_slot_propensities_where_they_were_estimated() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = play(world, EpsilonGreedy(BetaPosterior(12), 0.5), Game(8, 3, 2, slot_draws=20), seed=0)
+    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2, slot_draws=20), seed=0)
     table = feedback_table("arms", 0, played)
     assert "slot_propensities" not in feedback_table("arms", 0, replace(played, slot_share=None)).columns
     shares = torch.tensor(table["slot_propensities"].to_list(), dtype=torch.float64)

@@ -7,20 +7,22 @@ import pytest
 import torch
 
 from benchmarks.quality import replay_loop as loop
-from recsys.bench.play import Game, play
+from recsys.bench.episode import EpisodeConfig, run_episode
+from recsys.policies.bandits.greedy import Greedy
+from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
 from recsys.policies.generative import GenerativePolicy
-from recsys.policies.greedy import Greedy
-from recsys.policies.thompson import InSlateThompson, SlateThompson
-from recsys.simulate.choice.position_based import PositionBased
+from recsys.simulate.click_models import PositionBasedModel
 from tests.tiny import tiny_generator
 
 
 def test_the_truth_is_what_a_policy_earns_at_the_logs_requests() -> None:
     """Against slates and clicks drawn again and again at the same requests."""
-    world = loop.Watched(loop.ITEMS, loop.GROUPS, width=4, choice=PositionBased((1.0, 0.6)), sharpness=2.0, steps=2)
+    world = loop.Watched(
+        loop.ITEMS, loop.GROUPS, width=4, choice=PositionBasedModel((1.0, 0.6)), sharpness=2.0, steps=2
+    )
     posterior = loop.beliefs(world)
     world.states = []
-    play(world, InSlateThompson(posterior), Game(40, 2, loop.SLOTS), seed=0)
+    run_episode(world, InSlateThompson(posterior), EpisodeConfig(40, 2, loop.SLOTS), seed=0)
     states, generator = list(world.states), torch.Generator().manual_seed(0)
     for policy in (Greedy(posterior), SlateThompson(posterior)):
         earned = []
@@ -39,7 +41,7 @@ def test_intervals_hold_the_truth_where_the_world_meets_the_assumption() -> None
     def untrained(world: object, folder: Path) -> GenerativePolicy:
         return GenerativePolicy(tiny_generator(dropout=0.0, items=loop.ITEMS))
 
-    found = loop.coverage(PositionBased(loop.EXAMINATION), 3, 40, untrained)
+    found = loop.coverage(PositionBasedModel(loop.EXAMINATION), 3, 40, untrained)
     assert len(found) == 3 * len(loop.ESTIMATORS)
     assert set(found["policy"]) == {"greedy", "slate Thompson", "generative"}
     assert float(found["held"].mean()) > 0.75  # type: ignore[arg-type]

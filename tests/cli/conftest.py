@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from recsys.cli import app
+from recsys.config import compose as reword
 from recsys.configuration import configuration_folder
-from recsys.train import reword
 
-FAKES = str(Path(__file__).parents[1] / "train" / "fakes")
+FAKES = str(Path(__file__).parents[1] / "fakes")
 if FAKES not in sys.path:
     sys.path.append(FAKES)
 

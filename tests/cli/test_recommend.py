@@ -30,10 +30,10 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A run folder whose policy is `Alphabet`."""
     (folder / "done").mkdir()
     (folder / "done/config.yaml").write_text("name: x\n")
-    module = ModuleType("recsys.train.load")
+    module = ModuleType("recsys.runs.trained_policy")
     dataset = FakeDataset(pl.DataFrame({"user_id": [7, 196]}))
     module.load_policy = lambda run: (Alphabet(), dataset)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "recsys.train.load", module)
+    monkeypatch.setitem(sys.modules, "recsys.runs.trained_policy", module)
     return "done"
 
 

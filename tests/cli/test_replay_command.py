@@ -59,7 +59,7 @@ def test_the_best_of_several_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     log = action_table()
     written(log, tmp_path / "log.parquet")
     good = written(policy_table(log, [0.1, 0.2, 0.7]), tmp_path / "good.parquet")
-    named = f"+policies.good={{_target_: recsys.replay.targets.named.Table, path: {good}}}"
+    named = f"+policies.good={{_target_: recsys.replay.targets.policies.TableTarget, path: {good}}}"
     assert replay("log=parquet", "log.path=log.parquet", named, "select=true", "selector=snips") == DONE
     out = capsys.readouterr().out
     assert "chosen: good, which earns at least 0." in out
@@ -72,7 +72,7 @@ def test_the_best_of_several_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
 def test_slates_as_the_bench_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = slate_table()
     written(log, tmp_path / "log.parquet")
-    who = "+log.logging.random={_target_: recsys.replay.targets.named.Uniform}"
+    who = "+log.logging.random={_target_: recsys.replay.targets.policies.UniformTarget}"
     estimators = "estimator=[slate_ips,reward_interaction,independent,pseudo_inverse,cascade_dr]"
     assert replay("log=parquet", "log.path=log.parquet", who, estimators, "model=tail_means") == DONE
     table = pl.read_parquet(tmp_path / capsys.readouterr().out.splitlines()[-1] / "estimates.parquet")
@@ -167,7 +167,7 @@ WRONG = {
     "policy=table": "policies.table.path",
     "policy=checkpoint": "policies.checkpoint.run",
     "estimator=[slate_ips]": "uniform on old, slate_ips: this estimator is for logs of another kind",
-    "model=tail_means": "FittedTails is no model for old: it is of single actions, take model=means",
+    "model=tail_means": "RewardToGoModel is no model for old: it is of single actions, take model=means",
 }
 
 

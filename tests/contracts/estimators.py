@@ -23,18 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recsys.replay.continuous_rounds import ContinuousRounds
-from recsys.replay.cressie_read import CressieRead
-from recsys.replay.doubly_robust import DM, DR, SNDR
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.cressie_read import CressieRead
+from recsys.replay.actions.doubly_robust import DM, DR, MRDR, SNDR
+from recsys.replay.actions.importance import IPS, SNIPS, RejectionSampling
+from recsys.replay.actions.marginal import MarginalWeights
+from recsys.replay.actions.weights import Clip, EstimatedWeights, Shrink, SubGaussian, Switch
 from recsys.replay.estimator import Estimator
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.kernel import Gaussian
-from recsys.replay.marginal import Marginal
-from recsys.replay.more_robust import MRDR
-from recsys.replay.pooling import Pooled, WeightedPooling, pooled_propensity
-from recsys.replay.rejection import Replay
-from recsys.replay.rounds import Rounds
-from recsys.replay.weights import Clip, Estimated, Shrink, SubGaussian, Switch
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def rounds(
     context, action, reward = (grid.flatten() for grid in torch.meshgrid(*map(torch.arange, (2, 3, 2)), indexing="ij"))
     chance = torch.where(reward == 1, means[context, action], 1 - means[context, action])
     probability = CONTEXTS[context] * logging[context, action] * chance
-    units = Rounds(
+    units = BanditBatch(
         action,
         reward.double(),
         logging[context, action],
@@ -140,38 +135,6 @@ def uniform(logging: Tensor) -> World:
     """One and the same action in each context, judged from a log that says nothing of other actions."""
     world = rounds(logging, exact([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
     return replace(world, units=replace(world.units, logging_all=None, target_all=None))
-
-
-def loggers(first: Tensor, second: Tensor = LOGGING) -> World:
-    """A quarter of the rounds is the first logger's."""
-    shares, parts = exact([0.25, 0.75]), [rounds(first), rounds(second)]
-    whole = {}
-    for field in fields(Rounds):
-        of_parts = [getattr(part.units, field.name) for part in parts]
-        whole[field.name] = None if of_parts[0] is None else torch.cat(of_parts)
-    logger = torch.arange(2).repeat_interleave(torch.tensor([len(part.units) for part in parts]))
-    units = replace(Rounds(**whole), logger=logger)
-    context = (units.target_all == TARGET[1]).all(1).long()
-    each = torch.stack([first, second], -1)[context, units.action]
-    return World(
-        replace(units, pooled=pooled_propensity(each, shares)),
-        torch.cat([share * part.probability for share, part in zip(shares, parts, strict=True)]),
-        parts[0].truth,
-    )
-
-
-def prices(curvature: float) -> World:
-    """Prices on a fine grid, logged by a normal density, judged at two targets; rewards bend by `curvature`."""
-    grid, target = torch.arange(-70, 71) * exact(0.2), exact([-0.5, 1.0])
-    density = (-grid.square() / 8).exp() / 8**0.5 / torch.pi**0.5
-    probability = CONTEXTS.repeat_interleave(len(grid)) * density.repeat(2) * 0.2
-    target, grid, density = target.repeat_interleave(len(grid)), grid.repeat(2), density.repeat(2)
-
-    def mean(price: Tensor) -> Tensor:
-        return 2 + 0.3 * price + curvature * price.square()
-
-    units = ContinuousRounds(grid, mean(grid), density, target, predicted_at=1 - torch.stack([grid, target], 1) / 10)
-    return World(units, probability / probability.sum(), float(CONTEXTS @ mean(exact([-0.5, 1.0]))))
 
 
 @register
@@ -241,20 +204,22 @@ def mrdr() -> Case:
 @register
 def replay() -> Case:
     two_of_three = exact([[0.5, 0.5, 0.0]] * 2)
-    return Case(Replay(), uniform(exact([[1 / 3] * 3] * 2)), uniform(two_of_three), unbiased=False)
+    return Case(RejectionSampling(), uniform(exact([[1 / 3] * 3] * 2)), uniform(two_of_three), unbiased=False)
 
 
 @register
 def mips() -> Case:
     """An action of the second cluster has no support, and another of it has."""
     needs = ("logging_all", "target_all")
-    return Case(IPS(Marginal(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=True, needs=needs)
+    return Case(IPS(MarginalWeights(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=True, needs=needs)
 
 
 @register
 def sn_mips() -> Case:
     needs = ("logging_all", "target_all")
-    return Case(SNIPS(Marginal(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=False, needs=needs)
+    return Case(
+        SNIPS(MarginalWeights(CLUSTERS)), rounds(NO_SUPPORT, means=ALIKE), rounds(), unbiased=False, needs=needs
+    )
 
 
 @register
@@ -263,12 +228,12 @@ def offcem() -> Case:
     level = exact([[0.3, -0.2, -0.2], [0.1, 0.4, 0.4]])
     needs = ("logging_all", "target_all", "predicted_all")
     world = rounds(NO_SUPPORT, predicted=MEANS + level)
-    return Case(DR(Marginal(CLUSTERS)), world, rounds(NO_SUPPORT), unbiased=True, needs=needs)
+    return Case(DR(MarginalWeights(CLUSTERS)), world, rounds(NO_SUPPORT), unbiased=True, needs=needs)
 
 
 @register
 def balanced_ips() -> Case:
-    return Case(IPS(Estimated()), rounds(), misjudged(rounds()), unbiased=True, needs=("estimated_weight",))
+    return Case(IPS(EstimatedWeights()), rounds(), misjudged(rounds()), unbiased=True, needs=("estimated_weight",))
 
 
 @register
@@ -280,34 +245,3 @@ def cressie_read() -> Case:
 @register
 def cressie_read_of_any_weight() -> Case:
     return Case(CressieRead(), rounds(), rounds(NO_SUPPORT), unbiased=False, homogeneous=False)
-
-
-@register
-def naive_pooling() -> Case:
-    return Case(IPS(), loggers(TARGET), loggers(NO_SUPPORT), unbiased=True)
-
-
-@register
-def balanced_pooling() -> Case:
-    """One of the two loggers has support."""
-    return Case(IPS(Pooled()), loggers(NO_SUPPORT), loggers(NO_SUPPORT, NO_SUPPORT), unbiased=True, needs=("pooled",))
-
-
-@register
-def weighted_pooling() -> Case:
-    return Case(WeightedPooling(2), loggers(TARGET), loggers(NO_SUPPORT), unbiased=False, needs=("logger",))
-
-
-@register
-def kernel_ips() -> Case:
-    return Case(IPS(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=True)
-
-
-@register
-def kernel_snips() -> Case:
-    return Case(SNIPS(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=False)
-
-
-@register
-def kernel_dr() -> Case:
-    return Case(DR(Gaussian(0.5)), prices(0.0), prices(0.2), unbiased=True, needs=("predicted_at",))

@@ -10,37 +10,33 @@ from functools import partial
 
 import torch
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
 from recsys.items.trie import Trie
-from recsys.models.causal_generator import CausalGenerator
-from recsys.models.encoder_decoder import EncoderDecoder
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.grouped_items import GroupedItems
-from recsys.models.history import HistoryEncoder
-from recsys.models.recurrent_user import RecurrentUser
-from recsys.models.slate_model import SlateModel
+from recsys.models.generators.causal import CausalGenerator
+from recsys.models.generators.encoder_decoder import EncoderDecoder
+from recsys.models.generators.history_encoder import HistoryEncoder
+from recsys.models.slates.item_posterior import FlatItems, GroupedItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser, RecurrentUser
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.policies.beta_posterior import BetaPosterior
+from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy, UniformPolicy, UpperConfidenceBound
+from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
+from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
+from recsys.policies.baselines.item_knn import ItemKNN
+from recsys.policies.baselines.markov_chain import MarkovChain
+from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.generative import GenerativePolicy
-from recsys.policies.greedy import EpsilonGreedy, Greedy, Uniform, UpperBound
-from recsys.policies.item_knn import ItemKNN
-from recsys.policies.linear_posterior import LinearPosterior
 from recsys.policies.mixture import Mixture
-from recsys.policies.policy import Policy
-from recsys.policies.popularity import Popularity
-from recsys.policies.shortlist import SHORTLIST, Shortlist
-from recsys.policies.shortlist_posterior import InnerProductShortlistPosterior, ShortlistPosterior
+from recsys.policies.policy import Policy, SoftmaxPolicy
+from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
 from recsys.policies.slate_learner import SlateLearner
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
-from recsys.policies.slate_query import MeanQuery, UpperQuery
-from recsys.policies.softmax import Softmax
-from recsys.policies.thompson import InSlateThompson, SlateThompson
-from recsys.policies.transitions import Transitions
-from recsys.retrieve.exact import ExactIndex
+from recsys.policies.two_stage import RETRIEVED, TwoStagePolicy
+from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
+from recsys.retrieve.index import ExactIndex
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 from tests.decode.table_generator import TableGenerator, ragged_codes
 
 NUM_ITEMS = 6
@@ -110,12 +106,12 @@ def encoder_decoder() -> Policy:
 
 @register
 def popularity() -> Policy:
-    return Popularity(training_sequences(), NUM_ITEMS)
+    return PopularityPolicy(training_sequences(), NUM_ITEMS)
 
 
 @register
 def transitions() -> Policy:
-    return Transitions(training_sequences(), NUM_ITEMS)
+    return MarkovChain(training_sequences(), NUM_ITEMS)
 
 
 @register
@@ -126,13 +122,13 @@ def item_knn() -> Policy:
 @register
 def softmax() -> Policy:
     scores = torch.randn(NUM_USERS, NUM_ITEMS, generator=torch.Generator().manual_seed(0))
-    return Softmax(lambda context: scores[context.users], temperature=0.7)
+    return SoftmaxPolicy(lambda context: scores[context.users], temperature=0.7)
 
 
 @register
 def mixture() -> Policy:
     network = TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 3, 2)), NUM_USERS)
-    return Mixture([GenerativePolicy(network), Transitions(training_sequences(), NUM_ITEMS)], [0.6, 0.4])
+    return Mixture([GenerativePolicy(network), MarkovChain(training_sequences(), NUM_ITEMS)], [0.6, 0.4])
 
 
 class ItemAndUser:
@@ -158,7 +154,7 @@ def linear_posterior() -> LinearPosterior:
 
 @register
 def uniform() -> Policy:
-    return Uniform(NUM_ITEMS)
+    return UniformPolicy(NUM_ITEMS)
 
 
 @register
@@ -173,7 +169,7 @@ def epsilon_greedy() -> Policy:
 
 @register
 def linucb() -> Policy:
-    return Greedy(UpperBound(linear_posterior()))
+    return Greedy(UpperConfidenceBound(linear_posterior()))
 
 
 @register
@@ -230,7 +226,7 @@ def on_a_circle() -> ExactIndex:
 
 @register
 def uniform_over_a_shortlist() -> Policy:
-    return Shortlist(around, on_a_circle(), SHORT, Uniform(SHORT))
+    return TwoStagePolicy(around, on_a_circle(), SHORT, UniformPolicy(SHORT))
 
 
 class Shortlisted:
@@ -240,20 +236,20 @@ class Shortlisted:
 
     def __call__(self, context: Context) -> torch.Tensor:
         rows = torch.arange(len(context)).unsqueeze(1)
-        return ItemAndUser()(context)[rows, context.features[SHORTLIST]]
+        return ItemAndUser()(context)[rows, context.features[RETRIEVED]]
 
 
 @register
 def in_slate_thompson_over_a_shortlist() -> Policy:
-    return Shortlist(around, on_a_circle(), SHORT, InSlateThompson(LinearPosterior(Shortlisted(), SHORT, pool=32)))
+    return TwoStagePolicy(around, on_a_circle(), SHORT, InSlateThompson(LinearPosterior(Shortlisted(), SHORT, pool=32)))
 
 
 @register
 def slate_thompson_of_a_slate_model_over_a_shortlist() -> Policy:
     model = SlateModel(grouped_items(), RecurrentUser(3), slots=2).requires_grad_(False)
-    posterior = ShortlistPosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
+    posterior = TwoStagePosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
     query = MeanQuery(model)
-    return Shortlist(query, ExactIndex(query.vectors(), negative_distance), SHORT, SlateThompson(posterior))
+    return TwoStagePolicy(query, ExactIndex(query.vectors(), negative_distance), SHORT, SlateThompson(posterior))
 
 
 @register
@@ -261,9 +257,9 @@ def in_slate_thompson_of_scores_over_a_shortlist() -> Policy:
     torch.manual_seed(0)
     items = FlatItems(NUM_ITEMS, width=3, deviation=0.5, initial=0.7)
     model = SlateModel(items, GammaLinearUser(), slots=2, affinity=inner_product).requires_grad_(False)
-    posterior = InnerProductShortlistPosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
-    query = UpperQuery(model)
-    return Shortlist(query, ExactIndex(query.vectors(), inner_product), SHORT, InSlateThompson(posterior))
+    posterior = InnerProductTwoStagePosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
+    query = UpperConfidenceQuery(model)
+    return TwoStagePolicy(query, ExactIndex(query.vectors(), inner_product), SHORT, InSlateThompson(posterior))
 
 
 def slate_learner() -> SlateLearner:

@@ -7,22 +7,20 @@ from itertools import product
 import pytest
 import torch
 
-from recsys.simulate.choice.cascade import Cascade
-from recsys.simulate.choice.choice_model import ChoiceModel
-from recsys.simulate.choice.dependent_click import DependentClick
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
-from recsys.simulate.choice.multinomial_proportional import MultinomialProportional
-from recsys.simulate.choice.position_based import PositionBased
+from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit, MultinomialProportional
+from recsys.simulate.click_models import CascadeModel, DependentClickModel, PositionBasedModel
 
 SLOTS = 4
 CHOICES: dict[str, ChoiceModel] = {
     "logit": MultinomialLogit(no_click=0.3),
     "logit_that_must_click": MultinomialLogit(no_click=-torch.inf),
     "proportional": MultinomialProportional(),
-    "cascade": Cascade(),
-    "cascade_with_little_attention": Cascade(attention=0.4, attraction=lambda score: 0.3 * score.exp().clamp(max=3)),
-    "position_based": PositionBased(examination=(0.9, 0.7, 0.4, 0.2)),
-    "dependent_click": DependentClick(persistence=(0.8, 0.5, 0.0, 0.3)),
+    "cascade": CascadeModel(),
+    "cascade_with_little_attention": CascadeModel(
+        attention=0.4, attraction=lambda score: 0.3 * score.exp().clamp(max=3)
+    ),
+    "position_based": PositionBasedModel(examination=(0.9, 0.7, 0.4, 0.2)),
+    "dependent_click": DependentClickModel(persistence=(0.8, 0.5, 0.0, 0.3)),
 }
 every_choice = pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 EVERY_WAY = torch.tensor(list(product([False, True], repeat=SLOTS)))

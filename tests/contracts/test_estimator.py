@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from recsys.errors import RequestError
-from recsys.replay.closed_form import closed_form
 from recsys.replay.estimator import Estimator, Terms
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 from tests.contracts.estimators import CASES, Case, World, select
 

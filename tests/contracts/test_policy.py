@@ -10,11 +10,11 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Drawn, Slates
 from recsys.errors import EmptyLegalSetError
 from recsys.policies.policy import ItemPolicy, Policy
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import SamplingMethod, Slates
 from tests.contracts.policies import DETERMINISTIC, NUM_ITEMS, NUM_USERS, PARTIAL, POLICIES
 
 DRAWS = 2000
@@ -80,7 +80,7 @@ def test_slates_are_drawn_by_their_probability(policy: Policy, requests: Context
     generator = torch.Generator().manual_seed(0)
     drawn = policy.sample(requests, DRAWS, slots, generator)
     assert drawn.items.shape == drawn.log_prob.shape == (len(requests), DRAWS, slots)
-    assert drawn.drawn is Drawn.SAMPLE
+    assert drawn.drawn is SamplingMethod.SAMPLE
     slates = enumerated(len(requests), slots)
     expected = policy.log_prob(requests, slates).sum(-1).double().exp() * DRAWS
     seen = (drawn.items.unsqueeze(2) == slates.items.unsqueeze(1)).all(-1).sum(1)
@@ -148,7 +148,7 @@ def test_top_ranks_by_the_same_probabilities(policy: Policy, requests: Context) 
     every = policy.log_prob(requests, enumerated(len(requests), 1)).squeeze(-1)
     assert torch.allclose(catalogue, every, atol=1e-4)
     top = policy.top(requests, NUM_ITEMS + 2)
-    assert top.items.shape == (len(requests), NUM_ITEMS + 2, 1) and top.drawn is Drawn.TOP
+    assert top.items.shape == (len(requests), NUM_ITEMS + 2, 1) and top.drawn is SamplingMethod.TOP
     ranked = catalogue.sort(-1, descending=True).values
     assert torch.allclose(top.log_prob[:, :NUM_ITEMS, 0], ranked, atol=1e-4)
     assert torch.equal(top.items < 0, top.log_prob.isneginf()) and (top.items[:, NUM_ITEMS:] == -1).all()

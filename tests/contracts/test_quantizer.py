@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recsys.errors import DataError
 from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.items.quantizer import Quantizer
-from recsys.items.residual_kmeans import ResidualKMeans
+from recsys.items.residual_quantizer import ResidualKMeans
 from recsys.items.rq_vae import RqVae
 
 QUANTIZERS: dict[str, Callable[[], Quantizer]] = {

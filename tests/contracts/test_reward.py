@@ -9,17 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
-from recsys.rewards.collaborative import Collaborative
-from recsys.rewards.gated import Gated
-from recsys.rewards.ndcg import Ndcg
-from recsys.rewards.ranking import Ranking, ReleasedRanking
-from recsys.rewards.reward import Reward
-from recsys.rewards.rule import Rule
-from recsys.rewards.semantic import Semantic
-from recsys.rewards.weighted import WeightedSum
+from recsys.rewards.combined import ThresholdedReward, WeightedSum
+from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
+from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
+from recsys.rewards.reward import HitReward, Reward
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 ITEMS, REQUESTS, CANDIDATES, SLOTS = 9, 6, 5, 3
 
@@ -40,14 +36,14 @@ def item_vectors() -> Tensor:
 
 
 REWARDS: dict[str, Callable[[], Reward]] = {
-    "rule": Rule,
-    "ranking": Ranking,
-    "released_ranking": ReleasedRanking,
-    "ndcg": lambda: Ndcg(cutoff=2),
-    "semantic": lambda: Semantic(item_vectors()),
-    "collaborative": lambda: Collaborative(FrozenScorer(), floor=-3.0),
-    "weighted": lambda: WeightedSum({"rule": Rule(), "ranking": Ranking()}, {"rule": 1.0, "ranking": -0.5}),
-    "gated": lambda: Gated(Ndcg(), gate=Semantic(item_vectors()), threshold=0.1),
+    "rule": HitReward,
+    "ranking": RankingReward,
+    "released_ranking": ReleasedRankingReward,
+    "ndcg": lambda: NdcgReward(cutoff=2),
+    "semantic": lambda: SemanticReward(item_vectors()),
+    "collaborative": lambda: CollaborativeReward(FrozenScorer(), floor=-3.0),
+    "weighted": lambda: WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"rule": 1.0, "ranking": -0.5}),
+    "gated": lambda: ThresholdedReward(NdcgReward(), gate=SemanticReward(item_vectors()), threshold=0.1),
 }
 every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.data.slates import Slates
 from recsys.nn.affinity import inner_product
-from recsys.simulate.choice.position_based import PositionBased
+from recsys.simulate.click_models import PositionBasedModel
 from recsys.simulate.dynamics import Recurrent, Reinforcing
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.long_term_satisfaction import LongTermSatisfaction
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulator import Simulator
+from recsys.types.slates import Slates
 
 USERS, SLOTS = 64, 3
 WORLDS: dict[str, Callable[[], Simulator[Any]]] = {
@@ -26,7 +26,7 @@ WORLDS: dict[str, Callable[[], Simulator[Any]]] = {
     "planted_groups": lambda: PlantedGroups(num_items=30, groups=5, width=4, steps=4, recent=5),
     "recurrent_users": lambda: PlantedGroups(30, 5, 4, steps=4, recent=5, dynamics=Recurrent(4)),
     "filter_bubble": lambda: PlantedGroups(
-        30, 5, 4, steps=4, affinity=inner_product, dynamics=Reinforcing(), choice=PositionBased((0.9, 0.6, 0.4))
+        30, 5, 4, steps=4, affinity=inner_product, dynamics=Reinforcing(), choice=PositionBasedModel((0.9, 0.6, 0.4))
     ),
 }
 every_world = pytest.mark.parametrize("make", WORLDS.values(), ids=WORLDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys.data.source import Tables
+from recsys.data.sources.source import Tables
 
 
 class FrameSource:

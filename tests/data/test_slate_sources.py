@@ -15,13 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data.ebnerd import EbNerd
-from recsys.data.finn import Finn
-from recsys.data.kuairand import KuaiRand
-from recsys.data.mind import Mind
-from recsys.data.parquet_slates import ParquetSlates
-from recsys.data.prepare_slates import prepare_slates
-from recsys.data.slate_source import SlateSource
+from recsys.data.datasets.prepare_slates import prepare_slates
+from recsys.data.sources.ebnerd import EbNerd
+from recsys.data.sources.finn import Finn
+from recsys.data.sources.kuairand import KuaiRand
+from recsys.data.sources.mind import Mind
+from recsys.data.sources.parquet import ParquetSlates
+from recsys.data.sources.source import SlateSource
 
 Row = tuple[int, int, list[int], list[int]]
 """User, time, slate, clicks."""

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.items.trie import Trie
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.table_generator import TableGenerator, ragged_codes
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recsys.data.context import Context
 from recsys.items.trie import Trie
-from recsys.models.generator import Generator
+from recsys.models.generators.generator import Generator
+from recsys.types.context import Context
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.decode.beam import beam_search
+from recsys.decode.beam import beam_search, top_k, unmasked_beam_search, unmasked_score
 from recsys.decode.score import score
 from recsys.items.trie import Trie
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.conftest import exact_log_prob
-from tests.decode.table_generator import TableGenerator, ragged_codes
+from tests.decode.table_generator import TableGenerator, VocabularyTableGenerator, ragged_codes
 
 
 def test_as_wide_as_the_catalogue_it_is_the_exact_ranking(
@@ -82,3 +84,56 @@ def test_any_depth(levels: int) -> None:
     order = exact_log_prob(network, context).argsort(-1, descending=True)
     items, _ = beam_search(network, network.encode(context), context, 7)
     assert torch.equal(items[1], order[1]) and torch.equal(items[0, :6], order[0, :6])
+
+
+EVERY = torch.arange(40).expand(5, -1)
+
+
+def test_the_score_is_the_sum_over_the_whole_vocabulary(network: TableGenerator, requests: Context) -> None:
+    published = VocabularyTableGenerator(network.trie)
+    memory = published.encode(requests)
+    scores = unmasked_score(published, memory, EVERY)
+    own = published.path_log_prob(memory, EVERY)
+    assert (scores < own - 1e-3).all()
+    assert (scores.sum(-1).exp().sum(-1) < 0.9).all()
+    assert unmasked_score(published, memory, torch.full((5, 1), -1)).isneginf().all()
+    assert scores.requires_grad
+
+
+def test_the_search_is_ranked_by_that_score_and_finds_legal_items_only(
+    network: TableGenerator, requests: Context
+) -> None:
+    published = VocabularyTableGenerator(network.trie).requires_grad_(False)
+    memory = published.encode(requests)
+    scores = unmasked_score(published, memory, EVERY).sum(-1).masked_fill(requests.illegal(40), -torch.inf)
+    expected, order = scores.sort(-1, descending=True)
+    items, log_prob = unmasked_beam_search(published, memory, requests, 40)
+    assert torch.equal(items, order.masked_fill(expected.isneginf(), -1))
+    found = items >= 0
+    assert torch.allclose(log_prob.sum(-1)[found], expected[found], atol=1e-5)
+
+
+def test_it_can_rank_otherwise_than_the_policy(network: TableGenerator, requests: Context) -> None:
+    published = VocabularyTableGenerator(network.trie, scale=2.0)
+    memory = published.encode(requests)
+    by_policy = published.path_log_prob(memory, EVERY).sum(-1).argsort(-1)
+    assert not torch.equal(by_policy, unmasked_score(published, memory, EVERY).sum(-1).argsort(-1))
+
+
+@given(
+    rows=st.lists(st.lists(st.sampled_from([-float("inf"), 0.0, 1.0, 2.0]), min_size=6, max_size=6), min_size=1),
+    k=st.integers(1, 6),
+)
+def test_equals_a_stable_sort(rows: list[list[float]], k: int) -> None:
+    scores = torch.tensor(rows)
+    values, indices = top_k(scores, k)
+    expected_values, expected_indices = scores.sort(dim=-1, descending=True, stable=True)
+    assert torch.equal(values, expected_values[:, :k])
+    chosen = values > -torch.inf
+    assert torch.equal(indices[chosen], expected_indices[:, :k][chosen])
+    assert torch.equal(scores.gather(1, indices), values)
+
+
+def test_a_row_of_ties_among_many_columns_keeps_the_first_ones() -> None:
+    scores = torch.cat([torch.zeros(1, 5000), torch.arange(5000.0).unsqueeze(0)])
+    assert torch.equal(top_k(scores, 20)[1], torch.stack([torch.arange(20), 4999 - torch.arange(20)]))

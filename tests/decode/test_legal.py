@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.decode.legal import LegalSet, log1mexp, log_sum_exp
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.table_generator import ragged_codes
 
 ITEMS = 12

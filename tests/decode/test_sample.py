@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from recsys.data.context import Context
-from recsys.decode.sample import sample
+from recsys.decode.sampling import sample
 from recsys.decode.score import score
+from recsys.types.context import Context
 from tests.decode.conftest import exact_log_prob
 from tests.decode.table_generator import TableGenerator
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.decode.legal import LegalSet
 from recsys.decode.score import BLOCK, LARGEST_SUBTRACTED, log_legal_mass, score
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.conftest import exact_log_prob
 from tests.decode.table_generator import TableGenerator, ragged_codes
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
+from recsys.decode.sampling import gumbel_given_maximum, log_inclusion, stochastic_beam_search
 from recsys.decode.score import score
-from recsys.decode.stochastic_beam import gumbel_given_maximum, log_inclusion, stochastic_beam_search
 from recsys.items.trie import Trie
 from recsys.policies.plackett_luce import slot_log_prob
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.conftest import exact_log_prob
 from tests.decode.table_generator import TableGenerator, ragged_codes
 

@@ -15,17 +15,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys.data.jagged import Jagged
-from recsys.data.loader import PackedLoader
+from recsys.data.datasets.loader import PackedLoader
 from recsys.objectives.lambda_ndcg import lambda_ndcg
-from recsys.objectives.next_item import legal_set_cross_entropy
-from recsys.rewards.rule import Rule
-from recsys.systems.next_item import NextItem
-from recsys.systems.rere import ReRe
-from recsys.systems.rollout import Beam
+from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Schedule
-from recsys.train.fit_sequences import fit_sequences
+from recsys.systems.supervised import SupervisedSystem
+from recsys.training.fit import Schedule, fit_sequences
+from recsys.types.jagged import Jagged
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -33,11 +32,13 @@ DESCENT = partial(torch.optim.SGD, lr=0.5)
 
 
 def next_item() -> SequentialSystem:
-    return NextItem(tiny_generator(dropout=0.0), legal_set_cross_entropy, DESCENT)
+    return SupervisedSystem(tiny_generator(dropout=0.0), legal_set_cross_entropy, DESCENT)
 
 
 def rere() -> SequentialSystem:
-    return ReRe(tiny_generator(dropout=0.0), Beam(20), Rule(), lambda_ndcg, DESCENT, request_share=1.0)
+    return GroupPolicyOptimisation(
+        tiny_generator(dropout=0.0), BeamSampler(20), HitReward(), lambda_ndcg, DESCENT, request_share=1.0
+    )
 
 
 @pytest.mark.parametrize("make", [next_item, rere])

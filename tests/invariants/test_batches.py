@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.loader import PackedLoader, RequestLoader
-from recsys.objectives.next_item import legal_set_cross_entropy
+from recsys.data.datasets.loader import PackedLoader, RequestLoader
+from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.policies.generative import GenerativePolicy
-from recsys.systems.next_item import NextItem
+from recsys.systems.supervised import SupervisedSystem
 from tests.fitting import ADAM
 from tests.tiny import tiny_dataset, tiny_generator, tiny_sasrec
 
@@ -16,11 +16,11 @@ EXACT = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.fixture(params=[tiny_generator, tiny_sasrec])
-def system(request: pytest.FixtureRequest) -> NextItem:
-    return NextItem(request.param(dropout=0.0), legal_set_cross_entropy, ADAM)
+def system(request: pytest.FixtureRequest) -> SupervisedSystem:
+    return SupervisedSystem(request.param(dropout=0.0), legal_set_cross_entropy, ADAM)
 
 
-def test_scores_of_requests(system: NextItem) -> None:
+def test_scores_of_requests(system: SupervisedSystem) -> None:
     requests = tiny_dataset().test
     whole = system.policy.catalogue_log_prob(requests)
     order = torch.randperm(len(requests))
@@ -28,7 +28,7 @@ def test_scores_of_requests(system: NextItem) -> None:
     torch.testing.assert_close(torch.cat(parts), whole[order], **EXACT)
 
 
-def test_training_scores_of_prefixes(system: NextItem) -> None:
+def test_training_scores_of_prefixes(system: SupervisedSystem) -> None:
     batch = max(PackedLoader(tiny_dataset().train, 60, 5), key=len)
     memory, requests = system.encode(batch)
     whole = system.policy.log_prob_from(memory, requests, requests.target.unsqueeze(1))
@@ -40,7 +40,7 @@ def test_training_scores_of_prefixes(system: NextItem) -> None:
 
 
 @pytest.mark.parametrize("beams", [3, 20])
-def test_searches(system: NextItem, beams: int) -> None:
+def test_searches(system: SupervisedSystem, beams: int) -> None:
     requests, policy = tiny_dataset().test, GenerativePolicy(system.network, beams)
     whole = policy.top(requests, 3)
     for row in range(0, len(requests), 7):
@@ -49,13 +49,13 @@ def test_searches(system: NextItem, beams: int) -> None:
         torch.testing.assert_close(alone.log_prob[0], whole.log_prob[row], **EXACT)
 
 
-def losses(system: NextItem, batches: list) -> list[float]:
+def losses(system: SupervisedSystem, batches: list) -> list[float]:
     found = [system.training_step(batch, 0) * int((batch.history.lengths - 1).sum()) for batch in batches]
     return [float(one) for one in found]
 
 
 def test_the_loss_of_an_epoch_does_not_depend_on_how_it_is_packed(
-    system: NextItem, monkeypatch: pytest.MonkeyPatch
+    system: SupervisedSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system, "log_dict", lambda *_, **__: None)
     packings = [list(PackedLoader(tiny_dataset().train, positions, 5, seed)) for positions, seed in ((8, 0), (90, 1))]

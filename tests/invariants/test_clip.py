@@ -8,16 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.data.loader import PackedLoader
-from recsys.objectives.dapo import dapo
-from recsys.objectives.dr_grpo import dr_grpo
-from recsys.objectives.ecpo import ecpo
-from recsys.objectives.group import Group, Loss
-from recsys.objectives.grpo import grpo
-from recsys.objectives.gspo import gspo
-from recsys.rewards.rule import Rule
-from recsys.systems.rere import ReRe
-from recsys.systems.rollout import Beam
+from recsys.data.datasets.loader import PackedLoader
+from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, grpo, gspo
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import BeamSampler
+from recsys.types.rollout import Group, Loss
 from tests.fitting import ADAM
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -25,7 +21,9 @@ from tests.tiny import tiny_dataset, tiny_generator
 @pytest.mark.parametrize("objective", [grpo, dapo, gspo, dr_grpo, ecpo])
 def test_clip_fraction(objective: Callable[[Group], Loss]) -> None:
     """With dropout, and again after the next rollout; later inner steps may clip."""
-    system = ReRe(tiny_generator(dropout=0.3), Beam(8), Rule(), objective, ADAM, inner_steps=2, request_share=1.0)
+    system = GroupPolicyOptimisation(
+        tiny_generator(dropout=0.3), BeamSampler(8), HitReward(), objective, ADAM, inner_steps=2, request_share=1.0
+    )
     seen: list[float] = []
 
     def log_dict(values: dict[str, Any], **_: Any) -> None:

@@ -12,9 +12,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from recsys.train.arms import arm_folders
-from recsys.train.run import train
-from recsys.train.run_folder import RunFolder
+from recsys.runs.artifacts import variant_folders
+from recsys.runs.run import run_stages
+from recsys.runs.run_folder import RunFolder
 from tests.invariants.two_processes import trained
 from tests.test_experiments import small
 
@@ -44,9 +44,9 @@ def test_one_process_is_two(tmp_path: Path) -> None:
     folders = set(re.findall(r"folder (\S+)", done.stdout))
     assert len(folders) == 1, "both went through one run"
     run = RunFolder(Path(folders.pop()))
-    assert [name for name, _ in arm_folders(run)] == ["sft", "rere", "rere_lambda"]
+    assert [name for name, _ in variant_folders(run)] == ["sft", "rere", "rere_lambda"]
     assert run.report.exists()
-    alone = train(OmegaConf.load(tmp_path / "one.yaml"))
+    alone = run_stages(OmegaConf.load(tmp_path / "one.yaml"))
     assert set(alone.metrics) == set(run.read_metrics())
     counts = [metrics["markov"]["ndcg@10"] for metrics in (alone.metrics, run.read_metrics())]
     assert counts[0] == counts[1]

@@ -10,33 +10,33 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys.objectives.grpo import grpo
-from recsys.objectives.next_item import legal_set_cross_entropy
-from recsys.objectives.without_replacement import without_replacement
-from recsys.rewards.rule import Rule
-from recsys.systems.next_item import NextItem
-from recsys.systems.rere import ReRe
-from recsys.systems.rollout import Sample, StochasticBeam
+from recsys.objectives.expected_reward import without_replacement
+from recsys.objectives.group_relative import grpo
+from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import IndependentSampler, StochasticBeamSampler
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Schedule
+from recsys.systems.supervised import SupervisedSystem
+from recsys.training.fit import Schedule
 from tests.fitting import ADAM, LOADER, interrupted_fit, quick_fit, same_weights
 from tests.tiny import tiny_dataset, tiny_generator
 
 
 def next_item() -> SequentialSystem:
-    return NextItem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
+    return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
 
 
 def standing_still() -> SequentialSystem:
     """No validation improves on the first."""
-    return NextItem(tiny_generator(), legal_set_cross_entropy, partial(torch.optim.AdamW, lr=0.0))
+    return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, partial(torch.optim.AdamW, lr=0.0))
 
 
 def rere(inner_steps: int = 1) -> SequentialSystem:
-    rollout = Sample(4) if inner_steps > 1 else StochasticBeam(4)
+    rollout = IndependentSampler(4) if inner_steps > 1 else StochasticBeamSampler(4)
     objective = partial(grpo, kl_weight=0.1) if inner_steps > 1 else without_replacement
-    return ReRe(
-        tiny_generator(), rollout, Rule(), objective, ADAM, inner_steps=inner_steps, reference=True, warmup_steps=5
+    return GroupPolicyOptimisation(
+        tiny_generator(), rollout, HitReward(), objective, ADAM, inner_steps=inner_steps, reference=True, warmup_steps=5
     )
 
 

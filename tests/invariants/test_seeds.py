@@ -7,25 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from recsys.objectives.next_item import legal_set_cross_entropy
-from recsys.objectives.without_replacement import without_replacement
-from recsys.rewards.rule import Rule
-from recsys.systems.next_item import NextItem
-from recsys.systems.rere import ReRe
-from recsys.systems.rollout import StochasticBeam
+from recsys.objectives.expected_reward import without_replacement
+from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import StochasticBeamSampler
 from recsys.systems.sequential import SequentialSystem
-from recsys.train.fit import Schedule
+from recsys.systems.supervised import SupervisedSystem
+from recsys.training.fit import Schedule
 from tests.fitting import ADAM, quick_fit, same_weights
 from tests.tiny import tiny_generator
 
 
 def next_item(seed: int) -> SequentialSystem:
     """Dropout draws from torch's own generator, which `quick_fit` seeds."""
-    return NextItem(tiny_generator(), legal_set_cross_entropy, ADAM)
+    return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, ADAM)
 
 
 def rere(seed: int) -> SequentialSystem:
-    return ReRe(tiny_generator(dropout=0.0), StochasticBeam(4), Rule(), without_replacement, ADAM, seed=seed)
+    return GroupPolicyOptimisation(
+        tiny_generator(dropout=0.0), StochasticBeamSampler(4), HitReward(), without_replacement, ADAM, seed=seed
+    )
 
 
 @pytest.mark.parametrize("make", [next_item, rere])

@@ -9,19 +9,18 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from recsys.data.loader import PackedLoader
-from recsys.objectives.next_item import legal_set_cross_entropy
-from recsys.systems.next_item import NextItem
-from recsys.train.fit import Schedule
-from recsys.train.fit_sequences import fit_sequences
-from recsys.train.run import train
+from recsys.data.datasets.loader import PackedLoader
+from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.runs.run import run_stages
+from recsys.systems.supervised import SupervisedSystem
+from recsys.training.fit import Schedule, fit_sequences
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
 
-def trained(folder: Path, accumulate: int, **options: object) -> NextItem:
+def trained(folder: Path, accumulate: int, **options: object) -> SupervisedSystem:
     """Two epochs of plain gradient descent on the tiny data."""
-    system = NextItem(tiny_generator(dropout=0.0), legal_set_cross_entropy, partial(torch.optim.SGD, lr=0.5))
+    system = SupervisedSystem(tiny_generator(dropout=0.0), legal_set_cross_entropy, partial(torch.optim.SGD, lr=0.5))
     loader = partial(PackedLoader, positions=40, max_length=8, seed=0)
     schedule = Schedule(max_epochs=2, accumulate=accumulate)
     fit_sequences(system, loader, schedule, tiny_dataset(), folder, trainer=quiet(**options))
@@ -31,4 +30,4 @@ def trained(folder: Path, accumulate: int, **options: object) -> NextItem:
 if __name__ == "__main__":
     here = Path(sys.argv[1])
     trained(here / "two", accumulate=1, devices=2, strategy="ddp")
-    print("folder", train(OmegaConf.load(here / "config.yaml")).folder)
+    print("folder", run_stages(OmegaConf.load(here / "config.yaml")).folder)

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.items.balanced_kmeans import BalancedClusterer, BalancedKMeans, spread_seeds
-from recsys.items.buckets import bucket_of
-from recsys.items.residual import squared_distances
+from recsys.items.quantizer import bucket_of
+from recsys.items.residual_quantizer import squared_distances
 
 Planted = tuple[Float[Tensor, "N D"], Int[Tensor, "N L"]]
 

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from recsys.errors import ConfigurationError
 from recsys.items.collisions import ExtraCode, NextBest
-from recsys.items.residual import ResidualQuantizer
-from recsys.items.residual_kmeans import FaissClusterer
+from recsys.items.residual_quantizer import FaissClusterer, ResidualQuantizer
 
 LINE = torch.arange(4.0).view(1, 4, 1)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.jagged import Jagged
 from recsys.errors import DataError
 from recsys.items.cooccurrence import PpmiSvd, cooccurrences, positive_information
+from recsys.types.jagged import Jagged
 
 HISTORIES = [[0, 1, 2, 1], [3], [], [2, 0]]
 

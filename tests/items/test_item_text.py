@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recsys.errors import DataError
-from recsys.items.item_text import item_text
+from recsys.items.text_encoders import item_text
 
 TABLE = pl.DataFrame(
     {

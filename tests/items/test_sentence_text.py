@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
-from recsys.items.sentence_text import SentenceText
+from recsys.items.text_encoders import SentenceText
+from recsys.types.jagged import Jagged
 
 
 class LengthModel:

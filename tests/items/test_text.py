@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.jagged import Jagged
 from recsys.errors import DataError
-from recsys.items.text import TfidfText
+from recsys.items.text_encoders import TfidfText
+from recsys.types.jagged import Jagged
 
 TABLE = pl.DataFrame({"title": ["red car", "red fast car", "blue boat", "slow blue boat", "unknowable"]})
 

@@ -6,7 +6,31 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from recsys.metrics.diversity import intra_list_distance
+from recsys.metrics.diversity import coverage, exposure, gini, intra_list_distance, novelty, self_information
+
+
+def test_missing_items_are_not_exposed() -> None:
+    items = torch.tensor([[0, 3], [3, -1], [-1, -1]])
+    assert exposure(items, 5).tolist() == [1, 0, 0, 2, 0]
+    assert coverage(items, 5) == 0.4
+
+
+def test_nothing_recommended() -> None:
+    nothing = torch.full((2, 3), -1)
+    assert coverage(nothing, 4) == 0
+    assert gini(exposure(nothing, 4)) == 0
+
+
+def test_gini_is_half_the_relative_mean_absolute_difference() -> None:
+    counts = torch.randint(0, 20, (30,))
+    pairs = (counts.unsqueeze(0) - counts.unsqueeze(1)).abs().double().mean()
+    assert gini(counts) == pytest.approx(float(pairs / (2 * counts.double().mean())))
+
+
+def test_gini_ignores_order_and_scale_and_grows_with_concentration() -> None:
+    counts = torch.tensor([5, 1, 3])
+    assert gini(counts) == pytest.approx(gini(counts.flip(0) * 7))
+    assert gini(torch.tensor([4, 4, 1])) < gini(torch.tensor([7, 1, 1]))
 
 
 def test_equals_the_mean_over_pairs() -> None:
@@ -34,3 +58,19 @@ def test_bounds_and_zero_vectors(second: list[float], distance: float) -> None:
 
 def test_a_list_of_one_has_no_distance() -> None:
     assert intra_list_distance(torch.tensor([[0, -1], [-1, -1]]), torch.ones(2, 2)).tolist() == [0, 0]
+
+
+def test_information_falls_with_popularity_and_stays_finite() -> None:
+    information = self_information(torch.tensor([0, 1, 10, 1000]))
+    assert information.isfinite().all()
+    assert (information.diff() < 0).all()
+
+
+def test_shares_behind_the_information_sum_to_one() -> None:
+    assert torch.allclose(torch.exp2(-self_information(torch.randint(0, 50, (40,)))).sum(), torch.ones(()).double())
+
+
+def test_missing_items_do_not_count() -> None:
+    information = torch.tensor([1.0, 5.0])
+    lists = torch.tensor([[0, 1], [1, -1], [-1, -1]])
+    assert novelty(lists, information).tolist() == [3, 5, 0]

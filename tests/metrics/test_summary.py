@@ -6,8 +6,7 @@ import torch
 from pytest import approx
 
 from recsys.metrics.intervals import bootstrap, paired_difference
-from recsys.metrics.strata import by_stratum
-from recsys.metrics.summary import summarise
+from recsys.metrics.results import by_stratum, summarise
 
 USERS = torch.arange(30)
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from recsys.data.jagged import Jagged
 from recsys.nn.attention import CrossAttention, PackedSelfAttention, SelfAttention
 from recsys.nn.packing import Packing
+from recsys.types.jagged import Jagged
 
 
 def by_hand(maps: SelfAttention | PackedSelfAttention, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:

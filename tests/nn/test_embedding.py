@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recsys.data.jagged import Jagged
 from recsys.errors import ConfigurationError
 from recsys.nn.embedding import Embedding, FusedEmbedding, TorchEmbedding, TorchrecEmbedding
 from recsys.nn.row_wise_adagrad import RowWiseAdagrad
+from recsys.types.jagged import Jagged
 
 TABLES = {"item": 7, "code": 5}
 BACKENDS = [TorchEmbedding, TorchrecEmbedding, FusedEmbedding]

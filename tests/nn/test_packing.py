@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data.jagged import Jagged
 from recsys.nn.packing import Packing
+from recsys.types.jagged import Jagged
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))

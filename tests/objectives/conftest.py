@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.objectives.group import Group
+from recsys.types.rollout import Group
 
 
 def path_log_prob(logits: Tensor, branching: int = 3) -> Tensor:

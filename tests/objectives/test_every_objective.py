@@ -10,20 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.objectives.cross_entropy import cross_entropy
-from recsys.objectives.dapo import dapo
-from recsys.objectives.dr_grpo import dr_grpo
-from recsys.objectives.ecpo import ecpo
-from recsys.objectives.gbpo import gbpo
-from recsys.objectives.group import Group, Objective
-from recsys.objectives.grpo import grpo, released_grpo
-from recsys.objectives.grpo_sr import grpo_sr
-from recsys.objectives.gspo import gspo
+from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
+from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
 from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
 from recsys.objectives.recast import recast
-from recsys.objectives.truncated_expectation import truncated_expectation
-from recsys.objectives.without_replacement import normalised_without_replacement, without_replacement
+from recsys.types.rollout import Group, Objective
 
 OBJECTIVES = {
     "cross_entropy": cross_entropy,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.objectives.group import Group
 from recsys.objectives.lambda_ndcg import gain_at, lambda_ndcg
+from recsys.types.rollout import Group
 
 
 def ndcg_of(order: list[int], cutoff: int, target: int = 0) -> float:

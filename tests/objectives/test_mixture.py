@@ -6,10 +6,10 @@ import pytest
 from hydra.utils import instantiate
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.cross_entropy import cross_entropy
-from recsys.objectives.group import Group
-from recsys.objectives.grpo import grpo
+from recsys.objectives.group_relative import grpo
+from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
+from recsys.types.rollout import Group
 
 PARTS = {"reward": grpo, "next_item": cross_entropy}
 
@@ -39,8 +39,8 @@ def test_a_configuration_binds_the_options(make_group: Callable[..., Group]) -> 
             "_target_": "recsys.objectives.mixture.mixture",
             "_partial_": True,
             "objectives": {
-                "reward": {"_target_": "recsys.objectives.grpo.grpo", "_partial_": True, "kl_weight": 0.1},
-                "next_item": {"_target_": "recsys.objectives.cross_entropy.cross_entropy", "_partial_": True},
+                "reward": {"_target_": "recsys.objectives.group_relative.grpo", "_partial_": True, "kl_weight": 0.1},
+                "next_item": {"_target_": "recsys.objectives.likelihood.cross_entropy", "_partial_": True},
             },
             "weights": {"reward": 1, "next_item": 0.3},
         }

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.group import Group
 from recsys.objectives.recast import boundary_pair, recast, structural_score
+from recsys.types.rollout import Group
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
 from recsys.decode.beam import beam_search
-from recsys.decode.sample import sample
+from recsys.decode.sampling import sample, stochastic_beam_search
 from recsys.decode.score import score
-from recsys.decode.stochastic_beam import stochastic_beam_search
 from recsys.items.trie import Trie
-from recsys.models.generator import Generator
+from recsys.models.generators.generator import Generator
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 CODES = [(0, 0, 1), (2, 1, 0), (0, 2, 0), (0, 2, 3), (1, 0, 0), (0, 2, 1), (2, 1, 2), (2, 3, 3), (0, 0, 0)]
 ITEMS = len(CODES)

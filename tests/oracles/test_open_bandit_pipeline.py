@@ -11,18 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.replay.closed_form import closed_form
-from recsys.replay.continuous_rounds import ContinuousRounds
-from recsys.replay.doubly_robust import DM, DR, SNDR
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.doubly_robust import DM, DR, SNDR
+from recsys.replay.actions.importance import IPS, SNIPS, MatchedTerms, RejectionSampling
+from recsys.replay.actions.marginal import MarginalWeights
+from recsys.replay.actions.weights import Clip, Shrink, SubGaussian, Switch
 from recsys.replay.estimator import Estimator
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.kernel import Epanechnikov, Gaussian
-from recsys.replay.marginal import Marginal
-from recsys.replay.pooling import Pooled, WeightedPooling, pooled_propensity
-from recsys.replay.rejection import Matched, Replay
-from recsys.replay.rounds import Rounds
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
-from recsys.replay.weights import Clip, Shrink, SubGaussian, Switch
 
 CLUSTERS = (0, 1, 1, 0)
 SINGLE = {
@@ -36,21 +32,8 @@ SINGLE = {
     "switch_dr": (DR(Switch(1.5)), 0.48198460074921196),
     "dros": (DR(Shrink(3.0)), 0.46295160312448475),
     "sub_gaussian_dr": (DR(SubGaussian(0.3)), 0.4535203890724344),
-    "mips": (IPS(Marginal(CLUSTERS)), 0.48875766538191634),
-    "sn_mips": (SNIPS(Marginal(CLUSTERS)), 0.4447262786726112),
-}
-CONTINUOUS = {
-    "kernel_ips": (IPS(Gaussian(0.4)), 0.6969890119877812),
-    "kernel_snips": (SNIPS(Gaussian(0.4)), 0.9921149897400174),
-    "kernel_dr": (DR(Gaussian(0.4)), 0.96898837245547),
-    "epanechnikov_ips": (IPS(Epanechnikov(0.4)), 0.6160505572177795),
-    "epanechnikov_snips": (SNIPS(Epanechnikov(0.4)), 0.9677306301072018),
-    "epanechnikov_dr": (DR(Epanechnikov(0.4)), 0.9503063257244709),
-}
-POOLED = {
-    "naive": (IPS(), 0.6100840107323177),
-    "balanced": (IPS(Pooled()), 0.535306761631606),
-    "weighted": (WeightedPooling(2), 0.6088243754879376),
+    "mips": (IPS(MarginalWeights(CLUSTERS)), 0.48875766538191634),
+    "sn_mips": (SNIPS(MarginalWeights(CLUSTERS)), 0.4447262786726112),
 }
 
 
@@ -68,11 +51,11 @@ def chosen(table: Tensor, action: Tensor) -> Tensor:
     return table.gather(1, action.unsqueeze(1)).squeeze(1)
 
 
-def log() -> Rounds:
+def log() -> BanditBatch:
     row = torch.arange(400)
     logging_all, target_all = policies(400)
     action = (row.square() + row // 3) % 4
-    return Rounds(
+    return BanditBatch(
         action,
         ((3 * row + 5 * action) % 7 < 3).double(),
         chosen(logging_all, action),
@@ -97,41 +80,8 @@ def test_replay_of_a_policy_that_always_answers_alike() -> None:
     rounds = log()
     assert rounds.target_all is not None
     best = (rounds.target_all.argmax(1) == rounds.action).double()
-    even = Rounds(rounds.action, rounds.reward, torch.full_like(best, 0.25), best)
-    assert float(Replay().value(Matched()(even).sum(0))) == pytest.approx(0.4705882352941176, abs=1e-12)
-
-
-@pytest.mark.parametrize(("estimator", "theirs"), CONTINUOUS.values(), ids=CONTINUOUS)
-def test_continuous_actions(estimator: Estimator[Any], theirs: float) -> None:
-    """Its DR takes one prediction a round, for what was chosen and for what would be."""
-    row = torch.arange(400, dtype=torch.float64)
-    action = 2 * row.sin()
-    predicted = 0.9 + 0.2 * action
-    rounds = ContinuousRounds(
-        action,
-        1 + 0.3 * action + 0.2 * (row % 3 - 1),
-        0.2 + 0.1 * (row / 7).sin().square(),
-        (row / 3).cos(),
-        predicted_at=torch.stack([predicted, predicted], 1),
-    )
-    assert value(estimator, rounds) == pytest.approx(theirs, abs=1e-12)
-
-
-@pytest.mark.parametrize(("estimator", "theirs"), POOLED.values(), ids=POOLED)
-def test_several_loggers(estimator: Estimator[Any], theirs: float) -> None:
-    rounds = log()
-    first = (2 * count(400) * (torch.arange(4) + 1)).cos().softmax(1)
-    logger = (torch.arange(400) % 3 == 0).long()
-    each = torch.stack([rounds.logging, chosen(first, rounds.action)], 1)
-    pooled = Rounds(
-        rounds.action,
-        rounds.reward,
-        chosen(each, logger),
-        rounds.target,
-        logger=logger,
-        pooled=pooled_propensity(each, logger.bincount() / torch.tensor(400.0, dtype=torch.float64)),
-    )
-    assert value(estimator, pooled) == pytest.approx(theirs, abs=1e-12)
+    even = BanditBatch(rounds.action, rounds.reward, torch.full_like(best, 0.25), best)
+    assert float(RejectionSampling().value(MatchedTerms()(even).sum(0))) == pytest.approx(0.4705882352941176, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +101,7 @@ def test_its_self_normalised_interval_is_too_wide(percent: int, theirs: tuple[fl
     logging_all, target_all = policies(2000)
     action = row.square() // 7 % 4
     reward = (row * 37 % 100 < percent).double()
-    rounds = Rounds(action, reward, chosen(logging_all, action), chosen(target_all, action))
+    rounds = BanditBatch(action, reward, chosen(logging_all, action), chosen(target_all, action))
     terms = SNIPS().terms(rounds)
     ours = closed_form(SNIPS(), Sums.of(terms))
     assert ours.low is not None and ours.high is not None

@@ -9,27 +9,21 @@ from functools import cache, partial
 import pytest
 import torch
 
-from recsys.bench.play import Game, play
-from recsys.data.slate_loader import SlateLoader
-from recsys.data.slate_split import SlateSplit, by_steps
-from recsys.data.user_slates import Exposure, UserSlates
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.grouped_items import GroupedItems
-from recsys.models.item_posterior import ItemPosterior
-from recsys.models.markov_user import MarkovUser
-from recsys.models.recurrent_user import RecurrentUser
-from recsys.models.slate_choice import click_log_prob
-from recsys.models.slate_forecast import answered, forecast
-from recsys.models.slate_model import SlateModel
-from recsys.models.user_start import UserStart
-from recsys.models.user_state import UserState
-from recsys.policies.greedy import Greedy, Uniform
+from recsys.bench.episode import EpisodeConfig, run_episode
+from recsys.data.datasets.slate_loader import SlateLoader
+from recsys.data.datasets.split import SlateSplit, split_slates_by_steps
+from recsys.data.datasets.user_slates import Exposure, UserSlates
+from recsys.models.slates.choice import click_log_prob
+from recsys.models.slates.initial_state import InitialState
+from recsys.models.slates.item_posterior import FlatItems, GroupedItems, ItemPosterior
+from recsys.models.slates.slate_model import SlateModel, answered, forecast
+from recsys.models.slates.user_state import GammaLinearUser, MarkovUser, RecurrentUser, UserState
+from recsys.policies.bandits.greedy import Greedy, UniformPolicy
+from recsys.policies.bandits.thompson import InSlateThompson
 from recsys.policies.slate_posterior import SlatePosterior
-from recsys.policies.thompson import InSlateThompson
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
-from recsys.systems.slate import SlateSystem
+from recsys.systems.slate_elbo import SlateElboSystem
 from tests.slate_logs import PlantedLog, planted_log
 
 ITEMS, WIDTH, SLOTS, USERS, SHARPNESS = 150, 4, 4, 400, 6.0
@@ -63,7 +57,7 @@ def world(seed: int) -> World:
     choice = MultinomialLogit(no_click=-2.0)
     made = PlantedGroups(ITEMS, 6, WIDTH, sharpness=SHARPNESS, steps=10, choice=choice, seed=seed)
     planted = planted_log(made, USERS, SLOTS, popular=1.0, seed=seed)
-    return World(made, planted, by_steps(planted.log, 0, 0.0, 0.3))
+    return World(made, planted, split_slates_by_steps(planted.log, 0, 0.0, 0.3))
 
 
 def flat(_: World) -> ItemPosterior:
@@ -78,8 +72,8 @@ def trained(given: World, items: Callable[[World], ItemPosterior], user: UserSta
     """Half a second."""
     torch.manual_seed(0)
     loader = SlateLoader(given.planted.log, given.split.train, users=100)
-    model = SlateModel(items(given), user, SLOTS, start=UserStart(prior=3.0))
-    system = SlateSystem(model, given.exposure, len(loader), partial(torch.optim.Adam, lr=0.05))
+    model = SlateModel(items(given), user, SLOTS, start=InitialState(prior=3.0))
+    system = SlateElboSystem(model, given.exposure, len(loader), partial(torch.optim.Adam, lr=0.05))
     system.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = system.configure_optimizers()
     for epoch in range(25):
@@ -135,10 +129,10 @@ def test_a_group_tells_of_items_that_were_hardly_seen() -> None:
 
 
 def test_what_was_learnt_earns_clicks_once_users_have_clicked() -> None:
-    given, game = world(seed=0), Game(users=600, steps=10, slots=SLOTS)
+    given, game = world(seed=0), EpisodeConfig(users=600, steps=10, slots=SLOTS)
     posterior = SlatePosterior(trained(given, grouped, GammaLinearUser()), torch.Generator().manual_seed(0), pool=32)
     uniform, greedy, thompson = (
-        play(given.world, policy, game, seed=1).reward[5:].sum(-1).mean().item()
-        for policy in (Uniform(ITEMS), Greedy(posterior), InSlateThompson(posterior))
+        run_episode(given.world, policy, game, seed=1).reward[5:].sum(-1).mean().item()
+        for policy in (UniformPolicy(ITEMS), Greedy(posterior), InSlateThompson(posterior))
     )
     assert greedy > uniform + 0.05 and thompson > uniform + 0.02

@@ -15,18 +15,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
-from recsys.objectives.group import Group, Loss
-from recsys.objectives.grpo import grpo
-from recsys.objectives.next_item import legal_set_cross_entropy
-from recsys.objectives.without_replacement import without_replacement
-from recsys.rewards.rule import Rule
-from recsys.systems.next_item import NextItem
-from recsys.systems.rere import ReRe
-from recsys.systems.rollout import Rollout, Sample, StochasticBeam
+from recsys.objectives.expected_reward import without_replacement
+from recsys.objectives.group_relative import grpo
+from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import GroupSampler, IndependentSampler, StochasticBeamSampler
 from recsys.systems.sequential import SequentialSystem
+from recsys.systems.supervised import SupervisedSystem
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.rollout import Group, Loss
+from recsys.types.slates import Slates
 from tests.tiny import tiny_generator
 
 ITEMS, BEST, BAIT = 16, 1, 5
@@ -81,7 +81,9 @@ def expected_worth(system: SequentialSystem) -> float:
 def imitated() -> dict[str, Tensor]:
     """Weights after next-item training on the log."""
     torch.manual_seed(0)
-    system = NextItem(tiny_generator(dropout=0.0, items=ITEMS), legal_set_cross_entropy, torch.optim.Adam, repeats=True)
+    system = SupervisedSystem(
+        tiny_generator(dropout=0.0, items=ITEMS), legal_set_cross_entropy, torch.optim.Adam, repeats=True
+    )
     steps_of(system, 200)
     return system.network.state_dict()
 
@@ -92,7 +94,9 @@ def started(system: SequentialSystem, weights: dict[str, Tensor]) -> SequentialS
 
 
 def test_imitation_earns_what_the_log_earned(imitated: dict[str, Tensor]) -> None:
-    system = NextItem(tiny_generator(dropout=0.0, items=ITEMS), legal_set_cross_entropy, torch.optim.Adam, repeats=True)
+    system = SupervisedSystem(
+        tiny_generator(dropout=0.0, items=ITEMS), legal_set_cross_entropy, torch.optim.Adam, repeats=True
+    )
     untrained = expected_worth(system)
     found = expected_worth(started(system, imitated))
     assert untrained == pytest.approx(1.3 / ITEMS, abs=0.05)
@@ -103,13 +107,15 @@ def test_imitation_earns_what_the_log_earned(imitated: dict[str, Tensor]) -> Non
 
 @pytest.mark.parametrize(
     ("objective", "rollout"),
-    [(grpo, Sample(8)), (without_replacement, StochasticBeam(4))],
+    [(grpo, IndependentSampler(8)), (without_replacement, StochasticBeamSampler(4))],
     ids=["grpo", "without replacement"],
 )
 def test_reward_training_finds_the_best_item(
-    objective: Callable[[Group], Loss], rollout: Rollout, imitated: dict[str, Tensor]
+    objective: Callable[[Group], Loss], rollout: GroupSampler, imitated: dict[str, Tensor]
 ) -> None:
-    make: Callable[..., Any] = partial(ReRe, reward=Worth(), objective=objective, optimizer=torch.optim.Adam)
+    make: Callable[..., Any] = partial(
+        GroupPolicyOptimisation, reward=Worth(), objective=objective, optimizer=torch.optim.Adam
+    )
     system = started(make(tiny_generator(dropout=0.0, items=ITEMS), rollout, repeats=True), imitated)
     steps_of(system, 100)
     assert expected_worth(system) >= 0.95
@@ -117,6 +123,13 @@ def test_reward_training_finds_the_best_item(
 
 def test_it_is_the_reward_that_finds_it(imitated: dict[str, Tensor]) -> None:
     """The same training rewarded for what the log shows next ends at the bait, below the log."""
-    system = ReRe(tiny_generator(dropout=0.0, items=ITEMS), Sample(8), Rule(), grpo, torch.optim.Adam, repeats=True)
+    system = GroupPolicyOptimisation(
+        tiny_generator(dropout=0.0, items=ITEMS),
+        IndependentSampler(8),
+        HitReward(),
+        grpo,
+        torch.optim.Adam,
+        repeats=True,
+    )
     steps_of(started(system, imitated), 200)
     assert expected_worth(system) == pytest.approx(0.3, abs=0.06)

@@ -8,46 +8,41 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.replay.closed_form import closed_form
 from recsys.replay.estimator import Estimator
-from recsys.replay.slates.additive import FactorisedPseudoInverse, PseudoInverse
+from recsys.replay.intervals.fixed_sample import closed_form
+from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.cascade import CascadeDR, SelfNormalisedCascadeDR
-from recsys.replay.slates.control_variate import ControlVariate
-from recsys.replay.slates.importance import SlateIPS, SlateSNIPS
-from recsys.replay.slates.rounds import SlateRounds
+from recsys.replay.slates.importance import ControlVariate, SlateIPS, SlateSNIPS
 from recsys.replay.slates.weights import (
-    Abstract,
-    PositionBased,
-    Prefix,
-    Relevant,
+    PositionBasedWeights,
+    PrefixWeights,
+    PseudoInverse,
     SlateWeights,
-    Slot,
-    Whole,
+    SlotWeights,
+    WholeSlateWeights,
 )
 from recsys.replay.sums import Sums
 from tests.replay.slates.worlds import EXAMINATION, World, world
 
-EARNS = ("alone", "position", "cascade", "looks", "kinds", "sum", "anything")
+EARNS = ("alone", "position", "cascade", "sum", "anything")
 LOGS = {"no repeats": ("arbitrary", False), "repeats": ("arbitrary", True), "factorised": ("factorised", True)}
 RIGHT: dict[SlateWeights, set[str]] = {
-    Whole(): set(EARNS),
-    Prefix(): {"alone", "position", "cascade"},
-    Slot(): {"alone", "position"},
-    PositionBased(EXAMINATION): {"position"},
-    Relevant(): {"alone", "position", "looks"},
-    Abstract(): {"kinds"},
+    WholeSlateWeights(): set(EARNS),
+    PrefixWeights(): {"alone", "position", "cascade"},
+    SlotWeights(): {"alone", "position"},
+    PositionBasedWeights(EXAMINATION): {"position"},
     PseudoInverse(): {"alone", "position", "sum"},
 }
 """In which worlds each kind of weight is right."""
 
 
 @cache
-def enumerated(earns: str, logs: str, repeats: bool = False) -> tuple[World, SlateRounds, Tensor]:
+def enumerated(earns: str, logs: str, repeats: bool = False) -> tuple[World, SlateBatch, Tensor]:
     made = world(earns, logs, repeats=repeats)
     return made, *made.rows()
 
 
-def expected(estimator: Estimator[SlateRounds], rounds: SlateRounds, probability: Tensor) -> float:
+def expected(estimator: Estimator[SlateBatch], rounds: SlateBatch, probability: Tensor) -> float:
     """The value at expected sums: the expectation where the value is linear in them, the limit where it is not."""
     return float(estimator.value(probability @ estimator.terms(rounds)))
 
@@ -91,18 +86,20 @@ def test_the_bias_of_slot_weights_is_what_other_slots_do_to_the_reward(log: str)
                 earned = [made.mean[request][slate][slot] for slate in here]
                 logged = sum(p * r for p, r in zip(logging, earned, strict=True)) / sum(logging)
                 bias += sum(target) * logged - sum(p * r for p, r in zip(target, earned, strict=True))
-    assert expected(SlateIPS(Slot()), rounds, probability) - made.truth == pytest.approx(bias / 3)
+    assert expected(SlateIPS(SlotWeights()), rounds, probability) - made.truth == pytest.approx(bias / 3)
 
 
 @pytest.mark.parametrize("earns", ["alone", "position", "sum"])
-def test_the_closed_form_of_the_pseudo_inverse_needs_slots_drawn_on_their_own(earns: str) -> None:
-    made, rounds, probability = enumerated(earns, "factorised", True)
-    assert torch.allclose(FactorisedPseudoInverse()(rounds), PseudoInverse()(rounds))
+def test_the_pseudo_inverse_is_a_sum_over_slots_only_where_they_are_drawn_on_their_own(earns: str) -> None:
+    """Of slot weights, less `S − 1`: elsewhere that sum is biased, and the pseudo-inverse is not."""
+    _, rounds, _ = enumerated(earns, "factorised", True)
+    assert torch.allclose(PseudoInverse()(rounds)[:, 0], 1 + (rounds.slot - 1).sum(-1))
     unlike = {("arbitrary", False): 1e-3, ("ranked", False): 1e-3, ("uniform", False): 1e-3, ("arbitrary", True): 1e-4}
     for (logs, repeats), least in unlike.items():
         made, rounds, probability = enumerated(earns, logs, repeats)
         assert expected(SlateIPS(PseudoInverse()), rounds, probability) == pytest.approx(made.truth, abs=1e-10)
-        assert abs(expected(SlateIPS(FactorisedPseudoInverse()), rounds, probability) - made.truth) > least
+        summed = (1 + (rounds.slot - 1).sum(-1)) * rounds.reward.sum(-1)
+        assert abs(float(probability @ summed) - made.truth) > least
 
 
 @pytest.mark.parametrize("repeats", [False, True])
@@ -135,7 +132,7 @@ def test_what_the_log_never_shows_at_a_slot_the_pseudo_inverse_does_not_see() ->
     assert abs(bias - made.truth) > 1e-3
 
 
-def by_prefix(made: World, rounds: SlateRounds, probability: Tensor, right: bool) -> SlateRounds:
+def by_prefix(made: World, rounds: SlateBatch, probability: Tensor, right: bool) -> SlateBatch:
     """Predictions of what a slot and those after it earn under the target policy, right or at random."""
     table: dict[tuple[int, ...], float] = {}
     generator = torch.Generator().manual_seed(2)
@@ -164,7 +161,7 @@ def by_prefix(made: World, rounds: SlateRounds, probability: Tensor, right: bool
             ]
             predicted += [own] * 2**length
             mean += [drawn] * 2**length
-    return SlateRounds(
+    return SlateBatch(
         rounds.items,
         rounds.reward,
         logging_prefix=rounds.logging_prefix,
@@ -174,7 +171,7 @@ def by_prefix(made: World, rounds: SlateRounds, probability: Tensor, right: bool
     )
 
 
-def variance(estimator: Estimator[SlateRounds], rounds: SlateRounds, probability: Tensor) -> float:
+def variance(estimator: Estimator[SlateBatch], rounds: SlateBatch, probability: Tensor) -> float:
     """Of the estimate times the number of slates, to first order, as the closed form of an interval has it."""
     terms = estimator.terms(rounds)
     totals = (probability @ terms).requires_grad_()
@@ -192,14 +189,14 @@ def test_cascade_dr_is_unbiased_in_a_cascade_whatever_the_model(log: str, right:
             bias = expected(estimator, modelled, probability) - made.truth
             assert abs(bias) < 1e-10 if earns == "cascade" else abs(bias) > 1e-3
         if right and earns == "cascade":
-            weighed = variance(SlateIPS(Prefix()), rounds, probability)
+            weighed = variance(SlateIPS(PrefixWeights()), rounds, probability)
             assert variance(CascadeDR(), modelled, probability) < 0.7 * weighed
 
 
 def test_cascade_dr_without_a_model_weighs_prefixes() -> None:
     _, rounds, probability = enumerated("anything", "arbitrary")
     zero = torch.zeros_like(rounds.reward)
-    blank = SlateRounds(
+    blank = SlateBatch(
         rounds.items,
         rounds.reward,
         logging_prefix=rounds.logging_prefix,
@@ -207,7 +204,10 @@ def test_cascade_dr_without_a_model_weighs_prefixes() -> None:
         predicted=zero,
         expected=zero,
     )
-    for modelled, weighed in ((CascadeDR(), SlateIPS(Prefix())), (SelfNormalisedCascadeDR(), SlateSNIPS(Prefix()))):
+    for modelled, weighed in (
+        (CascadeDR(), SlateIPS(PrefixWeights())),
+        (SelfNormalisedCascadeDR(), SlateSNIPS(PrefixWeights())),
+    ):
         assert expected(modelled, blank, probability) == pytest.approx(expected(weighed, rounds, probability))
 
 
@@ -225,13 +225,15 @@ def test_a_control_variate_takes_from_the_variance_what_the_weights_explain() ->
         assert controlled < 0.95 * plain and controlled <= normalised
 
 
-@pytest.mark.parametrize("weights", [Whole(), Slot(), PseudoInverse()], ids=lambda weights: type(weights).__name__)
+@pytest.mark.parametrize(
+    "weights", [WholeSlateWeights(), SlotWeights(), PseudoInverse()], ids=lambda weights: type(weights).__name__
+)
 def test_over_every_log_of_two_slates_only_the_plain_estimator_is_unbiased(weights: SlateWeights) -> None:
     made = world("alone", num_items=3, slots=2)
     rounds, probability = made.rows()
     chance = probability.unsqueeze(0) * probability.unsqueeze(1)
 
-    def mean(estimator: Estimator[SlateRounds]) -> float:
+    def mean(estimator: Estimator[SlateBatch]) -> float:
         terms = estimator.terms(rounds)
         return float((chance * estimator.value(terms.unsqueeze(0) + terms.unsqueeze(1))).sum())
 
@@ -242,10 +244,15 @@ def test_over_every_log_of_two_slates_only_the_plain_estimator_is_unbiased(weigh
 
 @pytest.mark.parametrize(
     "estimator",
-    [SlateIPS(Prefix()), SlateSNIPS(Slot()), ControlVariate(), SlateIPS(PositionBased(EXAMINATION))],
+    [
+        SlateIPS(PrefixWeights()),
+        SlateSNIPS(SlotWeights()),
+        ControlVariate(),
+        SlateIPS(PositionBasedWeights(EXAMINATION)),
+    ],
     ids=lambda estimator: type(estimator).__name__,
 )
-def test_sums_of_parts_merge_to_those_of_the_whole(estimator: Estimator[SlateRounds]) -> None:
+def test_sums_of_parts_merge_to_those_of_the_whole(estimator: Estimator[SlateBatch]) -> None:
     _, rounds, _ = enumerated("anything", "arbitrary")
     terms = estimator.terms(rounds)
     whole, merged = Sums.of(terms), Sums.of(terms[:70]) + Sums.of(terms[70:])
@@ -259,10 +266,16 @@ def test_sums_of_parts_merge_to_those_of_the_whole(estimator: Estimator[SlateRou
 
 @pytest.mark.parametrize(
     "estimator",
-    [SlateIPS(Prefix()), SlateSNIPS(Slot()), SlateIPS(PseudoInverse()), SlateSNIPS(PseudoInverse()), ControlVariate()],
+    [
+        SlateIPS(PrefixWeights()),
+        SlateSNIPS(SlotWeights()),
+        SlateIPS(PseudoInverse()),
+        SlateSNIPS(PseudoInverse()),
+        ControlVariate(),
+    ],
     ids=repr,
 )
-def test_intervals_cover_what_they_say(estimator: Estimator[SlateRounds]) -> None:
+def test_intervals_cover_what_they_say(estimator: Estimator[SlateBatch]) -> None:
     """1,000 logs of 1,000 slates: 95 % within two standard errors of the count."""
     made, rounds, probability = enumerated("alone", "arbitrary")
     terms, generator = estimator.terms(rounds), torch.Generator().manual_seed(0)

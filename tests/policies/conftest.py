@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.context import Context
+from recsys.types.context import Context
 from tests.policies.contexts import requests
 
 

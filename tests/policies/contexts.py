@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 
 
 def requests(

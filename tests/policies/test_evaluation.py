@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
 from recsys.errors import RequestError
 from recsys.metrics.ranking import rank_in_scores
+from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.evaluation import evaluate
 from recsys.policies.policy import ItemPolicy, over_legal_set
-from recsys.policies.popularity import Popularity
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 from tests.policies.contexts import requests
 
 
@@ -75,7 +75,7 @@ def test_modules_are_left_as_they_were_after_a_failure() -> None:
 
 def test_excluded_items_are_not_recommended_and_short_lists_are_padded() -> None:
     context = requests([[0, 1, 2]], [[0, 1, 2]], [0])
-    found = evaluate(Popularity(requests([[0, 0, 3]]), num_items=5), context, k=(5, 1))
+    found = evaluate(PopularityPolicy(requests([[0, 0, 3]]), num_items=5), context, k=(5, 1))
     assert found.items.tolist() == [[3, 4, -1, -1, -1]]
     assert found.rank.tolist() == [0]
     assert found.cutoffs == (1, 5)

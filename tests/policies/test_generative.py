@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Drawn, Slates
 from recsys.items.trie import Trie
-from recsys.models.generator import Generator
-from recsys.policies.generative import GenerativePolicy
+from recsys.models.generators.generator import Generator
+from recsys.policies.generative import GenerativePolicy, UnmaskedPolicy
 from recsys.policies.plackett_luce import slot_log_prob
-from tests.decode.table_generator import TableGenerator, ragged_codes
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import SamplingMethod, Slates
+from tests.decode.table_generator import TableGenerator, VocabularyTableGenerator, ragged_codes
 
 ITEMS = 7
 
@@ -79,14 +79,14 @@ def test_top_is_cut_from_a_search_at_least_as_wide_as_beams(requests: Context) -
     first = requests.select(torch.tensor([0]))
     assert GenerativePolicy(network, beams=1).top(first, 1).items.item() == 0
     wide = GenerativePolicy(network, beams=2).top(first, 1)
-    assert wide.items.item() == 6 and wide.items.shape == (1, 1, 1) and wide.drawn is Drawn.TOP
+    assert wide.items.item() == 6 and wide.items.shape == (1, 1, 1) and wide.drawn is SamplingMethod.TOP
     assert GenerativePolicy(network, beams=1).top(first, 9).items.shape == (1, 9, 1)
 
 
 def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolicy, requests: Context) -> None:
     memory = policy.network.encode(requests)
     slates = policy.draw_from(memory, requests, 3, torch.Generator().manual_seed(0))
-    assert slates.drawn is Drawn.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
+    assert slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
     assert slates.log_inclusion is not None
     assert (slates.log_inclusion[:2] > slates.slate_log_prob[:2]).all()
     assert torch.equal(slates.alive, torch.tensor([[True] * 3, [True] * 3, [True, True, False]]))
@@ -126,3 +126,19 @@ def test_rollouts_carry_no_gradient_and_scores_do(policy: GenerativePolicy, requ
     assert not any(slates.log_prob.requires_grad for slates in rollouts)
     assert policy.log_prob_from(memory, requests, rollouts[0].items[..., 0]).requires_grad
     assert isinstance(policy.network, Generator)
+
+
+EVERY = torch.arange(12).unsqueeze(0)
+
+
+def test_it_is_searched_under_the_mask_and_scored_without_it() -> None:
+    network = VocabularyTableGenerator(Trie.from_codes(ragged_codes(12, 2, 5)), scale=2.0)
+    context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[4, 7]]))
+    memory = network.encode(context)
+    published, exact = UnmaskedPolicy(network), GenerativePolicy(network)
+    scores = published.log_prob_from(memory, context, EVERY).sum(-1)
+    assert scores.exp().sum() < 0.9 < exact.log_prob_from(memory, context, EVERY).sum(-1).exp().sum()
+    top = published.top_from(memory, context, 12)
+    found = top.items[0, :10, 0]
+    assert set(found.tolist()) == set(range(12)) - {4, 7} and (top.items[0, 10:] == -1).all()
+    assert torch.allclose(top.log_prob[0, :10, 0], scores[0, found], atol=1e-5)

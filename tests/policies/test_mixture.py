@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.mixture import Mixture, best_weight
-from recsys.policies.softmax import Softmax
+from recsys.policies.policy import SoftmaxPolicy
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 from tests.policies.contexts import requests
 
 
@@ -27,8 +27,8 @@ class ByUser(Fixed):
         return self.scores[context.users]
 
 
-def fixed(shares: list[float]) -> Softmax:
-    return Softmax(Fixed(torch.tensor([shares]).log()))
+def fixed(shares: list[float]) -> SoftmaxPolicy:
+    return SoftmaxPolicy(Fixed(torch.tensor([shares]).log()))
 
 
 def test_probabilities_are_mixed_over_the_legal_set() -> None:
@@ -64,7 +64,7 @@ def test_other_weights_are_refused(weights: list[float]) -> None:
 def test_finds_the_weight_that_neither_end_reaches() -> None:
     """Each policy knows one user. The target leads at the first for w < 5/6, at the second for w > 1/6."""
     sure, wrong = [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]
-    first, second = (Softmax(ByUser(torch.tensor(table).log())) for table in ([sure, wrong], [wrong, sure]))
+    first, second = (SoftmaxPolicy(ByUser(torch.tensor(table).log())) for table in ([sure, wrong], [wrong, sure]))
     asked = requests([[], []], target=[0, 0])
     assert best_weight(first, second, asked, k=1) == pytest.approx(0.2)
     assert best_weight(first, second, asked, k=1, candidates=(0.0, 0.1, 0.5, 1.0)) == 0.5
@@ -75,8 +75,8 @@ def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
     target = torch.randint(0, 8, (30,))
     known = torch.zeros(30, 8).scatter(1, target.unsqueeze(1), 1.0)
     even = (torch.arange(30) % 2 == 0).unsqueeze(1)
-    first = Softmax(ByUser(torch.randn(30, 8) + known * even))
-    second = Softmax(ByUser(torch.randn(30, 8) + known * ~even))
+    first = SoftmaxPolicy(ByUser(torch.randn(30, 8) + known * even))
+    second = SoftmaxPolicy(ByUser(torch.randn(30, 8) + known * ~even))
     asked = requests([[]] * 30, target=target.tolist())
     candidates = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     shares = [Mixture([first, second], [1 - weight, weight]).catalogue_log_prob(asked) for weight in candidates]

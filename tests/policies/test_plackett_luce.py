@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.policies.plackett_luce import draw_slates, slot_log_prob
+from recsys.policies.plackett_luce import draw_slates, slot_log_prob, slot_marginals
 
 
 def enumerated_slates(num_items: int, slots: int) -> Tensor:
@@ -51,3 +51,53 @@ def test_draws_leave_the_slots_empty_that_nothing_is_left_for() -> None:
     items = draw_slates(log_prob, 10, 5, torch.Generator().manual_seed(0))
     assert torch.equal(items[..., :2].sort(-1).values, torch.tensor([0, 2]).expand(1, 10, 2))
     assert (items[..., 2:] == -1).all()
+
+
+def listed(log_prob: Tensor, slots: int) -> Tensor:
+    """`[B, N, slots]`, summed over every slate."""
+    rows, num_items = log_prob.shape
+    slates = torch.tensor(list(itertools.permutations(range(num_items), slots)))
+    chance = slot_log_prob(log_prob, slates.expand(rows, -1, -1)).sum(-1).exp()
+    found = log_prob.new_zeros(rows, num_items, slots)
+    for slot in range(slots):
+        found[..., slot].index_add_(1, slates[:, slot], chance)
+    return found
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 15.0])
+@pytest.mark.parametrize("slots", [1, 2, 5, 6])
+def test_equal_the_sum_over_every_slate(spread: float, slots: int) -> None:
+    log_prob = (spread * torch.randn(3, 6, dtype=torch.float64)).log_softmax(-1)
+    found = slot_marginals(log_prob, torch.arange(6).expand(3, -1), slots)
+    assert torch.allclose(found, listed(log_prob, slots), rtol=1e-11, atol=1e-13)
+
+
+def test_items_that_come_twice_or_not_at_all_or_never() -> None:
+    log_prob = torch.tensor([[0.5, 0.0, 0.3, 0.2], [0.1, 0.4, 0.0, 0.5]], dtype=torch.float64).log()
+    items = torch.tensor([[2, 2, -1, 1, 0], [-1, 0, 0, 3, 2]])
+    found = slot_marginals(log_prob, items, 3)
+    every = listed(log_prob, 3)
+    expected = every.gather(1, items.clamp(min=0).unsqueeze(2).expand(-1, -1, 3)).masked_fill(items.unsqueeze(2) < 0, 0)
+    assert torch.allclose(found, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize(("num_items", "slots"), [(1000, 10), (300, 40)])
+def test_equal_items_are_anywhere_alike_in_large_catalogues(num_items: int, slots: int) -> None:
+    log_prob = torch.zeros(1, num_items, dtype=torch.float64).log_softmax(-1)
+    found = slot_marginals(log_prob, torch.tensor([[0, num_items - 1]]), slots)
+    assert torch.allclose(found, torch.full_like(found, 1 / num_items), rtol=1e-10)
+
+
+def test_more_slots_than_items_and_rows_of_unlike_sizes() -> None:
+    log_prob = torch.tensor([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]], dtype=torch.float64).log()
+    found = slot_marginals(log_prob, torch.tensor([[0, 1], [0, 1]]), 4)
+    assert torch.allclose(found[0], torch.tensor([[0.5, 0.5, 0, 0]] * 2, dtype=torch.float64), atol=1e-13)
+    assert torch.allclose(found[1].sum(-1), torch.ones(2, dtype=torch.float64))
+
+
+def test_drawn_slates_agree() -> None:
+    log_prob = torch.randn(1, 30, dtype=torch.float64).log_softmax(-1)
+    drawn = draw_slates(log_prob, 40_000, 4, torch.Generator().manual_seed(0))[0]
+    found = slot_marginals(log_prob, torch.arange(30)[None], 4)[0]
+    frequency = torch.stack([torch.bincount(drawn[:, slot], minlength=30) for slot in range(4)], -1) / 40_000
+    assert ((frequency - found).abs() < 5 * (found * (1 - found) / 40_000).sqrt() + 1e-4).all()

@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
-from recsys.policies.beta_posterior import BetaPosterior
-from recsys.policies.greedy import UpperBound
-from recsys.policies.linear_posterior import LinearPosterior
-from recsys.policies.scorer import Learner, Posterior, Scorer
+from recsys.policies.bandits.greedy import UpperConfidenceBound
+from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
+from recsys.policies.scorer import OnlineLearner, Posterior, Scorer
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 ITEMS, WIDTH, USERS = 5, 3, 40
 
@@ -49,7 +48,9 @@ def linear(**options: Any) -> LinearPosterior:
 @pytest.mark.parametrize("posterior", [linear(), BetaPosterior(ITEMS)], ids=["linear", "beta"])
 def test_both_are_posteriors_and_a_bound_is_a_scorer_that_learns(posterior: Posterior) -> None:
     assert isinstance(posterior, Posterior)
-    assert isinstance(UpperBound(posterior), Scorer) and isinstance(UpperBound(posterior), Learner)
+    assert isinstance(UpperConfidenceBound(posterior), Scorer) and isinstance(
+        UpperConfidenceBound(posterior), OnlineLearner
+    )
 
 
 def test_the_linear_posterior_is_ridge_regression_on_every_shown_slot() -> None:
@@ -100,7 +101,7 @@ def test_arms_count_clicks_and_skips_of_shown_slots() -> None:
 
 def test_a_bound_lies_so_many_deviations_above_the_mean() -> None:
     posterior = linear()
-    bound = UpperBound(posterior, width=1.5).scores(requests())
+    bound = UpperConfidenceBound(posterior, width=1.5).scores(requests())
     torch.testing.assert_close(bound, posterior.scores(requests()) + 1.5 * posterior.deviation(requests()))
 
 

@@ -6,23 +6,22 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.feedback import Feedback
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.grouped_items import GroupedItems
-from recsys.models.slate_model import SlateModel
+from recsys.models.slates.item_posterior import FlatItems, GroupedItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser
 from recsys.nn.affinity import inner_product
-from recsys.objectives.slate_elbo import slate_negative_elbo
-from recsys.policies.greedy import Greedy, Uniform
-from recsys.policies.scorer import Learner, Posterior
+from recsys.objectives.elbo import slate_negative_elbo
+from recsys.policies.bandits.greedy import Greedy, UniformPolicy
+from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
+from recsys.policies.scorer import OnlineLearner, Posterior
 from recsys.policies.slate_learner import SlateLearner
-from recsys.policies.thompson import InSlateThompson, SlateThompson
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
+from recsys.types.context import Context
+from recsys.types.feedback import Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 ITEMS, SLOTS, USERS = 12, 3, 20
 GROUP = torch.arange(ITEMS) % 4
@@ -66,7 +65,7 @@ def taught(made: SlateLearner, rounds: int, good: int | None = None, seed: int =
 
 def test_it_is_a_posterior_that_learns_even_where_gradients_are_off() -> None:
     made = learner()
-    assert isinstance(made, Posterior) and isinstance(made, Learner)
+    assert isinstance(made, Posterior) and isinstance(made, OnlineLearner)
     before, pool = made.model.no_click.mean.clone(), made.draws
     with torch.no_grad():
         taught(made, 1)
@@ -229,7 +228,7 @@ def test_in_a_planted_world_it_comes_to_earn_more_than_chance() -> None:
     items = GroupedItems(world.group, 3, centre=1.0, deviation=1.0)
     model = SlateModel(items, GammaLinearUser(), 4, deviation=1.0)
     made = SlateLearner(model, ADAM, steps=5, users=30, starts=4, pool=32)
-    random, own = earned(world, Uniform(40)), earned(world, Greedy(made))
+    random, own = earned(world, UniformPolicy(40)), earned(world, Greedy(made))
     assert own > random + 0.1
 
 

@@ -5,20 +5,17 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recsys.data.feedback import Feedback
 from recsys.errors import ConfigurationError
-from recsys.models.flat_items import FlatItems
-from recsys.models.gamma_linear_user import GammaLinearUser
-from recsys.models.grouped_items import GroupedItems
-from recsys.models.markov_user import MarkovUser
-from recsys.models.recurrent_user import RecurrentUser
-from recsys.models.slate_model import SlateModel
-from recsys.models.user_start import UserStart
+from recsys.models.slates.initial_state import InitialState
+from recsys.models.slates.item_posterior import FlatItems, GroupedItems
+from recsys.models.slates.slate_model import SlateModel
+from recsys.models.slates.user_state import GammaLinearUser, MarkovUser, RecurrentUser
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.policies.greedy import Greedy, UpperBound
-from recsys.policies.scorer import Learner, Posterior
+from recsys.policies.bandits.greedy import Greedy, UpperConfidenceBound
+from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
+from recsys.policies.scorer import OnlineLearner, Posterior
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
-from recsys.policies.thompson import InSlateThompson, SlateThompson
+from recsys.types.feedback import Feedback
 from tests.policies.contexts import requests
 
 GROUP = torch.tensor([0, 0, 1, 1, 1])
@@ -38,7 +35,7 @@ def model(
     shared = {"width": WIDTH, "deviation": deviation, "initial": 1.0}
     items = GroupedItems(GROUP, **shared) if grouped else FlatItems(ITEMS, **shared)
     user = user or GammaLinearUser(0.6)
-    made = SlateModel(items, user, 2, affinity, UserStart(start), deviation)
+    made = SlateModel(items, user, 2, affinity, InitialState(start), deviation)
     return made.requires_grad_(False)
 
 
@@ -118,10 +115,10 @@ def test_the_closed_form_refuses_another_affinity() -> None:
 @every_kind
 def test_it_is_a_posterior_that_does_not_learn(make: Callable) -> None:
     posterior = make()
-    assert isinstance(posterior, Posterior) and not isinstance(posterior, Learner)
+    assert isinstance(posterior, Posterior) and not isinstance(posterior, OnlineLearner)
 
 
-@pytest.mark.parametrize("act", [InSlateThompson, SlateThompson, Greedy, lambda one: Greedy(UpperBound(one))])
+@pytest.mark.parametrize("act", [InSlateThompson, SlateThompson, Greedy, lambda one: Greedy(UpperConfidenceBound(one))])
 def test_whoever_acts_on_it_stays_as_it_is(act: Callable) -> None:
     policy = act(SlatePosterior(model(negative_distance), seeded(), pool=16))
     first = policy.sample(CONTEXT, 3, 2, seeded(1))

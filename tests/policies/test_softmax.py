@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recsys.data.context import Context
-from recsys.policies.softmax import Softmax
+from recsys.policies.policy import SoftmaxPolicy
+from recsys.types.context import Context
 from tests.policies.contexts import requests
 
 
@@ -19,7 +19,7 @@ class UserScores(nn.Module):
 
 def test_is_the_softmax_at_a_temperature_over_the_legal_set() -> None:
     scorer = UserScores()
-    share = Softmax(scorer, temperature=0.5).catalogue_log_prob(requests([[]] * 3, [[0], [], [1, 2]])).exp()
+    share = SoftmaxPolicy(scorer, temperature=0.5).catalogue_log_prob(requests([[]] * 3, [[0], [], [1, 2]])).exp()
     expected = torch.softmax(scorer.table / 0.5, 1)
     expected[0, 0] = expected[2, 1] = expected[2, 2] = 0
     torch.testing.assert_close(share, expected / expected.sum(1, keepdim=True))
@@ -27,14 +27,14 @@ def test_is_the_softmax_at_a_temperature_over_the_legal_set() -> None:
 
 def test_temperature_moves_probability_not_order() -> None:
     scorer, asked = UserScores(), requests([[]] * 3)
-    cold, hot = (Softmax(scorer, temperature) for temperature in (0.01, 100.0))
+    cold, hot = (SoftmaxPolicy(scorer, temperature) for temperature in (0.01, 100.0))
     assert torch.equal(cold.top(asked, 5).items, hot.top(asked, 5).items)
     assert (cold.top(asked, 1).log_prob > hot.top(asked, 1).log_prob).all()
     torch.testing.assert_close(hot.catalogue_log_prob(asked).exp(), torch.full((3, 5), 0.2), atol=0.02, rtol=0)
 
 
 def test_learns_through_its_scorer() -> None:
-    policy = Softmax(UserScores())
+    policy = SoftmaxPolicy(UserScores())
     assert len(list(policy.parameters())) == 1
     policy.catalogue_log_prob(requests([[]] * 3, [[0]] * 3))[:, 1].sum().backward()
     grad = next(policy.parameters()).grad
@@ -42,5 +42,5 @@ def test_learns_through_its_scorer() -> None:
 
 
 def test_a_plain_function_scores_too() -> None:
-    policy = Softmax(lambda context: context.users.float().unsqueeze(1) * torch.arange(4.0))
+    policy = SoftmaxPolicy(lambda context: context.users.float().unsqueeze(1) * torch.arange(4.0))
     assert policy.top(requests([[], []]), 1).items.flatten().tolist() == [0, 3]

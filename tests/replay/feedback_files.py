@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from tests.data.test_open_bandit import HEADER, ITEMS
+from tests.data.sources.test_open_bandit import HEADER, ITEMS
 
 MEANS = np.array([0.1, 0.3, 0.6])
 """What each of three actions earns on average; uniformly chosen 1 / 3."""

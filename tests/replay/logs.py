@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys.replay.rounds import Rounds
+from recsys.replay.actions.batch import BanditBatch
 
 
 def rounds(n: int, actions: int = 4, users: int | None = None, seed: int = 0, dtype: torch.dtype = torch.float64):
@@ -19,7 +19,7 @@ def rounds(n: int, actions: int = 4, users: int | None = None, seed: int = 0, dt
     action = torch.multinomial(logging, 1, generator=generator).squeeze(1)
     chosen = action.unsqueeze(1)
     reward = torch.bernoulli(means.gather(1, chosen).squeeze(1), generator=generator).to(dtype)
-    return Rounds(
+    return BanditBatch(
         action,
         reward,
         logging.gather(1, chosen).squeeze(1),
@@ -31,8 +31,8 @@ def rounds(n: int, actions: int = 4, users: int | None = None, seed: int = 0, dt
     )
 
 
-def part(whole: Rounds, rows: slice | torch.Tensor) -> Rounds:
+def part(whole: BanditBatch, rows: slice | torch.Tensor) -> BanditBatch:
     """Some of the rounds."""
     columns = (whole.action, whole.reward, whole.logging, whole.target, whole.user)
     tables = (whole.logging_all, whole.target_all, whole.predicted_all)
-    return Rounds(*(None if column is None else column[rows] for column in (*columns, *tables)))
+    return BanditBatch(*(None if column is None else column[rows] for column in (*columns, *tables)))

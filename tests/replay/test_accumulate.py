@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
-from recsys.replay import unit_totals
-from recsys.replay.accumulate import Accumulation, Summed, accumulate
-from recsys.replay.bootstrap import Bootstrap
-from recsys.replay.doubly_robust import DM, DR, Modelled
-from recsys.replay.importance import IPS, SNIPS
+from recsys.replay import sums as unit_totals
+from recsys.replay.accumulate import Accumulation, EstimatorSums, accumulate
+from recsys.replay.actions.doubly_robust import DM, DR, DoublyRobustTerms
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.actions.weights import Clip
+from recsys.replay.diagnostics.overlap import WeightSummary
+from recsys.replay.intervals.bootstrap import Bootstrap
 from recsys.replay.sums import Sums, by_unit
-from recsys.replay.weight_summary import WeightSummary
-from recsys.replay.weights import Clip
 from tests.replay.logs import part, rounds
 
 ESTIMATORS = {"ips": IPS(), "snips": SNIPS(), "clipped": IPS(Clip(2.0)), "dm": DM(), "dr": DR()}
@@ -32,7 +32,7 @@ def assert_equal(one: Accumulation, other: Accumulation):
             torch.testing.assert_close(own, their, rtol=1e-12, atol=1e-9)
 
 
-def numbers(summed: Summed) -> list[torch.Tensor]:
+def numbers(summed: EstimatorSums) -> list[torch.Tensor]:
     replicates = [] if summed.replicates is None else [summed.replicates]
     return [summed.sums.totals, summed.sums.products, summed.weights.sizes, *replicates]
 
@@ -55,7 +55,7 @@ def test_what_is_summed(users, draw):
         sums = Sums.of(by_unit(terms, unit))
         summary = WeightSummary.of(estimator.weight(log))
         replicates = None if draw is None else draw.totals(terms, unit)
-        for own, expected in zip(numbers(found[name]), numbers(Summed(sums, summary, replicates)), strict=True):
+        for own, expected in zip(numbers(found[name]), numbers(EstimatorSums(sums, summary, replicates)), strict=True):
             torch.testing.assert_close(own, expected, rtol=1e-12, atol=1e-9)
 
 
@@ -127,7 +127,9 @@ def test_more_users_than_groups_are_summed_by_group(monkeypatch):
 
 def test_terms_that_are_equal_are_computed_once_a_batch(monkeypatch):
     asked = []
-    monkeypatch.setattr(Modelled, "__call__", lambda self, batch: asked.append(self) or torch.ones(len(batch), 4))
+    monkeypatch.setattr(
+        DoublyRobustTerms, "__call__", lambda self, batch: asked.append(self) or torch.ones(len(batch), 4)
+    )
     log = rounds(10, users=2)
     accumulate({"one": DR(), "two": DR(), "three": DM()}, [log, log])
     assert asked == [DR().terms, DM().terms] * 2

@@ -9,11 +9,11 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from recsys.replay.closed_form import closed_form
-from recsys.replay.doubly_robust import DR, SNDR
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.doubly_robust import DR, SNDR
+from recsys.replay.actions.importance import IPS, SNIPS
 from recsys.replay.estimator import Estimator
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.rounds import Rounds
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 from tests.contracts.estimators import CONTEXTS, LOGGING, MEANS, TARGET, WRONG
 
@@ -22,13 +22,13 @@ ESTIMATORS = {"ips": IPS(), "snips": SNIPS(), "dr": DR(), "sndr": SNDR()}
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 
 
-def simulated(rounds: int, likes: Tensor, generator: torch.Generator) -> Rounds:
+def simulated(rounds: int, likes: Tensor, generator: torch.Generator) -> BanditBatch:
     """Rounds of all logs one after the other; `likes` is added to the mean reward of each."""
     context = CONTEXTS.multinomial(LOGS * rounds, True, generator=generator)
     action = LOGGING[context].multinomial(1, generator=generator).squeeze(1)
     noise = torch.rand(LOGS * rounds, generator=generator, dtype=torch.float64)
     reward = (noise < MEANS[context, action]).double() + likes
-    return Rounds(
+    return BanditBatch(
         action,
         reward,
         LOGGING[context, action],

@@ -9,28 +9,27 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.data.action_log import ActionLog
-from recsys.data.parquet_feedback import ParquetFeedback, by_policy
+from recsys.data.logs.actions import ActionLog
+from recsys.data.logs.feedback_source import ParquetFeedback, by_policy
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.clusters import ByColumn
-from recsys.replay.doubly_robust import DM, DR
+from recsys.replay.actions.doubly_robust import DM, DR, MRDR
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.actions.marginal import ClusteredEstimator
+from recsys.replay.actions.reward_model import ActionMeans
+from recsys.replay.actions.weights import Clip, EstimatedWeights
+from recsys.replay.batch import in_half
+from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDR
-from recsys.replay.episodes.episodes import Episodes
+from recsys.replay.episodes.importance import PerDecisionIPS
 from recsys.replay.episodes.magic import MAGIC
-from recsys.replay.episodes.per_decision import PerDecisionIPS
+from recsys.replay.estimator_selection import Slope
 from recsys.replay.evaluation import SCHEMA, ReplayOptions, evaluate
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.interval import AnytimeValid
-from recsys.replay.more_robust import MRDR
-from recsys.replay.replayed import PLAIN, replay
-from recsys.replay.reward_model import ActionMeans
-from recsys.replay.slates.fitted_tails import FittedTails
+from recsys.replay.intervals.methods import AnytimeValid
+from recsys.replay.runner import PLAIN, replay
+from recsys.replay.slates.fitted_models import RewardToGoModel
 from recsys.replay.slates.importance import SlateIPS
-from recsys.replay.slates.weights import Prefix, Slot
-from recsys.replay.slope import Slope
-from recsys.replay.split import in_half
-from recsys.replay.targets.named import Table, Uniform
-from recsys.replay.weights import Clip, Estimated
+from recsys.replay.slates.weights import PrefixWeights, SlotWeights
+from recsys.replay.targets.policies import TableTarget, UniformTarget
 from tests.replay.feedback_files import (
     MEANS,
     action_table,
@@ -41,7 +40,7 @@ from tests.replay.feedback_files import (
     written,
 )
 
-UNIFORM = {"uniform": Uniform()}
+UNIFORM = {"uniform": UniformTarget()}
 
 
 def logs_of(table: pl.DataFrame, folder: Path, **options: Any) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: P
 def test_the_truth_needs_no_probability_on_the_policys_own_log(tmp_path: Path) -> None:
     old = two_policies().filter(policy="old")
     path = written(policy_table(old, [1 / 3] * 3), tmp_path / "of_the_other_log.parquet")
-    row = evaluate(logs_of(two_policies(), tmp_path), {"uniform": Table(path)}, {"ips": IPS()}).row(0, named=True)
+    row = evaluate(logs_of(two_policies(), tmp_path), {"uniform": TableTarget(path)}, {"ips": IPS()}).row(0, named=True)
     assert row["low"] < row["truth"] < row["high"]
 
 
@@ -134,7 +133,7 @@ def test_a_ratio_of_nothing_is_null(tmp_path: Path) -> None:
     log = action_table(300, logging=[1.0, 0.0, 0.0])
     path = written(policy_table(log, [0.0, 0.5, 0.5]), tmp_path / "target.parquet")
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
-    table = evaluate(logs_of(log, tmp_path, actions=actions), {"table": Table(path)}, {"snips": SNIPS()})
+    table = evaluate(logs_of(log, tmp_path, actions=actions), {"table": TableTarget(path)}, {"snips": SNIPS()})
     assert table.select("value", "low", "high").row(0) == (None, None, None) and table["doubt"][0]
 
 
@@ -152,7 +151,7 @@ def test_one_half_knows_nothing_of_the_other(tmp_path: Path) -> None:
     first = pl.Series(in_half(torch.arange(len(users)), 0).numpy())
     inside = log.join(pl.DataFrame({"user_id": users.numpy(), "first": first}), on="user_id", maintain_order="left")
     changed = inside.with_columns(pl.when("first").then("reward").otherwise(1 - pl.col("reward")).alias("reward"))
-    estimators: dict[str, Any] = {"ips": IPS(), "dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
+    estimators: dict[str, Any] = {"ips": IPS(), "dr": DR(), "mrdr": MRDR(), "balanced": IPS(EstimatedWeights())}
     halves = [
         evaluate(
             logs_of(table.drop("first"), tmp_path), UNIFORM, estimators, ReplayOptions(model=ActionMeans(), half=half)
@@ -168,8 +167,8 @@ def test_one_half_knows_nothing_of_the_other(tmp_path: Path) -> None:
 def test_every_actions_probability_is_asked_for_only_where_it_is_needed(tmp_path: Path) -> None:
     log = action_table()
     path = written(policy_table(log, [1 / 3] * 3, every=False), tmp_path / "logged.parquet")
-    logs, policies = logs_of(log, tmp_path), {"table": Table(path)}
-    options = ReplayOptions(model=ActionMeans(), logging={"old": Uniform()})
+    logs, policies = logs_of(log, tmp_path), {"table": TableTarget(path)}
+    options = ReplayOptions(model=ActionMeans(), logging={"old": UniformTarget()})
     assert evaluate(logs, policies, {"ips": IPS()}, options)["value"][0] > 0
     with pytest.raises(RequestError, match="table on old, dr: policy table 'logged' has the logged actions only"):
         evaluate(logs, policies, {"ips": IPS(), "dr": DR()}, options)
@@ -182,7 +181,7 @@ def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) 
     with pytest.raises(RequestError, match=r"^uniform on old, family: .*reward model"):
         evaluate(logs, UNIFORM, {"family": Slope((DR(), DM()))})
     with pytest.raises(RequestError, match=r"^uniform on old: clusters .*\(log.clusters\), and 'kind' is none"):
-        evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")})
+        evaluate(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")})
     with pytest.raises(RequestError, match=r"^uniform on old: the log has no propensities.*log.propensities=estimated"):
         evaluate(logs_of(action_table().drop("propensity"), tmp_path), UNIFORM, {"ips": IPS()})
     with pytest.raises(RequestError, match=r"^uniform on old: .* is no policy of single actions"):
@@ -203,8 +202,8 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
     actions = pl.DataFrame({"action": range(3), "kind": ["a", "a", "b"]})
     logs = logs_of(log, tmp_path, actions=written(actions, tmp_path / "actions.parquet"))
     path = written(policy_table(log, [0.5, 0.3, 0.2]), tmp_path / "who.parquet")
-    options = ReplayOptions(logging={"old": Table(path)})
-    table = evaluate(logs, UNIFORM, {"mips": ByColumn(IPS, "kind")}, options)
+    options = ReplayOptions(logging={"old": TableTarget(path)})
+    table = evaluate(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")}, options)
     weight = pl.when(pl.col("action") == 2).then((1 / 3) / 0.2).otherwise((2 / 3) / 0.8)
     assert table["value"][0] == pytest.approx(log.select((weight * pl.col("reward")).mean()).item())
 
@@ -212,20 +211,22 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
 def test_slates_are_judged(tmp_path: Path) -> None:
     log = slate_table()
     logs = logs_of(log, tmp_path)
-    table = evaluate(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(Prefix())})
+    table = evaluate(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(PrefixWeights())})
     earned = log["rewards"].list.sum().mean()
     assert table["value"].to_list() == pytest.approx([earned] * 2, rel=1e-6)
     assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["doubt"].to_list() == ["", ""]
     with pytest.raises(RequestError, match=r"^uniform on random, slot: .*slot_propensities.*log.logging"):
-        evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())})
-    found = evaluate(logs, UNIFORM, {"slot": SlateIPS(Slot())}, ReplayOptions(logging={"random": Uniform()}))
+        evaluate(logs, UNIFORM, {"slot": SlateIPS(SlotWeights())})
+    found = evaluate(
+        logs, UNIFORM, {"slot": SlateIPS(SlotWeights())}, ReplayOptions(logging={"random": UniformTarget()})
+    )
     assert found["value"][0] == pytest.approx(earned, rel=1e-6)
     with pytest.raises(
         RequestError, match="ActionMeans is no model for random: it is of slates, take model=tail_means"
     ):
         evaluate(logs, UNIFORM, {"whole": SlateIPS()}, ReplayOptions(model=ActionMeans()))
-    with pytest.raises(RequestError, match="FittedTails is no model for old: it is of single actions"):
-        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=FittedTails()))
+    with pytest.raises(RequestError, match="RewardToGoModel is no model for old: it is of single actions"):
+        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=RewardToGoModel()))
 
 
 def test_episodes_are_judged(tmp_path: Path) -> None:
@@ -240,8 +241,8 @@ def test_a_blend_of_returns_is_said_and_has_no_interval(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
 
     def beside(log: Any) -> Any:
-        def one(batch: Any) -> Episodes:
-            episodes = Episodes.of(batch, torch.full_like(batch.reward, 0.5))
+        def one(batch: Any) -> EpisodeBatch:
+            episodes = EpisodeBatch.of(batch, torch.full_like(batch.reward, 0.5))
             half = torch.full_like(batch.reward, 0.5)
             return replace(episodes, predicted=half, expected=half)
 
@@ -265,11 +266,11 @@ def test_plain_weights_are_summed_beside_whatever_is_asked(tmp_path: Path) -> No
 
 def test_models_reach_estimators_in_any_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = logs_of(action_table(), tmp_path)
-    estimators: dict[str, Any] = {"dr": DR(), "mrdr": MRDR(), "balanced": IPS(Estimated())}
+    estimators: dict[str, Any] = {"dr": DR(), "mrdr": MRDR(), "balanced": IPS(EstimatedWeights())}
     options = ReplayOptions(model=ActionMeans())
     whole = evaluate(logs, UNIFORM, estimators, options)
-    monkeypatch.setattr("recsys.replay.whole_log.LEAST", 100)
-    monkeypatch.setattr("recsys.replay.whole_log.NUMBERS", 300)
+    monkeypatch.setattr("recsys.replay.actions.fitted_models.LEAST", 100)
+    monkeypatch.setattr("recsys.replay.actions.fitted_models.NUMBERS", 300)
     parts = evaluate(logs, UNIFORM, estimators, options)
     assert np.allclose(whole["value"].to_numpy(), parts["value"].to_numpy(), rtol=1e-12)
     assert len(set(whole["value"].to_list())) == 3

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys.train.compose import compose
-from recsys.train.strict import check
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 
 PAGE = (Path(__file__).parents[2] / "docs/guide/replay.md").read_text()
 COMMANDS = re.findall(r"^recsys replay (.+)$", PAGE, re.MULTILINE)
@@ -18,7 +18,7 @@ OPTIONS = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_accepted(command: str) -> None:
-    check(compose(command.replace("FILE", "log.parquet").split(), "replay"))
+    validate(compose(command.replace("FILE", "log.parquet").split(), "replay"))
 
 
 @pytest.mark.parametrize(("group", "listed"), [(name, said) for name, _, said in OPTIONS if "." not in name])

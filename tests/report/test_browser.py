@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys.train.compose import compose
-from recsys.train.run import train
+from recsys.config.compose import compose
+from recsys.runs.run import run_stages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -30,7 +30,7 @@ def shown(page: Path, profile: Path) -> tuple[str, list[str]]:
 
 def test_the_report_of_a_bench_opens_without_a_network_and_without_a_console_error(tmp_path: Path) -> None:
     config = compose([f"root={tmp_path / 'runs'}", "policy=[greedy,oracle]", "limit=4", "processes=1"], "bench")
-    document, console = shown(train(config).folder / "report.html", tmp_path / "profile")
+    document, console = shown(run_stages(config).folder / "report.html", tmp_path / "profile")
     assert console == []
     assert all(title in document for title in ("Paired differences", "Over time", "Regret so far", "user 0, greedy"))
     assert document.count("<svg") >= 3

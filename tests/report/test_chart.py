@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from recsys.report.chart import COLOURS, SMALL, Series, line_chart, thinned
+from recsys.report.chart import COLOURS, SMALL, Series, downsampled, line_chart
 from recsys.report.page import STYLE
 
 
@@ -110,16 +110,16 @@ def test_every_colour_is_defined():
 
 
 def test_thinning_keeps_means_extremes_and_length():
-    noisy = thinned(Series("a", list(range(1000)), [float(value % 10) for value in range(1000)]), 100)
+    noisy = downsampled(Series("a", list(range(1000)), [float(value % 10) for value in range(1000)]), 100)
     assert len(noisy.x) == 100
     assert noisy.y == pytest.approx([4.5] * 100)
     assert set(noisy.low) == {0.0}
     assert set(noisy.high) == {9.0}
     short = Series("a", [0, 1], [1.0, 2.0])
-    assert thinned(short) is short
+    assert downsampled(short) is short
 
 
 def test_thinning_passes_over_gaps():
-    halved = thinned(Series("a", list(range(8)), [1.0, None] * 4), 2)
+    halved = downsampled(Series("a", list(range(8)), [1.0, None] * 4), 2)
     assert halved.x == [1.0, 5.0]
     assert halved.y == [1.0, 1.0]

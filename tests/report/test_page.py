@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 from recsys.report.chart import Series, line_chart
 from recsys.report.markup import join
-from recsys.report.page import STYLE, Section, folded, page, paragraph, small_multiples
+from recsys.report.page import STYLE, Section, collapsible, page, paragraph, small_multiples
 from recsys.report.table import metrics_table
 
 VOID = {"meta", "br"}
@@ -44,7 +44,7 @@ def example() -> str:
         [
             Section("Results", metrics_table({"a": {"hr@1": {"value": 0.1}}}), "What came out."),
             Section("Reward", small_multiples(charts)),
-            Section("Configuration", join(folded("config.yaml", "a: <b>"), paragraph("x & y"))),
+            Section("Configuration", join(collapsible("config.yaml", "a: <b>"), paragraph("x & y"))),
         ],
         subtitle="One sentence.",
         facts={"Data": "MovieLens-100K"},

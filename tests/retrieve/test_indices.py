@@ -9,9 +9,8 @@ import torch
 
 from recsys.errors import ConfigurationError
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.retrieve.exact import ExactIndex
 from recsys.retrieve.faiss import FaissIndex
-from recsys.retrieve.index import Index
+from recsys.retrieve.index import ExactIndex, Index
 
 ITEMS, WIDTH, QUERIES = 300, 6, 40
 VECTORS = torch.randn(ITEMS, WIDTH, generator=torch.Generator().manual_seed(0))

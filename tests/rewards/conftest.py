@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.slates import Slates
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 
 @pytest.fixture

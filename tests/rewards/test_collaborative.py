@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
 from recsys.errors import ConfigurationError
 from recsys.policies.generative import GenerativePolicy
-from recsys.rewards.collaborative import Collaborative
-from recsys.rewards.weighted import WeightedSum
+from recsys.rewards.combined import WeightedSum
+from recsys.rewards.frozen_model import CollaborativeReward
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 from tests.tiny import tiny_sasrec
 
 
@@ -27,7 +27,7 @@ class TwoUsers:
 def test_the_reward_is_the_scorers_log_probability(
     make_context: Callable[..., Context], make_slates: Callable[..., Slates]
 ) -> None:
-    reward = Collaborative(TwoUsers(), floor=-4.0)(make_context([0, 0]), make_slates([[0, 2], [2, -1]]))
+    reward = CollaborativeReward(TwoUsers(), floor=-4.0)(make_context([0, 0]), make_slates([[0, 2], [2, -1]]))
     assert reward.flatten().tolist() == pytest.approx([-0.6931, -1.3863, -4.0, 0.0], abs=1e-4)
     assert not reward.requires_grad
 
@@ -35,12 +35,12 @@ def test_the_reward_is_the_scorers_log_probability(
 def test_slates_earn_the_mean_over_slots(
     make_context: Callable[..., Context], make_slates: Callable[..., Slates]
 ) -> None:
-    reward = Collaborative(TwoUsers())(make_context([0]), make_slates([[[0, 1], [1, 2]]]))
+    reward = CollaborativeReward(TwoUsers())(make_context([0]), make_slates([[[0, 1], [1, 2]]]))
     assert reward[0].tolist() == pytest.approx([-1.5 * 0.6931, -1.3863], abs=1e-4)
 
 
 def test_a_scorer_that_is_a_module_stays_in_evaluation_mode() -> None:
-    reward = Collaborative(GenerativePolicy(tiny_sasrec(dropout=0.5)))
+    reward = CollaborativeReward(GenerativePolicy(tiny_sasrec(dropout=0.5)))
     system = WeightedSum({"collaborative": reward}, {"collaborative": 1.0}).train()
     assert system.training
     assert not any(module.training for module in reward.modules())
@@ -49,4 +49,4 @@ def test_a_scorer_that_is_a_module_stays_in_evaluation_mode() -> None:
 @pytest.mark.parametrize("floor", [0.0, 1.0, -float("inf"), float("nan")])
 def test_the_floor_is_a_negative_number(floor: float) -> None:
     with pytest.raises(ConfigurationError, match="floor"):
-        Collaborative(TwoUsers(), floor=floor)
+        CollaborativeReward(TwoUsers(), floor=floor)

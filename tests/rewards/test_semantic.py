@@ -5,25 +5,27 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.slates import Slates
-from recsys.rewards.semantic import Semantic
+from recsys.rewards.frozen_model import SemanticReward
+from recsys.types.context import Context
+from recsys.types.slates import Slates
 
 VECTORS = torch.tensor([[2.0, 0.0], [0.0, 5.0], [1.0, 1.0], [-3.0, 0.0], [0.0, 0.0]])
 
 
 def test_cosines_of_single_items(make_context: Callable[..., Context], make_slates: Callable[..., Slates]) -> None:
-    reward = Semantic(VECTORS)(make_context([0]), make_slates([[0, 1, 2, 3, 4, -1]]))
+    reward = SemanticReward(VECTORS)(make_context([0]), make_slates([[0, 1, 2, 3, 4, -1]]))
     assert reward[0].tolist() == pytest.approx([1.0, 0.0, 0.5**0.5, -1.0, 0.0, 0.0])
 
 
 def test_slates_earn_the_mean_over_slots(
     make_context: Callable[..., Context], make_slates: Callable[..., Slates]
 ) -> None:
-    assert Semantic(VECTORS)(make_context([0]), make_slates([[[0, 1], [0, 3]]]))[0].tolist() == pytest.approx([0.5, 0])
+    assert SemanticReward(VECTORS)(make_context([0]), make_slates([[[0, 1], [0, 3]]]))[0].tolist() == pytest.approx(
+        [0.5, 0]
+    )
 
 
 def test_vectors_move_with_the_module_and_stay_out_of_checkpoints() -> None:
-    reward = Semantic(VECTORS)
+    reward = SemanticReward(VECTORS)
     assert not reward.state_dict()
     assert reward.double().item_vectors.dtype == torch.float64

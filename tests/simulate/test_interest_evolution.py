@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.simulate.choice.choice_model import ChoiceModel
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.interest_evolution import InterestEvolution, InterestState
 from tests.simulate.worlds import everyone_gets, slates_of
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recsys.nn.affinity import inner_product, negative_distance
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.dynamics import GammaLinear, Reinforcing
 from recsys.simulate.planted_groups import PlantedGroups, with_clicked
 from tests.simulate.worlds import everyone_gets

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys.data.prepare_slates import prepare_slates
-from recsys.data.slate_source import SlateSource
+from recsys.data.datasets.prepare_slates import prepare_slates
+from recsys.data.sources.source import SlateSource
 from recsys.errors import ConfigurationError
 from recsys.metrics.calibration import reliability
-from recsys.simulate.choice.dependent_click import DependentClick
-from recsys.simulate.choice.multinomial_logit import MultinomialLogit
+from recsys.simulate.choice_models import MultinomialLogit
+from recsys.simulate.click_models import DependentClickModel
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulated_slates import SimulatedSlates
 from tests.slate_logs import tiny_log
@@ -84,4 +84,4 @@ def test_the_truth_of_another_log_is_refused() -> None:
 
 def test_users_who_click_several_items_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="a log needs users who choose one item or none"):
-        SimulatedSlates(PlantedGroups(40, 5, 3, choice=DependentClick((0.5, 0.5)))).slates()
+        SimulatedSlates(PlantedGroups(40, 5, 3, choice=DependentClickModel((0.5, 0.5)))).slates()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys.data.slates import Slates
+from recsys.types.slates import Slates
 
 
 def slates_of(items: list[list[int]]) -> Slates:

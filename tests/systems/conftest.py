@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.loader import PackedLoader
+from recsys.data.datasets.loader import PackedLoader
 from recsys.systems.sequential import SequentialSystem
+from recsys.types.context import Context
 from tests.tiny import tiny_dataset
 
 ADAM = partial(torch.optim.AdamW, lr=0.01)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.prefixes import prefixes
+from recsys.data.datasets.prefixes import prefixes
 from recsys.items.trie import Trie
 from recsys.systems.sequential import SequentialSystem
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.decode.table_generator import TableGenerator, ragged_codes
 from tests.systems.conftest import ADAM
 from tests.tiny import tiny_dataset, tiny_generator

@@ -1,4 +1,4 @@
-"""Sequential estimators that correct a model of the value by what episodes earned beyond it."""
+"""Doubly robust estimators of episodes, and their direct method."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.replay.episodes.episodes import Episodes, powers
-from recsys.replay.episodes.per_decision import OfEpisodes
+from recsys.replay.episodes.batch import EpisodeBatch, powers
+from recsys.replay.episodes.importance import EpisodeEstimator
 
 
 @dataclass(frozen=True)
-class Corrected:
+class SequentialTerms:
     """`(1, v(s_0), Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))])` an episode.
 
     The last action of an episode that was cut off corrects nothing.
@@ -24,7 +24,7 @@ class Corrected:
 
     discount: float
 
-    def __call__(self, batch: Episodes) -> Float[Tensor, "n 3"]:
+    def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n 3"]:
         """See `Terms`."""
         expected, surprise = corrections(batch)
         corrected = (expected + surprise) @ batch.discounts(self.discount)
@@ -32,7 +32,7 @@ class Corrected:
 
 
 @dataclass(frozen=True)
-class CorrectedSteps:
+class SequentialStepTerms:
     """`(1, ρ_t …, ρ_{t − 1} v(s_t) …, ρ_t (r_t − q(s_t, a_t)) …)` an episode, `t` from 0 to `T − 1`.
 
     Args:
@@ -41,28 +41,28 @@ class CorrectedSteps:
 
     horizon: int
 
-    def __call__(self, batch: Episodes) -> Float[Tensor, "n k"]:
+    def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n k"]:
         """See `Terms`."""
         batch = batch.padded(self.horizon)
         weight = batch.weight
         return torch.cat([torch.ones_like(weight[:, :1]), weight, *corrections(batch)], 1)
 
 
-def corrections(batch: Episodes) -> tuple[Float[Tensor, "n T"], Float[Tensor, "n T"]]:
+def corrections(batch: EpisodeBatch) -> tuple[Float[Tensor, "n T"], Float[Tensor, "n T"]]:
     """`ρ_{t − 1} v(s_t)` and `ρ_t (r_t − q(s_t, a_t))`."""
     surprise = torch.where(batch.closed, batch.reward - batch.need("predicted"), 0)
     return batch.weight_before * batch.known("expected"), batch.weight * surprise
 
 
 def step_values(totals: Float[Tensor, "*R k"], horizon: int) -> tuple[Float[Tensor, "*R T"], Float[Tensor, "*R T"]]:
-    """Sums of `CorrectedSteps`, each over the sum of its own weights: what is expected, what surprised."""
+    """Sums of `SequentialStepTerms`, each over the sum of its own weights: what is expected, what surprised."""
     count, weight, expected, surprise = totals.split([1, horizon, horizon, horizon], -1)
     before = torch.cat([count, weight[..., :-1]], -1)
     return expected / before, surprise / weight
 
 
 @dataclass(frozen=True)
-class SequentialDR(OfEpisodes):
+class SequentialDR(EpisodeEstimator):
     """`Σ_i Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))] / n`, doubly robust.
 
     The sum is what the recursion `v(s_t) + π / p · (r_t + γ DR_{t + 1} − q(s_t, a_t))` unrolls to. Unbiased where
@@ -77,9 +77,9 @@ class SequentialDR(OfEpisodes):
     discount: float = 1.0
 
     @property
-    def terms(self) -> Corrected:
+    def terms(self) -> SequentialTerms:
         """See `Estimator`."""
-        return Corrected(self.discount)
+        return SequentialTerms(self.discount)
 
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""
@@ -96,7 +96,7 @@ class SequentialDM(SequentialDR):
         discount: `γ`, in [0, 1]; that of the model.
     """
 
-    def weight(self, batch: Episodes) -> Float[Tensor, " n"]:
+    def weight(self, batch: EpisodeBatch) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return torch.ones_like(batch.reward[:, 0])
 
@@ -106,7 +106,7 @@ class SequentialDM(SequentialDR):
 
 
 @dataclass(frozen=True)
-class SequentialSNDR(OfEpisodes):
+class WeightedDoublyRobust(EpisodeEstimator):
     """`Σ_t γ^t [Σ_i ρ_{t − 1} v(s_t) / Σ_i ρ_{t − 1} + Σ_i ρ_t (r_t − q(s_t, a_t)) / Σ_i ρ_t]`, weighted doubly robust.
 
     Consistent where `SequentialDR` is unbiased; episodes that ended keep their weight, as in `PerDecisionSNIPS`.
@@ -121,9 +121,9 @@ class SequentialSNDR(OfEpisodes):
     discount: float = 1.0
 
     @property
-    def terms(self) -> CorrectedSteps:
+    def terms(self) -> SequentialStepTerms:
         """See `Estimator`."""
-        return CorrectedSteps(self.horizon)
+        return SequentialStepTerms(self.horizon)
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""

@@ -1,4 +1,4 @@
-"""Returns that follow the log for some steps and a model from there on, mixed by what they err."""
+"""MAGIC: a blend of importance-sampling and model returns of several horizons."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from recsys.errors import RequestError
-from recsys.replay.closed_form import closed_form
-from recsys.replay.episodes.doubly_robust import CorrectedSteps, SequentialSNDR, step_values
-from recsys.replay.episodes.episodes import powers
-from recsys.replay.episodes.per_decision import OfEpisodes
+from recsys.replay.episodes.batch import powers
+from recsys.replay.episodes.doubly_robust import SequentialStepTerms, WeightedDoublyRobust, step_values
+from recsys.replay.episodes.importance import EpisodeEstimator
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 
 
 def returns(totals: Float[Tensor, "*R k"], horizon: int, discount: float) -> Float[Tensor, "*R J"]:
     """`J = T + 1` estimates: the `j`-th is weighted doubly robust for `j` steps and believes the model from there on.
 
-    The first is the direct method, the last `SequentialSNDR`.
+    The first is the direct method, the last `WeightedDoublyRobust`.
 
     Args:
-        totals: sums of `CorrectedSteps`.
+        totals: sums of `SequentialStepTerms`.
         horizon: `T`.
         discount: `γ`.
     """
@@ -36,7 +36,7 @@ def returns(totals: Float[Tensor, "*R k"], horizon: int, discount: float) -> Flo
 
 
 @dataclass(frozen=True)
-class Blend(OfEpisodes):
+class BlendedReturns(EpisodeEstimator):
     """`Σ_j x_j g_j`, a fixed mixture of `returns`.
 
     Args:
@@ -48,9 +48,9 @@ class Blend(OfEpisodes):
     discount: float = 1.0
 
     @property
-    def terms(self) -> CorrectedSteps:
+    def terms(self) -> SequentialStepTerms:
         """See `Estimator`."""
-        return CorrectedSteps(len(self.shares) - 1)
+        return SequentialStepTerms(len(self.shares) - 1)
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""
@@ -58,20 +58,20 @@ class Blend(OfEpisodes):
 
 
 @dataclass(frozen=True)
-class MAGIC(OfEpisodes):
+class MAGIC(EpisodeEstimator):
     """The mixture of `returns` with the least `xᵀ (Ω + b bᵀ) x`: model and importance sampling guided, combined.
 
     `Ω` is the covariance of the returns, by the delta method (the paper's holds the normalisers fixed). `b_j` is how
     far a return lies outside the interval of the last one, which is consistent: what the model is at least wrong by.
-    Consistent where `SequentialSNDR` is, as its interval closes in on the value.
+    Consistent where `WeightedDoublyRobust` is, as its interval closes in on the value.
 
     A model that is wrong by less than the width of that interval is believed. The error may then be larger than that of
-    `SequentialSNDR`, and an interval of the blend, which knows nothing of the bias, covers too rarely: in the world of
-    the tests 28 % of the time in place of 95 %, with a model 10 % too high and 500 episodes. Report the interval of
-    `SequentialSNDR` beside it.
+    `WeightedDoublyRobust`, and an interval of the blend, which knows nothing of the bias, covers too rarely: in the
+    world of the tests 28 % of the time in place of 95 %, with a model 10 % too high and 500 episodes. Report the
+    interval of `WeightedDoublyRobust` beside it.
 
     The mixture needs how returns vary together, and a value is a function of totals alone. So it takes two steps, both
-    from sums: `choose` reads totals and products and gives a `Blend`, which is an estimator as any other.
+    from sums: `choose` reads totals and products and gives a `BlendedReturns`, which is an estimator as any other.
 
     Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
 
@@ -86,18 +86,18 @@ class MAGIC(OfEpisodes):
     confidence: float = 0.9
 
     @property
-    def terms(self) -> CorrectedSteps:
+    def terms(self) -> SequentialStepTerms:
         """See `Estimator`."""
-        return CorrectedSteps(self.horizon)
+        return SequentialStepTerms(self.horizon)
 
-    def choose(self, sums: Sums) -> Blend:
+    def choose(self, sums: Sums) -> BlendedReturns:
         """The best mixture by sums of the terms; the last return alone where there are fewer than two episodes.
 
         Raises:
             RequestError: at some step no episode has a weight.
         """
         if sums.units < 2:
-            return Blend((*[0.0] * self.horizon, 1.0), self.discount)
+            return BlendedReturns((*[0.0] * self.horizon, 1.0), self.discount)
         found = returns(sums.totals, self.horizon, self.discount)
         if not found.isfinite().all():
             step = int((~found.isfinite()).nonzero()[0]) - 1
@@ -107,10 +107,10 @@ class MAGIC(OfEpisodes):
             )
         slopes = torch.func.jacrev(lambda totals: returns(totals, self.horizon, self.discount))(sums.totals)
         covariance = slopes @ sums.products @ slopes.T * sums.units / (sums.units - 1)
-        interval = closed_form(SequentialSNDR(self.horizon, self.discount), sums, self.confidence)
+        interval = closed_form(WeightedDoublyRobust(self.horizon, self.discount), sums, self.confidence)
         bias = found - found.clamp(interval.low, interval.high)
         shares = least_on_simplex((covariance + torch.outer(bias, bias)).numpy(force=True))
-        return Blend(tuple(shares.tolist()), self.discount)
+        return BlendedReturns(tuple(shares.tolist()), self.discount)
 
 
 def least_on_simplex(matrix: np.ndarray) -> np.ndarray:

@@ -1,24 +1,124 @@
-"""Slate estimators that correct a model of what a slot and those after it earn."""
+"""Cascade doubly robust estimators of slates, and the reward-to-go model that they correct."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.replay.slates.rounds import SlateRounds
+from recsys.errors import RequestError
+from recsys.policies.policy import Policy
+from recsys.replay.slates.batch import SlateBatch
+from recsys.types.context import Context
+from recsys.types.slates import Slates
+
+
+def with_model(
+    rounds: SlateBatch, predicted: Float[Tensor, "n S N"], target_next: Float[Tensor, "n S N"]
+) -> SlateBatch:
+    """The rounds with `Q_k` of the logged items and its mean over what the policy to be judged would put there.
+
+    Args:
+        rounds: at least the items.
+        predicted: `Q_k(x, s_1 … s_{k−1}, a)` for every item `a`; must not have seen the slate's own rewards.
+        target_next: `π(a | x, s_1 … s_{k−1})`: of `next_probability`, or the table of a policy that factorises.
+
+    >>> rounds = SlateBatch(torch.tensor([[1]]), torch.ones(1, 1))
+    >>> found = with_model(rounds, torch.tensor([[[0.2, 0.6]]]), torch.tensor([[[0.75, 0.25]]]))
+    >>> found.predicted, found.expected
+    (tensor([[0.6000]]), tensor([[0.3000]]))
+    """
+    own = predicted.gather(2, rounds.items.clamp(min=0).unsqueeze(2)).squeeze(2)
+    expected = torch.linalg.vecdot(predicted, target_next.to(predicted))
+    return replace(rounds, predicted=own * rounds.filled, expected=expected * rounds.filled)
+
+
+@torch.no_grad()
+def next_probability(
+    policy: Policy, context: Context, items: Int[Tensor, "n S"], num_items: int
+) -> Float[Tensor, "n S N"]:
+    """`π(a | x, s_1 … s_{k−1})` of every item at every slot, given the logged slots before it; 0 in empty slots.
+
+    Needs memory for `n N S` numbers beside what the policy needs to score `N` slates a request.
+    """
+    rows, slots = items.shape
+    every = torch.arange(num_items, device=items.device).view(1, num_items, 1).expand(rows, -1, -1)
+    found = []
+    for slot in range(slots):
+        slates = torch.cat([items[:, :slot].unsqueeze(1).expand(-1, num_items, -1), every], 2)
+        log_prob = policy.log_prob(context, Slates(slates, torch.zeros_like(slates, dtype=torch.float32)))
+        found.append(log_prob[..., slot].double().exp())
+    return torch.where((items >= 0).unsqueeze(2), torch.stack(found, 1), 0.0)
 
 
 @dataclass(frozen=True)
-class ModelledSlots:
+class RewardToGoMeans:
+    """What a slot and those after it earned on average by the item that it held; made of sums, so parts merge.
+
+    A simple `Q_k`: of the logging policy, not of the one to be judged, and blind to the slots before. Folds are for
+    cross-fitting: a row's prediction comes from the other folds.
+
+    Args:
+        count: `[F, S, N]`, how often each fold has the item at the slot.
+        total: `[F, S, N]`, what those slots and the ones after them earned.
+        strength: of the pull towards the slot's mean, in slates; above 0.
+
+    >>> items, reward = torch.tensor([[0, 1], [0, 1], [1, 0]]), torch.tensor([[2.0, 1.0], [0.0, 0.0], [4.0, 0.0]])
+    >>> model = RewardToGoMeans.of(items, reward, torch.tensor([0, 1, 1]), folds=2, num_items=2)
+    >>> model.predict(torch.tensor([0]))[0, 0]  # of rows 1 and 2: (0 + 2) / 2 and (4 + 2) / 2
+    tensor([1., 3.], dtype=torch.float64)
+    """
+
+    count: Float[Tensor, "F S N"]
+    total: Float[Tensor, "F S N"]
+    strength: float = 1.0
+
+    @classmethod
+    def of(
+        cls,
+        items: Int[Tensor, "n S"],
+        reward: Float[Tensor, "n S"],
+        fold: Int[Tensor, " n"],
+        *,
+        folds: int,
+        num_items: int,
+        strength: float = 1.0,
+    ) -> RewardToGoMeans:
+        """Of logged slates; all rows of a user, where users have several, belong to one fold.
+
+        Raises:
+            RequestError: fewer than two folds.
+        """
+        if folds < 2:
+            raise RequestError(f"{folds} folds: expected at least 2, so that no row is predicted from itself")
+        slots = items.shape[1]
+        filled = items >= 0
+        cell = ((fold.unsqueeze(1) * slots + torch.arange(slots, device=items.device)) * num_items + items)[filled]
+        tail = reward.double().flip(-1).cumsum(-1).flip(-1)[filled]
+        empty = tail.new_zeros(folds * slots * num_items)
+        count, total = (empty.index_add(0, cell, values) for values in (torch.ones_like(tail), tail))
+        return cls(count.view(folds, slots, num_items), total.view(folds, slots, num_items), strength)
+
+    def __add__(self, other: RewardToGoMeans) -> RewardToGoMeans:
+        return RewardToGoMeans(self.count + other.count, self.total + other.total, self.strength)
+
+    def predict(self, fold: Int[Tensor, " n"]) -> Float[Tensor, "n S N"]:
+        """`Q_k` of every item for rows of these folds; 0 at slots that no other fold has filled."""
+        count, total = (sums.sum(0) - sums for sums in (self.count, self.total))
+        mean = total.sum(-1, keepdim=True) / count.sum(-1, keepdim=True).clamp(min=1)
+        return ((total + self.strength * mean) / (count + self.strength))[fold]
+
+
+@dataclass(frozen=True)
+class CascadeTerms:
     """`(1, w_k, w_k (r_k − Q_k), w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(…, a))` a slate, each of the `k` in turn.
 
     `w_k` is the weight of the prefix up to slot `k`, `w_0 = 1`.
     """
 
-    def __call__(self, batch: SlateRounds) -> Float[Tensor, "n k"]:
+    def __call__(self, batch: SlateBatch) -> Float[Tensor, "n k"]:
         """See `Terms`; `k = 1 + 3 S`."""
         batch.need_rewards_by_slot()
         weight, one = batch.prefix, torch.ones_like(batch.reward[:, :1])
@@ -33,12 +133,12 @@ class CascadeDR:
 
     `w_k` is the weight of the prefix up to slot `k`. Unbiased in a cascade, where a slot earns by its item and those
     before it, whatever `Q`, which must not have seen the slate. `Q_k` ought to be what slot `k` and those after it earn
-    under `π`; the nearer it is, the less the variance. With `Q = 0` it is `SlateIPS` with `Prefix` weights. Source:
+    under `π`; the nearer it is, the less the variance. With `Q = 0` it is `SlateIPS` with `PrefixWeights`. Source:
     Kiyohara, Saito, Matsuhiro, Narita, Shimizu, Yamamoto 2022, "Doubly robust off-policy evaluation for ranking
     policies under the cascade behavior model".
 
     >>> one = torch.ones(1, 1)
-    >>> rounds = SlateRounds(
+    >>> rounds = SlateBatch(
     ...     torch.tensor([[0]]), one, logging_prefix=one / 2, target_prefix=one, predicted=0.75 * one, expected=one
     ... )
     >>> estimator = CascadeDR()
@@ -47,11 +147,11 @@ class CascadeDR:
     """
 
     @property
-    def terms(self) -> ModelledSlots:
+    def terms(self) -> CascadeTerms:
         """See `Estimator`."""
-        return ModelledSlots()
+        return CascadeTerms()
 
-    def weight(self, batch: SlateRounds) -> Float[Tensor, " n"]:
+    def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
         """See `Estimator`; as in `SlateIPS`."""
         return batch.prefix.mean(-1)
 

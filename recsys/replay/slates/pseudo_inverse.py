@@ -1,4 +1,4 @@
-"""The weight of a slate whose reward is a sum over its slots, exact with and without repeats."""
+"""The pseudo-inverse weight of a slate, exact with and without repeated items."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.errors import RequestError
-from recsys.replay.slates.listed import ListedSlates, slot_item_pairs
+from recsys.replay.slates.distribution import ListedSlates, slot_item_pairs
 
 LARGEST_MATRIX = 1024
 
 
 @dataclass(frozen=True)
-class PseudoInverseWeights:
+class PseudoInverseEstimate:
     """Weights, and how sure they are.
 
     Args:
@@ -29,7 +29,7 @@ class PseudoInverseWeights:
 
 def pseudo_inverse(
     items: Int[Tensor, "n S"], logging: ListedSlates, target: ListedSlates, num_items: int
-) -> PseudoInverseWeights:
+) -> PseudoInverseEstimate:
     """`q_πᵀ Γ⁺ 1_s` with `1_s` the marks of a slate's (slot, item) pairs, `Γ = E_p[1_s 1_sᵀ]`, `q_π = E_π[1_s]`.
 
     If `E[r | x, s] = Σ_k φ(x, k, s_k)`, the weighted reward is unbiased for any logging policy whose slates span `q_π`,
@@ -64,7 +64,7 @@ def pseudo_inverse(
     by_target = torch.einsum("bd,bde->be", *_together(target.marginals(num_items), inverse))
     weight = _picked(by_target, marks)
     if not (logging.drawn or target.drawn):
-        return PseudoInverseWeights(weight, torch.zeros_like(weight))
+        return PseudoInverseEstimate(weight, torch.zeros_like(weight))
     of_slate = _columns(inverse, marks)
     variance = torch.zeros_like(weight)
     if target.drawn:
@@ -73,7 +73,7 @@ def pseudo_inverse(
         pairs = logging.pairs(num_items)
         moved = _picked_each(by_target.expand(len(items), -1), pairs) * _picked_each(of_slate, pairs)
         variance = variance + _mean_variance(moved)
-    return PseudoInverseWeights(weight, variance.sqrt())
+    return PseudoInverseEstimate(weight, variance.sqrt())
 
 
 def uniform_pseudo_inverse(
@@ -88,7 +88,7 @@ def uniform_pseudo_inverse(
 
     Args:
         items: the logged slates, −1 in empty slots.
-        at: `SlateRounds.target_at`.
+        at: `SlateBatch.target_at`.
         allowed: `m`, how many items each request allows, at least `L`.
 
     >>> uniform_pseudo_inverse(torch.tensor([[0], [1]]), torch.tensor([[[0.7]], [[0.3]]]), torch.tensor([2, 2]))

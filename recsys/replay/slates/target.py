@@ -1,4 +1,4 @@
-"""A policy put beside a log of slates."""
+"""Join a policy, or a table of its probabilities, with a log of slates."""
 
 from __future__ import annotations
 
@@ -8,62 +8,59 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.data.context import Context
-from recsys.data.jagged import Jagged
-from recsys.data.logged_slates import LoggedSlates
-from recsys.data.slates import Slates
+from recsys.data.logs.batches import LoggedSlates
+from recsys.data.logs.slate_policy_table import SlatePolicyTable
 from recsys.errors import RequestError
-from recsys.policies.greedy import Uniform
+from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.policies.policy import Policy
-from recsys.replay.slates.law import Abstraction, Relevance, SlateLaw, with_law
-from recsys.replay.slates.laws import LawOf, UniformSlates
-from recsys.replay.slates.listed import ListedSlates
-from recsys.replay.slates.model import next_probability
-from recsys.replay.slates.pseudo_inverse import PseudoInverseWeights, pseudo_inverse, uniform_pseudo_inverse
-from recsys.replay.slates.rounds import Side, SlateRounds
+from recsys.replay.slates.batch import Side, SlateBatch
+from recsys.replay.slates.cascade import next_probability
+from recsys.replay.slates.distribution import ListedSlates, SlateDistribution, with_distribution
+from recsys.replay.slates.distribution_methods import SlateDistributionMethod, UniformSlates
+from recsys.replay.slates.pseudo_inverse import PseudoInverseEstimate, pseudo_inverse, uniform_pseudo_inverse
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
 
 
 @dataclass(frozen=True)
 class SlateTarget:
     """What a policy would have done at each request of a log.
 
-    Alone it gives the probabilities of slates and prefixes, for `Whole` and `Prefix` weights. With `law` it gives those
-    of slots too, with `logging` those of the logging policy that the log does not have, with both and `num_items` the
-    pseudo-inverse weight: where both laws list slates, or the logging policy is `Uniform`.
+    Alone it gives the probabilities of slates and prefixes, for `WholeSlateWeights` and `PrefixWeights`. With `law` it
+    gives those of slots too, with `logging` those of the logging policy that the log does not have, with both and
+    `num_items` the pseudo-inverse weight: where both distributions list slates, or the logging policy is
+    `UniformPolicy`.
 
     Args:
         policy: to be judged.
         law: how its distribution over slates is had; None leaves out what needs it.
         logging: the policy that wrote the log, if it can still be asked.
         num_items: `N`; None leaves out the pseudo-inverse weight.
-        relevance: `Φ`, for `Relevant` weights.
-        abstraction: `φ`, for `Abstract` weights.
         scored: whether policies can tell the probability of a slate; False for those that can only be sampled.
         logging_law: how the logging policy's distribution is had, where not by `law`.
     """
 
     policy: Policy
-    law: LawOf | None = None
+    law: SlateDistributionMethod | None = None
     logging: Policy | None = None
     num_items: int | None = None
-    relevance: Relevance | None = None
-    abstraction: Abstraction | None = None
     scored: bool = True
-    logging_law: LawOf | None = None
+    logging_law: SlateDistributionMethod | None = None
 
     def written_by(self, other: SlateTarget) -> SlateTarget:
         """The same, of a log that another policy wrote."""
         return replace(self, logging=other.policy, logging_law=other.law)
 
     @torch.no_grad()
-    def __call__(self, logged: LoggedSlates) -> SlateRounds:
-        """The log beside the policy; probabilities in the log come before those of `logging`.
+    def __call__(self, logged: LoggedSlates) -> SlateBatch:
+        """The log joined with the policy; probabilities in the log come before those of `logging`.
 
         Raises:
-            RequestError: the log has no context, a law cannot say what is asked, or `logging` did not write the log.
+            RequestError: the log has no context, a distribution cannot be had, or `logging` did not write the log.
         """
         context = self.context_of(logged)
-        rounds = SlateRounds(
+        rounds = SlateBatch(
             logged.items,
             logged.reward.double(),
             logging=_double(logged.propensity),
@@ -82,8 +79,8 @@ class SlateTarget:
             rounds if found is None else replace(rounds, pseudo_inverse=found.weight, pseudo_inverse_error=found.error)
         )
 
-    def wrote(self, rounds: SlateRounds, logged: LoggedSlates) -> SlateRounds:
-        """What this policy says of a log that it wrote, beside whichever policy is judged."""
+    def wrote(self, rounds: SlateBatch, logged: LoggedSlates) -> SlateBatch:
+        """What this policy says of a log that it wrote, whichever policy is judged."""
         return self._beside(rounds, "logging", self.policy, self.context_of(logged), self.law)[0]
 
     def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
@@ -104,7 +101,7 @@ class SlateTarget:
         """
         if logged.context is not None:
             return logged.context.without_target()
-        if not all(isinstance(one, Uniform) for one in (self.policy, self.logging) if one is not None):
+        if not all(isinstance(one, UniformPolicy) for one in (self.policy, self.logging) if one is not None):
             raise RequestError(
                 "a policy is asked about the context of each request, and the log has none: give a table"
             )
@@ -112,24 +109,24 @@ class SlateTarget:
         return Context(logged.request, nothing, nothing)
 
     def _beside(
-        self, rounds: SlateRounds, side: Side, policy: Policy, context: Context, law_of: LawOf | None
-    ) -> tuple[SlateRounds, SlateLaw | None]:
+        self, rounds: SlateBatch, side: Side, policy: Policy, context: Context, law_of: SlateDistributionMethod | None
+    ) -> tuple[SlateBatch, SlateDistribution | None]:
         if self.scored and getattr(rounds, f"{side}_prefix") is None:
             rounds = replace(rounds, **{f"{side}_prefix": prefix_probability(policy, context, rounds.items)})
         if law_of is None:
             return rounds, None
-        law = law_of(policy, context, rounds.items.shape[1])
-        return with_law(rounds, side, law, relevance=self.relevance, abstraction=self.abstraction), law
+        distribution = law_of(policy, context, rounds.items.shape[1])
+        return with_distribution(rounds, side, distribution), distribution
 
     def _pseudo_inverse(
-        self, rounds: SlateRounds, context: Context, logging: SlateLaw | None, target: SlateLaw | None
-    ) -> PseudoInverseWeights | None:
+        self, rounds: SlateBatch, context: Context, logging: SlateDistribution | None, target: SlateDistribution | None
+    ) -> PseudoInverseEstimate | None:
         if self.num_items is None or target is None:
             return None
-        if isinstance(self.logging, Uniform):
+        if isinstance(self.logging, UniformPolicy):
             allowed = UniformSlates.of(context, self.num_items).allowed
             weight = uniform_pseudo_inverse(rounds.items, rounds.need("target_at"), allowed)
-            return PseudoInverseWeights(weight, torch.zeros_like(weight))
+            return PseudoInverseEstimate(weight, torch.zeros_like(weight))
         if isinstance(logging, ListedSlates) and isinstance(target, ListedSlates):
             return pseudo_inverse(rounds.items, logging, target, self.num_items)
         return None
@@ -144,3 +141,55 @@ def prefix_probability(policy: Policy, context: Context, items: Tensor) -> Float
 
 def _double(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.double()
+
+
+@dataclass(frozen=True)
+class SlateTableTarget:
+    """What a table says of the logged slates: whichever probabilities it has.
+
+    Args:
+        table: of the policy to be judged, for the log.
+        logging: the policy that wrote the log, where more is needed than the log says of it; None otherwise.
+    """
+
+    table: SlatePolicyTable
+    logging: SlateTarget | None = None
+
+    def written_by(self, other: SlateTarget) -> SlateTableTarget:
+        """The same, of a log that another policy wrote."""
+        return replace(self, logging=other)
+
+    def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
+        """Of every item at every slot, whatever stands before it.
+
+        Raises:
+            RequestError: the table has logged slates only.
+        """
+        return self.table.every_slot(logged)
+
+    def __call__(self, logged: LoggedSlates) -> SlateBatch:
+        """The log joined with the policy."""
+        table, rows = self.table, logged.request
+        rounds = SlateBatch(
+            logged.items,
+            logged.reward.double(),
+            logging=_double(logged.propensity),
+            target=None if table.propensity is None else table.propensity[rows],
+            logging_prefix=_double(logged.prefix),
+            target_prefix=None if table.prefix is None else table.prefix[rows],
+            logging_slot=_double(logged.slot),
+            target_slot=None if table.slot is None else table.slot[rows],
+            target_at=None if table.place is None else _at(table, logged),
+            user=logged.user,
+            by_slot=logged.by_slot,
+        )
+        return rounds if self.logging is None else self.logging.wrote(rounds, logged)
+
+
+def _at(table: SlatePolicyTable, logged: LoggedSlates) -> Float[Tensor, "n S S"]:
+    """At `(i, k, l)`, of slot `l` holding the item that slot `k` holds; 1 where a slot is empty."""
+    everywhere = table.every_slot(logged).transpose(1, 2)
+    slots = logged.items.shape[1]
+    index = logged.items.clamp(min=0).unsqueeze(2).expand(-1, -1, slots)
+    empty = logged.items < 0
+    return everywhere.gather(1, index).masked_fill(empty.unsqueeze(1) | empty.unsqueeze(2), 1.0)

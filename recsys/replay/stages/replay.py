@@ -1,4 +1,4 @@
-"""Stage: every policy beside every log."""
+"""Stage that evaluates every target policy on every log."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from recsys.data.feedback_source import FeedbackLog
-from recsys.data.slate_feedback import SlateFeedback
+from recsys.config.suggest import suggestion
+from recsys.data.logs.feedback_source import FeedbackLog
+from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.checks import checks, tails
-from recsys.replay.choose import choose
-from recsys.replay.episodes.fitted_values import FittedValues
-from recsys.replay.estimates import estimates
-from recsys.replay.interval import ClosedForm, IntervalOf
-from recsys.replay.options import Policy, ReplayOptions
-from recsys.replay.propensities import Estimated, estimate_propensities
-from recsys.replay.replayed import replay
-from recsys.replay.reward_model import RewardModel
-from recsys.replay.slates.fitted_tails import FittedTails
-from recsys.replay.targets.target import Target
-from recsys.replay.trust import Limits
-from recsys.train.fingerprint import write_text
-from recsys.train.nearest import suggestion
-from recsys.train.run_folder import RunFolder
+from recsys.replay.actions.reward_model import RewardModel
+from recsys.replay.diagnostics.checks import diagnostic_estimators, weight_tails
+from recsys.replay.diagnostics.overlap import OverlapLimits
+from recsys.replay.episodes.fitted_models import FittedValues
+from recsys.replay.evaluation import tabulate_estimates
+from recsys.replay.intervals.methods import ClosedForm, IntervalMethod
+from recsys.replay.options import ReplayOptions, TargetFactory
+from recsys.replay.policy_selection import choose_policy
+from recsys.replay.propensities.estimation import EstimatedPropensities, estimate_propensities
+from recsys.replay.runner import replay
+from recsys.replay.slates.fitted_models import RewardToGoModel
+from recsys.replay.targets.actions import TargetPolicy
+from recsys.runs.fingerprint import write_text
+from recsys.runs.run_folder import RunFolder
 
 logger = python_logging.getLogger(__name__)
 
 ESTIMATES = "estimates.parquet"
-"""Every estimate, columns as in `recsys.replay.estimates.SCHEMA`."""
+"""Every estimate, columns as in `recsys.replay.evaluation.SCHEMA`."""
 
 
 class Replay:
@@ -41,14 +41,14 @@ class Replay:
 
     Args:
         sources: of logs, by name; a log with a policy's name was written by it.
-        policies: to be judged, by name; a log → its probabilities (`recsys.replay.targets.named`).
+        policies: to be judged, by name; a log → its probabilities (`recsys.replay.targets.policies`).
         estimators: by name.
         interval: around each estimate.
-        propensities: `logged`, or `estimated` from the logs' own choices (`recsys.replay.propensities`).
+        propensities: `logged`, or `estimated` from the logs' own choices (`recsys.replay.propensities.estimation`).
         model: learns what actions, slots or steps earn; None where no estimator needs it.
         logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
         confidence: of the intervals, in (0, 1).
-        limits: when a log does not answer; None for `Limits()`.
+        limits: when a log does not answer; None for `OverlapLimits()`.
         select: whether the best policy is chosen, on one half of the users, and reported from the other.
         selector: the name of the estimator that chooses; where there are others, they report.
         risk: with which the chosen policy may earn less than the bound it was chosen by, in (0, 0.5).
@@ -64,14 +64,14 @@ class Replay:
     def __init__(
         self,
         sources: Mapping[str, Any],
-        policies: Mapping[str, Policy],
+        policies: Mapping[str, TargetFactory],
         estimators: Mapping[str, Any],
-        interval: IntervalOf,
+        interval: IntervalMethod,
         propensities: Literal["logged", "estimated"] = "logged",
-        model: RewardModel | FittedTails | FittedValues | None = None,
-        logging: Mapping[str, Policy] | None = None,
+        model: RewardModel | RewardToGoModel | FittedValues | None = None,
+        logging: Mapping[str, TargetFactory] | None = None,
         confidence: float = 0.95,
-        limits: Limits | None = None,
+        limits: OverlapLimits | None = None,
         select: bool = False,
         selector: str = "ips",
         risk: float = 0.05,
@@ -86,7 +86,7 @@ class Replay:
         self.policies = policies
         self.estimators = estimators
         self.estimated = propensities == "estimated"
-        self.options = ReplayOptions(interval, confidence, limits or Limits(), model, logging, seed=seed)
+        self.options = ReplayOptions(interval, confidence, limits or OverlapLimits(), model, logging, seed=seed)
         self.select = select
         self.selector = selector
         self.risk = risk
@@ -109,21 +109,21 @@ class Replay:
 
     def _compare(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """Every policy, and what its figures are to be trusted for."""
-        folder, beside = run.stage("replay"), checks(logs)
+        folder, beside = run.stage("replay"), diagnostic_estimators(logs)
         replayed = replay(logs, self.policies, self.estimators, options, beside, own=True)
         others = [one for one in replayed if one.log != one.policy]
         own = [one for one in replayed if one.log == one.policy]
-        _write(run, estimates(others, self.estimators, options))
-        estimates(own, self.estimators, options).write_parquet(folder / "placebo.parquet")
+        _write(run, tabulate_estimates(others, self.estimators, options))
+        tabulate_estimates(own, self.estimators, options).write_parquet(folder / "placebo.parquet")
         usual = replace(options, interval=ClosedForm())
-        estimates(others, beside, usual).write_parquet(folder / "checks.parquet")
-        tails(others).write_parquet(folder / "weights.parquet")
+        tabulate_estimates(others, beside, usual).write_parquet(folder / "checks.parquet")
+        weight_tails(others).write_parquet(folder / "weights.parquet")
 
     def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """The best policy, by another half of the users and, where there are others, by other estimators."""
         selector = self.estimators[self.selector]
         others = {name: one for name, one in self.estimators.items() if name != self.selector} or self.estimators
-        choice = choose(logs, self.policies, selector, others, options, self.risk)
+        choice = choose_policy(logs, self.policies, selector, others, options, self.risk)
         told = "chosen: %s, which earns at least %.4g but for a risk of %g"
         logger.info(told, choice.policy, choice.low, self.risk)
         choice.considered.write_parquet(run.stage("replay") / "considered.parquet")
@@ -137,18 +137,18 @@ def _write(run: RunFolder, table: pl.DataFrame) -> None:
     write_text(run.metrics, json.dumps(metrics(table), indent=2, allow_nan=False))
 
 
-def _estimated(log: FeedbackLog, seed: int) -> Estimated:
-    if isinstance(log, SlateFeedback):
+def _estimated(log: FeedbackLog, seed: int) -> EstimatedPropensities:
+    if isinstance(log, SlateFeedbackLog):
         raise RequestError(f"{log.name}: propensities of slates cannot be estimated: take log.propensities=logged")
     return estimate_propensities(log, seed=seed)
 
 
-def _whatever(target: Target) -> Policy:
+def _whatever(target: TargetPolicy) -> TargetFactory:
     """The same on whichever log."""
     return lambda log: target
 
 
-def _write_calibration(found: Mapping[str, Estimated], folder: Path) -> None:
+def _write_calibration(found: Mapping[str, EstimatedPropensities], folder: Path) -> None:
     """How far each log's estimated propensities agree with what was chosen."""
     tables = [one.calibration.table().insert_column(0, pl.lit(name).alias("log")) for name, one in found.items()]
     pl.concat(tables).write_parquet(folder / "calibration.parquet")
@@ -172,7 +172,7 @@ def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]
     is named too.
 
     Args:
-        table: columns as in `recsys.replay.estimates.SCHEMA`.
+        table: columns as in `recsys.replay.evaluation.SCHEMA`.
     """
     several = table.select(pl.struct("policy", "log").n_unique() > pl.col("policy").n_unique()).item()
     rows: dict[str, dict[str, dict[str, float | None]]] = {}

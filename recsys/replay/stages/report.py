@@ -1,4 +1,4 @@
-"""Stage: one page that tells a replay."""
+"""Stage that writes the report page of a replay."""
 
 from __future__ import annotations
 
@@ -9,19 +9,73 @@ from typing import Any, ClassVar
 import polars as pl
 from omegaconf import OmegaConf
 
-from recsys.replay.checks import CLIP
-from recsys.replay.estimates import MARK, remarks
-from recsys.replay.stages.propensities import ESTIMATED, INVERSE, estimated, inverse
+from recsys.replay.diagnostics.checks import CLIP, INVERSE_PROPENSITY
+from recsys.replay.evaluation import ESTIMATED_MARK, remarks
 from recsys.replay.stages.replay import ESTIMATES
 from recsys.report.chart import Series, line_chart
+from recsys.report.drawing import number
 from recsys.report.forest import Estimate, forest_chart
 from recsys.report.markup import Markup, join
-from recsys.report.page import Section, folded, page, paragraph
-from recsys.report.scale import number
+from recsys.report.page import Section, collapsible, page, paragraph
 from recsys.report.table import plain_table
-from recsys.train.run_folder import RunFolder
+from recsys.runs.run_folder import RunFolder
 
 PLACES = 4
+
+INVERSE = "One over the propensity averages the number of actions that could be taken, if propensities are right."
+ESTIMATED = (
+    "The log's propensities were learnt from what it chose, each by a model that had not seen the user, and every"
+    " figure here rests on them. They are right only if all that the logging policy looked at is in the context, which"
+    " no table can show. In each bin the share that was chosen ought to be the mean probability."
+)
+
+
+def inverse_propensity_section(table: pl.DataFrame, confidence: float) -> Markup:
+    """What one over each log's propensities averages.
+
+    Args:
+        table: estimates of the checks.
+        confidence: of their intervals.
+    """
+    known = table.filter(pl.col("estimator") == INVERSE_PROPENSITY).unique("log", maintain_order=True)
+    rows = [
+        [row["log"], f"{row['value']:,.4g}", f"[{row['low']:,.4g}, {row['high']:,.4g}]"]
+        for row in known.iter_rows(named=True)
+    ]
+    return plain_table(["log", "mean of one over the propensity", f"{confidence:.0%} interval"], rows)
+
+
+def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Markup:
+    """How far estimated propensities agree with what was chosen.
+
+    Args:
+        logs: one row a log.
+        bins: of each log's reliability table.
+    """
+    rows = [
+        [
+            row["log"],
+            f"{row['inverse']:,.4g} ± {row['inverse_error']:.2g}",
+            f"{row['actions']:,.4g}",
+            f"{row['error']:.4g}",
+        ]
+        for row in logs.iter_rows(named=True)
+    ]
+    head = ["log", "mean of one over the propensity", "actions that could be chosen", "calibration error"]
+    cells = [
+        [
+            row["log"],
+            f"{row['low']:g} to {row['high']:g}",
+            f"{row['pairs']:,}",
+            number(row["predicted"], PLACES),
+            number(row["chosen"], PLACES),
+        ]
+        for row in bins.iter_rows(named=True)
+    ]
+    return join(
+        plain_table(head, rows),
+        plain_table(["log", "probability", "rounds and actions", "mean probability", "share chosen"], cells),
+    )
 
 
 @dataclass
@@ -48,13 +102,13 @@ class ReplayReport:
             sections.append(Section("Weights", join(*(_tail(part) for part in _parts(beside["weights"]))), TAIL))
         if len(beside.get("checks", ())):
             sections.append(Section("Clipping", join(*(_clipped(part) for part in _parts(beside["checks"]))), CLIPPING))
-            sections.append(Section("Propensities", inverse(beside["checks"], confidence), INVERSE))
+            sections.append(Section("Propensities", inverse_propensity_section(beside["checks"], confidence), INVERSE))
         if "calibration" in beside:
-            known = estimated(beside["propensities"], beside["calibration"])
+            known = estimated_propensity_section(beside["propensities"], beside["calibration"])
             sections.append(Section("Estimated propensities", known, ESTIMATED))
         if len(beside.get("placebo", ())):
             sections.append(Section("Placebo", join(*(_values(part) for part in _parts(beside["placebo"]))), PLACEBO))
-        sections.append(Section("Configuration", folded("config.yaml", run.config.read_text())))
+        sections.append(Section("Configuration", collapsible("config.yaml", run.config.read_text())))
         facts = {
             "logs": ", ".join(table["log"].unique(maintain_order=True)),
             "rounds": " and ".join(f"{rounds:,}" for rounds in table["rounds"].unique(maintain_order=True)),
@@ -91,7 +145,7 @@ def _parts(table: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _title(part: pl.DataFrame) -> str:
     marked = "estimated" in part.columns and part["estimated"][0]
-    return f"{part['policy'][0]}, judged by the log {part['log'][0]}" + (f", {MARK}" if marked else "")
+    return f"{part['policy'][0]}, judged by the log {part['log'][0]}" + (f", {ESTIMATED_MARK}" if marked else "")
 
 
 def _values(part: pl.DataFrame) -> Markup:

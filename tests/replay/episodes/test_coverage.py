@@ -3,26 +3,22 @@
 import pytest
 import torch
 
-from recsys.replay.closed_form import closed_form
-from recsys.replay.episodes.doubly_robust import SequentialDR, SequentialSNDR
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.episodes.doubly_robust import SequentialDR, WeightedDoublyRobust
+from recsys.replay.episodes.importance import PerDecisionIPS, PerDecisionSNIPS, TrajectoryWise
 from recsys.replay.episodes.magic import MAGIC
-from recsys.replay.episodes.marginalised import MarginalisedIPS
-from recsys.replay.episodes.per_decision import PerDecisionIPS, PerDecisionSNIPS
-from recsys.replay.episodes.trajectory import Trajectory
 from recsys.replay.estimator import Estimator
-from recsys.replay.importance import IPS, SNIPS
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 from tests.replay.episodes.worlds import HORIZON, listed, modelled, truth, worth, wrong
 
 ESTIMATORS = (
-    Trajectory(IPS(), 0.9),
-    Trajectory(SNIPS(), 0.9),
+    TrajectoryWise(IPS(), 0.9),
+    TrajectoryWise(SNIPS(), 0.9),
     PerDecisionIPS(0.9),
     PerDecisionSNIPS(HORIZON, 0.9),
     SequentialDR(0.9),
-    SequentialSNDR(HORIZON, 0.9),
-    MarginalisedIPS(2, None, HORIZON, 0.9),
-    MarginalisedIPS(2, 2, HORIZON, 0.9),
+    WeightedDoublyRobust(HORIZON, 0.9),
 )
 
 
@@ -47,7 +43,7 @@ def test_a_blend_believes_a_model_that_is_wrong_by_less_than_the_log_can_tell() 
         sums = Sums.of(terms[torch.multinomial(world.probability, 500, replacement=True)])
         interval = closed_form(MAGIC(HORIZON, 0.9).choose(sums), sums)
         covered += interval.low <= truth(0.9) <= interval.high
-        weighted = float(SequentialSNDR(HORIZON, 0.9).value(sums.totals))
+        weighted = float(WeightedDoublyRobust(HORIZON, 0.9).value(sums.totals))
         errors += torch.tensor([interval.value - truth(0.9), weighted - truth(0.9)]).square()
     assert covered < 35
     assert errors[0] > errors[1]

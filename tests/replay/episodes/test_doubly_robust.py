@@ -4,14 +4,12 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
-from recsys.replay.doubly_robust import DM, DR, SNDR
-from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR, SequentialSNDR
-from recsys.replay.episodes.episodes import Episodes
-from recsys.replay.episodes.marginalised import MarginalisedIPS
-from recsys.replay.episodes.per_decision import PerDecisionIPS, PerDecisionSNIPS
-from recsys.replay.episodes.trajectory import Trajectory
-from recsys.replay.importance import IPS, SNIPS
-from recsys.replay.rounds import Rounds
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.doubly_robust import DM, DR, SNDR
+from recsys.replay.actions.importance import IPS, SNIPS
+from recsys.replay.episodes.batch import EpisodeBatch
+from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR, WeightedDoublyRobust
+from recsys.replay.episodes.importance import PerDecisionIPS, PerDecisionSNIPS, TrajectoryWise
 from tests.replay.episodes.worlds import HORIZON, at_expectation, listed, modelled, over_pairs, truth, worth, wrong
 
 discounts = pytest.mark.parametrize("discount", [1.0, 0.7])
@@ -26,7 +24,7 @@ def test_unbiased_with_a_wrong_model_over_all_logs_of_two_episodes(discount: flo
 @discounts
 def test_normalised_is_consistent_with_a_wrong_model_and_biased_on_small_logs(discount: float) -> None:
     world = modelled(listed(), wrong())
-    estimator = SequentialSNDR(HORIZON, discount)
+    estimator = WeightedDoublyRobust(HORIZON, discount)
     assert at_expectation(estimator, world) == pytest.approx(truth(discount), abs=1e-12)
     assert abs(over_pairs(estimator, world) - truth(discount)) > 0.01
 
@@ -71,7 +69,7 @@ def test_without_a_model_it_is_importance_sampling(discount: float) -> None:
     world = modelled(listed(), torch.zeros(HORIZON, 2, 2).double())
     for model, weighed in (
         (SequentialDR(discount), PerDecisionIPS(discount)),
-        (SequentialSNDR(HORIZON, discount), PerDecisionSNIPS(HORIZON, discount)),
+        (WeightedDoublyRobust(HORIZON, discount), PerDecisionSNIPS(HORIZON, discount)),
     ):
         assert over_pairs(model, world) == pytest.approx(over_pairs(weighed, world), abs=1e-12)
 
@@ -80,7 +78,7 @@ def test_without_a_model_it_is_importance_sampling(discount: float) -> None:
 def test_cut_off_episodes_go_on_by_the_model(discount: float) -> None:
     cut = listed(cut=0.5)
     right = modelled(cut, worth(discount)[0])
-    estimators = (SequentialDR(discount), SequentialSNDR(HORIZON, discount))
+    estimators = (SequentialDR(discount), WeightedDoublyRobust(HORIZON, discount))
     for estimator in estimators:
         assert at_expectation(estimator, right) == pytest.approx(truth(discount), abs=1e-12)
         assert abs(at_expectation(estimator, modelled(cut, wrong())) - truth(discount)) > 0.1
@@ -92,7 +90,7 @@ def test_cut_off_episodes_go_on_by_the_model(discount: float) -> None:
 def test_a_single_step_is_a_single_action() -> None:
     world = modelled(listed(horizon=1), wrong(1))
     episodes = world.episodes
-    rounds = Rounds(
+    rounds = BanditBatch(
         action=episodes.need("action")[:, 0],
         reward=episodes.reward[:, 0],
         logging=episodes.logging[:, 0],
@@ -101,21 +99,19 @@ def test_a_single_step_is_a_single_action() -> None:
         predicted_all=wrong(1)[0][episodes.need("state")[:, 0]],
     )
     pairs = (
-        (IPS(), (Trajectory(IPS()), PerDecisionIPS())),
-        (IPS(), (MarginalisedIPS(1, None, 1), MarginalisedIPS(1))),
-        (SNIPS(), (Trajectory(SNIPS()), PerDecisionSNIPS(1))),
+        (IPS(), (TrajectoryWise(IPS()), PerDecisionIPS())),
+        (SNIPS(), (TrajectoryWise(SNIPS()), PerDecisionSNIPS(1))),
         (DR(), (SequentialDR(),)),
-        (SNDR(), (SequentialSNDR(1),)),
+        (SNDR(), (WeightedDoublyRobust(1),)),
         (DM(), (SequentialDM(),)),
     )
-    alone = replace(episodes, state=torch.zeros_like(episodes.need("state")))
     for single, sequential in pairs:
         expected = float(single.value(single.terms(rounds).sum(0)))
         for estimator in sequential:
-            assert float(estimator.value(estimator.terms(alone).sum(0))) == pytest.approx(expected, abs=1e-12)
+            assert float(estimator.value(estimator.terms(episodes).sum(0))) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_missing_model_is_named() -> None:
     ones = torch.ones(1, 1).double()
     with pytest.raises(RequestError, match="a value model's prediction"):
-        SequentialDR().terms(Episodes(ones, ones, ones, ones > 0))
+        SequentialDR().terms(EpisodeBatch(ones, ones, ones, ones > 0))

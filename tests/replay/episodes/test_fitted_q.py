@@ -6,25 +6,23 @@ from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
 from recsys.errors import RequestError
+from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
-from recsys.replay.episodes.episodes import Episodes
-from recsys.replay.episodes.linear_q import BellmanSums, LinearFittedQ
-from recsys.replay.episodes.regressed_q import RegressedFittedQ
-from recsys.replay.episodes.transitions import Transitions
-from recsys.replay.episodes.value_model import predict
+from recsys.replay.episodes.fitted_models import predict
+from recsys.replay.episodes.fitted_q import BellmanSums, LinearFittedQ, RegressedFittedQ, Transitions
 from tests.replay.episodes.worlds import HORIZON, TARGET, Listed, at_expectation, listed, numbers, truth, worth
 
 discounts = pytest.mark.parametrize("discount", [1.0, 0.7])
 
 
-def drawn(episodes: int = 200, cut: float = 0.0) -> Episodes:
+def drawn(episodes: int = 200, cut: float = 0.0) -> EpisodeBatch:
     """A log whose features say which of the two states it is, and not at which step."""
     world = listed(cut=cut)
     some = world.episodes.select(torch.multinomial(world.probability, episodes, replacement=True))
     return replace(some, context=torch.nn.functional.one_hot(some.need("state"), 2).double())
 
 
-def bellman(episodes: Episodes, discount: float) -> torch.Tensor:
+def bellman(episodes: EpisodeBatch, discount: float) -> torch.Tensor:
     """`[S, A]`, the value in the world of the log's means and frequencies, counted one step at a time."""
     visits, reward, onward = torch.zeros(2, 2).double(), torch.zeros(2, 2).double(), torch.zeros(2, 2, 2).double()
     for row in range(len(episodes)):
@@ -113,7 +111,7 @@ def test_iterations_of_a_regressor_are_the_steps_that_it_values() -> None:
 def test_what_comes_after_the_end_is_not_read() -> None:
     there = torch.tensor([[True, True, False], [True, False, False]])
     nothing = torch.where(there, 1.0, float("nan")).double()
-    episodes = Episodes(
+    episodes = EpisodeBatch(
         reward=nothing,
         logging=nothing,
         target=nothing,
@@ -131,7 +129,7 @@ def test_what_comes_after_the_end_is_not_read() -> None:
 def test_values_without_bound_and_logs_without_consequences_are_refused() -> None:
     ones = torch.ones(1, 3).double()
     parts = {"action": ones.long(), "context": ones.unsqueeze(2), "target_all": ones.unsqueeze(2) * numbers(0.0, 1.0)}
-    endless = Episodes(ones, ones, ones, ones > 0, done=torch.tensor([False]), **parts)
+    endless = EpisodeBatch(ones, ones, ones, ones > 0, done=torch.tensor([False]), **parts)
     with pytest.raises(RequestError, match="have not settled"):
         LinearFittedQ()(endless)
     assert LinearFittedQ(0.5)(endless).coefficients[1, 0] == pytest.approx(2)

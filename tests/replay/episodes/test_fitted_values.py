@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from recsys.data.episode_log import EpisodeLog
-from recsys.data.logged_actions import LoggedActions
-from recsys.data.parquet_feedback import ParquetFeedback
+from recsys.data.logs.batches import LoggedActions
+from recsys.data.logs.episodes import EpisodeLog
+from recsys.data.logs.feedback_source import ParquetFeedback
 from recsys.errors import ConfigurationError, RequestError
+from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
-from recsys.replay.episodes.episodes import Episodes
-from recsys.replay.episodes.fitted_values import EpisodeRead, FittedValues
-from recsys.replay.episodes.linear_q import LinearFittedQ
-from recsys.replay.episodes.per_decision import PerDecisionIPS
-from recsys.replay.episodes.value_model import cross_fit
+from recsys.replay.episodes.fitted_models import EpisodeReader, FittedValues, cross_fit
+from recsys.replay.episodes.fitted_q import LinearFittedQ
+from recsys.replay.episodes.importance import PerDecisionIPS
 from recsys.replay.evaluation import ReplayOptions, evaluate
-from recsys.replay.targets.uniform import Uniform
+from recsys.replay.targets.actions import UniformActions
 from tests.replay.episodes.worlds import HORIZON, TARGET, listed, truth
 from tests.replay.feedback_files import trajectories, written
 
@@ -41,13 +40,13 @@ class OfState:
         return self.target_all(batch).gather(1, batch.action.unsqueeze(1)).squeeze(1)
 
 
-def drawn(episodes: int) -> Episodes:
+def drawn(episodes: int) -> EpisodeBatch:
     world = listed()
     generator = torch.Generator().manual_seed(0)
     return world.episodes.select(torch.multinomial(world.probability, episodes, replacement=True, generator=generator))
 
 
-def log_of(episodes: Episodes, path: Path) -> EpisodeLog:
+def log_of(episodes: EpisodeBatch, path: Path) -> EpisodeLog:
     """The same as a table."""
     there = episodes.there
     number, step = there.nonzero().unbind(1)
@@ -75,8 +74,8 @@ def test_what_is_expected_is_what_cross_fitting_says(
     log = log_of(episodes, tmp_path / "log.parquet")
     batches = log.batches
     monkeypatch.setattr(EpisodeLog, "batches", lambda self: batches(size))
-    beside = EpisodeRead(log, MODEL, seed=3).beside(OfState())
-    found = [beside(batch) for batch in EpisodeRead(log).batches()]
+    beside = EpisodeReader(log, MODEL, seed=3).beside(OfState())
+    found = [beside(batch) for batch in EpisodeReader(log).batches()]
     with_one = replace(episodes, context=pad(episodes.need("context"), (0, 1), value=1.0))
     whole = cross_fit(LinearFittedQ(), with_one, seed=3)
     for name in ("predicted", "expected", "target"):
@@ -99,11 +98,11 @@ def test_a_model_makes_the_estimate_surer_and_leaves_it_right(tmp_path: Path) ->
 def test_nothing_is_learnt_from_the_other_half(tmp_path: Path) -> None:
     """Where the other half earns a hundred times as much, its own half is expected to earn what it does."""
     episodes = drawn(400)
-    [of_half] = EpisodeRead(log_of(episodes, tmp_path / "log.parquet"), half=1).batches()
+    [of_half] = EpisodeReader(log_of(episodes, tmp_path / "log.parquet"), half=1).batches()
     much = episodes.reward.clone()
     much[of_half.episode] *= 100
     other = log_of(replace(episodes, reward=much), tmp_path / "other.parquet")
-    read = EpisodeRead(other, MODEL, half=0)
+    read = EpisodeReader(other, MODEL, half=0)
     [batch] = read.batches()
     assert read.beside(OfState())(batch).need("expected").abs().max() < 10
 
@@ -112,7 +111,7 @@ def test_a_log_without_contexts_has_one_state(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
     assert isinstance(log, EpisodeLog)
     [batch] = log.batches()
-    found = EpisodeRead(log, MODEL).beside(Uniform(2))(batch)
+    found = EpisodeReader(log, MODEL).beside(UniformActions(2))(batch)
     expected = found.need("expected")[found.there]
     assert expected.std() < 0.1 and float(expected.mean()) == pytest.approx(1.0, abs=0.15)  # .5 now, .5 to come
 
@@ -121,8 +120,8 @@ def test_what_cannot_be_modelled_is_refused(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
     assert isinstance(log, EpisodeLog)
     with pytest.raises(RequestError, match="function is no policy of single actions, which a model of values needs"):
-        EpisodeRead(log, MODEL).beside(lambda batch: batch)
+        EpisodeReader(log, MODEL).beside(lambda batch: batch)
     with pytest.raises(ConfigurationError, match="folds=1: expected 2 or more"):
         FittedValues(LinearFittedQ(), folds=1)
     with pytest.raises(RequestError, match="this estimator needs a value model's prediction"):
-        evaluate(log, {"uniform": lambda log: Uniform(2)}, {"dr": SequentialDR()})
+        evaluate(log, {"uniform": lambda log: UniformActions(2)}, {"dr": SequentialDR()})

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
-from recsys.replay.closed_form import closed_form
-from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialSNDR
-from recsys.replay.episodes.magic import MAGIC, Blend, least_on_simplex, returns
+from recsys.replay.episodes.doubly_robust import SequentialDM, WeightedDoublyRobust
+from recsys.replay.episodes.magic import MAGIC, BlendedReturns, least_on_simplex, returns
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 from tests.replay.episodes.worlds import HORIZON, Listed, at_expectation, listed, modelled, truth, worth, wrong
 
@@ -24,8 +24,8 @@ def test_returns_by_hand() -> None:
 @pytest.mark.parametrize("discount", [1.0, 0.7])
 def test_first_return_is_the_model_and_last_is_weighted_doubly_robust(discount: float) -> None:
     world = modelled(listed(), wrong())
-    ends = (Blend((1.0, 0.0, 0.0, 0.0), discount), Blend((0.0, 0.0, 0.0, 1.0), discount))
-    for end, same in zip(ends, (SequentialDM(discount), SequentialSNDR(HORIZON, discount)), strict=True):
+    ends = (BlendedReturns((1.0, 0.0, 0.0, 0.0), discount), BlendedReturns((0.0, 0.0, 0.0, 1.0), discount))
+    for end, same in zip(ends, (SequentialDM(discount), WeightedDoublyRobust(HORIZON, discount)), strict=True):
         assert at_expectation(end, world) == pytest.approx(at_expectation(same, world), abs=1e-12)
 
 
@@ -58,7 +58,7 @@ def test_errs_less_than_the_log_alone_where_the_model_is_nearly_right() -> None:
     for _ in range(60):
         sums = drawn(nearly, 60)
         blend += (float(MAGIC(HORIZON).choose(sums).value(sums.totals)) - truth(1.0)) ** 2
-        weighted += (float(SequentialSNDR(HORIZON).value(sums.totals)) - truth(1.0)) ** 2
+        weighted += (float(WeightedDoublyRobust(HORIZON).value(sums.totals)) - truth(1.0)) ** 2
     assert blend < 0.9 * weighted
 
 
@@ -69,7 +69,7 @@ def test_sums_merge_and_the_blend_has_an_interval() -> None:
     blend = MAGIC(HORIZON).choose(sums)
     assert sum(blend.shares) == pytest.approx(1)
     assert min(blend.shares) >= 0
-    assert blend.terms == MAGIC(HORIZON).terms == SequentialSNDR(HORIZON).terms
+    assert blend.terms == MAGIC(HORIZON).terms == WeightedDoublyRobust(HORIZON).terms
     interval = closed_form(blend, sums)
     assert interval.low < interval.value < interval.high
     torch.testing.assert_close(blend.value(sums.totals * 3), blend.value(sums.totals))

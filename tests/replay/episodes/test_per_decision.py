@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
-from recsys.replay.closed_form import closed_form
-from recsys.replay.episodes.per_decision import PerDecisionIPS, PerDecisionSNIPS
-from recsys.replay.episodes.trajectory import Trajectory
-from recsys.replay.importance import IPS
+from recsys.replay.actions.importance import IPS
+from recsys.replay.episodes.importance import PerDecisionIPS, PerDecisionSNIPS, TrajectoryWise
+from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
 from tests.replay.episodes.worlds import HORIZON, at_expectation, listed, over_pairs, truth
 
@@ -38,7 +37,7 @@ def test_varies_less_than_whole_trajectories() -> None:
         each = estimator.value(estimator.terms(world.episodes))
         return float(world.probability @ (each - truth(1.0)).square())
 
-    assert spread(PerDecisionIPS()) < spread(Trajectory(IPS()))
+    assert spread(PerDecisionIPS()) < spread(TrajectoryWise(IPS()))
 
 
 def test_sums_of_shards_of_different_lengths_merge() -> None:

@@ -4,21 +4,21 @@ import pytest
 import torch
 
 from recsys.errors import RequestError
+from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
-from recsys.replay.episodes.episodes import Episodes
-from recsys.replay.episodes.linear_q import LinearFittedQ, LinearQ
-from recsys.replay.episodes.value_model import cross_fit, predict
+from recsys.replay.episodes.fitted_models import cross_fit, predict
+from recsys.replay.episodes.fitted_q import LinearFittedQ, LinearQ
 from tests.replay.episodes.worlds import HORIZON, listed, numbers, truth
 
 
-def drawn(episodes: int, cut: float = 0.0) -> Episodes:
+def drawn(episodes: int, cut: float = 0.0) -> EpisodeBatch:
     world = listed(cut=cut)
     return world.episodes.select(torch.multinomial(world.probability, episodes, replacement=True))
 
 
 def test_predictions_are_of_the_log_s_actions_and_of_the_policy() -> None:
     ones = torch.ones(1, 2).double()
-    episodes = Episodes(
+    episodes = EpisodeBatch(
         ones,
         ones,
         ones,
@@ -36,7 +36,7 @@ def test_no_episode_is_predicted_by_a_model_that_saw_it() -> None:
     episodes = drawn(30)
     seen: list[set[float]] = []
 
-    def fit(part: Episodes) -> LinearQ:
+    def fit(part: EpisodeBatch) -> LinearQ:
         seen.append(set(part.reward[:, 0].tolist()))
         return LinearQ(torch.full((2, 2 * HORIZON), float(len(seen))).double())
 
@@ -66,7 +66,7 @@ def test_fitted_and_corrected_close_in_on_the_value(cut: float) -> None:
 def test_doubly_robust_by_cross_fitting_is_unbiased_over_all_logs_of_two_episodes() -> None:
     world, estimator = listed(2), SequentialDR(0.7)
 
-    def estimates(learned: Episodes, judged: Episodes) -> torch.Tensor:
+    def estimates(learned: EpisodeBatch, judged: EpisodeBatch) -> torch.Tensor:
         return estimator.terms(predict(LinearFittedQ(0.7)(learned), judged))[:, 2]
 
     rows = torch.arange(len(world.episodes)).unsqueeze(1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from recsys.replay.episodes.episodes import Episodes
+from recsys.replay.episodes.batch import EpisodeBatch
 
 HORIZON = 3
 
@@ -32,7 +32,7 @@ COIN = numbers([0.5, 0.1], [0.8, 0.3])
 class Listed:
     """Every episode and its probability."""
 
-    episodes: Episodes
+    episodes: EpisodeBatch
     probability: Tensor
 
 
@@ -80,7 +80,7 @@ def listed(horizon: int = HORIZON, cut: float = 0.0, only: int | None = None) ->
     steps = numbers(*[[*rows, *[(0, 0, 0, 1)] * (horizon - len(rows))] for rows, _, _ in found])
     there = torch.tensor([[step < len(rows) for step in range(horizon)] for rows, _, _ in found])
     state, action = steps[..., 0].long(), steps[..., 1].long()
-    episodes = Episodes(
+    episodes = EpisodeBatch(
         reward=steps[..., 2],
         logging=steps[..., 3],
         target=TARGET[state, action],

@@ -13,20 +13,13 @@ from itertools import permutations, product
 import torch
 from torch import Tensor
 
-from recsys.replay.slates.listed import ListedSlates
+from recsys.replay.slates.batch import SlateBatch
+from recsys.replay.slates.distribution import ListedSlates
 from recsys.replay.slates.pseudo_inverse import pseudo_inverse
-from recsys.replay.slates.rounds import SlateRounds
 
 Slate = tuple[int, ...]
 REQUESTS = 3
 EXAMINATION = (0.9, 0.5, 0.2)
-LOOKS = {0: [{0}, {0, 1}, {1, 2}], 1: [{0, 2}, {1}, {0, 1, 2}], 2: [{0, 1}, {1}, {2}]}
-"""Of each request, the slots whose items decide what a slot earns."""
-
-
-def labels(items: Tensor) -> Tensor:
-    """An abstraction: which of two kinds each item is, −1 where there is none."""
-    return torch.where(items < 0, -1, items % 2)
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class World:
             for slate in self.slates[request]
         ) / float(REQUESTS)
 
-    def rows(self) -> tuple[SlateRounds, Tensor]:
+    def rows(self) -> tuple[SlateBatch, Tensor]:
         """One row for every request, slate and vector of rewards that may be logged, and the probability of each."""
         request, slate, reward, probability = [], [], [], []
         for at in range(REQUESTS):
@@ -71,7 +64,7 @@ class World:
                     slate.append(shown)
                     reward.append([*earned, *[0.0] * (self.slots - filled)])
                     probability.append(chance)
-        rounds = SlateRounds(torch.tensor(slate), torch.tensor(reward, dtype=torch.float64))
+        rounds = SlateBatch(torch.tensor(slate), torch.tensor(reward, dtype=torch.float64))
         found = {}
         for side, policy in (("logging", self.logging), ("target", self.target)):
             for name, value in self._probabilities(policy).items():
@@ -94,7 +87,7 @@ class World:
 
     def _probabilities(self, policy: list[dict[Slate, float]]) -> dict[str, list[dict[Slate, object]]]:
         found: dict[str, list[dict[Slate, object]]] = {
-            name: [{} for _ in range(REQUESTS)] for name in ("", "prefix", "slot", "at", "relevant", "abstract")
+            name: [{} for _ in range(REQUESTS)] for name in ("", "prefix", "slot", "at")
         }
         for request, chances in enumerate(policy):
 
@@ -109,21 +102,10 @@ class World:
                     + [1.0] * (self.slots - filled)
                     for k in range(filled)
                 ] + [[1.0] * self.slots] * (self.slots - filled)
-                together = [
-                    chance(
-                        lambda other, k=k, s=slate, r=request: all(other[m] == s[m] for m in LOOKS[r][k] if m < len(s))
-                    )
-                    for k in range(filled)
-                ] + [1.0] * (self.slots - filled)
-                kind = [item % 2 if item >= 0 else -1 for item in slate]
                 found[""][request][slate] = chances[slate]
                 found["prefix"][request][slate] = [begins[k + 1] / begins[k] if begins[k] > 0 else 0.0 for k in span]
                 found["at"][request][slate] = at
                 found["slot"][request][slate] = [at[k][k] for k in span]
-                found["relevant"][request][slate] = together
-                found["abstract"][request][slate] = chance(
-                    lambda other, kind=kind: [item % 2 if item >= 0 else -1 for item in other] == kind
-                )
         return found
 
 
@@ -134,8 +116,8 @@ def world(earns: str, logs: str = "arbitrary", *, repeats: bool = False, num_ite
 
     Args:
         earns: `alone` (by its item and slot), `position` (by its item, times how far the slot is examined), `cascade`
-            (by its item and those before), `looks` (by the items of `LOOKS`), `kinds` (by the kinds of all items),
-            `sum` (the slate as a whole by a sum over slots, credited to them at random) or `anything`.
+            (by its item and those before), `sum` (the slate as a whole by a sum over slots, credited to them at random)
+            or `anything`.
         logs: `arbitrary` probabilities of slates; `factorised`, each slot on its own; `uniform`; `ranked`, by Plackett
             and Luce's model.
         repeats: whether an item may stand twice in a slate.
@@ -194,10 +176,6 @@ def world(earns: str, logs: str = "arbitrary", *, repeats: bool = False, num_ite
             "alone": lambda slot: draw(request, slot, slate[slot]),
             "position": lambda slot: EXAMINATION[slot] * draw(request, slate[slot]),
             "cascade": lambda slot: draw(request, slate[: slot + 1]),
-            "looks": lambda slot: draw(
-                request, slot, tuple(slate[other] for other in sorted(LOOKS[request][slot]) if other < slots)
-            ),
-            "kinds": lambda slot: draw(request, slot, tuple(item % 2 if item >= 0 else -1 for item in slate)),
             "anything": lambda slot: draw(request, slot, slate),
         }[earns]
         return [found(slot) for slot in filled]

@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.config.compose import compose
+from recsys.config.validate import validate
 from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
-from recsys.replay.estimates import SCHEMA
-from recsys.replay.importance import IPS
-from recsys.replay.interval import ClosedForm
+from recsys.replay.actions.importance import IPS
+from recsys.replay.evaluation import SCHEMA
+from recsys.replay.intervals.methods import ClosedForm
 from recsys.replay.stages.replay import Replay, metrics
-from recsys.train.compose import compose
-from recsys.train.run import train
-from recsys.train.strict import check
+from recsys.runs.run import run_stages
 from tests.replay.feedback_files import action_table, open_bandit, slate_table, trajectories, two_policies, written
 
 CONF = job_folder(configuration_folder(), "replay")
@@ -26,7 +26,7 @@ def options(group: str) -> list[str]:
 
 
 ELSEWHERE = {"checkpoint"}
-"""Needs a run: `tests/replay/targets/test_named.py`, `tests/train/test_checkpoint.py`."""
+"""Needs a run: `tests/replay/targets/test_policies.py`, `tests/runs/test_trained_policy.py`."""
 SLATES = {
     *("slate_ips", "slate_snips", "reward_interaction", "sn_reward_interaction", "independent", "sn_independent"),
     *("position_based", "pseudo_inverse", "sn_pseudo_inverse", "pseudo_inverse_control", "cascade_dr", "sn_cascade_dr"),
@@ -40,7 +40,7 @@ UNIFORM_ONLY = {"rejection"}
 def small(folder: Path, *overrides: str) -> DictConfig:
     config = compose([f"root={folder / 'runs'}", *overrides], "replay")
     OmegaConf.set_struct(config, False)
-    check(config)
+    validate(config)
     return config
 
 
@@ -48,12 +48,12 @@ def actions(folder: Path, *overrides: str) -> DictConfig:
     path = written(action_table(1200), folder / "log.parquet")
     features = pl.DataFrame({"action": range(3), "kind": ["a", "a", "b"]})
     known = [f"log.actions={written(features, folder / 'actions.parquet')}", "log.clusters=kind"]
-    who = "+log.logging.old={_target_: recsys.replay.targets.named.Uniform}"
+    who = "+log.logging.old={_target_: recsys.replay.targets.policies.UniformTarget}"
     return small(folder, "log=parquet", f"log.path={path}", *known, who, *overrides)
 
 
 def estimates(config: DictConfig) -> pl.DataFrame:
-    return pl.read_parquet(train(config).folder / "estimates.parquet")
+    return pl.read_parquet(run_stages(config).folder / "estimates.parquet")
 
 
 def test_every_estimator_has_a_kind_of_log() -> None:
@@ -84,7 +84,7 @@ def test_rejection_reads_a_log_of_uniform_actions(tmp_path: Path) -> None:
 
 def test_every_estimator_of_slates_runs(tmp_path: Path) -> None:
     path = written(slate_table(), tmp_path / "log.parquet")
-    who = "+log.logging.random={_target_: recsys.replay.targets.named.Uniform}"
+    who = "+log.logging.random={_target_: recsys.replay.targets.policies.UniformTarget}"
     names = sorted(SLATES)
     given = [
         f"estimator=[{','.join(names)}]",
@@ -155,7 +155,7 @@ def test_a_key_that_nothing_reads_is_refused(tmp_path: Path) -> None:
     config = actions(tmp_path)
     config.lonely = 1
     with pytest.raises(ConfigurationError, match="lonely: nothing reads this key"):
-        check(config)
+        validate(config)
 
 
 @pytest.mark.parametrize("log", options("log"))
@@ -169,7 +169,7 @@ def test_every_key_of_a_log_is_read_somewhere(log: str) -> None:
 def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(two_policies(), tmp_path / "log.parquet")
     config = small(tmp_path, "log=parquet", f"log.path={path}", "estimator=[ips,snips]")
-    first = train(config)
+    first = run_stages(config)
     assert {one.name for one in first.folder.iterdir()} == {
         *("config.yaml", "metrics.json", "estimates.parquet", "report.html", "run.log", "stages")
     }
@@ -183,7 +183,7 @@ def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytes
     assert json.loads((first.folder / "metrics.json").read_text()) == metrics(table) == first.metrics
     config.run = str(first.folder)
     capsys.readouterr()
-    train(config)
+    run_stages(config)
     assert "replay: up to date" in capsys.readouterr().out
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys.train.compose import compose
-from recsys.train.run import train
+from recsys.config.compose import compose
+from recsys.runs.run import run_stages
 from tests.replay.feedback_files import action_table, slate_table, two_policies, written
 from tests.report.test_browser import CHROMIUM, shown
 
 
 def reported(folder: Path, table: pl.DataFrame, *overrides: str) -> Path:
     path = written(table, folder / "log.parquet")
-    result = train(compose([f"root={folder / 'runs'}", "log=parquet", f"log.path={path}", *overrides], "replay"))
+    result = run_stages(compose([f"root={folder / 'runs'}", "log=parquet", f"log.path={path}", *overrides], "replay"))
     return result.folder / "report.html"
 
 

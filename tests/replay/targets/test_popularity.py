@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.data.action_log import ActionLog
-from recsys.data.parquet_feedback import ParquetFeedback
+from recsys.data.logs.actions import ActionLog
+from recsys.data.logs.feedback_source import ParquetFeedback
 from recsys.errors import RequestError
-from recsys.replay.split import in_half
-from recsys.replay.targets.named import Popularity
-from recsys.replay.targets.target import Target
+from recsys.replay.batch import in_half
+from recsys.replay.targets.actions import TargetPolicy
+from recsys.replay.targets.policies import PopularityTarget
 from tests.replay.feedback_files import slate_table, written
 
 
@@ -26,8 +26,8 @@ def log(folder: Path, **columns: list) -> ActionLog:
 def test_a_round_judges_what_the_other_half_made(tmp_path: Path) -> None:
     own = log(tmp_path)
     [batch] = own.batches()
-    target = Popularity()(own)
-    assert isinstance(target, Target)
+    target = PopularityTarget()(own)
+    assert isinstance(target, TargetPolicy)
     found = target.target_all(batch)
     for row in range(12):
         other = in_half(batch.request, 0) != in_half(batch.request, 0)[row]
@@ -41,7 +41,7 @@ def test_users_are_not_divided_and_what_was_not_offered_is_not_taken(tmp_path: P
     users = [place // 3 for place in range(12)]
     own = log(tmp_path, user_id=users, candidates=[[0, 1, 2], [1], [2, 0], [0]] * 3)
     [batch] = own.batches()
-    found = Popularity()(own).target_all(batch)
+    found = PopularityTarget()(own).target_all(batch)
     assert torch.allclose(found.sum(1), torch.ones(12, dtype=torch.float64))
     assert found[1].tolist() == [0.0, 1.0, 0.0]
     whole = found[[0, 4, 8]]
@@ -52,4 +52,4 @@ def test_users_are_not_divided_and_what_was_not_offered_is_not_taken(tmp_path: P
 def test_slates_have_no_such_policy(tmp_path: Path) -> None:
     slates = ParquetFeedback(written(slate_table(20), tmp_path / "slates.parquet")).log()
     with pytest.raises(RequestError, match="the popularity policy is for logs of single actions"):
-        Popularity()(slates)
+        PopularityTarget()(slates)

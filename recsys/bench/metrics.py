@@ -1,0 +1,130 @@
+"""Metrics of simulated trajectories with intervals, and their curves over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from scipy.stats import t
+from torch import Tensor
+
+from recsys.bench.episode import Trajectory
+from recsys.metrics.intervals import Interval, bootstrap
+from recsys.metrics.results import Results
+
+TrajectoriesByPolicy = Mapping[str, Sequence[Trajectory]]
+"""Policy → one game a seed; the seeds are the same for all, in the same order."""
+
+
+def user_metrics(games: Sequence[Trajectory]) -> dict[str, Float[Tensor, "seeds B 1"]]:
+    """Each user's own figures: `reward` a session, `click_rate` a slate, `diversity` of a slate, `steps` stayed.
+
+    Steps after the session do not count; a session that is over at once counts as a click rate and a diversity of 0.
+    """
+    reward = torch.stack([game.reward.sum((0, 2)) for game in games])
+    clicked = torch.stack([(game.reward > 0).any(2).float().sum(0) for game in games])
+    distance = torch.stack([(game.diversity * game.active).sum(0) for game in games])
+    steps = torch.stack([game.active.sum(0) for game in games])
+    shown = steps.clamp(min=1)
+    found = {"reward": reward, "click_rate": clicked / shown, "diversity": distance / shown, "steps": steps}
+    return {name: value.unsqueeze(-1) for name, value in found.items()}
+
+
+def results(
+    games: TrajectoriesByPolicy, num_items: int, references: Sequence[str] = (), samples: int = 1000, seed: int = 0
+) -> Results:
+    """Means over users and seeds with 95 % intervals by bootstrap over both: a policy's users share what it learnt.
+
+    `regret` is what the row `oracle` earned more of the same users with the same luck, where there is one. `reward` and
+    `click_rate` come with paired differences `<metric>_minus_<reference>`. `coverage` is the share of the items that
+    were shown to anyone, `latency` milliseconds a slate; both without interval.
+
+    Args:
+        games: at least one policy.
+        num_items: `N`.
+        references: rows that the others are compared with.
+        samples: resamples.
+        seed: of the bootstrap.
+    """
+    figures = {row: user_metrics(played) for row, played in games.items()}
+
+    def interval(values: Tensor) -> Interval:
+        """Over users and, where there are several, seeds."""
+        users = torch.arange(values.shape[1])
+        return bootstrap(values, users, samples=samples, resample_seeds=len(values) > 1, seed=seed)[0]
+
+    table: Results = {}
+    for row, own in figures.items():
+        cells = {name: interval(value) for name, value in own.items()}
+        if "oracle" in figures:
+            cells["regret"] = interval(figures["oracle"]["reward"] - own["reward"])
+        for reference in references:
+            if reference != row and reference in figures:
+                for name in ("reward", "click_rate"):
+                    cells[f"{name}_minus_{reference}"] = interval(own[name] - figures[reference][name])
+        cells["coverage"] = Interval(coverage(games[row], num_items))
+        cells["latency"] = Interval(latency(games[row]))
+        table[row] = {name: cell.to_dict() for name, cell in cells.items()}
+    return table
+
+
+def coverage(games: Sequence[Trajectory], num_items: int) -> float:
+    """Share of the items that stood in any slate; the mean over seeds."""
+    shares = [len(game.items[game.items >= 0].unique()) / num_items for game in games]
+    return sum(shares) / len(shares)
+
+
+def latency(games: Sequence[Trajectory]) -> float:
+    """Milliseconds a slate, users being served together; the mean over seeds."""
+    return 1000 * sum(game.seconds / game.active.numel() for game in games) / len(games)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A value over steps with its 95 % interval over seeds; no interval for a single seed.
+
+    Args:
+        value: `[T]`.
+        low: `[T]`.
+        high: `[T]`.
+    """
+
+    value: list[float]
+    low: list[float] | None
+    high: list[float] | None
+
+
+def curve(values: Float[Tensor, "seeds T"]) -> Curve:
+    """Mean over seeds, with Student's interval.
+
+    >>> curve(torch.tensor([[1.0, 2.0]]))
+    Curve(value=[1.0, 2.0], low=None, high=None)
+    """
+    mean = values.mean(0)
+    if len(values) < 2:
+        return Curve(mean.tolist(), None, None)
+    half = student_quantile(len(values) - 1) * values.std(0) / len(values) ** 0.5
+    return Curve(mean.tolist(), (mean - half).tolist(), (mean + half).tolist())
+
+
+def student_quantile(degrees: int) -> float:
+    """The 97.5 % point of Student's distribution.
+
+    >>> round(student_quantile(4), 3)
+    2.776
+    """
+    return float(t.ppf(0.975, degrees))
+
+
+def per_step(games: Sequence[Trajectory]) -> dict[str, Float[Tensor, "seeds T"]]:
+    """Over all users together: `reward` so far a user, and `click_rate` of the sessions that go on.
+
+    The latter is NaN where fewer than one session in twenty goes on.
+    """
+    earned = torch.stack([game.reward.sum(2).mean(1).cumsum(0) for game in games])
+    clicked = torch.stack([(game.reward > 0).any(2).float().sum(1) for game in games])
+    active = torch.stack([game.active.sum(1) for game in games])
+    few = active < games[0].active.shape[1] / 20
+    return {"reward": earned, "click_rate": (clicked / active).masked_fill(few, float("nan"))}

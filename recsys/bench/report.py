@@ -1,0 +1,125 @@
+"""Stage: write one page that reports the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from recsys.bench.episode import EpisodeConfig
+from recsys.bench.metrics import TrajectoriesByPolicy, curve, per_step
+from recsys.bench.policy_grid import PolicyGrid
+from recsys.report.cards import Card, Suggestion, card_grid
+from recsys.report.chart import Series, line_chart
+from recsys.report.forest import difference_charts
+from recsys.report.markup import Markup, join
+from recsys.report.page import Section, collapsible, page
+from recsys.report.table import metrics_table
+from recsys.runs.run import instantiate_node
+from recsys.runs.run_folder import RunFolder
+
+COLUMNS = ["reward", "click_rate", "regret", "diversity", "coverage", "steps", "latency"]
+NAMES = {"click_rate": "click rate", "latency": "ms a slate"}
+
+
+@dataclass
+class BenchReport:
+    """The table, differences, curves over time, and the slates of a few simulated users.
+
+    Args:
+        users: how many users' slates are shown, for each of `shown`.
+        shown: policies whose slates are shown.
+        inputs: stages this one reads.
+    """
+
+    users: int = 3
+    shown: Sequence[str] = ("greedy", "slate_thompson", "in_slate_thompson")
+    inputs: Sequence[str] = ("play",)
+    results: ClassVar[Sequence[str]] = ("report.html",)
+
+    def run(self, run: RunFolder) -> None:
+        """Write `report.html`."""
+        config = OmegaConf.load(run.config)
+        stage: PolicyGrid = instantiate_node(config.stage.play)
+        games: dict[str, list[Any]] = {}
+        for cell in stage.cells(run.stage("play")):
+            games.setdefault(cell.policy, []).append(cell.read())
+        metrics = {row.removeprefix(f"{stage.world}/"): cells for row, cells in run.read_metrics().items()}
+        sections = [
+            Section(
+                "Results", metrics_table(metrics, COLUMNS, names=NAMES, lower_is_better=("regret", "latency")), LEAD
+            ),
+            Section("Paired differences", difference_charts(metrics, "reward", "Reward", stage.references)),
+            Section("Over time", _curves(games), "Means over users; bands are 95 % intervals over seeds."),
+            Section("Slates", self._slates(games), "The last slate of the first users, and what they clicked."),
+            Section("Configuration", collapsible("config.yaml", run.config.read_text())),
+        ]
+        game = stage.game
+        facts = {
+            "world": stage.world,
+            "items": f"{instantiate(stage.simulator).num_items:,}",
+            "users": f"{game.users:,}",
+            "steps": str(game.steps),
+            "slots": str(game.slots),
+            "seeds": str(stage.seeds),
+        }
+        run.report.write_text(page(str(config.name), sections, _subtitle(game), facts), encoding="utf-8")
+
+    def _slates(self, games: TrajectoriesByPolicy) -> Markup:
+        cards = [
+            _card(name, games[name][0], user) for user in range(self.users) for name in self.shown if name in games
+        ]
+        return card_grid(cards) if cards else join("None of the policies whose slates are shown was played.")
+
+
+LEAD = (
+    "Means a user and session with 95 % intervals over users and seeds. Every policy meets the same users with the same"
+    " luck; regret is against the oracle, which knows what each item is worth now."
+)
+
+
+def _subtitle(game: EpisodeConfig) -> str:
+    return f"{game.users:,} simulated users, up to {game.steps} slates of {game.slots}"
+
+
+def _curves(games: TrajectoriesByPolicy) -> Markup:
+    found = {name: per_step(played) for name, played in games.items()}
+    titles = {"click_rate": "Click rate of the users still there", "reward": "Reward so far, a user"}
+    charts = [
+        line_chart([_series(name, parts[metric]) for name, parts in found.items()], title, "step")
+        for metric, title in titles.items()
+    ]
+    if "oracle" in found:
+        best = found["oracle"]["reward"]
+        series = [_series(name, best - parts["reward"]) for name, parts in found.items() if name != "oracle"]
+        charts.append(line_chart(series, "Regret so far, a user", "step"))
+    return join(*charts)
+
+
+def _series(name: str, values: torch.Tensor) -> Series:
+    drawn = curve(values)
+    return Series(name, [float(step) for step in range(len(drawn.value))], drawn.value, drawn.low, drawn.high)
+
+
+def _card(policy: str, played: Any, user: int) -> Card:
+    """The last slate that the user saw, with the probability of each slot."""
+    step = max(0, int(played.active[:, user].sum()) - 1)
+    clicked = [
+        f"item {int(item)}" for at in range(step) for item in played.items[at, user][played.reward[at, user] > 0]
+    ]
+    shown = zip(played.items[step, user], played.log_prob[step, user], played.reward[step, user], strict=True)
+    return Card(
+        name=f"user {user}, {policy}",
+        history=clicked[-6:],
+        suggestions=[
+            Suggestion(f"item {int(item)}", float(chance.exp()), bool(reward > 0))
+            for item, chance, reward in shown
+            if item >= 0
+        ],
+        target=None,
+        earlier=max(0, len(clicked) - 6),
+    )

@@ -1,0 +1,60 @@
+"""The settings of a run beside its stages: the plain top-level keys of its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from omegaconf import DictConfig
+
+DEFAULT_STAGES = ("prepare", "tokenize", "sft", "rl", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The plain top-level keys of `conf/train.yaml` and `conf/bench.yaml`; `of` reads them from what was composed.
+
+    Args:
+        name: of the experiment; a new run lies in `<root>/<name>/<date>`.
+        stages: names of the nodes of `stage`, in the order in which they run.
+        seed: of everything random.
+        limit: batches an epoch (and requests' batches an evaluation), None = all. `debug=limit` sets it.
+        overfit: training batches that are repeated and also evaluated on, None = train on all. `debug=overfit` sets it.
+        profiler: Lightning's profiler, its table beside the checkpoints, None = none. `debug=profile` sets it.
+        root: folder of all runs.
+        run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
+        resume: go on with the newest unfinished run of this configuration.
+        offers: top-level keys that are there to be referred to, whether or not what is chosen does.
+    """
+
+    name: str = "unnamed"
+    stages: list[str] = field(default_factory=lambda: list(DEFAULT_STAGES))
+    seed: int = 0
+    limit: int | None = None
+    overfit: int | None = None
+    profiler: Literal["simple", "advanced"] | None = None
+    root: str = "runs"
+    run: str | None = None
+    resume: bool = False
+    offers: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, config: DictConfig) -> RunSettings:
+        """Read the keys that are there; the others keep their defaults."""
+        given = {one: config[one] for one in cls.names() if one in config}
+        for one in {"stages", "offers"} & given.keys():
+            given[one] = list(given[one])
+        return cls(**given)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The keys.
+
+        >>> RunSettings.names()[:2]
+        ['name', 'stages']
+        """
+        return [one.name for one in fields(cls)]
+
+
+LOCATION_KEYS = ("root", "run", "resume")
+"""Keys that say where a run lies, not what it is: they are no part of its identity."""

@@ -1,0 +1,159 @@
+"""Check a configuration node against the signature of its target."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recsys.config.suggest import suggestion
+from recsys.config.type_check import describe, fits, parameters
+from recsys.errors import ConfigurationError
+
+HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+
+
+def check_call(config: DictConfig, target: Callable[..., Any]) -> None:
+    """Refuse a configuration that is not a call of `target`.
+
+    Raises:
+        ConfigurationError: with a line a fault: the full key, what was found and expected, the nearest right key.
+    """
+    faults = [*argument_faults(target, config, ""), *missing_faults(target, config, "")]
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+
+
+def argument_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iterator[str]:
+    """Keys of `node` that `target` has no argument for, and values that do not fit their argument's annotation."""
+    known = parameters(target)
+    if known is None:
+        return
+    anything = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    given = [str(key) for key in node if key not in HYDRA_KEYS]
+    for key in given:
+        if key in keyword_names(known):
+            yield from value_faults(join_key(path, key), node, key, known[key].annotation)
+        elif not anything:
+            nearest = suggestion(key, keyword_names(known))
+            yield f"{join_key(path, key)}: {_label(target)} has no argument '{key}'; {nearest}"
+
+
+def missing_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iterator[str]:
+    """Arguments without a default that `node` does not give."""
+    known = parameters(target)
+    if known is None or node.get("_partial_", False) or "_args_" in node:
+        return
+    for name in sorted(keyword_names(known) - set(node)):
+        if known[name].default is inspect.Parameter.empty:
+            yield f"{join_key(path, name)}: missing, {_label(target)} needs it ({describe(known[name].annotation)})"
+
+
+def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iterator[str]:
+    """Whether the value at `key` is there and fits; a node read from elsewhere is looked at where it is written."""
+    if OmegaConf.is_missing(node, key):
+        yield f"{path}: must be given"
+        return
+    try:
+        value = node[key]
+        if isinstance(value, DictConfig | ListConfig):
+            value = OmegaConf.to_container(value, resolve=True)
+    except OmegaConfBaseException as error:
+        yield f"{path}: {str(error).splitlines()[0]}"
+        return
+    yield from shape_faults(path, value, annotation)
+
+
+def shape_faults(path: str, value: Any, annotation: Any) -> Iterator[str]:
+    """Whether a plain value fits; the keys of a `TypedDict`, and of a mapping of them, are looked at one by one."""
+    if isinstance(value, Mapping) and is_typeddict(annotation):
+        known = get_type_hints(annotation, include_extras=True)
+        for key, one in value.items():
+            if key in known:
+                yield from shape_faults(join_key(path, key), one, _unmarked(known[key]))
+            else:
+                yield f"{join_key(path, key)}: {_label(annotation)} has no key '{key}'; {suggestion(str(key), known)}"
+        if annotation.__total__:
+            for key in sorted(set(known) - set(value)):
+                if get_origin(known[key]) is not NotRequired:
+                    yield f"{join_key(path, key)}: missing, {_label(annotation)} needs it ({describe(known[key])})"
+    elif isinstance(value, Mapping) and "_target_" not in value and is_typeddict((get_args(annotation) or (None,))[-1]):
+        for key, one in value.items():
+            yield from shape_faults(join_key(path, key), one, get_args(annotation)[-1])
+    elif not fits(value, annotation):
+        yield f"{path}: expected {describe(annotation)}, found {value!r} ({type(value).__name__})"
+
+
+def keyword_names(known: dict[str, inspect.Parameter]) -> set[str]:
+    """Parameters that can be given by name."""
+    return {name for name, one in known.items() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+
+
+def locate(key: str, target: Any) -> Any:
+    """The Python object that a `_target_` names.
+
+    Raises:
+        ConfigurationError: nothing has that name; or its module needs a package that is not installed.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise ConfigurationError(f"{key}: expected the dotted name of a class or function, found {target!r}")
+    owner, _, name = target.rpartition(".")
+    try:
+        holder = _owner(owner)
+    except ModuleNotFoundError as error:
+        missing = error.name or owner
+        if owner == missing or owner.startswith(f"{missing}."):
+            raise ConfigurationError(f"{key}: there is no module '{missing}'{_nearest_module(missing)}") from None
+        raise ConfigurationError(
+            f"{key}: {owner} needs the package {missing}, which is not installed; `recsys doctor` says more"
+        ) from None
+    if name not in dir(holder):
+        public = [one for one in vars(holder) if not one.startswith("_")]
+        raise ConfigurationError(f"{key}: {owner} has no '{name}'; {suggestion(name, public)}")
+    found = get_object(target)
+    if not callable(found):
+        raise ConfigurationError(f"{key}: {target} is a {type(found).__name__}, expected a class or function")
+    return found
+
+
+def join_key(path: str, key: Any) -> str:
+    """The full key.
+
+    >>> join_key("", "stage"), join_key("stage", "sft")
+    ('stage', 'stage.sft')
+    """
+    return f"{path}.{key}" if path else str(key)
+
+
+def _owner(name: str) -> Any:
+    """The module, or the class inside one, of that name."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        module, _, inner = name.rpartition(".")
+        if module and inner[:1].isupper():
+            return getattr(import_module(module), inner)
+        raise
+
+
+def _unmarked(annotation: Any) -> Any:
+    """Without `Required` and `NotRequired` around it."""
+    return get_args(annotation)[0] if get_origin(annotation) in (Required, NotRequired) else annotation
+
+
+def _nearest_module(missing: str) -> str:
+    """The right module beside a wrong one, as the end of a message."""
+    package, _, name = missing.rpartition(".")
+    if not package:
+        return ""
+    return f"; {suggestion(name, (one.name for one in pkgutil.iter_modules(import_module(package).__path__)))}"
+
+
+def _label(target: Callable[..., Any]) -> str:
+    return getattr(target, "__name__", str(target))

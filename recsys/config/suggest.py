@@ -1,0 +1,35 @@
+"""Suggest the nearest known word for a wrong one, for error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+MOST_LISTED = 12
+LEAST_SIMILARITY = 0.6
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word` (difflib ratio of at least 0.6), None where there is none.
+
+    >>> nearest_word("widht", ["heads", "width"])
+    'width'
+    """
+    matches = get_close_matches(word, sorted(set(known)), n=1, cutoff=LEAST_SIMILARITY)
+    return matches[0] if matches else None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """What to write instead of `word`, as the end of a message: the nearest, or else all that is known.
+
+    >>> suggestion("widht", ["heads", "width"])
+    "did you mean 'width'?"
+    >>> suggestion("x", ["heads", "width"])
+    'known: heads, width'
+    """
+    words = sorted(set(known))
+    match = nearest_word(word, words)
+    if match is not None:
+        return f"did you mean '{match}'?"
+    more = ", …" if len(words) > MOST_LISTED else ""
+    return f"known: {', '.join(words[:MOST_LISTED]) or 'none'}{more}"

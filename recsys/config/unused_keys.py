@@ -1,0 +1,88 @@
+"""Find the keys of a configuration that nothing reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.config.settings import RunSettings
+from recsys.config.suggest import suggestion
+
+INNERMOST = re.compile(r"\$\{([^${}]*)\}")
+RESOLVERS_OF_KEYS = ("oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecated")
+
+
+def unused_keys(config: DictConfig) -> list[str]:
+    """One line for every value outside `stage`, the settings and what they offer that no interpolation leads to."""
+    tree = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(tree, dict)
+    everything = dict(leaves(tree))
+    read = ["stage", *RunSettings.names(), *RunSettings.of(config).offers]
+    for place in read:
+        for path, value in everything.items():
+            if covers(place, path) and isinstance(value, str):
+                read += [one for one in interpolated_keys(value, path) if one not in read]
+    roots = {str(key) for key in tree} | set(RunSettings.names())
+    return [
+        f"{path}: nothing reads this key; {suggestion(path, roots - {path})}"
+        for path in everything
+        if not any(covers(place, path) for place in read)
+    ]
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Full key and value of every leaf; an empty container is a leaf.
+
+    >>> dict(leaves({"a": {"b": [7, 8]}, "c": {}}))
+    {'a.b.0': 7, 'a.b.1': 8, 'c': {}}
+    """
+    if isinstance(tree, dict | list) and tree:
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        for key, child in pairs:
+            yield from leaves(child, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, tree
+
+
+def covers(place: str, path: str) -> bool:
+    """Whether reading `place` reads `path`.
+
+    >>> covers("data", "data.root"), covers("data", "database"), covers("", "data")
+    (True, False, True)
+    """
+    return not place or path == place or path.startswith(f"{place}.")
+
+
+def interpolated_keys(value: str, path: str) -> list[str]:
+    """Full keys that the interpolations of `value`, standing at `path`, lead to.
+
+    >>> interpolated_keys("${a.b}/${..c} and ${oc.select:d,1}", "x.y.z")
+    ['a.b', 'x.c', 'd']
+    >>> interpolated_keys("${models.${kind}}", "x")
+    ['kind', 'models']
+    """
+    found: list[str] = []
+    while matches := INNERMOST.findall(value):
+        found += [_absolute(one, path) for one in map(_key, matches) if one is not None]
+        value = INNERMOST.sub("*", value)
+    return found
+
+
+def _key(inside: str) -> str | None:
+    """The key that an interpolation names, up to what is known only when it is resolved; None where it names no key."""
+    if ":" in inside:
+        resolver, _, arguments = inside.partition(":")
+        if resolver.strip() not in RESOLVERS_OF_KEYS:
+            return None
+        inside = arguments.split(",")[0]
+    return re.sub(r"\[([^]]*)\]", r".\1", inside.strip()).partition("*")[0]
+
+
+def _absolute(key: str, path: str) -> str:
+    name = key.lstrip(".")
+    up = len(key) - len(name)
+    around = path.split(".")[:-up] if up else []
+    return ".".join([*around, *name.rstrip(".").split(".")]).rstrip(".")

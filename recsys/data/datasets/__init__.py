@@ -1,0 +1,1 @@
+"""Data sets to train and evaluate on: cleaning, splits, views and loaders."""

@@ -1,0 +1,206 @@
+"""Turns raw interactions into clean, ordered events with contiguous indices.
+
+Inside this module an event is a row of `user` and `item` (codes from 0 in the order of the raw ids), `time` (int64;
+only its order counts here) and, where the log has both, `order` (int64: decides among equal times).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from recsys.data.datasets.tie_breaking import TieBreaking
+from recsys.errors import DataError
+
+MICROSECONDS = 1_000_000
+
+SMALL_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
+"""Types whose values fit into int64."""
+
+
+@dataclass(frozen=True)
+class EncodedEvents:
+    """Events with integer codes and the raw ids behind the codes.
+
+    Args:
+        events: `user`, `item`, `time`, perhaps `order`.
+        user_ids: raw id of each user code, rising.
+        item_ids: raw id of each item code, rising.
+    """
+
+    events: pl.DataFrame
+    user_ids: pl.Series
+    item_ids: pl.Series
+
+
+@dataclass(frozen=True)
+class CleanedEvents:
+    """Clean, ordered events.
+
+    Args:
+        events: `user`, `item`, `time`; by user, oldest first.
+        user_ids: raw id of each user index, rising.
+        item_ids: raw id of each item index, rising.
+        repeats: whether a user may have an item again.
+        counts: what was found, dropped and kept.
+    """
+
+    events: pl.DataFrame
+    user_ids: pl.Series
+    item_ids: pl.Series
+    repeats: bool
+    counts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What is done to raw interactions; the options are those of `prepare`."""
+
+    k_core: int
+    repeats: bool | None
+    repeat_threshold: float
+    ties: TieBreaking
+    seed: int
+
+    def __call__(self, interactions: pl.LazyFrame) -> CleanedEvents:
+        """Encode, drop duplicates, take the k-core, close the gaps, put in order."""
+        coded = encode(interactions)
+        raw = len(coded.events)
+        events, repeats, share = without_duplicates(coded.events, self.repeats, self.repeat_threshold)
+        distinct = len(events)
+        coded = renumber(EncodedEvents(k_core(events, self.k_core), coded.user_ids, coded.item_ids))
+        events = in_order(coded.events, self.ties, self.seed)
+        counts = {
+            "raw_events": raw,
+            "repeat_share": share,
+            "dropped_duplicates": raw - distinct,
+            "dropped_by_k_core": distinct - len(events),
+            "events": len(events),
+        }
+        return CleanedEvents(events, coded.user_ids, coded.item_ids, repeats, counts)
+
+
+def encode(interactions: pl.LazyFrame) -> EncodedEvents:
+    """Replace raw ids by codes, and `timestamp` or `order` by an int64 `time`.
+
+    A `Datetime` becomes microseconds, so that no order below a second is lost; integers stay as they are. Where both
+    columns are there, `order` stays beside `time` and decides among equal times.
+    """
+    schema = interactions.collect_schema()
+    order = pl.col("order").cast(pl.Int64)
+    if "timestamp" in schema:
+        time = pl.col("timestamp")
+        time = time.dt.epoch("us") if isinstance(schema["timestamp"], pl.Datetime) else time.cast(pl.Int64)
+        columns = [time.alias("time"), *([order] if "order" in schema else [])]
+    else:
+        columns = [order.alias("time")]
+    events = interactions.select("user_id", "item_id", *columns).collect()
+    users, user_ids = encode_ids(events.drop_in_place("user_id"))
+    items, item_ids = encode_ids(events.drop_in_place("item_id"))
+    return EncodedEvents(
+        events.select(pl.Series("user", users), pl.Series("item", items), pl.all()), user_ids, item_ids
+    )
+
+
+def encode_ids(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The rank of each id among the distinct ids (uint32, from 0), and the distinct ids, rising.
+
+    >>> rank, distinct = encode_ids(pl.Series([30, 10, 30]))
+    >>> rank.to_list(), distinct.to_list()
+    ([1, 0, 1], [10, 30])
+    """
+    if len(ids) and ids.dtype in SMALL_INTEGERS:
+        values = ids.to_numpy().astype(np.int64, copy=False)
+        low, high = int(values.min()), int(values.max())
+        if high - low < 4 * len(ids):
+            steps = values - low
+            seen = np.zeros(high - low + 1, dtype=bool)
+            seen[steps] = True
+            distinct = pl.Series(seen.nonzero()[0] + low).cast(ids.dtype)
+            return pl.Series((seen.cumsum(dtype=np.uint32) - 1)[steps]), distinct
+    distinct = ids.unique().sort()
+    return ids.replace_strict(distinct, pl.Series(np.arange(len(distinct), dtype=np.uint32))), distinct
+
+
+def without_duplicates(
+    events: pl.DataFrame, repeats: bool | None, threshold: float
+) -> tuple[pl.DataFrame, bool, float]:
+    """One event for each (user, item, time) if users may have an item again, else one for each (user, item).
+
+    The earliest stays; of those with one time, the first in `order` where there is one.
+
+    Args:
+        events: see above.
+        repeats: whether users may have an item again; None means that the share exceeds `threshold`.
+        threshold: share of the events with distinct (user, item, time) whose (user, item) came at an earlier time.
+
+    Returns:
+        The events that stay, whether users may have an item again, and that share.
+
+    >>> events = pl.DataFrame({"user": [0, 0, 0, 0], "item": [1, 1, 1, 2], "time": [5, 5, 6, 7]})
+    >>> kept, repeats, share = without_duplicates(events, None, 0.5)  # of (1, 5), (1, 6), (2, 7) one repeats
+    >>> kept.rows(), repeats, round(share, 3)
+    ([(0, 1, 5), (0, 2, 7)], False, 0.333)
+    """
+    width = pl.col("item").max().cast(pl.UInt64) + 1
+    pairs = events.with_columns((pl.col("user").cast(pl.UInt64) * width + pl.col("item")).alias("pair"))
+    if pairs.get_column("pair").n_unique() == len(pairs):
+        return events, bool(repeats), 0.0
+    order = [name for name in ("pair", "time", "order") if name in pairs.columns]
+    pairs = pairs.sort(order)
+    new_pair = pl.col("pair").ne_missing(pl.col("pair").shift())
+    new_event = new_pair | pl.col("time").ne_missing(pl.col("time").shift())
+    firsts = pairs.select(new_pair.alias("pair"), new_event.alias("event"))
+    share = 1 - int(firsts.get_column("pair").sum()) / int(firsts.get_column("event").sum())
+    repeats = share > threshold if repeats is None else repeats
+    return pairs.drop("pair").filter(firsts.get_column("event" if repeats else "pair")), repeats, share
+
+
+def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
+    """The largest part in which every user and every item has at least `k` events.
+
+    Users and items with fewer are removed together, again and again until none is left to remove. `k <= 1` changes
+    nothing.
+
+    Raises:
+        DataError: when nothing is left.
+    """
+    total = len(events)
+    while k > 1 and len(events):
+        users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
+        keep = (np.bincount(users)[users] >= k) & (np.bincount(items)[items] >= k)
+        if keep.all():
+            break
+        events = events.filter(pl.Series(keep))
+    if not len(events):
+        raise DataError(f"no event is left after the {k}-core of {total:,} events: lower k_core (0 keeps everything)")
+    return events
+
+
+def in_order(events: pl.DataFrame, ties: TieBreaking, seed: int) -> pl.DataFrame:
+    """Sort by user, then time; equal times by `order`, else as `ties` and `seed` say: never as the rows came."""
+    users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
+    events = events.with_columns(pl.Series("tie", ties.key(users, items, seed)))
+    times = events.get_column("time").to_numpy()
+    start, end = int(times.min()), int(times.max())
+    if (int(users.max()) + 1) * (end - start + 1) < 2**63:
+        when = [pl.col("user").cast(pl.Int64) * (end - start + 1) + pl.col("time") - start]
+    else:
+        when = [pl.col("user"), pl.col("time")]
+    return events.sort(*when, *(name for name in ("order", "tie") if name in events.columns)).select(
+        "user", "item", "time"
+    )
+
+
+def renumber(coded: EncodedEvents) -> EncodedEvents:
+    """Close the gaps that cleaning left: codes are `0 .. count - 1` again, still in the order of the raw ids."""
+    columns, ids = [], []
+    for name, raw in (("user", coded.user_ids), ("item", coded.item_ids)):
+        old = coded.events.get_column(name).to_numpy()
+        alive = np.zeros(len(raw), dtype=bool)
+        alive[old] = True
+        columns.append(pl.Series(name, (alive.cumsum() - 1)[old].astype(np.uint32)))
+        ids.append(raw.filter(pl.Series(alive)))
+    return EncodedEvents(coded.events.with_columns(columns), *ids)

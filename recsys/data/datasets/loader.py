@@ -1,0 +1,201 @@
+"""Loaders of contexts: packed sequences for training, requests for evaluation, repeated and listed batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+
+from recsys.data.datasets.resumable import ResumableLoader
+from recsys.errors import ConfigurationError
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+
+
+class PackedLoader(ResumableLoader[np.ndarray, Context]):
+    """Sequences of similar length, as many at once as a number of positions allows.
+
+    A user's history is cut, from its end, into windows of `max_length + 1` items; two neighbours share one item, so
+    every item but the user's first is a next item exactly once. Windows are sorted by length, cut into batches with
+    `rows · longest ≤ positions`, and the batches are shuffled; equal lengths fall into other batches each epoch. The
+    order depends on `seed` and epoch alone.
+
+    Iterating gives one epoch; resumable after any batch (`ResumableLoader`).
+
+    Args:
+        context: one row a user, oldest event first.
+        positions: most positions of a padded batch, rows times longest.
+        max_length: most items of a window whose next item is asked for, so windows hold up to one more.
+        seed: fixes the order of batches.
+        shuffle: whether batches come in random order; otherwise the longest windows come first, the same each epoch.
+        drop_last: leave out the batches that do not deal out evenly to all ranks, instead of dealing the epoch's first
+            ones again; no effect with one rank.
+        repeats: whether users may have an item again. If not, a window excludes the items before it.
+        rank: which share of the batches this process takes: `rank`, `rank + world_size`, …
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        positions: int = 2400,
+        max_length: int = 100,
+        seed: int = 0,
+        *,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        repeats: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if max_length < 1 or positions <= max_length:
+            raise ConfigurationError(
+                f"positions={positions}, max_length={max_length}: max_length must be at least 1, and one window of"
+                " max_length + 1 items must fit into positions"
+            )
+        super().__init__(seed)
+        self._context, self._repeats = context, repeats
+        self._shuffle, self._drop_last = shuffle, drop_last
+        self._rank, self._world_size = rank, world_size
+        self._windows = _windows(context.history, max_length)
+        self._lengths = self._windows[-1]
+        self._by_length = np.argsort(-self._lengths, kind="stable")
+        self._bounds = _pack(self._lengths[self._by_length], positions)
+
+    def __len__(self) -> int:
+        batches = len(self._bounds) - 1
+        return batches // self._world_size if self._drop_last else -(-batches // self._world_size)
+
+    def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
+        """This rank's batches of an epoch, each the windows in it."""
+        order, batches = self._by_length, np.arange(len(self._bounds) - 1)
+        if self._shuffle:
+            random = np.random.default_rng([self._seed, epoch])
+            shuffled = random.permutation(len(self._lengths))
+            order = shuffled[np.argsort(-self._lengths[shuffled], kind="stable")]
+            random.shuffle(batches)
+        mine = np.resize(batches, len(self) * self._world_size)[self._rank :: self._world_size]
+        return [order[self._bounds[batch] : self._bounds[batch + 1]] for batch in mine]
+
+    def _gather(self, part: np.ndarray) -> Context:
+        """The windows' contexts, longest first."""
+        rows, starts, lengths = (torch.from_numpy(column[part]) for column in self._windows)
+        context = self._context
+        times = None if context.times is None else Jagged(context.times, context.history.offsets)
+        excluded = context.excluded.select(rows)
+        if not self._repeats:
+            excluded = excluded.append(context.history.head(rows, starts))
+        return Context(
+            users=context.users[rows],
+            history=context.history.slices(rows, starts, lengths),
+            excluded=excluded,
+            times=None if times is None else times.slices(rows, starts, lengths).values,
+            candidates=None if context.candidates is None else context.candidates.select(rows),
+            features={name: value[rows] for name, value in context.features.items()},
+        )
+
+
+class RequestLoader:
+    """Requests in their own order, so many at once.
+
+    Args:
+        context: the requests.
+        batch_size: requests in a batch; the last may have fewer.
+        max_length: longest history given, the most recent items; None gives all.
+    """
+
+    def __init__(self, context: Context, batch_size: int = 256, max_length: int | None = None) -> None:
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size={batch_size}: a batch holds at least one request")
+        self._context = context if max_length is None else context.recent(max_length)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._context) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Context]:
+        for rows in torch.arange(len(self._context)).split(self._batch_size):
+            yield self._context.select(rows)
+
+
+def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, first position and length of every window of at least two items."""
+    lengths = history.lengths.numpy()
+    counts = -(-np.maximum(lengths - 1, 0) // max_length)
+    rows = np.repeat(np.arange(len(lengths)), counts)
+    nth_from_end = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    ends = lengths[rows] - nth_from_end * max_length
+    starts = np.maximum(ends - max_length - 1, 0)
+    return rows, starts, ends - starts
+
+
+def _pack(lengths: np.ndarray, positions: int) -> np.ndarray:
+    """Bounds of batches over falling lengths, each with `rows · longest ≤ positions`."""
+    bounds = [0]
+    while bounds[-1] < len(lengths):
+        bounds.append(min(bounds[-1] + positions // int(lengths[bounds[-1]]), len(lengths)))
+    return np.array(bounds)
+
+
+class RepeatBatches:
+    """Every batch of a loader `times` times in a row, resumable between any two of them.
+
+    Args:
+        loader: whose batches.
+        times: how often each comes, at least 1.
+    """
+
+    def __init__(self, loader: PackedLoader, times: int) -> None:
+        if times < 1:
+            raise ConfigurationError(f"times={times}: a batch comes at least once")
+        self._loader, self._times = loader, times
+        self._before, self._given, self._skip = loader.state_dict(), 0, 0
+
+    def __len__(self) -> int:
+        return len(self._loader) * self._times
+
+    def __iter__(self) -> Iterator[Context]:
+        batches = iter(self._loader)
+        while True:
+            self._before = self._loader.state_dict()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            for index in range(self._skip, self._times):
+                self._given = index + 1
+                yield batch
+            self._skip = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The loader's position before the current batch, and how often that batch was given; 0 for one to come."""
+        if self._given == self._times:
+            return {"loader": self._loader.state_dict(), "given": 0}
+        return {"loader": self._before, "given": self._given}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Stand where another loader stood."""
+        self._loader.load_state_dict(state["loader"])
+        self._given = self._skip = state["given"]
+        self._before = state["loader"]
+
+
+ListBatch = TypeVar("ListBatch")
+
+
+class ListLoader(Generic[ListBatch]):
+    """Batches at hand as a loader. (A trainer takes a plain list for several loaders.)
+
+    Args:
+        batches: one epoch, in its order.
+    """
+
+    def __init__(self, batches: Sequence[ListBatch]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[ListBatch]:
+        return iter(self._batches)

@@ -1,0 +1,64 @@
+"""Expands sequences into one next-item request for each of their prefixes."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+
+
+def prefixes(sequences: Context, repeats: bool) -> Context:
+    """The `T − 1` requests in each sequence of `T` items: `items[..t]` is the history, `items[t + 1]` the target.
+
+    Requests stand in the order of `prefix_rows`. If the data knows no repeats, a request excludes what its sequence
+    excludes and what its own history holds; otherwise what its sequence excludes. Histories are copied out, `ΣT²/2`
+    int64 in all.
+
+    Args:
+        sequences: one row a sequence; its target is not read.
+        repeats: whether users may have an item again.
+
+    >>> sequences = Context(torch.tensor([3]), Jagged.from_rows([[5, 6, 7]]), Jagged.from_rows([[4]]))
+    >>> requests = prefixes(sequences, repeats=False)
+    >>> requests.history.to_padded(-1), requests.target
+    (tensor([[ 5, -1],
+            [ 5,  6]]), tensor([6, 7]))
+    >>> requests.excluded.to_padded(-1)
+    tensor([[ 4,  5, -1],
+            [ 4,  5,  6]])
+    """
+    history = sequences.history
+    positions = prefix_rows(sequences)
+    rows = history.row_ids()[positions]
+    lengths = history.positions()[positions] + 1
+    if repeats:
+        excluded = sequences.excluded.select(rows)
+    else:
+        excluded = sequences.excluded.append(history).head(rows, sequences.excluded.lengths[rows] + lengths)
+    times = None if sequences.times is None else Jagged(sequences.times, history.offsets).head(rows, lengths).values
+    return Context(
+        users=sequences.users[rows],
+        history=history.head(rows, lengths),
+        excluded=excluded,
+        times=times,
+        candidates=None if sequences.candidates is None else sequences.candidates.select(rows),
+        target=history.values[positions + 1],
+        features={name: value[rows] for name, value in sequences.features.items()},
+    )
+
+
+def prefix_rows(sequences: Context) -> Int[Tensor, " P"]:
+    """`[P]`: where in `sequences.history.values` the last item of each request's history stands.
+
+    Indexes the rows of a network's states over all positions; every position but the last of each sequence.
+
+    >>> prefix_rows(Context(torch.tensor([0, 1]), Jagged.from_rows([[5, 6, 7], [8, 9]]), Jagged.empty(2)))
+    tensor([0, 1, 3])
+    """
+    history = sequences.history
+    is_last = torch.zeros(history.values.shape[0], dtype=torch.bool, device=history.values.device)
+    is_last[history.offsets[1:][history.lengths > 0] - 1] = True
+    return (~is_last).nonzero().squeeze(1)

@@ -1,0 +1,219 @@
+"""Prepares a data set from a source once, and reads it from disk afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from recsys.data.datasets import clean
+from recsys.data.datasets.dataset import Dataset, assemble, jagged_events
+from recsys.data.datasets.split import Split, Splits
+from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
+from recsys.data.sources.source import Source, Tables
+from recsys.data.tables.download import progress_bar
+from recsys.types.jagged import Jagged
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What preparation makes and keeps: everything a `Dataset` is assembled from.
+
+    Args:
+        name: what reports call the data.
+        events: `user`, `item`, and `timestamp` (seconds) where times are known; by user, oldest first.
+        items: one row an item.
+        users: one row a user.
+        splits: which events train, which are asked for.
+        repeats: whether a user may have an item again.
+        fingerprint: of the source and all options.
+        summary: counts of what was found, dropped and kept.
+    """
+
+    name: str
+    events: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame
+    splits: Splits
+    repeats: bool
+    fingerprint: str
+    summary: dict[str, float]
+
+    def dataset(self) -> Dataset:
+        """The data set in memory."""
+        return assemble(
+            self.events,
+            self.splits,
+            name=self.name,
+            items=self.items,
+            users=self.users,
+            repeats=self.repeats,
+            fingerprint=self.fingerprint,
+            summary=self.summary,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write into an empty folder."""
+        self.events.write_parquet(folder / "events.parquet")
+        self.items.write_parquet(folder / "items.parquet")
+        train = pl.Series("train_events", self.splits.train_lengths.numpy())
+        self.users.with_columns(train).write_parquet(folder / "users.parquet")
+        requests = [
+            pl.DataFrame({"event": index.numpy()}).select(pl.lit(part).alias("part"), "event")
+            for part, index in (("validation", self.splits.validation), ("test", self.splits.test))
+        ]
+        pl.concat(requests).write_parquet(folder / "requests.parquet")
+        facts = {
+            "name": self.name,
+            "repeats": self.repeats,
+            "fingerprint": self.fingerprint,
+            "summary": self.summary,
+        }
+        (folder / "dataset.json").write_text(json.dumps(facts, indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Prepared:
+        """Read what `save` wrote."""
+        facts = json.loads((folder / "dataset.json").read_text())
+        users = pl.read_parquet(folder / "users.parquet")
+        requests = pl.read_parquet(folder / "requests.parquet")
+        validation, test = (
+            torch.from_numpy(requests.filter(pl.col("part") == part).get_column("event").to_numpy().copy())
+            for part in ("validation", "test")
+        )
+        train = torch.from_numpy(users.get_column("train_events").to_numpy().copy())
+        return cls(
+            events=pl.read_parquet(folder / "events.parquet"),
+            items=pl.read_parquet(folder / "items.parquet"),
+            users=users.drop("train_events"),
+            splits=Splits(train, validation, test),
+            **facts,
+        )
+
+
+LAYOUT = 1
+"""Raised whenever what is written, or how it is computed, changes: older folders are then prepared again."""
+
+BY_ITEM = TieByItem()
+
+
+def prepare(
+    source: Source,
+    split: Split,
+    *,
+    k_core: int = 5,
+    repeats: bool | None = None,
+    repeat_threshold: float = 0.01,
+    ties: TieBreaking = BY_ITEM,
+    seed: int = 0,
+    root: str | Path = "data/prepared",
+) -> Dataset:
+    """Clean, order, index and divide the interactions of a source.
+
+    Args:
+        source: where the tables come from.
+        split: how events are divided into training and requests.
+        k_core: users and items with fewer events are dropped, to the fixed point; 0 keeps everything.
+        repeats: whether users may have an item again. If false, only the first event of a user with an item stays and
+            requests exclude what the user had; None reads it from the data: true when the share of events that come
+            again at another time exceeds `repeat_threshold`.
+        repeat_threshold: a share of events, in [0, 1]; no effect unless `repeats` is None.
+        ties: the rule that orders a user's events of equal time.
+        seed: fixes that order.
+        root: folder for prepared data; each source and choice of options has its own folder in it.
+
+    Returns:
+        The data set; its `describe()` says in a line what was kept and whether requests exclude what users had.
+
+    Raises:
+        DataError: when the tables are malformed, or nothing is left.
+    """
+    tables = source.tables()
+    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, ties, seed)
+    recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
+    fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
+    folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
+    if (folder / "dataset.json").exists():
+        prepared = Prepared.load(folder)
+    else:
+        with progress_bar() as bar:
+            bar.add_task(f"preparing {tables.name}", total=None)
+            prepared = _prepare(tables, cleaning, split, fingerprint)
+            _keep(prepared, folder)
+    return prepared.dataset()
+
+
+def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint: str) -> Prepared:
+    cleaned = cleaning(tables.interactions)
+    events = _timed(cleaned.events, tables.interactions)
+    items, without_events, without_features = _table(cleaned.item_ids, tables.items, "item")
+    users, *_ = _table(cleaned.user_ids, tables.users, "user")
+    history, times = jagged_events(events, len(users))
+    splits = split.split(history, times)
+    summary = {
+        **cleaned.counts,
+        "users": len(users),
+        "items": len(items),
+        "items_without_events": without_events,
+        "items_without_features": without_features,
+        **_requests(history, splits, len(items)),
+    }
+    return Prepared(tables.name, events, items, users, splits, cleaned.repeats, fingerprint, summary)
+
+
+def _requests(events: Jagged, splits: Splits, num_items: int) -> dict[str, int]:
+    """How many requests there are, and how many ask for an item that no training event has."""
+    trained = torch.zeros(num_items, dtype=torch.bool)
+    is_training = events.positions() < splits.train_lengths.repeat_interleave(events.lengths)
+    trained[events.values[is_training]] = True
+    counts = {}
+    for part, targets in (("validation", splits.validation), ("test", splits.test)):
+        counts[f"{part}_requests"] = len(targets)
+        counts[f"{part}_targets_without_training"] = int((~trained[events.values[targets]]).sum())
+    return counts
+
+
+def _timed(events: pl.DataFrame, interactions: pl.LazyFrame) -> pl.DataFrame:
+    """`time` as `timestamp` in seconds, or dropped where only the order was known."""
+    kind = interactions.collect_schema().get("timestamp")
+    if kind is None:
+        return events.drop("time")
+    unit = clean.MICROSECONDS if isinstance(kind, pl.Datetime) else 1
+    return events.with_columns((pl.col("time") // unit).alias("timestamp")).drop("time")
+
+
+def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.DataFrame, int, int]:
+    """One row an id that is left, in the order of the indices, with the source's features where it has them.
+
+    Returns:
+        The rows, how many of the source's rows have no event, and how many ids have no row in the source.
+    """
+    key = f"{kind}_id"
+    frame = ids.to_frame(key).with_row_index(kind)
+    if table is None:
+        return frame, 0, 0
+    features = table.with_columns(pl.col(key).cast(ids.dtype, strict=False)).collect()
+    known = int(features.get_column(key).is_in(ids.implode()).sum())
+    return frame.join(features, on=key, how="left", maintain_order="left"), len(features) - known, len(ids) - known
+
+
+def _keep(prepared: Prepared, folder: Path) -> None:
+    """Write aside, then rename, so that a folder that is there is whole; another process may have been faster."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
+    try:
+        prepared.save(aside)
+        aside.chmod(0o755)
+        os.replace(aside, folder)
+    except OSError:
+        if not (folder / "dataset.json").exists():
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

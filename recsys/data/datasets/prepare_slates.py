@@ -1,0 +1,179 @@
+"""Prepares a log of slates from a source, and stores it on disk together with its split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from recsys.data.datasets import clean
+from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.split import SlateSplit
+from recsys.data.sources.source import SlateSource
+from recsys.types.jagged import Jagged
+
+TABLES = ("items", "users", "requests")
+LISTS = ("slates", "clicks", "prefix_propensities", "slot_propensities")
+FACTS = ("name", "timed", "displayed", "fingerprint", "summary")
+
+
+def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
+    """Write into a folder what `load_slates` reads."""
+    for name in TABLES:
+        getattr(log, name).write_parquet(folder / f"{name}.parquet")
+    tensors: dict[str, Tensor] = {"user_offsets": log.user_offsets}
+    if log.propensity is not None:
+        tensors["propensity"] = log.propensity
+    for name in LISTS:
+        rows = getattr(log, name)
+        if rows is not None:
+            tensors |= {f"{name}.values": rows.values, f"{name}.offsets": rows.offsets}
+    tensors |= {f"split.{field.name}": getattr(split, field.name) for field in fields(SlateSplit)}
+    save_file({name: value.clone() for name, value in tensors.items()}, folder / "slates.safetensors")
+    facts = {name: getattr(log, name) for name in FACTS}
+    (folder / "slates.json").write_text(json.dumps({**facts, "summary": dict(log.summary)}, indent=2))
+
+
+def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:
+    """Read what `save_slates` wrote."""
+    facts: dict[str, Any] = json.loads((folder / "slates.json").read_text())
+    tensors = load_file(folder / "slates.safetensors")
+    rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+    rows |= {
+        name: Jagged(tensors[f"{name}.values"], tensors[f"{name}.offsets"])
+        for name in LISTS
+        if f"{name}.values" in tensors
+    }
+    log = SlateLog(**facts, **rows, user_offsets=tensors["user_offsets"], propensity=tensors.get("propensity"))
+    return log, SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)})
+
+
+COLUMNS = (
+    "request_id",
+    "user_id",
+    "timestamp",
+    "slate",
+    "clicks",
+    "source",
+    "propensity",
+    "prefix_propensities",
+    "slot_propensities",
+)
+"""What a log keeps of the table of impressions."""
+
+
+def prepare_slates(source: SlateSource) -> SlateLog:
+    """Read, order and index the impressions of a source.
+
+    The order of the rows does not matter: impressions are sorted by user, time and request id, users and items are
+    numbered by rising raw id. The catalogue is the items that some slate holds; what the items' table says of others is
+    counted.
+
+    Raises:
+        DataError: when the tables are malformed.
+    """
+    tables = source.slates()
+    present = tables.impressions.collect_schema()
+    rows = tables.impressions.select(name for name in COLUMNS if name in present).collect()
+    code, user_ids = clean.encode_ids(rows.get_column("user_id"))
+    rows = rows.with_columns(code.alias("user")).sort("user", "timestamp", "request_id")
+    user = _tensor(rows.get_column("user"), torch.int64)
+    slates, item_ids = _slates(rows.get_column("slate"))
+    clicks = _jagged(rows.get_column("clicks"), torch.int64)
+    items, without_impressions = _items(item_ids, tables.items, tables.group)
+    users = _features(user_ids.to_frame("user_id").with_row_index("user"), tables.users, "user_id")
+    summary = {
+        "users": len(users),
+        "items": len(items),
+        "groups": items.get_column("group").n_unique(),
+        "items_without_impressions": without_impressions,
+        "impressions": len(rows),
+        "clicks": len(clicks.values),
+        "without_click": int((clicks.lengths == 0).sum()),
+        **tables.dropped,
+    }
+    return SlateLog(
+        name=tables.name,
+        items=items,
+        users=users,
+        requests=_requests(rows),
+        user_offsets=Jagged.from_lengths(user, torch.bincount(user, minlength=len(users))).offsets,
+        slates=slates,
+        clicks=clicks,
+        timed=tables.timed,
+        displayed=tables.displayed,
+        fingerprint=tables.fingerprint,
+        summary=summary,
+        propensity=_tensor(rows.get_column("propensity"), torch.float64) if "propensity" in rows.columns else None,
+        prefix_propensities=_lists(rows, "prefix_propensities"),
+        slot_propensities=_lists(rows, "slot_propensities"),
+    )
+
+
+def _slates(column: pl.Series) -> tuple[Jagged, pl.Series]:
+    """Item indices slate by slate, and the raw id behind each index."""
+    code, item_ids = clean.encode_ids(column.explode())
+    return Jagged.from_lengths(_tensor(code, torch.int64), _tensor(column.list.len(), torch.int64)), item_ids
+
+
+def _jagged(column: pl.Series, dtype: torch.dtype) -> Jagged:
+    values = column.explode(empty_as_null=False)
+    return Jagged.from_lengths(_tensor(values, dtype), _tensor(column.list.len(), torch.int64))
+
+
+def _tensor(column: pl.Series, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(column.to_numpy(), dtype=dtype)
+
+
+def _lists(rows: pl.DataFrame, name: str) -> Jagged | None:
+    """A column of lists of probabilities (float64: products over long slates are small), None where there is none."""
+    return _jagged(rows.get_column(name), torch.float64) if name in rows.columns else None
+
+
+def _requests(rows: pl.DataFrame) -> pl.DataFrame:
+    kind = rows.schema["timestamp"]
+    seconds = pl.col("timestamp").dt.epoch("s") if isinstance(kind, pl.Datetime) else pl.col("timestamp")
+    source = pl.col("source") if "source" in rows.columns else pl.lit(None)
+    return rows.select("request_id", seconds.cast(pl.Int64), source.cast(pl.String).alias("source"))
+
+
+def _items(item_ids: pl.Series, table: pl.LazyFrame | None, group: str | None) -> tuple[pl.DataFrame, int]:
+    """The items with their groups and features, and how many of the table's rows no slate holds."""
+    items = item_ids.to_frame("item_id").with_row_index("item")
+    if table is None:
+        return items.with_columns(pl.lit(0, dtype=pl.UInt32).alias("group")), 0
+    if group is not None:
+        table = table.with_columns(_label(group, table).alias("group_name")).drop("group", strict=False)
+    features = table.drop("item", "group", strict=False).collect()
+    items = _features(items, features.lazy(), "item_id")
+    known = features.get_column("item_id").cast(item_ids.dtype, strict=False).is_in(item_ids.implode()).sum()
+    absent = len(features) - int(known)
+    if group is None:
+        return items.with_columns(pl.lit(0, dtype=pl.UInt32).alias("group")), absent
+    number = pl.col("group_name").rank("dense") - 1
+    last = pl.col("group_name").n_unique() - 1
+    return items.with_columns(number.fill_null(last).cast(pl.UInt32).alias("group")), absent
+
+
+def _label(group: str, table: pl.LazyFrame) -> pl.Expr:
+    """What names an item's group: the value, or all of a list; null where the list is empty."""
+    if not isinstance(table.collect_schema()[group], pl.List):
+        return pl.col(group)
+    whole = pl.col(group).cast(pl.List(pl.String)).list.join(" | ")
+    return pl.when(pl.col(group).list.len() > 0).then(whole)
+
+
+def _features(rows: pl.DataFrame, table: pl.LazyFrame | None, key: str) -> pl.DataFrame:
+    """The rows with the source's features beside them, null where it has none."""
+    if table is None:
+        return rows
+    table = table.drop(set(rows.columns) - {key}, strict=False).with_columns(
+        pl.col(key).cast(rows.schema[key], strict=False)
+    )
+    return rows.join(table.collect(), on=key, how="left", maintain_order="left")

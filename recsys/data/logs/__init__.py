@@ -1,0 +1,1 @@
+"""Logged feedback for off-policy evaluation: actions, slates, episodes, and tables of target probabilities."""

@@ -1,0 +1,92 @@
+"""VowpalWabbit's dsjson, one event a line: contextual bandits, conditional contextual bandits and slates.
+
+Layout: github.com/VowpalWabbit/vowpal_wabbit/wiki/DSJSON, and its parser's tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recsys.data.logs.actions import ActionLog, action_log
+from recsys.data.logs.dsjson_events import DSJsonEvents, read_events
+from recsys.data.logs.slates import SlateFeedbackLog, slate_feedback_log
+from recsys.data.tables.download import sha256
+from recsys.errors import DataError
+
+WIDEST = 1000
+"""Numbers of a context; more are not taken for features of a context."""
+
+
+@dataclass(frozen=True)
+class DSJson:
+    """A file of events as a log; it is read into memory.
+
+    A reward is the negative of `_label_cost`. Of a contextual bandit the action is `_labelIndex`, its propensity
+    `_label_probability`. Of a conditional contextual bandit slot by slot the first of each outcome's `_a` and `_p`,
+    given the slots before, each with a cost of its own; of slates the same, where slots choose independently, with one
+    cost. Candidates are the event's `_multi`.
+
+    Lines without a decision and events that say not to learn from them have no reward that counts: they are left out
+    and counted. A share of events that was dropped before (`pdrop`) changes no mean where it is the same everywhere; a
+    log in which it differs is refused.
+
+    Args:
+        path: the file.
+        identifier: where an element of `_multi` has the id of its action, such as "i.id"; None takes its place in
+            `_multi` from 0, which is an id where every event offers the same actions in the same order.
+        context: whether to make a context of the features that all of the event's actions share: numbers as they are,
+            and one number for each text that comes up.
+        exclude: leave out events at fault and count them, instead of refusing the log.
+        name: what reports call the log; the file's name if None.
+    """
+
+    path: str | Path
+    identifier: str | None = None
+    context: bool = True
+    exclude: bool = False
+    name: str | None = None
+
+    def log(self) -> ActionLog | SlateFeedbackLog:
+        """The log, checked.
+
+        Raises:
+            DataError: a line is no JSON or lacks what it needs, kinds of events are mixed, or an event is at fault.
+        """
+        path = Path(self.path)
+        events = read_events(path, self.identifier)
+        names, frame = self._frame(events)
+        lines = pl.Series("__line", events.lines)
+
+        def find(broken: pl.Expr, column: str) -> tuple[str, int, object]:
+            """See `FindRow`; the row is the line."""
+            wrong = frame.with_columns(lines).filter(broken).head(1)
+            return str(path), wrong.item(0, "__line"), wrong.item(0, column)
+
+        known: dict[str, Any] = {
+            "name": self.name or path.stem,
+            "fingerprint": sha256(path),
+            "excluding": self.exclude,
+            "left_out": events.left_out,
+        }
+        if events.kind == "cb":
+            return action_log(frame.lazy(), find, context_names=names, **known)
+        return slate_feedback_log(frame.lazy(), find, **known)
+
+    def _frame(self, events: DSJsonEvents) -> tuple[tuple[str, ...], pl.DataFrame]:
+        frame = pl.DataFrame(events.columns)
+        if "request_id" in frame.columns and frame["request_id"].null_count() == len(frame):
+            frame = frame.drop("request_id")
+        names = tuple(sorted({name for features in events.features for name in features})) if self.context else ()
+        if len(names) > WIDEST:
+            raise DataError(
+                f"{self.path}: shared features make a context of {len(names):,} numbers, expected at most {WIDEST:,}:"
+                " read it with context=false"
+            )
+        if not names:
+            return names, frame
+        context = [[features.get(name, 0.0) for name in names] for features in events.features]
+        return names, frame.with_columns(pl.Series("context", context, dtype=pl.List(pl.Float64)))

@@ -1,0 +1,163 @@
+"""The protocol of sources of logged feedback, and its reader of canonical tables."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+
+from recsys.data.logs.actions import ActionLog, action_log
+from recsys.data.logs.episodes import EpisodeLog, episode_log
+from recsys.data.logs.slates import SlateFeedbackLog, slate_feedback_log
+from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.tables import scan
+from recsys.data.tables.row_checks import FindRow, RowRule, check_rows, row_finder
+from recsys.data.tables.row_checks import exclude as left_out
+from recsys.data.tables.schema import (
+    ACTION_FEEDBACK,
+    ACTIONS,
+    SLATE_FEEDBACK,
+    TRAJECTORIES,
+    ColumnKind,
+    TableSchema,
+    read_table,
+)
+from recsys.data.tables.tensors import distinct_ids
+from recsys.errors import DataError
+
+FeedbackLog = ActionLog | SlateFeedbackLog | EpisodeLog
+"""What can be replayed."""
+
+
+@runtime_checkable
+class FeedbackSource(Protocol):
+    """Something that has logged feedback: a public data set, another system's files or one's own tables."""
+
+    def log(self) -> FeedbackLog:
+        """The log, checked.
+
+        Raises:
+            DataError: it is missing, or some row is at fault and the source was not told to leave such rows out.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ParquetFeedback:
+    """A table `feedback` or `trajectories`; its columns say which (docs/guide/tables.md).
+
+    A column `slate` makes it a log of slates, else a column `episode_id` one of episodes, else it is one of single
+    actions. What `recsys bench log=true` writes is such a table.
+
+    Args:
+        path: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file.
+        actions: a table of what can be chosen or shown, column `action` and any feature; None where that is what the
+            log names. With it, whatever the table lacks is outside the support.
+        policy: whose rows; None reads those of every policy.
+        exclude: leave out rows at fault and count them, instead of refusing the log.
+        repeats: whether a slate may hold an item twice.
+        histories: whether policies see what a user took in the log before, of a log of slates.
+        name: what reports call the log; the table's file name if None.
+    """
+
+    path: str | Path
+    actions: str | Path | None = None
+    policy: str | None = None
+    exclude: bool = False
+    repeats: bool = False
+    histories: bool = False
+    name: str | None = None
+
+    def log(self) -> FeedbackLog:
+        """The log, checked."""
+        location = str(self.path)
+        columns = scan.scan(location).collect_schema().names()
+        schema = SLATE_FEEDBACK if "slate" in columns else TRAJECTORIES if "episode_id" in columns else ACTION_FEEDBACK
+        frame = read_typed(read_table(location, schema, values=False), schema)
+        marks = [table_fingerprint(location, frame), str(self.policy)]
+        known = None
+        if self.actions is not None:
+            table = read_table(self.actions, ACTIONS)
+            marks.append(table_fingerprint(str(self.actions), table))
+            known = read_typed(table, ACTIONS).collect()
+        find = _find(frame, location)
+        if self.policy is not None:
+            frame, find = self._of_policy(frame, find)
+        name = self.name or Path(location).stem
+        fingerprint = hashlib.sha256("\n".join(marks).encode()).hexdigest()
+        with scan.polars_errors(location):
+            if schema is SLATE_FEEDBACK:
+                items = None if known is None else known.rename({"action": "item_id"})
+                found = slate_feedback_log(
+                    frame,
+                    find,
+                    name=name,
+                    fingerprint=fingerprint,
+                    items=items,
+                    excluding=self.exclude,
+                    repeats=self.repeats,
+                )
+                return found.with_histories() if self.histories else found
+            make = episode_log if schema is TRAJECTORIES else action_log
+            return make(frame, find, name=name, fingerprint=fingerprint, actions=known, excluding=self.exclude)
+
+    def _of_policy(self, frame: pl.LazyFrame, find: FindRow) -> tuple[pl.LazyFrame, FindRow]:
+        """The rows of one policy, and where such a row stands among all."""
+        if "policy" not in frame.collect_schema():
+            raise DataError(f"{self.path}: there is no column 'policy' to find {self.policy!r} in")
+        chosen = pl.col("policy").cast(pl.String) == self.policy
+        if not frame.select(chosen.any()).collect(engine="streaming").item():
+            there = distinct_ids(frame, pl.col("policy").cast(pl.String)).to_list()
+            raise DataError(f"{self.path}: no rows of policy {self.policy!r}; there are {', '.join(there)}")
+        return frame.filter(chosen), lambda broken, column: find(broken & chosen, column)
+
+
+def read_typed(frame: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
+    """Ids and lists of ids as int64 or as strings, whichever they are."""
+    present = frame.collect_schema()
+    casts = []
+    for column in schema.columns:
+        kind = present.get(column.name)
+        if column.kind is ColumnKind.ID and kind is not None:
+            casts.append(pl.col(column.name).cast(pl.Int64 if kind.is_integer() else pl.String))
+        if column.kind is ColumnKind.IDS and isinstance(kind, pl.List):
+            casts.append(pl.col(column.name).cast(pl.List(pl.Int64 if kind.inner.is_integer() else pl.String)))
+    return frame.with_columns(casts)
+
+
+def by_policy(
+    path: str | Path, policy: str | None = None, exclude: bool = False, **options: Any
+) -> dict[str, ParquetFeedback]:
+    """A source for each policy that a table names, by its name; one called `log` where it names none.
+
+    Args:
+        path: of the table.
+        policy: the only one to read; None reads all.
+        exclude: leave out rows at fault and count them, those without a policy too.
+        options: further ones, as in `ParquetFeedback`.
+
+    Raises:
+        DataError: there is no such table, or a row has no policy and none is to be left out.
+    """
+    location = str(path)
+    if policy is not None:
+        return {policy: ParquetFeedback(path, policy=policy, exclude=exclude, name=policy, **options)}
+    frame = scan.scan(location)
+    if "policy" not in frame.collect_schema():
+        return {"log": ParquetFeedback(path, exclude=exclude, **options)}
+    with scan.polars_errors(location):
+        rules = [RowRule("policy", pl.col("policy").is_null(), "is null, expected who wrote it in every row")]
+        if exclude:
+            frame, _ = left_out(frame, rules, location)
+        else:
+            check_rows(frame, rules, _find(frame, location))
+        names = distinct_ids(frame, pl.col("policy").cast(pl.String))
+    return {name: ParquetFeedback(path, policy=name, exclude=exclude, name=name, **options) for name in names}
+
+
+def _find(frame: pl.LazyFrame, location: str) -> FindRow:
+    return row_finder(frame, location) if location.endswith(".csv") else partial(scan.first_row, location)

@@ -1,0 +1,63 @@
+"""The items that each user took before each request of a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from recsys.types.jagged import Jagged
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Items that earned something, by user and time; 8 bytes each, and 16 a request.
+
+    Args:
+        taken: `U` rows, each user's items, oldest first.
+        user: `[R]`, of each request.
+        before: `[R]`, how many of its user's items are older than the request.
+    """
+
+    taken: Jagged
+    user: Int[Tensor, " R"]
+    before: Int[Tensor, " R"]
+
+    @classmethod
+    def of(
+        cls,
+        user: Int[Tensor, " R"],
+        time: Int[Tensor, " R"],
+        items: Int[Tensor, "R S"],
+        reward: Float[Tensor, "R S"],
+    ) -> Histories:
+        """Of requests in any order; what is shown at one time is taken at that time, after the request.
+
+        Args:
+            user: from 0.
+            time: of each request; requests of a user at one time stand in the order given.
+            items: shown, −1 in empty slots.
+            reward: a slot that earned more than 0 was taken.
+
+        >>> one = torch.ones(2, 1)
+        >>> histories = Histories.of(torch.tensor([0, 0]), torch.tensor([5, 3]), torch.tensor([[7], [8]]), one)
+        >>> histories.at(torch.tensor([0, 1])).to_padded(-1)  # item 8 was taken at 3, before the request at 5
+        tensor([[ 8],
+                [-1]])
+        """
+        order = time.argsort(stable=True)
+        order = order[user[order].argsort(stable=True)]
+        took = (reward[order] > 0) & (items[order] >= 0)
+        count = took.sum(1)
+        users = int(user.max()) + 1 if len(user) else 0
+        lengths = torch.zeros(users, dtype=torch.int64).index_add(0, user[order], count)
+        taken = Jagged.from_lengths(items[order][took], lengths)
+        before = torch.empty_like(user)
+        before[order] = count.cumsum(0) - count - taken.offsets[user[order]]
+        return cls(taken, user, before)
+
+    def at(self, requests: Int[Tensor, " n"]) -> Jagged:
+        """Of the named requests."""
+        return self.taken.head(self.user[requests], self.before[requests])

@@ -1,0 +1,207 @@
+"""A table of action probabilities as the policy to be evaluated on a log of actions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from recsys.data.logs.actions import ActionLog, drop_duplicates, null_rule
+from recsys.data.logs.batches import LoggedActions
+from recsys.data.logs.feedback_source import read_typed
+from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.tables import scan
+from recsys.data.tables.row_checks import FindRow, RowRule, check_rows
+from recsys.data.tables.schema import POLICY_TABLE, read_table
+from recsys.data.tables.tensors import row_batches, to_float64
+from recsys.errors import DataError, RequestError
+
+TOLERANCE = 1e-6
+"""How far a request's probabilities may be from 1 in sum."""
+
+TOTAL = pl.col("probability").cast(pl.Float64).sum()
+"""What a request's probabilities sum to, whatever they are stored in."""
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyTable:
+    """What a policy would do at each round of a log.
+
+    A table that has one row for each round of the log, in the log's order, is joined in parts; another in memory. Held
+    are 8 bytes a round, and 16 a row where a request has all of its actions.
+
+    Args:
+        name: what reports call the policy.
+        logged: `[rounds]`, probability of what the log chose.
+        fingerprint: changes whenever the table's content does.
+        offsets: `[rounds + 1]`, where each round's rows begin; None where the table has logged actions only.
+        action: `[rows]`, index of each row's action.
+        probability: `[rows]`.
+        num_actions: `A`.
+        unknown_requests: how many requests of the table the log does not have.
+    """
+
+    name: str
+    logged: Float[Tensor, " rounds"]
+    fingerprint: str
+    num_actions: int
+    offsets: Int[Tensor, " rounds_plus_one"] | None = None
+    action: Int[Tensor, " rows"] | None = None
+    probability: Float[Tensor, " rows"] | None = None
+    unknown_requests: int = 0
+
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """`[n]`, `π(a | x)` of what was chosen."""
+        return self.logged[batch.request]
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """`[n, A]`, `π(· | x)`, 0 where the table has no row.
+
+        Raises:
+            RequestError: the table has logged actions only.
+        """
+        if self.offsets is None or self.action is None or self.probability is None:
+            raise RequestError(
+                f"policy table {self.name!r} has the logged actions only, and this estimator needs the probability of"
+                " every action: add the other actions' rows, or choose an estimator that only weighs"
+            )
+        sizes = self.offsets.diff()[batch.request]
+        rows = torch.repeat_interleave(torch.arange(len(batch)), sizes)
+        first = torch.repeat_interleave(self.offsets[batch.request] - (sizes.cumsum(0) - sizes), sizes)
+        place = first + torch.arange(len(rows))
+        found = torch.zeros(len(batch), self.num_actions, dtype=torch.float64)
+        found[rows, self.action[place]] = self.probability[place]
+        return found
+
+
+def read_policy_table(location: str | Path, log: ActionLog, name: str | None = None) -> PolicyTable:
+    """A table with columns `request_id`, `action` and `probability`, checked against the log it is for.
+
+    A request has either the row of its logged action alone, or rows that sum to 1; an action without a row then has
+    probability 0.
+
+    Args:
+        location: of the table.
+        log: has `request_id`.
+        name: what reports call the policy; the file's name if None.
+
+    Raises:
+        DataError: a probability is not in [0, 1], a request and action stand twice, a request's rows do not sum to 1,
+            an action is none of the log's, or a round of the log is missing.
+        RequestError: the log has no `request_id`.
+    """
+    location = str(location)
+    if "request_id" not in log.columns:
+        raise RequestError(f"{log.name}: no column 'request_id' to join {location} with: add it to the log")
+    table = read_typed(read_table(location, POLICY_TABLE, values=False), POLICY_TABLE)
+    find = partial(scan.first_row, location)
+    with scan.polars_errors(location):
+        comparable(table, log.requests(), location)
+        check_rows(table, _rules(log), find)
+        rows = table.select(pl.len()).collect(engine="streaming").item()
+        drop_duplicates(table, ["request_id", "action"], rows, find, False)
+        name = name or Path(location).stem
+        fingerprint = hashlib.sha256(f"{table_fingerprint(location, table)} {log.fingerprint}".encode()).hexdigest()
+        if rows == log.rounds and _aligned(table, log):
+            return PolicyTable(name, _column(table, rows), fingerprint, log.num_actions)
+        return _joined(table, log, name, fingerprint, find)
+
+
+def probability_rules() -> list[RowRule]:
+    """Of a column `probability` of a policy to be judged, which may be 0."""
+    outside = (~pl.col("probability").cast(pl.Float64).is_between(0, 1)).fill_null(True)
+    return [RowRule("probability", outside, "is no probability, expected one in [0, 1] in every row")]
+
+
+def _rules(log: ActionLog) -> list[RowRule]:
+    strange = ~pl.col("action").is_in(log.actions["action"].implode())
+    text = "is outside the support, expected an action of the log: name every action with the log's table of actions"
+    return [null_rule("request_id"), null_rule("action"), *probability_rules(), RowRule("action", strange, text)]
+
+
+def comparable(table: pl.LazyFrame, log: pl.LazyFrame, location: str) -> None:
+    """Refuse a table whose ids are of another type than the log's."""
+    ours, theirs = log.collect_schema(), table.collect_schema()
+    for column in ("request_id", "action"):
+        if column in ours and ours[column] != theirs[column]:
+            raise DataError(
+                f"{location}: column {column!r} is {theirs[column]} here and {ours[column]} in the log: make both the"
+                " same"
+            )
+
+
+def _aligned(table: pl.LazyFrame, log: ActionLog) -> bool:
+    """Whether the table's rows are the log's rounds, in the log's order."""
+    theirs = table.select(pl.col("request_id").alias("request"), pl.col("action").alias("choice"))
+    both = pl.concat([log.requests(), theirs], how="horizontal")
+    same = (pl.col("request_id") == pl.col("request")) & (pl.col("action") == pl.col("choice"))
+    return bool(both.select(same.all()).collect(engine="streaming").item())
+
+
+def _column(table: pl.LazyFrame, rows: int) -> Float[Tensor, " rows"]:
+    found = torch.empty(rows, dtype=torch.float64)
+    for start, part in row_batches(table.select("probability")):
+        found[start : start + len(part)] = to_float64(part["probability"])
+    return found
+
+
+def _joined(table: pl.LazyFrame, log: ActionLog, name: str, fingerprint: str, find: FindRow) -> PolicyTable:
+    sums = table.group_by("request_id").agg(
+        pl.len().alias("rows"), pl.col("probability").cast(pl.Float64).sum().alias("sum")
+    )
+    apart = (pl.col("sum") - 1).abs() > TOLERANCE
+    _refuse_sums(sums.filter((pl.col("rows") > 1) & apart), find)
+    rounds = log.requests().with_row_index("round").rename({"action": "choice"})
+    pairs = rounds.join(table, on="request_id", how="left").select("round", "choice", "action", "probability")
+    found = pairs.sort("round").collect(engine="streaming")
+    absent = found.filter(pl.col("action").is_null())
+    if len(absent):
+        _refuse_round(log, absent.item(0, "round"), "has no row for this request")
+    chosen = found.filter(pl.col("action") == pl.col("choice"))
+    logged = torch.zeros(log.rounds, dtype=torch.float64)
+    logged[_index(chosen["round"])] = to_float64(chosen["probability"])
+    whole = found.group_by("round", maintain_order=True).agg(
+        pl.len().alias("rows"), pl.col("probability").cast(pl.Float64).sum()
+    )
+    lacking = whole.filter((pl.col("probability") - 1).abs() > TOLERANCE)
+    unmatched = lacking.join(chosen.select("round"), on="round", how="anti", maintain_order="left")
+    if len(unmatched):
+        _refuse_round(log, unmatched.item(0, "round"), "has a row for this request, but none for its logged action")
+    unknown = sums.join(rounds, on="request_id", how="anti").select(pl.len()).collect().item()
+    if len(lacking):
+        return PolicyTable(name, logged, fingerprint, log.num_actions, unknown_requests=unknown)
+    offsets = torch.zeros(log.rounds + 1, dtype=torch.long)
+    offsets[1:] = _index(whole["rows"]).cumsum(0)
+    actions = log.ids.indices(found["action"])
+    return PolicyTable(
+        name, logged, fingerprint, log.num_actions, offsets, actions, to_float64(found["probability"]), unknown
+    )
+
+
+def _index(column: pl.Series) -> Int[Tensor, " n"]:
+    return torch.from_numpy(column.cast(pl.Int64).to_numpy().copy())
+
+
+def _refuse_sums(sums: pl.LazyFrame, find: FindRow) -> None:
+    wrong = sums.sort("request_id").head(1).collect()
+    if len(wrong):
+        request, total = wrong.item(0, "request_id"), wrong.item(0, "sum")
+        file, row, _ = find(pl.col("request_id") == request, "request_id")
+        raise DataError(
+            f"{file}, row {row} (from 0), column 'probability': the {wrong.item(0, 'rows')} rows of request {request!r}"
+            f" sum to {total:.9g}, expected 1 within {TOLERANCE:g}: give the logged action alone, or all actions"
+        )
+
+
+def _refuse_round(log: ActionLog, number: int, text: str) -> None:
+    request, action = log.requests().slice(number, 1).collect().row(0)
+    raise DataError(
+        f"the policy table {text}: request {request!r}, action {action!r}, which is round {number} (from 0) of"
+        f" {log.name}: add its row"
+    )

@@ -1,0 +1,1 @@
+"""Public data sets and own tables, each as a source of canonical tables."""

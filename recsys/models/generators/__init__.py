@@ -1,0 +1,1 @@
+"""Networks that generate items code by code over a trie."""

@@ -1,0 +1,1 @@
+"""The slate model of Eide et al. and its parts."""

@@ -1,0 +1,87 @@
+"""Positions inside attention: rotary embeddings and T5's relative position bias."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class RotaryEmbedding(nn.Module):
+    """Rotary positions: turns each pair `(i, i + d/2)` of a query or key by the angle `t · base^(−2i/d)`.
+
+    The inner product of a turned query and key depends on the distance of their positions only.
+    Source: Su et al. 2021, "RoFormer", §3.2.
+
+    >>> turned = RotaryEmbedding(width=2)(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    >>> [round(value, 4) for value in turned[1].tolist()]
+    [0.5403, 0.8415]
+
+    Args:
+        width: `d`, of one head; even.
+        base: ratio of the slowest wavelength to the fastest.
+    """
+
+    rate: Tensor
+
+    def __init__(self, width: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"rotary positions turn pairs: the head width must be even, not {width}")
+        rate = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+        self.register_buffer("rate", rate, persistent=False)
+
+    def forward(self, x: Float[Tensor, "... T d"], start: int = 0) -> Float[Tensor, "... T d"]:
+        """`x` with position `start + t` in its row `t`."""
+        steps = torch.arange(start, start + x.shape[-2], device=x.device, dtype=self.rate.dtype)
+        angle = torch.outer(steps, self.rate)
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        left, right = x.chunk(2, -1)
+        return torch.cat([left * cos - right * sin, right * cos + left * sin], -1)
+
+
+class RelativePositionBias(nn.Module):
+    """`bias[h, i, j] = table[bucket(j − i), h]`.
+
+    Half of the buckets of a direction hold one distance each, the rest widen logarithmically up to `max_distance`;
+    everything further shares the last. Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a
+    Unified Text-to-Text Transformer", §2.1.
+
+    Args:
+        heads: `H`.
+        buckets: how many, both directions together.
+        max_distance: where the last bucket begins.
+        causal: keys never stand after their query, and all buckets look back.
+    """
+
+    def __init__(self, heads: int, buckets: int = 32, max_distance: int = 128, causal: bool = False) -> None:
+        super().__init__()
+        self.max_distance = max_distance
+        self.causal = causal
+        self.weight = nn.Parameter(torch.randn(buckets, heads) * 0.02)
+
+    def bucket(self, distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """The bucket of each distance `j − i` (key minus query).
+
+        >>> RelativePositionBias(heads=1).bucket(torch.tensor([0, -1, 1, -7, -8, -200]))
+        tensor([ 0,  1, 17,  7,  8, 15])
+        """
+        buckets = self.weight.shape[0]
+        if self.causal:
+            first, back = torch.zeros_like(distance), (-distance).clamp(min=0)
+        else:
+            buckets //= 2
+            first, back = (distance > 0).long() * buckets, distance.abs()
+        exact = buckets // 2
+        growth = (back.clamp(min=1).float() / exact).log() / math.log(self.max_distance / exact)
+        wide = (exact + (growth * (buckets - exact)).long()).clamp(max=buckets - 1)
+        return first + torch.where(back < exact, back, wide)
+
+    def forward(self, queries: int, keys: int) -> Float[Tensor, "1 H queries keys"]:
+        """The bias of the last `queries` of `keys` positions; −inf at keys after their query where causal."""
+        key = torch.arange(keys, device=self.weight.device)
+        distance = key - key[keys - queries :].unsqueeze(1)
+        bias = self.weight[self.bucket(distance)].permute(2, 0, 1).unsqueeze(0)
+        return bias.masked_fill(distance > 0, float("-inf")) if self.causal else bias

@@ -1,0 +1,141 @@
+"""Terms that group objectives share: masked means, advantages, importance ratios and KL penalties."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from recsys.errors import ConfigurationError
+from recsys.types.rollout import Group
+
+
+def masked_mean(values: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Mean of the values the mask names; 0 where it names none. Masked values may be −inf or NaN.
+
+    >>> import torch
+    >>> masked_mean(torch.tensor([1.0, 3.0, float("nan")]), torch.tensor([True, True, False]))
+    tensor(2.)
+    """
+    return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def group_mean(values: Float[Tensor, "P G"], alive: Bool[Tensor, "P G"]) -> Float[Tensor, ""]:
+    """Mean over each request's candidates, then over the requests that have one; 0 where none has.
+
+    Every request weighs the same, however many candidates its legal set has.
+
+    >>> import torch
+    >>> group_mean(torch.tensor([[1.0, 3.0], [6.0, 9.0]]), torch.tensor([[True, True], [True, False]]))
+    tensor(4.)
+    """
+    of_request = values.masked_fill(~alive, 0.0).sum(-1) / alive.sum(-1).clamp(min=1)
+    return masked_mean(of_request, alive.any(-1))
+
+
+def largest_of(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """The largest value, at least 0; 0 where there is none."""
+    return values.new_zeros(()) if values.numel() == 0 else values.amax().clamp(min=0.0)
+
+
+def centred(reward: Float[Tensor, "P G"], alive: Bool[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+    """`A_i = r_i − mean r`, over the candidates that exist; 0 where there is none. Reward's own unit.
+
+    >>> import torch
+    >>> centred(torch.tensor([[1.0, 0.0, 0.0, 7.0]]), torch.tensor([[True, True, True, False]]))
+    tensor([[ 0.6667, -0.3333, -0.3333,  0.0000]])
+    """
+    reward = reward.masked_fill(~alive, 0.0)
+    mean = reward.sum(-1, keepdim=True) / alive.sum(-1, keepdim=True).clamp(min=1)
+    return (reward - mean).masked_fill(~alive, 0.0)
+
+
+def group_normalised(
+    reward: Float[Tensor, "P G"], alive: Bool[Tensor, "P G"], *, epsilon: float = 1e-4
+) -> Float[Tensor, "P G"]:
+    """`A_i = (r_i − mean r) / (std r + ε)` with the unbiased standard deviation (divisor `n − 1`), no unit.
+
+    Groups whose rewards are all equal, and groups of one candidate, get zeros.
+
+    Args:
+        reward: `[P, G]`.
+        alive: `[P, G]`; rewards elsewhere are ignored, and their advantage is 0.
+        epsilon: ε, keeps nearly equal rewards from becoming large advantages; 1e-4 in ReRe's released code.
+
+    >>> import torch
+    >>> group_normalised(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.ones(1, 4, dtype=torch.bool))
+    tensor([[ 1.4997, -0.4999, -0.4999, -0.4999]])
+    """
+    advantage = centred(reward, alive)
+    variance = advantage.square().sum(-1, keepdim=True) / (alive.sum(-1, keepdim=True) - 1).clamp(min=1)
+    return advantage / (variance.sqrt() + epsilon)
+
+
+def token_log_ratio(group: Group) -> Float[Tensor, "P G L"]:
+    """`log π_θ − log π_old` of each code, nats, with gradient; 0 (without gradient) where there is no candidate."""
+    dead = ~group.alive.unsqueeze(-1)
+    return group.token_log_prob.masked_fill(dead, 0.0) - group.behaviour_log_prob.masked_fill(dead, 0.0)
+
+
+def behaviour_log_prob(group: Group) -> Float[Tensor, "P G"]:
+    """`log π_old` of each candidate, nats; 0 where there is none."""
+    return group.behaviour_log_prob.masked_fill(~group.alive.unsqueeze(-1), 0.0).sum(-1)
+
+
+def clipped_surrogate(
+    log_ratio: Float[Tensor, "*shape"], advantage: Float[Tensor, "*#shape"], clip_low: float, clip_high: float
+) -> Float[Tensor, "*shape"]:
+    """`min(ρ A, clip(ρ, 1 − clip_low, 1 + clip_high) A)` with `ρ = exp(log_ratio)`, to be raised.
+
+    The gradient vanishes where `clipped` holds. It is unbounded for `A < 0, ρ ≫ 1`: see
+    `recsys.objectives.group_relative`.
+    Source: Schulman et al. 2017, "Proximal policy optimization algorithms", section 3.
+
+    >>> clipped_surrogate(torch.tensor([3.0]).log(), torch.tensor([2.0]), 0.2, 0.2)
+    tensor([2.4000])
+    """
+    ratio = log_ratio.exp()
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip_low, 1 + clip_high) * advantage)
+
+
+def clipped(
+    log_ratio: Float[Tensor, "*shape"], advantage: Float[Tensor, "*#shape"], clip_low: float, clip_high: float
+) -> Bool[Tensor, "*shape"]:
+    """True where the clip holds the gradient back: `A > 0, ρ > 1 + clip_high` or `A < 0, ρ < 1 − clip_low`."""
+    ratio = log_ratio.detach().exp()
+    return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
+
+
+def k3(log_prob: Float[Tensor, "*shape"], reference_log_prob: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`exp(d) − d − 1` with `d = log π_ref − log π_θ`: never negative, 0 where the two agree. Nats.
+
+    Its mean over draws from π_θ is `KL(π_θ ‖ π_ref)`; over beams it is only an indicator. Source: Schulman,
+    "Approximating KL divergence" (2020).
+
+    >>> import torch
+    >>> k3(torch.tensor([0.5]).log(), torch.tensor([0.25]).log())
+    tensor([0.1931])
+    """
+    difference = reference_log_prob - log_prob
+    return difference.exp() - difference - 1
+
+
+def kl_to_reference(group: Group) -> Float[Tensor, ""]:
+    """Mean of `k3` over codes, then candidates, then requests, with gradient. Nats a code.
+
+    Raises:
+        ConfigurationError: the group carries no reference log-probabilities.
+    """
+    if group.reference_log_prob is None:
+        raise ConfigurationError(
+            "a KL term was asked for, but the group has no reference log-probabilities: give the system a reference "
+            "policy, or set kl_weight to 0"
+        )
+    dead = ~group.alive.unsqueeze(-1)
+    penalty = k3(group.token_log_prob.masked_fill(dead, 0.0), group.reference_log_prob.masked_fill(dead, 0.0))
+    return group_mean(penalty.mean(-1), group.alive)
+
+
+def kl_penalty(group: Group, weight: float) -> Float[Tensor, ""]:
+    """`weight · kl_to_reference`; exactly 0, and no reference needed, where the weight is 0."""
+    return weight * kl_to_reference(group) if weight else group.token_log_prob.new_zeros(())

@@ -1,0 +1,1 @@
+"""Policies that learn from the feedback to their slates."""

@@ -1,0 +1,1 @@
+"""Policies that count: popularity, Markov chains and nearest neighbours."""

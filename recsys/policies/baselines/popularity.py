@@ -1,0 +1,46 @@
+"""The popularity baseline."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int, Num
+from torch import Tensor
+
+from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.types.context import Context
+
+
+class PopularityPolicy(ItemPolicy):
+    """`π(i) ∝ c_i + smoothing` over the request's legal set, `c_i` the training interactions of item `i`.
+
+    Args:
+        train: one row a user, the history being the training events.
+        num_items: `N`.
+        smoothing: interactions added to every item, above 0, so that an item nobody took yet stays possible. The
+            order of items does not depend on it.
+    """
+
+    log_share: Tensor
+
+    def __init__(self, train: Context, num_items: int, smoothing: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("log_share", popularity_share(interactions(train, num_items), smoothing).log())
+
+    def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
+        """The same for every request but for what each excludes."""
+        return over_legal_set(self.log_share.expand(len(context), -1), context)
+
+
+def popularity_share(counts: Num[Tensor, " N"], smoothing: float) -> Float[Tensor, " N"]:
+    """`(c_i + smoothing) / Σ_j (c_j + smoothing)`.
+
+    >>> popularity_share(torch.tensor([3, 0, 1]), 1.0)
+    tensor([0.5714, 0.1429, 0.2857])
+    """
+    smoothed = counts.float() + smoothing
+    return smoothed / smoothed.sum()
+
+
+def interactions(train: Context, num_items: int) -> Int[Tensor, " N"]:
+    """How often each item stands in the histories."""
+    return torch.bincount(train.history.values, minlength=num_items)

@@ -1,0 +1,142 @@
+"""Doubly robust estimators of single actions: DM, DR, self-normalised DR and MRDR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.replay.actions.batch import BanditBatch, Rewarded
+from recsys.replay.actions.standard_terms import TermColumn
+from recsys.replay.actions.weights import PlainWeights, Weights, ZeroWeights
+from recsys.replay.estimator import Terms
+
+
+@dataclass(frozen=True)
+class DoublyRobustTerms:
+    """`(1, Σ_a π(a | x) q(x, a), w, w (r − q(x, a)))` a round.
+
+    Args:
+        weights: `w`.
+    """
+
+    weights: Weights[Any] = field(default_factory=PlainWeights)
+
+    @property
+    def columns(self) -> tuple[TermColumn, ...]:
+        """See `StandardTerms`."""
+        if self.weights == ZeroWeights():
+            return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.ZERO, TermColumn.ZERO)
+        return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.WEIGHT, TermColumn.SURPRISE)
+
+    def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 4"]:
+        """See `Terms`."""
+        weight = self.weights(batch)
+        surprise = weight * (batch.reward - batch.predicted)
+        return torch.stack([torch.ones_like(weight), batch.expected, weight, surprise], -1)
+
+
+@dataclass(frozen=True)
+class DR:
+    """`Σ [Σ_a π(a | x) q(x, a) + w (r − q(x, a))] / n`, doubly robust.
+
+    With plain weights unbiased where `p(a | x) > 0` wherever `π(a | x) > 0`, whatever `q`, which must not have seen the
+    round; with a right `q` unbiased whatever the weights. Source: Dudík, Langford, Li 2011, "Doubly robust policy
+    evaluation and learning".
+
+    Args:
+        weights: `w`.
+    """
+
+    weights: Weights[Any] = field(default_factory=PlainWeights)
+
+    @property
+    def terms(self) -> Terms[Any]:
+        """See `Estimator`."""
+        return DoublyRobustTerms(self.weights)
+
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+        """See `Estimator`."""
+        return self.weights(batch)
+
+    def value(self, totals: Float[Tensor, "*R 4"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        count, expected, _, surprise = totals.unbind(-1)
+        return (expected + surprise) / count
+
+
+@dataclass(frozen=True)
+class SNDR(DR):
+    """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n + Σ w (r − q(x, a)) / Σ w`, self-normalised.
+
+    Consistent where `DR` is unbiased. Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation
+    for reinforcement learning" (weighted doubly robust).
+
+    Args:
+        weights: `w`.
+    """
+
+    def value(self, totals: Float[Tensor, "*R 4"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        count, expected, weight, surprise = totals.unbind(-1)
+        return expected / count + surprise / weight
+
+
+@dataclass(frozen=True)
+class DM(DR):
+    """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n`, the direct method: right where the reward model is."""
+
+    weights: Weights[Any] = field(default_factory=ZeroWeights, init=False)
+
+    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+        """1: every round counts alike."""
+        return torch.ones_like(batch.reward).double()
+
+
+def mrdr_sample_weight(rounds: BanditBatch) -> Float[Tensor, " n"]:
+    """`π(a | x)² (1 − p(a | x)) / p(a | x)²`, how much a round's squared error counts in the fit.
+
+    The variance that `q` adds to DR in a context is `Σ_a π² (1 − p) / p · δ²` less `Σ_{a ≠ b} π(a) π(b) δ(a) δ(b)`,
+    with `δ = E[r] − q`. The first sum is the mean of these weights times the squared error over logged rounds; the
+    second is 0 for a policy that always answers alike and is left out for others.
+
+    >>> import torch
+    >>> mrdr_sample_weight(BanditBatch(*map(torch.tensor, ([0], [1.0], [0.25], [0.5]))))  # .25 · .75 / .0625
+    tensor([3.], dtype=torch.float64)
+    """
+    return rounds.weight.square() * (1 - rounds.logging)
+
+
+@dataclass(frozen=True)
+class MRDRTerms:
+    """`DoublyRobustTerms` with the predictions of `BanditBatch.robust_all`.
+
+    Args:
+        weights: `w`.
+    """
+
+    weights: Weights[Any] = field(default_factory=PlainWeights)
+
+    def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 4"]:
+        """See `Terms`."""
+        return DoublyRobustTerms(self.weights)(replace(batch, predicted_all=batch.need("robust_all")))
+
+
+@dataclass(frozen=True)
+class MRDR(DR):
+    """`DR` with `BanditBatch.robust_all` for `q`, the predictions of a model that was fitted with `mrdr_sample_weight`.
+
+    Unbiased where `DR` is. Source: Farajtabar, Chow, Ghavamzadeh 2018, "More robust doubly robust off-policy
+    evaluation".
+
+    Args:
+        weights: `w`.
+    """
+
+    @property
+    def terms(self) -> Terms[Any]:
+        """See `Estimator`."""
+        return MRDRTerms(self.weights)

@@ -1,0 +1,1 @@
+"""Whether a log can tell: overlap, weights and checks of propensities."""

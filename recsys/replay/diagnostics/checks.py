@@ -1,0 +1,86 @@
+"""Checks summed beside the estimators: inverse propensities, clipping and weight tails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.logs.actions import ActionLog
+from recsys.data.logs.feedback_source import FeedbackLog
+from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.importance import IPS
+from recsys.replay.actions.weights import Clip
+from recsys.replay.runner import PLAIN, ReplayRun
+
+
+@dataclass(frozen=True)
+class InversePropensityTerms:
+    """`(1, 1 / p)` a round."""
+
+    def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 2"]:
+        """See `Terms`."""
+        inverse = 1 / batch.logging.double()
+        return torch.stack([torch.ones_like(inverse), inverse], 1)
+
+
+@dataclass(frozen=True)
+class InversePropensity:
+    """`Σ 1 / p / n`: the number of actions that the logging policy may take, on average, where propensities are right.
+
+    >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.5], [0.5, 0.5])))
+    >>> float(InversePropensity().value(InversePropensity().terms(rounds).sum(0)))
+    2.0
+    """
+
+    terms: InversePropensityTerms = InversePropensityTerms()
+
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
+        """See `Estimator`."""
+        return 1 / batch.logging.double()
+
+    def value(self, totals: Float[Tensor, "*R 2"]) -> Float[Tensor, "*R"]:
+        """See `Estimator`."""
+        count, inverse = totals.unbind(-1)
+        return inverse / count
+
+
+CLIP_LIMITS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+"""Where weights are clipped to see what the estimate rests on."""
+
+CLIP = "clip/"
+INVERSE_PROPENSITY = "1/p"
+"""Names of the checks."""
+
+
+def diagnostic_estimators(logs: Mapping[str, FeedbackLog]) -> dict[str, Any]:
+    """For rounds of one action: IPS clipped at each of `CLIP_LIMITS`, and what one over the propensities averages."""
+    if not all(isinstance(one, ActionLog) for one in logs.values()):
+        return {}
+    clipped: dict[str, Any] = {f"{CLIP}{limit:g}": IPS(Clip(limit)) for limit in CLIP_LIMITS}
+    return clipped | {INVERSE_PROPENSITY: InversePropensity()}
+
+
+def weight_tails(replayed: Sequence[ReplayRun]) -> pl.DataFrame:
+    """Of each policy and log the share of rounds whose weight is at least of a size, and the share of all weight."""
+    parts = []
+    for one in replayed:
+        weights = one.found.weights.get(PLAIN)
+        if weights is None or not weights.total:
+            continue
+        above = weights.sizes.flip(0).cumsum(0).flip(0)
+        shown = (weights.sizes[:, 0] > 0).nonzero().flatten()
+        rows = slice(int(shown.min()), int(shown.max()) + 1)
+        columns = {
+            "weight": weights.edges[rows],
+            "rounds": above[rows, 0] / weights.rows,
+            "mass": above[rows, 1] / weights.total,
+        }
+        frame = pl.DataFrame({name: column.numpy() for name, column in columns.items()})
+        parts.append(frame.select(pl.lit(one.policy).alias("policy"), pl.lit(one.log).alias("log"), pl.all()))
+    return pl.concat(parts) if parts else pl.DataFrame()

@@ -1,0 +1,194 @@
+"""Batches of logged episodes joined with a target policy, as sequential estimators read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from recsys.data.logs.batches import LoggedEpisodes
+from recsys.errors import RequestError
+from recsys.replay.batch import OptionalParts
+
+
+@dataclass(frozen=True)
+class EpisodeBatch(OptionalParts):
+    """`n` episodes of up to `T` steps, flush left, in float64. After an episode's end anything may stand.
+
+    The value that is estimated is that of an episode, `E_π Σ_t γ^t r_t` with `t` from 0. An episode that ended earns
+    nothing afterwards and neither policy has a choice there: its weight stays what it was.
+
+    An episode that was cut off has a last state that is known and a last action whose consequence is not. Estimators
+    with a model of the value go on from that state by the model; those without count what the log has.
+
+    Args:
+        reward: `[n, T]`, `r_t`.
+        logging: `[n, T]`, `p(a_t | s_t)`, in (0, 1].
+        target: `[n, T]`, `π(a_t | s_t)`, in [0, 1].
+        there: `[n, T]`, true at steps that the episode has.
+        done: `[n]`, false where the episode was cut off after its last step; None where all ended.
+        action: `[n, T]`, `a_t`, in `0 … A − 1`.
+        state: `[n, T]`, `s_t` as a number from 0.
+        context: `[n, T, F]`, `s_t` as features.
+        target_all: `[n, T, A]`, `π(· | s_t)`.
+        predicted: `[n, T]`, `q(s_t, a_t)`, what a model expects of the action and all that follows under `π`.
+        expected: `[n, T]`, `v(s_t) = Σ_a π(a | s_t) q(s_t, a)`.
+
+    >>> rewards, there = torch.tensor([[1.0, 2.0], [4.0, 0.0]]), torch.tensor([[True, True], [True, False]])
+    >>> episodes = EpisodeBatch(rewards, torch.full((2, 2), 0.5), torch.tensor([[1.0, 0.25], [1.0, 0.0]]), there)
+    >>> episodes.weight
+    tensor([[2., 1.],
+            [2., 2.]])
+    """
+
+    reward: Float[Tensor, "n T"]
+    logging: Float[Tensor, "n T"]
+    target: Float[Tensor, "n T"]
+    there: Bool[Tensor, "n T"]
+    done: Bool[Tensor, " n"] | None = None
+    action: Int[Tensor, "n T"] | None = None
+    state: Int[Tensor, "n T"] | None = None
+    context: Float[Tensor, "n T F"] | None = None
+    target_all: Float[Tensor, "n T A"] | None = None
+    predicted: Float[Tensor, "n T"] | None = None
+    expected: Float[Tensor, "n T"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        log: LoggedEpisodes,
+        target: Float[Tensor, "n T"],
+        target_all: Float[Tensor, "n T A"] | None = None,
+        state: Int[Tensor, "n T"] | None = None,
+    ) -> EpisodeBatch:
+        """A log joined with a policy.
+
+        Args:
+            log: what happened.
+            target: `[n, T]`, `π(a_t | s_t)` of the log's actions.
+            target_all: `[n, T, A]`, `π(· | s_t)`.
+            state: `[n, T]`, `s_t` as a number from 0, where it can be counted.
+        """
+        context = None if log.context is None else log.context.double()
+        return cls(
+            reward=log.reward.double(),
+            logging=log.propensity.double(),
+            target=target.double(),
+            there=log.there,
+            done=log.done,
+            action=log.action,
+            state=state,
+            context=context,
+            target_all=None if target_all is None else target_all.double(),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[EpisodeBatch]) -> EpisodeBatch:
+        """All episodes of parts that have the same fields, as long as the longest.
+
+        Args:
+            parts: at least one.
+        """
+        longest = max(part.there.shape[1] for part in parts)
+        named = [part.padded(longest)._parts() for part in parts]
+        return cls(**{name: torch.cat([one[name] for one in named]) for name in named[0]})
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def ratio(self) -> Float[Tensor, "n T"]:
+        """`π(a_t | s_t) / p(a_t | s_t)`; 1 after the end."""
+        return torch.where(self.there, self.target / self.logging, 1.0)
+
+    @property
+    def weight(self) -> Float[Tensor, "n T"]:
+        """`ρ_t`, the product of the ratios up to `t`; after the end that of the whole episode."""
+        return self.ratio.cumprod(1)
+
+    @property
+    def weight_before(self) -> Float[Tensor, "n T"]:
+        """`ρ_{t − 1}`; 1 before the first step."""
+        weight = self.weight
+        return torch.cat([torch.ones_like(weight[:, :1]), weight[:, :-1]], 1)
+
+    @property
+    def closed(self) -> Bool[Tensor, "n T"]:
+        """Steps of which it is known what came after: all but the last of an episode that was cut off."""
+        if self.done is None:
+            return self.there
+        goes_on = nn.functional.pad(self.there[:, 1:], (0, 1), value=False)
+        return self.there & (goes_on | self.done.unsqueeze(1))
+
+    def discounts(self, discount: float) -> Float[Tensor, " T"]:
+        """`γ^t`."""
+        return powers(discount, self.reward.shape[1]).to(self.reward)
+
+    def known(self, name: str) -> Tensor:
+        """A part with a number a step, 0 after the end.
+
+        Raises:
+            RequestError: it is not there.
+        """
+        return torch.where(self.there, self.need(name), 0)
+
+    def called(self, name: str) -> str:
+        """See `OptionalParts.called`."""
+        return EPISODE_PART_NAMES[name]
+
+    def padded(self, horizon: int) -> EpisodeBatch:
+        """The same with `T` = `horizon`.
+
+        Raises:
+            RequestError: an episode is longer.
+        """
+        steps = self.there.shape[1]
+        if self.there[:, horizon:].any():
+            row = int(self.there[:, horizon:].any(1).nonzero()[0])
+            raise RequestError(
+                f"episode {row} has {int(self.there[row].sum())} steps and the estimator's horizon is {horizon}: "
+                "give it the length of the longest episode"
+            )
+
+        def fit(part: Tensor) -> Tensor:
+            part = part[:, :horizon]
+            added = part.new_zeros(len(part), max(horizon - steps, 0), *part.shape[2:])
+            return torch.cat([part, added], 1)
+
+        return replace(self, **{name: fit(part) for name, part in self._parts().items() if name != "done"})
+
+    def select(self, rows: Tensor) -> EpisodeBatch:
+        """Some episodes.
+
+        Args:
+            rows: their numbers, or true at them.
+        """
+        return replace(self, **{name: part[rows] for name, part in self._parts().items()})
+
+    def _parts(self) -> dict[str, Any]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+def powers(discount: float, steps: int) -> Float[Tensor, " T"]:
+    """`γ^t`, `t` from 0.
+
+    >>> powers(0.5, 3).tolist()
+    [1.0, 0.5, 0.25]
+    """
+    return torch.tensor(discount, dtype=torch.float64) ** torch.arange(steps)
+
+
+EPISODE_PART_NAMES = {
+    "action": "the actions of the log",
+    "state": "states as numbers",
+    "context": "states as features",
+    "target_all": "every action's probability under the policy to be judged",
+    "predicted": "a value model's prediction for the actions of the log",
+    "expected": "a value model's prediction for the states of the log",
+}
+"""What the parts of `EpisodeBatch` are called in messages."""

@@ -1,0 +1,217 @@
+"""A log of episodes with the cross-fitted value model that is fitted to it on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import pad
+
+from recsys.data.logs.batches import LoggedActions, LoggedEpisodes
+from recsys.data.logs.episodes import EpisodeLog
+from recsys.errors import ConfigurationError, RequestError
+from recsys.replay.batch import in_half, take, units_of
+from recsys.replay.episodes.batch import EpisodeBatch
+from recsys.replay.targets.actions import TargetPolicy
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeJoin:
+    """Batches of a log of episodes joined with a policy that looks at the state alone.
+
+    Args:
+        log: of episodes.
+        target: probabilities of actions; a round is a step, its `request` the row of the log that it is.
+    """
+
+    log: EpisodeLog
+    target: TargetPolicy
+
+    def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
+        """The episodes as sequential estimators read them."""
+        target = torch.zeros(batch.there.shape, dtype=torch.float64)
+        target[batch.there] = self.target.target(self.steps(batch)).double()
+        return EpisodeBatch.of(batch, target)
+
+    def target_all(self, batch: LoggedEpisodes) -> Float[Tensor, "n T A"]:
+        """`π(· | s_t)`; 0 after the end."""
+        found = torch.zeros(*batch.there.shape, self.log.num_actions, dtype=torch.float64)
+        found[batch.there] = self.target.target_all(self.steps(batch)).double()
+        return found
+
+    def steps(self, batch: LoggedEpisodes) -> LoggedActions:
+        """The steps that there are, one a round."""
+        there = batch.there
+        return LoggedActions(
+            request=(self.first[batch.episode].unsqueeze(1) + torch.arange(there.shape[1]))[there],
+            action=batch.action[there],
+            reward=batch.reward[there],
+            propensity=batch.propensity[there],
+            context=None if batch.context is None else batch.context[there],
+        )
+
+    @cached_property
+    def first(self) -> Int[Tensor, " episodes"]:
+        """Row of each episode's first step."""
+        lengths = (
+            self.log.frame.select("episode_id").collect(engine="streaming")["episode_id"].rle().struct.field("len")
+        )
+        sizes = torch.from_numpy(lengths.cast(pl.Int64).to_numpy().copy())
+        return sizes.cumsum(0) - sizes
+
+
+@runtime_checkable
+class ValueModel(Protocol):
+    """`q`."""
+
+    def __call__(self, context: Float[Tensor, "m F"]) -> Float[Tensor, "m A"]:
+        """`q(s, ·)` of every state."""
+        ...
+
+
+@runtime_checkable
+class ValueFit(Protocol):
+    """A way to learn `q`."""
+
+    def __call__(self, episodes: EpisodeBatch) -> ValueModel:
+        """From episodes with `action`, `context` and `target_all`.
+
+        Raises:
+            RequestError: one is missing, or the values do not settle.
+        """
+        ...
+
+
+def predict(model: ValueModel, episodes: EpisodeBatch) -> EpisodeBatch:
+    """The episodes with `predicted` and `expected` of a model that has not seen them."""
+    context, target, action = (episodes.need(name) for name in ("context", "target_all", "action"))
+    steps = episodes.there
+    values = torch.zeros_like(target)
+    values[steps] = model(context[steps]).to(values)
+    taken = values.gather(2, torch.where(steps, action, 0).unsqueeze(2)).squeeze(2)
+    expected = torch.where(steps, torch.linalg.vecdot(target, values), 0)
+    return replace(episodes, predicted=taken, expected=expected)
+
+
+def cross_fit(fit: ValueFit, episodes: EpisodeBatch, folds: int = 3, seed: int = 0) -> EpisodeBatch:
+    """The episodes with `predicted` and `expected`, each from a model that learned from the other folds.
+
+    Episodes are dealt to folds as wholes, so that no step of an episode is predicted by a model that saw another.
+
+    Args:
+        fit: how the model is learned.
+        episodes: with `action`, `context` and `target_all`.
+        folds: at least 2, at most the number of episodes.
+        seed: of the deal.
+
+    Raises:
+        RequestError: fewer episodes than folds, or fewer than two folds.
+    """
+    if not 2 <= folds <= len(episodes):
+        raise RequestError(f"{folds} folds of {len(episodes)} episodes: give from 2 folds to one an episode")
+    deal = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed)) % folds
+    predicted, expected = torch.zeros_like(episodes.reward), torch.zeros_like(episodes.reward)
+    for fold in range(folds):
+        own = deal == fold
+        found = predict(fit(episodes.select(~own)), episodes.select(own))
+        predicted[own], expected[own] = found.need("predicted"), found.need("expected")
+    return replace(episodes, predicted=predicted, expected=expected)
+
+
+@dataclass(frozen=True)
+class FittedValues:
+    """A model of what actions are worth under the policy to be judged, cross-fitted by episodes.
+
+    Its states are the log's contexts with one feature more, which is 1; where the log has none, that alone.
+
+    Args:
+        fit: how it is learnt; with the discount of the estimators that correct it.
+        folds: 2 or more.
+    """
+
+    fit: ValueFit
+    folds: int = 3
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ConfigurationError(f"folds={self.folds}: expected 2 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeReader:
+    """A log of episodes in batches.
+
+    Args:
+        log: the log.
+        model: None where no estimator needs one.
+        half: of the episodes; None for all. Nothing is learnt from the other half.
+        seed: of the folds.
+    """
+
+    log: EpisodeLog
+    model: FittedValues | None = None
+    half: int | None = None
+    seed: int = 0
+
+    def batches(self) -> Iterator[LoggedEpisodes]:
+        """The episodes of the half, in order."""
+        for batch in self.log.batches():
+            yield batch if self.half is None else take(batch, in_half(units_of(batch), self.half))
+
+    def beside(self, target: Any, logging: Any = None) -> Callable[[LoggedEpisodes], EpisodeBatch]:
+        """Its batches joined with a policy.
+
+        Args:
+            target: a `TargetPolicy` that looks at the state alone, or what joins a batch with a policy.
+            logging: not looked at; the log's propensities are all that estimators read of it.
+
+        Raises:
+            RequestError: a model needs the probability of every action, which the policy does not give.
+        """
+        if self.model is None:
+            return EpisodeJoin(self.log, target) if isinstance(target, TargetPolicy) else target
+        if not isinstance(target, TargetPolicy):
+            raise RequestError(f"{type(target).__name__} is no policy of single actions, which a model of values needs")
+        return EpisodeValueJoin(self, self.model, EpisodeJoin(self.log, target))
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeValueJoin:
+    """Batches of a log of episodes joined with a policy, with what a model expects; the log is read into memory for it.
+
+    Args:
+        read: the log.
+        model: of the values.
+        beside: joins a batch with the policy.
+    """
+
+    read: EpisodeReader
+    model: FittedValues
+    beside: EpisodeJoin
+
+    def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
+        """With `predicted` and `expected`."""
+        episode, predicted, expected = self._values
+        rows, steps = torch.searchsorted(episode, batch.episode), batch.there.shape[1]
+        return replace(self.beside(batch), predicted=predicted[rows, :steps], expected=expected[rows, :steps])
+
+    @cached_property
+    def _values(self) -> tuple[Int[Tensor, " n"], Float[Tensor, "n T"], Float[Tensor, "n T"]]:
+        """The numbers of all episodes and what is expected of them, each by a model that has not seen it."""
+        batches = list(self.read.batches())
+        whole = EpisodeBatch.joined([self._whole(batch) for batch in batches])
+        found = cross_fit(self.model.fit, whole, self.model.folds, self.read.seed)
+        return torch.cat([batch.episode for batch in batches]), found.need("predicted"), found.need("expected")
+
+    def _whole(self, batch: LoggedEpisodes) -> EpisodeBatch:
+        """With every action's probability, and states that have a feature which is 1."""
+        episodes = self.beside(batch)
+        known = episodes.reward.new_zeros(*batch.there.shape, 0) if batch.context is None else batch.context.double()
+        target_all = self.beside.target_all(batch)
+        return replace(episodes, context=pad(known, (0, 1), value=1.0), target_all=target_all)

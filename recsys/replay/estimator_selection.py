@@ -1,0 +1,147 @@
+"""Estimators chosen by the data: SLOPE, MAGIC, and how a configured name becomes one estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from recsys.data.logs.feedback_source import FeedbackLog
+from recsys.errors import RequestError
+from recsys.replay.accumulate import Accumulation, EstimatorSums
+from recsys.replay.actions.marginal import ClusteredEstimator
+from recsys.replay.episodes.doubly_robust import WeightedDoublyRobust
+from recsys.replay.episodes.magic import MAGIC
+from recsys.replay.estimator import Estimator
+from recsys.replay.intervals.fixed_sample import closed_form
+from recsys.replay.sums import Sums
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Of a family of estimators the one with the least variance that no better-founded one contradicts.
+
+    Estimators stand in order of rising bias and falling variance: `v_1 ± 2 c_1, v_2 ± 2 c_2, …` with `c` the half width
+    of each closed-form interval, or of a later one where that is wider. The last is chosen before whose interval all
+    intervals have a point in common. Its error is within a constant factor of the least sum of bias and half width in
+    the family. The interval of what is chosen does not know that it was chosen: report it from other rounds. Source:
+    Su, Srinath, Krishnamurthy 2020, "Adaptive estimator selection for off-policy evaluation".
+
+    Args:
+        estimators: such as `IPS(Clip(limit))` with falling limits, or `DR(Shrink(strength))` with falling strengths.
+        confidence: of the intervals, in (0, 1). With 95 % the most biased member was chosen too often; 25 % erred least
+            of .95, .8, .5 and .25 (docs/log.md).
+    """
+
+    estimators: Sequence[Estimator[Any]]
+    confidence: float = 0.25
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "estimators", tuple(self.estimators))
+        if not self.estimators:
+            raise RequestError("there is no estimator to choose from")
+
+    def choose(self, sums: Sequence[Sums]) -> Estimator[Any]:
+        """The estimator chosen.
+
+        Args:
+            sums: of each estimator's terms, in their order.
+
+        Raises:
+            RequestError: there are fewer than two units, or not as many sums as estimators.
+
+        >>> from recsys.replay.actions.importance import IPS
+        >>> from recsys.replay.actions.weights import Clip
+        >>> import torch
+        >>> def sums(values):
+        ...     return Sums.of(torch.tensor([[1.0, 1.0, value] for value in values]))
+        >>> family = Slope((IPS(), IPS(Clip(9.0)), IPS(Clip(1.0))), confidence=0.95)
+        >>> family.choose([sums([0.0, 9.0, 0.0, 3.0]), sums([1.0, 2.0, 1.0, 2.0]), sums([0.1, 0.1, 0.1, 0.1])])
+        IPS(weights=Clip(limit=1.0))
+        """
+        if len(sums) != len(self.estimators):
+            raise RequestError(f"{len(self.estimators)} estimators need as many sums, not {len(sums)}")
+        found = []
+        for estimator, its in zip(self.estimators, sums, strict=True):
+            interval = closed_form(estimator, its, self.confidence)
+            if interval.high is None:
+                raise RequestError(
+                    "estimators are chosen by their intervals, which need two units (rounds, users) or more"
+                )
+            found.append((interval.value, interval.high - interval.value))
+        return self.estimators[last_in_common(found)]
+
+
+def last_in_common(found: Sequence[tuple[float, float]]) -> int:
+    """The largest `i` such that the intervals `v_j ± 2 c_j` of all `j ≤ i` have a point in common.
+
+    Args:
+        found: value and half width of each; half widths are raised so that none is below a later one.
+
+    >>> last_in_common([(0.0, 1.0), (1.0, 0.5), (2.5, 0.1)])  # [−2, 2], [0, 2], [2.3, 2.7]
+    1
+    """
+    values = [value for value, _ in found]
+    widths = [2 * half for half in accumulate((half for _, half in reversed(found)), max)][::-1]
+    low = accumulate((value - width for value, width in zip(values, widths, strict=True)), max)
+    high = accumulate((value + width for value, width in zip(values, widths, strict=True)), min)
+    return sum(bottom <= top for bottom, top in zip(low, high, strict=True)) - 1
+
+
+@dataclass(frozen=True)
+class ResolvedEstimator:
+    """What stands for a name after choosing.
+
+    Args:
+        estimator: with a value.
+        summed: of its terms.
+        chosen: what it is, in words; empty where there was no choice.
+        sure: whether its interval is worth showing: one that ignores how the choice was made may be far too narrow.
+    """
+
+    estimator: Estimator[Any]
+    summed: EstimatorSums
+    chosen: str = ""
+    sure: bool = True
+
+
+def members(estimators: Mapping[str, Any], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
+    """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
+
+    `MAGIC` has no value before it has chosen: for it stands an estimator of the same terms and weights.
+
+    Args:
+        estimators: by name.
+        log: over which; None where none has clusters.
+
+    Raises:
+        RequestError: the log has not the clusters that one needs.
+    """
+    found: dict[str, Estimator[Any]] = {}
+    for name, one in estimators.items():
+        if isinstance(one, Slope):
+            found |= {f"{name}/{place}": member for place, member in enumerate(one.estimators)}
+        elif isinstance(one, MAGIC):
+            found[name] = WeightedDoublyRobust(one.horizon, one.discount)
+        else:
+            found[name] = one.of(log) if isinstance(one, ClusteredEstimator) else one
+    return found
+
+
+def resolve_estimator(name: str, one: Any, found: Accumulation) -> ResolvedEstimator:
+    """The estimator that stands for a name.
+
+    Args:
+        name: of it.
+        one: an estimator, `ClusteredEstimator`, a `Slope` or `MAGIC`.
+        found: sums of its `members`.
+    """
+    if isinstance(one, Slope):
+        summed = [found[f"{name}/{place}"] for place in range(len(one.estimators))]
+        best = one.choose([each.sums for each in summed])
+        return ResolvedEstimator(best, summed[one.estimators.index(best)], str(best))
+    if isinstance(one, MAGIC):
+        blend = one.choose(found[name].sums)
+        return ResolvedEstimator(blend, found[name], str(blend), sure=False)
+    return ResolvedEstimator(found.estimators[name], found[name])

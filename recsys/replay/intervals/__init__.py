@@ -1,0 +1,1 @@
+"""Intervals of estimates: of fixed samples, by bootstrap, and valid at any time."""

@@ -1,0 +1,144 @@
+"""The contract of target policies of single actions, with uniform, popularity and adapted policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.data.logs.actions import ActionLog
+from recsys.data.logs.batches import LoggedActions
+from recsys.policies.policy import Policy
+from recsys.replay.batch import in_half, units_of
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
+
+
+@runtime_checkable
+class TargetPolicy(Protocol):
+    """Knows how probable actions would have been."""
+
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """`π(a | x)` of each round's own action, float64."""
+        ...
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """`π(· | x)` of each round, float64; each row sums to 1.
+
+        Raises:
+            RequestError: it knows the logged actions' probabilities only.
+        """
+        ...
+
+
+class UniformActions:
+    """Every action that could be taken, with equal probability.
+
+    Args:
+        num_actions: `A`; the log's.
+
+    >>> logged = LoggedActions(torch.tensor([0]), torch.tensor([2]), torch.tensor([1.0]))
+    >>> UniformActions(4).target(logged)
+    tensor([0.2500], dtype=torch.float64)
+    """
+
+    def __init__(self, num_actions: int) -> None:
+        self.num_actions = num_actions
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """See `TargetPolicy.target_all`."""
+        shape = (len(batch), self.num_actions)
+        allowed = torch.ones(shape, dtype=torch.float64) if batch.candidates is None else batch.candidates.double()
+        return allowed / allowed.sum(1, keepdim=True)
+
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """See `TargetPolicy.target`; 0 where the action could not be taken."""
+        if batch.candidates is None:
+            return torch.full((len(batch),), 1 / self.num_actions, dtype=torch.float64)
+        taken = batch.candidates.gather(1, batch.action.unsqueeze(1)).squeeze(1)
+        return taken / batch.candidates.sum(1).double()
+
+
+@dataclass(frozen=True, eq=False)
+class PopularActions:
+    """`π(a) ∝ 1 + Σ r`, over the rounds in which `a` was chosen; negative sums count as 0. Whoever asks.
+
+    A round judges the policy that the other half of the users (of the rounds, where there are none) makes, so that none
+    has a part in what it judges: what is estimated is the mean of the two halves' policies.
+
+    Args:
+        earned: `[2, A]`, `Σ r` of each half.
+    """
+
+    earned: Float[Tensor, "2 A"]
+
+    @classmethod
+    def of(cls, log: ActionLog) -> PopularActions:
+        """Of a log, in one pass over it."""
+        earned = torch.zeros(2, log.num_actions, dtype=torch.float64)
+        for batch in log.batches():
+            for half in (0, 1):
+                rows = in_half(units_of(batch), half)
+                earned[half].index_add_(0, batch.action[rows], batch.reward[rows].double())
+        return cls(earned)
+
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """See `TargetPolicy.target`."""
+        return self.target_all(batch).gather(1, batch.action.unsqueeze(1)).squeeze(1)
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """See `TargetPolicy.target_all`; 0 at what could not be taken."""
+        other = in_half(units_of(batch), 0).long()
+        liked = 1 + self.earned.clamp(min=0)[other]
+        if batch.candidates is not None:
+            liked = liked * batch.candidates
+        return liked / liked.sum(1, keepdim=True)
+
+
+CONTEXT_FEATURE = "context"
+"""The feature under which a policy finds what the log knew of a round."""
+
+
+class PolicyAdapter:
+    """A policy's probabilities of slates of one slot; actions are its items.
+
+    The policy sees requests without a history, with the log's context as the feature `context`, and the actions that
+    could be taken as candidates.
+
+    Args:
+        policy: whose items are the log's actions.
+        num_actions: `A`.
+    """
+
+    def __init__(self, policy: Policy, num_actions: int) -> None:
+        self.policy = policy
+        self.num_actions = num_actions
+
+    def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
+        """See `TargetPolicy.target_all`."""
+        every = torch.arange(self.num_actions).view(1, -1, 1).expand(len(batch), -1, -1)
+        return self._of(batch, every)
+
+    def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
+        """See `TargetPolicy.target`."""
+        return self._of(batch, batch.action.view(-1, 1, 1)).squeeze(1)
+
+    @torch.no_grad()
+    def _of(self, batch: LoggedActions, items: Tensor) -> Tensor:
+        slates = Slates(items, torch.zeros(items.shape))
+        return self.policy.log_prob(request(batch), slates).squeeze(2).double().exp()
+
+
+def request(logged: LoggedActions) -> Context:
+    """Rounds as a policy sees them."""
+    nothing = Jagged.empty(len(logged))
+    candidates = logged.candidates
+    if candidates is not None:
+        candidates = Jagged.from_lengths(candidates.nonzero()[:, 1], candidates.sum(1))
+    users = torch.arange(len(logged)) if logged.user is None else logged.user
+    features = {} if logged.context is None else {CONTEXT_FEATURE: logged.context}
+    return Context(users, nothing, nothing, candidates=candidates, features=features)

@@ -1,0 +1,129 @@
+"""Target policies as a configuration names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from recsys.data.logs.actions import ActionLog
+from recsys.data.logs.episodes import EpisodeLog
+from recsys.data.logs.feedback_source import FeedbackLog
+from recsys.data.logs.policy_table import read_policy_table
+from recsys.data.logs.slate_policy_table import read_slate_policy_table
+from recsys.data.logs.slates import SlateFeedbackLog
+from recsys.data.sources.open_bandit import OpenBandit
+from recsys.errors import RequestError
+from recsys.policies.bandits.greedy import UniformPolicy
+from recsys.policies.policy import Policy
+from recsys.replay.slates.distribution_methods import PlackettLuceMarginals, SlateDistributionMethod
+from recsys.replay.slates.target import SlateTableTarget, SlateTarget
+from recsys.replay.targets.actions import PolicyAdapter, PopularActions, UniformActions
+from recsys.replay.targets.open_bandit import PositionPolicy, average_policy
+from recsys.runs.trained_policy import RemappedPolicy
+
+
+@dataclass(frozen=True)
+class UniformTarget:
+    """Any action, or any slate of different items, all alike."""
+
+    def __call__(self, log: FeedbackLog) -> Any:
+        """On any log."""
+        if isinstance(log, SlateFeedbackLog):
+            return SlateTarget(UniformPolicy(log.num_items), PlackettLuceMarginals(), num_items=log.num_items)
+        return UniformActions(log.num_actions)
+
+
+@dataclass(frozen=True)
+class PopularityTarget:
+    """What earned most in the other half of the log, whoever asks.
+
+    Attributes:
+        made_of_log: it is another policy for each half, so that one half cannot choose it and the other report it.
+    """
+
+    made_of_log: ClassVar[bool] = True
+
+    def __call__(self, log: FeedbackLog) -> PopularActions:
+        """On a log of single actions.
+
+        Raises:
+            RequestError: it is one of slates or episodes.
+        """
+        if not isinstance(log, ActionLog):
+            raise RequestError(f"{log.name}: the popularity policy is for logs of single actions")
+        return PopularActions.of(log)
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """What a table `policy_table` says (docs/guide/tables.md).
+
+    Args:
+        path: of the table.
+    """
+
+    path: str | Path
+
+    def __call__(self, log: FeedbackLog) -> Any:
+        """On the log that the table is for; on one of episodes where its steps have a `request_id`."""
+        if isinstance(log, SlateFeedbackLog):
+            return SlateTableTarget(read_slate_policy_table(self.path, log))
+        if isinstance(log, EpisodeLog):
+            log = ActionLog(log.name, log.frame, log.actions, log.steps, log.fingerprint)
+        return read_policy_table(self.path, log)
+
+
+@dataclass(frozen=True)
+class FromPolicy:
+    """A policy of the house, its items being those of the log.
+
+    Args:
+        policy: acts.
+        law: how its distribution over slates is had; None where estimators need whole slates and prefixes only.
+    """
+
+    policy: Policy
+    law: SlateDistributionMethod | None = None
+
+    def __call__(self, log: FeedbackLog) -> Any:
+        """On any log; on one of episodes a request is a step, without a history."""
+        if isinstance(log, SlateFeedbackLog):
+            return SlateTarget(self.policy, self.law, num_items=log.num_items)
+        return PolicyAdapter(self.policy, log.num_actions)
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """What `recsys train` made.
+
+    Args:
+        run: a run folder.
+        arm: the row of the run's table; None takes the arm that validates best.
+    """
+
+    run: str
+    arm: str | None = None
+
+    def __call__(self, log: FeedbackLog) -> Any:
+        """On a log of items that the run knows by their raw ids."""
+        ids = log.items["item_id"] if isinstance(log, SlateFeedbackLog) else log.actions["action"]
+        return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.arm))(log)
+
+
+@dataclass(frozen=True)
+class BernoulliThompsonTarget:
+    """The policy that learnt while it wrote the Open Bandit Dataset, on average: `average_policy` of its own log.
+
+    Args:
+        campaign: of the log.
+        root: folder for raw data.
+    """
+
+    campaign: str = "all"
+    root: str | Path = "data/raw/open_bandit"
+
+    def __call__(self, log: FeedbackLog) -> PositionPolicy:
+        """On another log of the same campaign."""
+        own = OpenBandit("bts", self.campaign, self.root).log()
+        return PositionPolicy("bernoulli_ts", average_policy(own))

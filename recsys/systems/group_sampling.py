@@ -1,0 +1,126 @@
+"""Sample the group of candidates of each request that group policy optimisation learns from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from recsys.objectives.group_transforms import add_target, dynamic_sampling, recast_repair, shared_codes
+from recsys.objectives.likelihood import logged_item
+from recsys.objectives.recast import structural_score
+from recsys.policies.generative import GenerativePolicy
+from recsys.types.context import Context
+from recsys.types.slates import SamplingMethod, Slates
+
+
+@runtime_checkable
+class GroupSampler(Protocol):
+    """Draws single-slot slates for encoded requests."""
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """`[P, G, 1]`, without gradient."""
+        ...
+
+
+@dataclass(frozen=True)
+class BeamSampler:
+    """The `candidates` most probable legal items by constrained beam search, ReRe's published setting.
+
+    Deterministic given the policy: an objective that averages over it is biased unless it says otherwise.
+    """
+
+    candidates: int = 16
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        return policy.top_from(memory, requests, self.candidates)
+
+
+@dataclass(frozen=True)
+class StochasticBeamSampler:
+    """`candidates` distinct legal items drawn without replacement, with their inclusion probabilities."""
+
+    candidates: int = 16
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        return policy.draw_from(memory, requests, self.candidates, generator)
+
+
+@dataclass(frozen=True)
+class IndependentSampler:
+    """`candidates` independent draws; a candidate may come twice."""
+
+    candidates: int = 16
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        return policy.sample_from(memory, requests, self.candidates, 1, generator)
+
+
+@dataclass(frozen=True)
+class TargetInsertionSampler:
+    """Another rollout, its last candidate overwritten by the logged item where the group lacks it (`add_gt`).
+
+    Such a group is no sample of the policy; from a well-trained start it costs accuracy (docs/log.md).
+
+    Args:
+        rollout: what draws.
+    """
+
+    rollout: GroupSampler
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        slates = self.rollout(policy, memory, requests, generator)
+        items = add_target(slates.items.squeeze(-1), logged_item(requests).squeeze(1))
+        return Slates(items.unsqueeze(-1), slates.log_prob, SamplingMethod.GIVEN)
+
+
+@dataclass(frozen=True)
+class ReCastSampler:
+    """Another rollout, the candidate least like the logged item overwritten by it where the group lacks it (ReCast).
+
+    Args:
+        rollout: what draws.
+    """
+
+    rollout: GroupSampler
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        slates = self.rollout(policy, memory, requests, generator)
+        items, target = slates.items.squeeze(-1), logged_item(requests)
+        paths = policy.network.trie.path(torch.cat([items.where(items >= 0, target), target], 1))
+        score = structural_score(shared_codes(paths[:, :-1], paths[:, -1]), policy.network.trie.depth)
+        return Slates(
+            recast_repair(items, target.squeeze(1), score).unsqueeze(-1), slates.log_prob, SamplingMethod.GIVEN
+        )
+
+
+@dataclass(frozen=True)
+class DynamicSampler:
+    """More independent draws than are kept: the logged item if drawn, then as many different items as there are.
+
+    Args:
+        candidates: `G`, kept.
+        factor: draws for each candidate kept, at least 1; 1.5 in released code.
+    """
+
+    candidates: int = 16
+    factor: float = 1.5
+
+    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+        """See `GroupSampler`."""
+        drawn = policy.sample_from(memory, requests, math.ceil(self.candidates * self.factor), 1, generator)
+        kept = dynamic_sampling(drawn.items.squeeze(-1), logged_item(requests).squeeze(1), self.candidates)
+        columns = kept.unsqueeze(-1)
+        return replace(
+            drawn,
+            items=drawn.items.gather(1, columns),
+            log_prob=drawn.log_prob.gather(1, columns),
+            drawn=SamplingMethod.GIVEN,
+        )

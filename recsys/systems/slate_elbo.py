@@ -1,0 +1,99 @@
+"""Variational training of a slate model by its evidence lower bound (Eide, Leslie, Frigessi 2022)."""
+
+from __future__ import annotations
+
+import lightning
+import torch
+from torch import Tensor
+
+from recsys.data.datasets.user_slates import Exposure, UserSlates
+from recsys.errors import ConfigurationError
+from recsys.models.slates.slate_model import SlateModel, SlateValues, answered, forecast
+from recsys.objectives.elbo import draw_starts, slate_negative_elbo
+from recsys.systems.sequential import OptimizerFactory
+
+VALIDATION_SAMPLES = 8
+"""Of the posterior, in validation."""
+
+
+class SlateElboSystem(lightning.LightningModule):
+    """Maximise a lower bound of the evidence: for each user of a batch one draw of items, and some of the start.
+
+    The starts are weighted by how well they explain the user's clicks (`SlateModel.log_weight`): with one the bound is
+    the usual one, and prefers users who forget where they began (docs/log.md); it rises with their number, and so does
+    the time it takes.
+
+    The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
+    An epoch counts each KL once (`slate_negative_elbo`). Items that no training slate shows are set to their prior and
+    stay there.
+
+    A temperature below 1 trusts the data more than the model says, as if each click had been given `1/temperature`
+    times; the posterior becomes that much narrower than it should be.
+
+    Args:
+        model: what is trained.
+        exposure: of the training slates.
+        batches: of an epoch.
+        optimizer: makes the optimizer of the parameters; without weight decay, which is not in the bound.
+        starts: draws of each user's start, at least 1.
+        temperature: of the likelihood, above 0; 1 is Bayes' rule.
+        seed: of the draws; they depend on it, the process and the number of batches before, so that a resumed run
+            equals the other.
+    """
+
+    def __init__(
+        self,
+        model: SlateModel,
+        exposure: Exposure,
+        batches: int,
+        optimizer: OptimizerFactory,
+        starts: int = 32,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if starts < 1:
+            raise ConfigurationError(f"starts={starts}: a user's start is drawn at least once")
+        self.starts = starts
+        self.model = model
+        self.optimizer = optimizer
+        self.batches = batches
+        self.impressions = exposure.impressions
+        self.temperature = temperature
+        self.seed = seed
+        self.occurrences: Tensor
+        self.register_buffer("occurrences", exposure.occurrences)
+        model.items.forget((exposure.occurrences == 0).nonzero().squeeze(1))
+
+    def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
+        """See `draw_starts`."""
+        return draw_starts(self.model, slates, self.starts, generator)
+
+    def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
+        """See `slate_negative_elbo`."""
+        exposure = Exposure(self.occurrences, self.impressions)
+        return slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
+
+    def training_step(self, batch: UserSlates, batch_index: int) -> Tensor:
+        """Nats a slate."""
+        before = self.current_epoch * self.batches + batch_index
+        draw = self.seed * 1_000_003 + before + (self.global_rank << 40)
+        values = self.draw(batch.slates, torch.Generator(self.device).manual_seed(draw))
+        loss = self.negative_elbo(values, batch) * (self.batches / self.impressions)
+        self.log("train/loss", loss.detach(), batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: UserSlates, batch_index: int) -> None:
+        """Log `validation/log_likelihood`: nats a slate that counts, forecast from the same few draws each time."""
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        probability = forecast(self.model, batch, VALIDATION_SAMPLES, generator).mean(0)
+        log_prob = answered(probability, batch.click)[batch.counts].log()
+        self.log("validation/log_likelihood", log_prob.mean(), batch_size=len(log_prob), prog_bar=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer."""
+        return self.optimizer(self.parameters())
+
+    def transfer_batch_to_device(self, batch: UserSlates, device: torch.device, dataloader_idx: int) -> UserSlates:
+        """Batches move whole."""
+        return batch.to(device)

@@ -1,0 +1,42 @@
+"""Supervised next-item training: the fine-tuning (SFT) of every generative system, and SASRec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from recsys.models.generators.generator import Generator
+from recsys.objectives.likelihood import NextItemObjective
+from recsys.systems.sequential import OptimizerFactory, SequentialSystem
+from recsys.types.context import Context
+
+
+class SupervisedSystem(SequentialSystem):
+    """Maximise the likelihood of each next item of the log.
+
+    Args:
+        network: see `SequentialSystem`.
+        objective: the likelihood: over the whole catalogue or over the legal set.
+        optimizer: see `SequentialSystem`.
+        warmup_steps: see `SequentialSystem`.
+        repeats: see `SequentialSystem`.
+    """
+
+    def __init__(
+        self,
+        network: Generator[Any, Any],
+        objective: NextItemObjective,
+        optimizer: OptimizerFactory,
+        warmup_steps: int = 20,
+        repeats: bool = False,
+    ) -> None:
+        super().__init__(network, optimizer, warmup_steps, repeats)
+        self.objective = objective
+
+    def training_step(self, batch: Context, batch_index: int) -> Tensor:
+        """The objective over every prefix of the batch."""
+        memory, requests = self.encode(batch)
+        loss = self.objective(self.network, memory, requests)
+        self.log_training({"loss": loss.detach()}, len(requests))
+        return loss

@@ -1,1 +1,0 @@
-"""Stages, callbacks, checkpoints and run folders."""

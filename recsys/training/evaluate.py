@@ -1,0 +1,165 @@
+"""Stage: evaluate every policy of the run on the same held-out requests."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from recsys.data.datasets.dataset import Dataset
+from recsys.metrics.diversity import self_information
+from recsys.metrics.results import Results, per_user, results
+from recsys.models.generators.sasrec import SASRec
+from recsys.policies.evaluation import CUTOFFS, evaluate
+from recsys.policies.generative import GenerativePolicy
+from recsys.policies.mixture import Mixture, best_weight
+from recsys.policies.policy import ItemPolicy
+from recsys.runs.artifacts import best_variant, load_network, variant_folders
+from recsys.runs.prepare import load_dataset
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.tokenize import load_bundle
+from recsys.types.context import Context
+
+BaselineFactory = Callable[[Context, int], ItemPolicy]
+"""Fits a policy to training histories, given the size of the catalogue."""
+
+log = logging.getLogger(__name__)
+
+
+class Evaluate:
+    """Rank the whole catalogue, without what a request excludes, for every test request.
+
+    Rows: each of `counts`, each trained arm, and `mixture`: the arm that validates best, SASRec apart, mixed with one
+    of the counts by the weight that validates best. Intervals by bootstrap over users, and paired differences to each
+    of `references`.
+
+    Args:
+        counts: policies that only count, by the name of their row.
+        references: rows that all others are compared with; the first one's differences are printed.
+        mixed: the row of `counts` that goes into the mixture; None leaves the mixture out.
+        beams: width of the search; lists are as exact as it is wide.
+        seed: of the bootstrap, and the name of this run in `metrics.parquet`.
+        limit: batches of requests, at most (dry runs); None for all.
+        inputs: stages this one reads: name those that trained.
+    """
+
+    results: ClassVar[Sequence[str]] = ("metrics.json", "metrics.parquet")
+
+    def __init__(
+        self,
+        counts: Mapping[str, BaselineFactory],
+        references: Sequence[str] = ("sft", "sft_continued"),
+        mixed: str | None = "markov",
+        beams: int = 50,
+        seed: int = 0,
+        limit: int | None = None,
+        inputs: Sequence[str] = ("prepare", "tokenize", "sft", "rl"),
+    ) -> None:
+        self.counts = counts
+        self.references = list(references)
+        self.mixed = mixed
+        self.beams = beams
+        self.seed = seed
+        self.limit = limit
+        self.inputs = inputs
+
+    def run(self, run: RunFolder) -> None:
+        """Evaluate, write `metrics.json` and `metrics.parquet`, print the table."""
+        dataset = load_dataset(run)
+        test = dataset.test if self.limit is None else first(dataset.test, self.limit * 256)
+        rows = {
+            name: {self.seed: evaluate(policy, test, description=name)}
+            for name, policy in self.policies(run, dataset).items()
+        }
+        table = results(
+            rows,
+            dataset.num_items,
+            references=self.references,
+            strata=_strata(dataset, len(test)),
+            information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
+            seed=self.seed,
+        )
+        per_user(rows, dataset.users["user_id"]).write_parquet(run.metrics_table)
+        run.metrics.write_text(json.dumps(table, indent=1))
+        kept = "kept" if dataset.repeats else "excluded"
+        title = f"{dataset.name}: {len(test):,} requests, full catalogue, items a user had {kept}"
+        for view in (accuracy_table(table, self.references[0], title), depth_table(table)):
+            Console().print(view)
+
+    def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
+        """Every row's policy, the counting ones first."""
+        bundle = load_bundle(run)
+        rows: dict[str, ItemPolicy] = {name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()}
+        networks = {name: load_network(folder, bundle) for name, folder in variant_folders(run)}
+        rows |= {name: GenerativePolicy(network, self.beams) for name, network in networks.items()}
+        ours = [name for name, network in networks.items() if not isinstance(network, SASRec)]
+        if self.mixed is not None and ours:
+            best = best_variant(run, ours)
+            validation = dataset.validation if self.limit is None else first(dataset.validation, self.limit * 256)
+            weight = best_weight(rows[best], rows[self.mixed], validation)
+            log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)
+            rows["mixture"] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
+        return rows
+
+
+def first(requests: Context, count: int) -> Context:
+    """At most `count` requests, in their order."""
+    return requests.select(torch.arange(min(count, len(requests))))
+
+
+def accuracy_table(table: Results, reference: str, title: str) -> Table:
+    """NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
+    view = _table(["", "ndcg\n@10", "95 %", f"minus\n{reference}", "95 %", "hr\n@10", "coverage\n@10"], title)
+    for row, cells in table.items():
+        difference = cells.get(f"ndcg@10_minus_{reference}")
+        view.add_row(
+            row,
+            *_value_and_interval(cells["ndcg@10"]),
+            *(("", "") if difference is None else _value_and_interval(difference, "+")),
+            _short(cells["hr@10"]["value"]),
+            _short(cells["coverage@10"]["value"]),
+        )
+    return view
+
+
+def depth_table(table: Results) -> Table:
+    """Hit rate and NDCG of each row at every depth; NDCG@1 is the hit rate at 1."""
+    depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
+    view = _table(["", *(name.replace("@", "\n@") for name in depths)])
+    for row, cells in table.items():
+        view.add_row(row, *(_short(cells[metric]["value"]) for metric in depths))
+    return view
+
+
+def _table(columns: Sequence[str], title: str | None = None) -> Table:
+    """An empty table that fits eighty columns."""
+    view = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in columns:
+        view.add_column(name, justify="right" if name else "left", no_wrap=True)
+    return view
+
+
+def _value_and_interval(cell: Mapping[str, float | None], sign: str = "") -> tuple[str, str]:
+    interval = "" if cell["low"] is None else f"{_short(cell['low'], sign)} {_short(cell['high'], sign)}"
+    return _short(cell["value"], sign), interval
+
+
+def _short(value: float | None, sign: str = "") -> str:
+    """Four places without the leading zero.
+
+    >>> _short(0.1234), _short(-0.0051, "+")
+    ('.1234', '−.0051')
+    """
+    return "" if value is None else f"{value:{sign}.4f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def _strata(dataset: Dataset, requests: int) -> dict[str, Tensor]:
+    same = dataset.same_day.get("test")
+    return {} if same is None else {"same_day": same[:requests], "other_day": ~same[:requests]}

@@ -1,0 +1,224 @@
+"""Fit one system from its start to its best weights, resumable at any step."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import polars as pl
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
+
+from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.loader import ListLoader, PackedLoader, RepeatBatches, RequestLoader
+from recsys.data.datasets.prefixes import prefixes
+from recsys.systems.sequential import SequentialSystem
+from recsys.training.callbacks import MetricHistory, PersistentEarlyStopping, RandomStateCallback
+from recsys.types.context import Context
+
+MMAP_MAX, TRIM_THRESHOLD = -4, -1
+"""glibc's names for its options (mallopt)."""
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed blocks for the next step instead of returning them to the system.
+
+    By default each tensor over 32 MiB, and often far smaller ones, is mapped anew and faulted in page by page at every
+    step. A next-item step on MovieLens-100K takes a sixth less time so (docs/log.md, "Speed"). The process then holds
+    its largest step's memory until it ends.
+
+    Returns:
+        Whether it was told: false where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return bool(library.mallopt(MMAP_MAX, 0) and library.mallopt(TRIM_THRESHOLD, 2**31 - 1))
+
+
+BatchFactory = Callable[[int, int], tuple[Iterable[Any], Iterable[Any]]]
+"""Training and validation batches of a process, given its rank and how many processes there are."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train and what to keep.
+
+    Args:
+        max_epochs: passes over the training data, at most.
+        max_steps: optimizer steps at most; −1 for no limit but the epochs.
+        validate_every: optimizer steps between validations; None validates once an epoch.
+        patience: validations without improvement before training stops.
+        ema: decay of the exponential moving average of the weights, in [0, 1); validation and result use the average.
+        gradient_clip: largest norm of the gradient; 0 leaves it as it is.
+        accumulate: batches whose gradients are averaged before a step.
+        keep: the weights that training leaves: those that validated `best`, or the `last` that were validated. A
+            posterior is at its best where its bound is, which forecasts can pass by (docs/log.md).
+    """
+
+    max_epochs: int = 45
+    max_steps: int = -1
+    validate_every: int | None = None
+    patience: int = 8
+    ema: float = 0.98
+    gradient_clip: float = 1.0
+    accumulate: int = 1
+    keep: Literal["best", "last"] = "best"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training left.
+
+    Args:
+        history: rows of `step`, `metric`, `value`.
+        validation: the value of the metric that decides, of the weights that were kept.
+    """
+
+    history: pl.DataFrame
+    validation: float
+
+
+def fit(
+    system: lightning.LightningModule,
+    batches: BatchFactory,
+    monitor: str,
+    schedule: Schedule,
+    folder: Path,
+    trainer: Callable[..., lightning.Trainer] = lightning.Trainer,
+    limit: int | None = None,
+    profiler: Literal["simple", "advanced"] | None = None,
+) -> FitResult:
+    """Train `system`; it is left with the weights that validate best, or with the last.
+
+    Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
+    have left uninterrupted.
+
+    Args:
+        system: what is trained.
+        batches: makes what it is trained and validated on.
+        monitor: the validation metric that decides; higher is better.
+        schedule: how long.
+        folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
+        trainer: makes the trainer: devices, precision, strategy.
+        limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
+        profiler: Lightning's profiler by name; None for none.
+    """
+    best = _checkpoint(folder, "best", monitor)
+    history = MetricHistory()
+    run = trainer(
+        **_extent(schedule, limit),
+        accumulate_grad_batches=schedule.accumulate,
+        gradient_clip_val=schedule.gradient_clip or None,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        profiler=_profiler(profiler, folder),
+        callbacks=[
+            EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
+            history,
+            PersistentEarlyStopping(monitor, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
+            RandomStateCallback(),
+            RichProgressBar(leave=False),
+            best,
+            _checkpoint(folder, "last"),
+        ],
+    )
+    training, validation = batches(run.global_rank, run.world_size)
+    last = folder / "last.ckpt"
+    keep_freed_memory()
+    run.fit(system, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+    keep = Path(best.best_model_path) if schedule.keep == "best" else last
+    system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
+    frame = pl.DataFrame(
+        history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
+    )
+    values = [value for _, metric, value in history.rows if metric == monitor] or [float("nan")]
+    return FitResult(frame, max(values) if schedule.keep == "best" else values[-1])
+
+
+def _checkpoint(folder: Path, name: str, monitor: str | None = None) -> ModelCheckpoint:
+    """One file, written anew behind each validation, or behind the best so far of what is monitored.
+
+    Not at the end of an epoch: the trainer takes a finished epoch for a new start and forgets the loader's position.
+    """
+    return ModelCheckpoint(
+        folder, name, monitor=monitor, mode="max", save_on_train_epoch_end=False, enable_version_counter=False
+    )
+
+
+def _extent(schedule: Schedule, limit: int | None) -> dict[str, Any]:
+    """How long and how often, as the trainer's arguments; it counts batches where the schedule counts steps."""
+    every = None if schedule.validate_every is None or limit is not None else schedule.validate_every
+    return {
+        "max_epochs": schedule.max_epochs if limit is None else min(limit, schedule.max_epochs),
+        "max_steps": schedule.max_steps,
+        "limit_train_batches": limit,
+        "limit_val_batches": limit,
+        "val_check_interval": None if every is None else every * schedule.accumulate,
+        "check_val_every_n_epoch": 1 if every is None else None,
+    }
+
+
+def _profiler(name: Literal["simple", "advanced"] | None, folder: Path) -> Profiler | None:
+    if name is None:
+        return None
+    return {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name](folder, "profile")
+
+
+MONITOR = "validation/ndcg@10"
+OVERFIT_REPEATS = 20
+"""How often an epoch of `overfit` goes through its batches."""
+
+
+def fit_sequences(
+    system: SequentialSystem,
+    loader: Callable[..., PackedLoader],
+    schedule: Schedule,
+    dataset: Dataset,
+    folder: Path,
+    overfit: int | None = None,
+    **more: Any,
+) -> FitResult:
+    """`fit` on the data set's training sequences; validation NDCG@10 decides.
+
+    Args:
+        system: what is trained.
+        loader: makes the loader of the training sequences, given their context, `rank` and `world_size`.
+        schedule: how long.
+        dataset: supplies training sequences and validation requests.
+        folder: see `fit`.
+        overfit: only so many batches are trained on, again and again, and validated on; None trains on all.
+        more: see `fit`.
+    """
+    batches = partial(_batches, system, loader, dataset, overfit)
+    return fit(system, batches, MONITOR, schedule, folder, **more)
+
+
+def _batches(
+    system: SequentialSystem,
+    loader: Callable[..., PackedLoader],
+    dataset: Dataset,
+    overfit: int | None,
+    rank: int,
+    world_size: int,
+) -> tuple[Iterable[Context], Iterable[Context]]:
+    """Training and validation batches, each training batch so often in a row as the system steps on it."""
+    packed = loader(dataset.train, rank=rank, world_size=world_size)
+    if overfit is not None:
+        few = list(islice(packed, overfit))
+        training = [batch for batch in few * OVERFIT_REPEATS for _ in range(system.inner_steps)]
+        return ListLoader(training), ListLoader([prefixes(batch, system.repeats) for batch in few])
+    training = packed if system.inner_steps == 1 else RepeatBatches(packed, system.inner_steps)
+    return training, RequestLoader(dataset.validation, batch_size=512)

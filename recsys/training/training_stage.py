@@ -1,0 +1,157 @@
+"""The base of training stages: train variants in order, keep each, and train anew only those that changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import lightning
+import polars as pl
+
+from recsys.errors import ConfigurationError
+from recsys.runs.artifacts import RESULT_FILE, variant_folder, variant_result, variants_read
+from recsys.runs.distributed import distributed_context
+from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.run_folder import RunFolder
+from recsys.training.fit import FitResult
+
+HISTORY_FILE = "history.parquet"
+
+log = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class TrainedVariant:
+    """What training an arm gave.
+
+    Args:
+        fitted: curve and score.
+        save: keeps the network in the folder it is given.
+    """
+
+    fitted: FitResult
+    save: Callable[[Path], None]
+
+
+class TrainingStage(ABC, Generic[Read]):
+    """Train every arm; an arm whose configuration, data and start are unchanged is left as it is.
+
+    Args:
+        name: of the stage.
+        arms: one configuration an arm, by the name of its row in every table.
+        trainer: makes the Lightning trainer: devices, precision, strategy.
+        seed: of initial weights, dropout and everything else drawn globally.
+        limit: see `recsys.training.fit.fit`.
+        overfit: batches that are trained on again and again, and validated on; None trains on all.
+        profiler: see `recsys.training.fit.fit`; its table lies beside the checkpoints.
+        inputs: stages this one reads.
+    """
+
+    everywhere = mends = True
+
+    def __init__(
+        self,
+        name: str,
+        arms: Mapping[str, Any],
+        trainer: Any,
+        seed: int = 0,
+        limit: int | None = None,
+        overfit: int | None = None,
+        profiler: Literal["simple", "advanced"] | None = None,
+        inputs: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.arms = arms
+        self.trainer = trainer
+        self.seed = seed
+        self.limit = limit
+        self.overfit = overfit
+        self.profiler: Literal["simple", "advanced"] | None = profiler
+        self.inputs = inputs
+
+    @abstractmethod
+    def read(self, run: RunFolder) -> Read:
+        """What all arms train on."""
+
+    @abstractmethod
+    def fingerprints(self, data: Read) -> Sequence[str]:
+        """Of what was read."""
+
+    @abstractmethod
+    def train(self, arm: Any, start: Path | None, data: Read, run: RunFolder, checkpoints: Path) -> TrainedVariant:
+        """Train one arm, from the weights in `start` where it names another arm."""
+
+    def run(self, run: RunFolder) -> None:
+        """Train the arms one after the other, in the order written."""
+        data = self.read(run)
+        distributed_context().decide(lambda: self._forget_others(run))
+        for name, arm in self.arms.items():
+            self._train(name, arm, run, data)
+        distributed_context().decide(lambda: self._gather_history(run))
+
+    def _train(self, name: str, arm: Any, run: RunFolder, data: Read) -> None:
+        ranks, folder, checkpoints = (
+            distributed_context(),
+            run.stage(self.name) / name,
+            run.checkpoint(self.name) / name,
+        )
+        start = self._start(arm, name, run)
+        read = [
+            variant_result(start) if start else None,
+            *(variant_result(variant_folder(run, one)) for one in variants_read(arm)),
+        ]
+        made_with = (self.trainer, self.seed, self.limit, self.overfit)
+        print_ = fingerprint(arm, *made_with, *self.fingerprints(data), *read)
+        if ranks.decide(lambda: is_fresh(folder, print_)):
+            log.info("%s/%s: up to date", self.name, name)
+            return
+        ranks.decide(lambda: _begin(checkpoints, print_))
+        lightning.seed_everything(self.seed, verbose=False)
+        log.info("%s/%s: training", self.name, name)
+        trained = self.train(arm, start, data, run, checkpoints)
+
+        def keep() -> None:
+            """Weights, curve and score; the mark that all is there comes last."""
+            trained.save(folder)
+            trained.fitted.history.write_parquet(folder / HISTORY_FILE)
+            (folder / RESULT_FILE).write_text(
+                json.dumps({"validation": trained.fitted.validation, "fingerprint": print_})
+            )
+            mark_fresh(folder, print_)
+
+        ranks.decide(keep)
+
+    def _forget_others(self, run: RunFolder) -> None:
+        """Take away arms that are configured no more."""
+        for folder in (*run.stage(self.name).glob("*/"), *run.checkpoint(self.name).glob("*/")):
+            if folder.name not in self.arms:
+                shutil.rmtree(folder)
+
+    def _gather_history(self, run: RunFolder) -> None:
+        parts = [
+            pl.read_parquet(run.stage(self.name) / name / HISTORY_FILE).with_columns(arm=pl.lit(name))
+            for name in self.arms
+        ]
+        history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
+        history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY_FILE)
+
+    def _start(self, arm: Any, name: str, run: RunFolder) -> Path | None:
+        if ("start" in arm) == ("network" in arm):
+            raise ConfigurationError(f"stage.{self.name}.arms.{name}: give either `network` or `start`, one of the two")
+        return variant_folder(run, arm.start) if "start" in arm else None
+
+
+def _begin(checkpoints: Path, mark: str) -> None:
+    """Take away checkpoints of another training: `fit` goes on from what it finds."""
+    if not is_fresh(checkpoints, mark):
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        mark_fresh(checkpoints, mark)

@@ -1,0 +1,147 @@
+"""Rows of different lengths in one flat tensor, as values and offsets (the layout of torchrec)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Jagged:
+    """`B` rows of different lengths.
+
+    Row `b` is `values[offsets[b]:offsets[b + 1]]`:
+
+        rows      [[7, 8], [], [9]]
+        values    [7, 8, 9]
+        offsets   [0, 2, 2, 3]
+
+    The same two tensors make a `torchrec.JaggedTensor` without a copy.
+
+    Args:
+        values: `[ΣT, ...]`, the rows one after the other.
+        offsets: `[B + 1]`, int64, from 0 to `ΣT`, never falling.
+    """
+
+    values: Shaped[Tensor, "total *rest"]
+    offsets: Int[Tensor, " rows_plus_one"]
+
+    @classmethod
+    def from_lengths(cls, values: Tensor, lengths: Int[Tensor, " B"]) -> Jagged:
+        """Rows given by their lengths; the lengths sum to the number of values."""
+        return cls(values, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[int] | Tensor], dtype: torch.dtype = torch.int64) -> Jagged:
+        """Rows given one by one.
+
+        >>> Jagged.from_rows([[7, 8], [], [9]]).offsets
+        tensor([0, 2, 2, 3])
+        """
+        tensors = [torch.as_tensor(row, dtype=dtype) for row in rows]
+        lengths = torch.tensor([len(row) for row in tensors], dtype=torch.int64)
+        return cls.from_lengths(torch.cat(tensors) if tensors else torch.zeros(0, dtype=dtype), lengths)
+
+    @classmethod
+    def empty(cls, rows: int, device: torch.device | str = "cpu") -> Jagged:
+        """`rows` rows without a value (int64)."""
+        zeros = torch.zeros(rows + 1, dtype=torch.int64, device=device)
+        return cls(zeros[:0], zeros)
+
+    def __len__(self) -> int:
+        return self.offsets.numel() - 1
+
+    @property
+    def lengths(self) -> Int[Tensor, " B"]:
+        """`[B]`, the length of each row."""
+        return self.offsets.diff()
+
+    def row_ids(self) -> Int[Tensor, " total"]:
+        """`[ΣT]`, the row each value stands in."""
+        rows = torch.arange(len(self), device=self.offsets.device)
+        return rows.repeat_interleave(self.lengths, output_size=self.values.shape[0])
+
+    def positions(self) -> Int[Tensor, " total"]:
+        """`[ΣT]`, each value's position in its row, from 0."""
+        every = torch.arange(self.values.shape[0], device=self.offsets.device)
+        return every - self.offsets[:-1].repeat_interleave(self.lengths, output_size=self.values.shape[0])
+
+    def select(self, rows: Int[Tensor, " R"]) -> Jagged:
+        """The named rows, in the order named; a row may be named more than once.
+
+        >>> Jagged.from_rows([[7, 8], [], [9]]).select(torch.tensor([2, 0])).values
+        tensor([9, 7, 8])
+        """
+        return self.head(rows, self.lengths[rows])
+
+    def head(self, rows: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
+        """The first `lengths[r]` values of row `rows[r]`; no length exceeds its row's.
+
+        >>> Jagged.from_rows([[7, 8], [], [9]]).head(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0])).to_padded(-1)
+        tensor([[ 7, -1],
+                [ 7,  8],
+                [-1, -1]])
+        """
+        return self.slices(rows, torch.zeros_like(lengths), lengths)
+
+    def slices(self, rows: Int[Tensor, " R"], starts: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
+        """`lengths[r]` values of row `rows[r]` from position `starts[r]` on; none reaches past its row's end.
+
+        >>> Jagged.from_rows([[7, 8, 9]]).slices(torch.tensor([0]), torch.tensor([1]), torch.tensor([2])).values
+        tensor([8, 9])
+        """
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        total = int(offsets[-1])
+        index = (self.offsets[rows] + starts - offsets[:-1]).repeat_interleave(lengths, output_size=total)
+        index += torch.arange(total, device=index.device)
+        return Jagged(self.values.index_select(0, index), offsets)
+
+    def append(self, other: Jagged) -> Jagged:
+        """Row by row, this one's values and then the other's; both have the same number of rows.
+
+        >>> Jagged.from_rows([[7], []]).append(Jagged.from_rows([[8], [9]])).values
+        tensor([7, 8, 9])
+        """
+        offsets = self.offsets + other.offsets
+        values = torch.cat([self.values, other.values])
+        values[self.positions() + offsets[:-1].repeat_interleave(self.lengths)] = self.values
+        start = offsets[:-1] + self.lengths
+        values[other.positions() + start.repeat_interleave(other.lengths)] = other.values
+        return Jagged(values, offsets)
+
+    def last(self, count: int) -> Jagged:
+        """Each row's last `count` values; shorter rows stay whole."""
+        start = self.lengths.repeat_interleave(self.lengths, output_size=self.values.shape[0]) - count
+        return Jagged.from_lengths(self.values[self.positions() >= start], self.lengths.clamp(max=count))
+
+    def to_padded(self, fill: float, length: int | None = None) -> Shaped[Tensor, "B T *rest"]:
+        """`[B, T, ...]` with every row flush left and `fill` behind it; `T` is the longest row unless given.
+
+        >>> Jagged.from_rows([[7, 8], [], [9]]).to_padded(-1)
+        tensor([[ 7,  8],
+                [-1, -1],
+                [ 9, -1]])
+        """
+        width = length if length is not None else int(self.lengths.max()) if len(self) else 0
+        padded = self.values.new_full((len(self), width, *self.values.shape[1:]), fill)
+        padded[self.row_ids(), self.positions()] = self.values
+        return padded
+
+    def mask(self, columns: int) -> Bool[Tensor, "B columns"]:
+        """`[B, columns]`: true at `(b, v)` where row `b` holds the value `v`; values lie in `0 .. columns - 1`.
+
+        >>> Jagged.from_rows([[0, 2], []]).mask(3)
+        tensor([[ True, False,  True],
+                [False, False, False]])
+        """
+        mask = torch.zeros(len(self), columns, dtype=torch.bool, device=self.values.device)
+        mask[self.row_ids(), self.values] = True
+        return mask
+
+    def to(self, device: torch.device | str) -> Jagged:
+        """The same rows on another device."""
+        return Jagged(self.values.to(device), self.offsets.to(device))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recsys.data.datasets.prepare_slates import prepare_slates
+from recsys.data.sources.kuairand import KuaiRand
+from recsys.data.sources.source import SlateSource
+from recsys.errors import DataError
+
+START = 1_650_812_741_436
+
+EXPOSURES = pl.DataFrame(
+    [
+        (7, 50, START + 1, 1, 0),
+        (7, 52, START, 0, 0),
+        (7, 51, START, 1, 1),
+        (3, 51, START, 0, 0),
+        (7, 50, START, 0, 1),
+        (7, 51, START, 0, 0),  # the second row of this video in this slate
+    ],
+    schema=["user_id", "video_id", "time_ms", "is_click", "is_like"],
+    orient="row",
+)
+
+OFFICIAL = (
+    "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,"
+    "play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab\n"
+)
+
+
+def write(folder: Path, frame: pl.DataFrame = EXPOSURES) -> Path:
+    path = folder / "exposures.parquet"
+    frame.write_parquet(path)
+    return path
+
+
+def official(row: tuple[int, ...]) -> str:
+    user, video, time, click, like = row
+    return f"{user},{video},20220425,400,{time},{click},{like},0,0,0,0,0,100,9000,0,0,0,0,1\n"
+
+
+def slates(source: KuaiRand) -> list[tuple[object, ...]]:
+    return source.slates().impressions.select("request_id", "user_id", "slate", "clicks").collect().rows()
+
+
+def test_what_one_millisecond_shows_is_a_slate(tmp_path: Path) -> None:
+    source = KuaiRand(write(tmp_path))
+    assert isinstance(source, SlateSource)
+    tables = source.slates()
+    assert slates(source) == [
+        (f"3-{START}", 3, [51], []),
+        (f"7-{START}", 7, [50, 51, 52], [1]),
+        (f"7-{START + 1}", 7, [50], [0]),
+    ]
+    assert tables.dropped == {"repeated_exposures": 1}
+    assert tables.timed and not tables.displayed
+    shown = tables.impressions.collect().get_column("timestamp")
+    assert shown[2] - shown[1] == timedelta(milliseconds=1)
+    assert shown[1] == datetime(2022, 4, 24, 15, 5, 41, 436_000)
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
+    first = slates(KuaiRand(write(tmp_path)))
+    assert slates(KuaiRand(write(tmp_path, EXPOSURES.reverse()))) == first
+
+
+def test_another_feedback_may_count_as_the_click(tmp_path: Path) -> None:
+    assert [row[3] for row in slates(KuaiRand(write(tmp_path), click="is_like"))] == [[], [0, 1], []]
+
+
+def test_official_logs_are_read_together_and_random_ones_only_by_name(tmp_path: Path) -> None:
+    rows = [official(row) for row in EXPOSURES.rows()]
+    (tmp_path / "log_standard_4_08_to_4_21_pure.csv").write_text(OFFICIAL + "".join(rows[:2]))
+    (tmp_path / "log_standard_4_22_to_5_08_pure.csv").write_text(OFFICIAL + "".join(rows[2:]))
+    random = tmp_path / "log_random_4_22_to_5_08_pure.csv"
+    random.write_text(OFFICIAL + official((9, 50, START, 1, 0)))
+    (tmp_path / "elsewhere").mkdir()
+    assert slates(KuaiRand(tmp_path)) == slates(KuaiRand(write(tmp_path / "elsewhere")))
+    assert slates(KuaiRand(random)) == [(f"9-{START}", 9, [50], [0])]
+
+
+def test_videos_bring_groups(tmp_path: Path) -> None:
+    videos = tmp_path / "video_features_basic_pure.csv"
+    videos.write_text('video_id,author_id,tag\n50,1,"3,9"\n51,1,\n53,2,4\n')
+    log = prepare_slates(KuaiRand(write(tmp_path), videos, group="tag"))
+    assert log.items.get_column("item_id").to_list() == [50, 51, 52]
+    assert log.items.get_column("group_name").to_list() == ["3,9", None, None]
+    assert log.items.get_column("group").to_list() == [0, 1, 1]
+    assert log.summary["repeated_exposures"] == 1 and log.summary["items_without_impressions"] == 1
+    with pytest.raises(DataError, match="no column 'genre' to group videos by"):
+        KuaiRand(write(tmp_path), videos, group="genre").slates()
+
+
+def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
+    first = KuaiRand(write(tmp_path)).slates().fingerprint
+    assert KuaiRand(write(tmp_path)).slates().fingerprint == first
+    assert KuaiRand(write(tmp_path, EXPOSURES.head(3))).slates().fingerprint != first
+
+
+def test_a_click_is_0_or_1(tmp_path: Path) -> None:
+    path = write(tmp_path, EXPOSURES.with_columns(is_click=pl.Series([0, 1, 1, 7, 0, 0])))
+    with pytest.raises(DataError, match=r"exposures.parquet, row 3 \(from 0\), column 'is_click': 7, expected 0 or 1"):
+        KuaiRand(path).slates()
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no such table; expected the exposures of KuaiRand"):
+        KuaiRand(tmp_path / "none").slates()
+    with pytest.raises(DataError, match="column 'is_watched' of table 'exposures' is missing"):
+        KuaiRand(write(tmp_path), click="is_watched").slates()
+    with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'time_ms': null"):
+        KuaiRand(write(tmp_path, EXPOSURES.with_columns(time_ms=pl.lit(None, dtype=pl.Int64)))).slates()

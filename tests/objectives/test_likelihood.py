@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recsys.objectives.likelihood import catalogue_cross_entropy, cross_entropy, legal_set_cross_entropy, logged_item
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.rollout import Group
+from tests.tiny import tiny_generator, tiny_sasrec
+
+
+def test_the_value_is_the_mean_negative_log_likelihood(make_group: Callable[..., Group]) -> None:
+    target = torch.tensor([[0.5, 0.5], [0.25, 1.0]], dtype=torch.float64).log()
+    loss = cross_entropy(make_group([[2], [3]], target_log_prob=target))
+    assert loss.value.item() == pytest.approx(-torch.tensor(0.25).log().item())
+    assert loss.diagnostics["target_log_prob"] == -loss.value
+
+
+def test_targets_outside_the_legal_set_are_left_out(make_group: Callable[..., Group]) -> None:
+    target = torch.tensor([[-0.5, -0.5], [-0.1, -torch.inf]], dtype=torch.float64, requires_grad=True)
+    loss = cross_entropy(make_group([[2], [3]], target_log_prob=target))
+    (slope,) = torch.autograd.grad(loss.value, target)
+    assert loss.value.item() == 1.0
+    assert slope.tolist() == [[-1.0, -1.0], [0.0, 0.0]]
+    assert loss.diagnostics["illegal_target_share"] == 0.5
+
+
+REQUESTS = Context(
+    users=torch.arange(3),
+    history=Jagged.from_rows([[1, 2], [], [7]]),
+    excluded=Jagged.from_rows([[1, 2, 9], [], [7]]),
+    target=torch.tensor([3, 0, 19]),
+)
+
+
+def test_likelihood_of_the_target_among_all_or_among_the_legal() -> None:
+    network = tiny_generator(dropout=0.0)
+    memory = network.encode(REQUESTS)
+    log_prob = network.catalogue_log_prob(memory)
+    target = log_prob.gather(1, torch.tensor([[3], [0], [19]])).squeeze(1)
+    excluded = torch.stack([log_prob[0, [1, 2, 9]].exp().sum(), torch.tensor(0.0), log_prob[2, 7].exp()])
+    torch.testing.assert_close(catalogue_cross_entropy(network, memory, REQUESTS), -target.mean())
+    torch.testing.assert_close(
+        legal_set_cross_entropy(network, memory, REQUESTS), -(target - (1 - excluded).log()).mean()
+    )
+
+
+def test_they_agree_where_nothing_is_excluded() -> None:
+    network, free = tiny_generator(dropout=0.0), replace(REQUESTS, excluded=Jagged.empty(3))
+    memory = network.encode(free)
+    torch.testing.assert_close(
+        legal_set_cross_entropy(network, memory, free), catalogue_cross_entropy(network, memory, free)
+    )
+
+
+def test_only_the_legal_form_lets_excluded_items_go() -> None:
+    """Raising the score of an excluded item, a leaf of its own, costs the catalogue's likelihood alone."""
+    network, requests = tiny_sasrec(dropout=0.0), REQUESTS.select(torch.tensor([0]))
+    memory = network.encode(requests)
+    leaves = memory.nodes[-1].detach().requires_grad_()
+    memory = replace(memory, nodes=(leaves,))
+    (whole,) = torch.autograd.grad(catalogue_cross_entropy(network, memory, requests), leaves)
+    (legal,) = torch.autograd.grad(legal_set_cross_entropy(network, memory, requests), leaves)
+    assert float(whole[[1, 2, 9]].norm(dim=1).min()) > 1e-3
+    torch.testing.assert_close(legal[[1, 2, 9]], torch.zeros(3, 8), atol=1e-6, rtol=0.0)
+
+
+def test_requests_without_targets_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Context\.target"):
+        logged_item(REQUESTS.without_target())

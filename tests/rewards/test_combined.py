@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from recsys.errors import ConfigurationError
+from recsys.rewards.combined import ThresholdedReward, WeightedSum
+from recsys.rewards.frozen_model import SemanticReward
+from recsys.rewards.rank import NdcgReward, RankingReward
+from recsys.rewards.reward import HitReward
+from recsys.types.context import Context
+from recsys.types.slates import Slates
+
+VECTORS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [-1.0, 0.0]])
+
+
+def test_only_what_passes_the_gate_earns(
+    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+) -> None:
+    reward = ThresholdedReward(RankingReward(), gate=SemanticReward(VECTORS), threshold=0.7)
+    earned = reward(make_context([0]), make_slates([[0, 1, 2, 3]]))
+    assert earned[0].tolist() == pytest.approx([0.0, -0.4040, 0.0, 0.0], abs=5e-5)
+
+
+def test_bounds_hold_zero_and_order_follows_the_parts() -> None:
+    assert ThresholdedReward(RankingReward(), gate=HitReward(), threshold=0.5).bounds == (-1.0, 0.0)
+    assert not ThresholdedReward(RankingReward(), gate=HitReward(), threshold=0.5).order_matters
+    assert ThresholdedReward(RankingReward(), gate=NdcgReward(), threshold=0.5).order_matters
+
+
+class Unbounded:
+    order_matters = False
+    bounds = None
+
+    def __call__(self, context: Context, slates: Slates) -> torch.Tensor:
+        return torch.ones(slates.items.shape[:2])
+
+
+def test_the_published_sum(make_context: Callable[..., Context], make_slates: Callable[..., Slates]) -> None:
+    reward = WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"ranking": 1.0, "rule": 1.0})
+    context, slates = make_context([7]), make_slates([[7, 1, 2, 3]])
+    assert reward(context, slates)[0].tolist() == pytest.approx([1.0, -0.4040, -0.3202, -0.2758], abs=5e-5)
+    assert reward.parts(context, slates)["rule"].tolist() == [[1, 0, 0, 0]]
+    assert reward.bounds == (-1.0, 1.0)
+
+
+def test_bounds_and_order_follow_the_parts() -> None:
+    assert WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"rule": 2.0, "ranking": -3.0}).bounds == (
+        0.0,
+        5.0,
+    )
+    assert WeightedSum({"rule": HitReward(), "free": Unbounded()}, {"rule": 1.0, "free": 1.0}).bounds is None
+    assert WeightedSum({"ndcg": NdcgReward()}, {"ndcg": 1.0}).order_matters
+    assert not WeightedSum({"rule": HitReward(), "ndcg": NdcgReward()}, {"rule": 1.0, "ndcg": 0.0}).order_matters
+
+
+@pytest.mark.parametrize(("parts", "weights"), [({"rule": HitReward()}, {"rul": 1.0}), ({}, {})])
+def test_every_part_needs_one_weight(parts: dict[str, HitReward], weights: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match="weight"):
+        WeightedSum(parts, weights)
+
+
+def test_a_configuration_binds_parts_and_weights(
+    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+) -> None:
+    reward = instantiate(
+        {
+            "_target_": "recsys.rewards.combined.WeightedSum",
+            "rewards": {
+                "rule": {"_target_": "recsys.rewards.reward.HitReward"},
+                "ranking": {"_target_": "recsys.rewards.rank.RankingReward"},
+            },
+            "weights": {"rule": 1, "ranking": 0.5},
+        }
+    )
+    earned = reward(make_context([7]), make_slates([[7, 1]]))
+    assert earned[0].tolist() == pytest.approx([1.0, -0.5])

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from recsys.models.generators.causal import CausalGenerator
+from recsys.objectives.expected_reward import without_replacement
+from recsys.objectives.group_relative import grpo
+from recsys.objectives.group_transforms import informative
+from recsys.policies.generative import GenerativePolicy
+from recsys.rewards.reward import HitReward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
+from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler
+from recsys.systems.sequential import SequentialSystem
+from recsys.types.context import Context
+from recsys.types.rollout import Group, Loss
+from recsys.types.slates import Slates
+from tests.systems.conftest import ADAM
+from tests.tiny import tiny_generator
+
+Watch = Callable[[SequentialSystem], dict[str, float]]
+
+
+def system(objective: Callable[[Group], Loss] = grpo, dropout: float = 0.0, **options: Any) -> GroupPolicyOptimisation:
+    given: dict[str, Any] = {"rollout": StochasticBeamSampler(6), "reward": HitReward(), "warmup_steps": 0, **options}
+    return GroupPolicyOptimisation(tiny_generator(dropout), objective=objective, optimizer=ADAM, **given)
+
+
+class Groups:
+    """An objective that keeps what it is given."""
+
+    def __init__(self, objective: Callable[[Group], Loss] = grpo) -> None:
+        self.seen: list[Group] = []
+        self.objective = objective
+
+    def __call__(self, group: Group) -> Loss:
+        self.seen.append(group)
+        return self.objective(group)
+
+
+def steps(one: GroupPolicyOptimisation, batch: Context, count: int, rate: float = 0.01) -> list[float]:
+    """Optimizer steps on the same batch; the losses."""
+    optimizer = torch.optim.SGD(one.network.parameters(), lr=rate)
+    losses = []
+    for index in range(count):
+        loss = one.training_step(batch, index)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
+def test_the_group_is_what_the_policy_says_of_it(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), rollout=BeamSampler(8), request_share=1.0)
+    watched(one)
+    one.training_step(batch, 0)
+    (group,) = groups.seen
+    memory, requests = one.encode(batch)
+    slates = one.policy.top_from(memory, requests, 8)
+    items, target = slates.items.squeeze(-1), requests.target.unsqueeze(1)
+    every = one.policy.catalogue_log_prob_from(memory, requests)
+    torch.testing.assert_close(group.log_prob, every.gather(1, items.clamp(min=0)).where(group.alive, torch.tensor(0)))
+    torch.testing.assert_close(group.target_log_prob.sum(-1), every.gather(1, target).squeeze(1))
+    assert torch.equal(group.is_target, items == target)
+    assert torch.equal(group.reward, HitReward()(requests, slates))
+    assert torch.equal(group.alive, items >= 0)
+    assert group.shared_codes is not None
+    alike = (items // 5 == target // 5).long() + group.is_target
+    assert torch.equal(group.shared_codes[group.alive], alike[group.alive])
+    assert group.reference_log_prob is None and group.log_inclusion is None
+
+
+def test_the_first_inner_step_is_on_policy_also_with_dropout(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), dropout=0.5)
+    seen = watched(one)
+    one.train()
+    one.training_step(batch, 0)
+    torch.testing.assert_close(groups.seen[0].behaviour_log_prob, groups.seen[0].token_log_prob.detach())
+    assert seen["train/clip_fraction"] == 0.0
+    assert seen["train/behaviour_kl"] == 0.0
+
+
+def test_later_inner_steps_learn_from_the_held_group(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), inner_steps=3, rollout=IndependentSampler(6), request_share=1.0)
+    seen, clipped = watched(one), []
+    optimizer = torch.optim.SGD(one.network.parameters(), lr=20.0)
+    for index in range(4):
+        loss = one.training_step(batch, index)
+        clipped.append(seen["train/clip_fraction"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    first, second, third, fresh = groups.seen
+    for later in (second, third):
+        assert torch.equal(later.behaviour_log_prob, first.behaviour_log_prob)
+        assert torch.equal(later.is_target, first.is_target)
+        assert not torch.equal(later.token_log_prob, first.token_log_prob)
+    assert not torch.equal(fresh.behaviour_log_prob, first.behaviour_log_prob)
+    assert clipped[0] == clipped[3] == 0.0
+    assert clipped[1] > 0.0 and clipped[2] > 0.0
+
+
+def test_draws_depend_on_the_seed_and_the_groups_before(batch: Context, watched: Watch) -> None:
+    def drawn(seed: int, count: int = 2) -> list[torch.Tensor]:
+        one = system(groups := Groups(), seed=seed)
+        watched(one)
+        for index in range(count):
+            one.training_step(batch, index)
+        return [group.token_log_prob for group in groups.seen]
+
+    first, second = drawn(0)
+    assert torch.equal(first, drawn(0)[0]) and torch.equal(second, drawn(0)[1])
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, drawn(1)[0])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 1.0), (0.5, 0.5), (1e-6, 0.0)])
+def test_a_share_of_the_prefixes_is_rolled_out(share: float, expected: float, batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), request_share=share)
+    watched(one)
+    one.training_step(batch, 0)
+    prefixes = int((batch.history.lengths - 1).sum())
+    assert len(groups.seen[0].reward) == max(1, round(expected * prefixes))
+
+
+def test_reward_training_raises_the_expected_reward(batch: Context, watched: Watch) -> None:
+    one = system(without_replacement, request_share=1.0)
+    watched(one)
+
+    def hit_chance() -> float:
+        memory, requests = one.encode(batch)
+        return float(one.policy.log_prob_from(memory, requests, requests.target.unsqueeze(1)).sum(-1).exp().mean())
+
+    before = hit_chance()
+    steps(one, batch, 40, rate=0.5)
+    assert hit_chance() > 1.5 * before
+
+
+def test_next_item_training_is_mixed_in_by_its_weight(batch: Context, watched: Watch) -> None:
+    losses = []
+    for weight in (0.0, 0.3):
+        one = system(groups := Groups(), ntp_weight=weight)
+        watched(one)
+        losses.append(one.training_step(batch, 0))
+    expected = losses[0] - 0.3 * groups.seen[0].target_log_prob.sum(-1).mean()
+    torch.testing.assert_close(losses[1], expected)
+
+
+def test_only_groups_that_are_kept_are_learnt_from(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), keep=informative, request_share=1.0)
+    watched(one)
+    one.training_step(batch, 0)
+    reward = groups.seen[0].reward
+    assert 0 < len(reward) < int((batch.history.lengths - 1).sum())
+    assert (reward.amax(1) > reward.amin(1)).all()
+
+
+def test_the_reference_stays_where_training_began(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(partial(grpo, kl_weight=0.1)), reference=True, dropout=0.4)
+    seen = watched(one)
+    one.train()
+    start = {name: value.clone() for name, value in one.reference.state_dict().items()}
+    one.network.eval()
+    steps(one, batch, 2, rate=5.0)
+    first, second = groups.seen
+    torch.testing.assert_close(first.reference_log_prob, first.token_log_prob.detach())
+    assert not second.reference_log_prob.requires_grad
+    assert seen["train/kl"] > 1e-3
+    assert not any(parameter.requires_grad for parameter in one.reference.parameters())
+    for name, value in one.reference.state_dict().items():
+        assert torch.equal(value, start[name])
+
+
+def test_a_checkpoint_carries_the_held_group(batch: Context, watched: Watch) -> None:
+    one, other = system(inner_steps=2), system(inner_steps=2)
+    watched(one), watched(other)
+    one.training_step(batch, 0)
+    checkpoint: dict[str, Any] = {}
+    one.on_save_checkpoint(checkpoint)
+    other.on_load_checkpoint(checkpoint)
+    other.on_train_start()
+    for field in fields(one._held):
+        kept, given = getattr(one._held, field.name), getattr(other._held, field.name)
+        assert (kept is None and given is None) or torch.equal(kept, given)
+    torch.testing.assert_close(other.training_step(batch, 1), one.training_step(batch, 1))
+    torch.testing.assert_close(other.training_step(batch, 2), one.training_step(batch, 2))
+
+
+def test_one_inner_step_holds_nothing_over(batch: Context, watched: Watch) -> None:
+    one = system()
+    watched(one)
+    one.training_step(batch, 0)
+    checkpoint: dict[str, Any] = {}
+    one.on_save_checkpoint(checkpoint)
+    assert checkpoint == {"rollout": {"groups": 1, "held": None}}
+
+
+class Sharpened(GenerativePolicy):
+    """Scores twice those of the policy: no distribution, as published code trains."""
+
+    def log_prob_from(self, memory: Any, context: Context, items: torch.Tensor) -> torch.Tensor:
+        return 2 * super().log_prob_from(memory, context, items)
+
+
+def test_the_policy_that_is_scored_can_be_another(batch: Context, watched: Watch) -> None:
+    scores = []
+    for policy in (GenerativePolicy, Sharpened):
+        one = system(groups := Groups(), policy=policy)
+        watched(one)
+        one.training_step(batch, 0)
+        scores.append(groups.seen[0].token_log_prob)
+    torch.testing.assert_close(scores[1], 2 * scores[0])
+
+
+def test_rewards_see_the_requests_that_were_rolled_out(batch: Context, watched: Watch) -> None:
+    class Length:
+        order_matters, bounds = False, None
+
+        def __call__(self, context: Context, slates: Slates) -> torch.Tensor:
+            assert context.target is not None
+            return context.history.lengths.float().unsqueeze(1).expand(slates.items.shape[:2])
+
+    one = system(groups := Groups(), reward=Length(), rollout=BeamSampler(3), request_share=0.4)
+    watched(one)
+    one.training_step(batch, 0)
+    _, requests = one.encode(batch)
+    rewarded = sorted(groups.seen[0].reward[:, 0].tolist())
+    assert len(rewarded) < len(requests)
+    assert set(rewarded) <= set(requests.history.lengths.tolist())
+    assert isinstance(one.network, CausalGenerator)

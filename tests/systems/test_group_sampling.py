@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.policies.generative import GenerativePolicy
+from recsys.systems.group_sampling import (
+    BeamSampler,
+    DynamicSampler,
+    GroupSampler,
+    IndependentSampler,
+    ReCastSampler,
+    StochasticBeamSampler,
+    TargetInsertionSampler,
+)
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import SamplingMethod, Slates
+from tests.tiny import tiny_generator
+
+REQUESTS = Context(
+    users=torch.arange(3),
+    history=Jagged.from_rows([[1, 2], [5], [7, 8]]),
+    excluded=Jagged.from_rows([[1, 2], [5], [item for item in range(20) if item not in (0, 9, 19)]]),
+    target=torch.tensor([4, 17, 9]),
+)
+"""The last one leaves three items."""
+ROLLOUTS = [
+    BeamSampler(6),
+    StochasticBeamSampler(6),
+    IndependentSampler(6),
+    TargetInsertionSampler(BeamSampler(6)),
+    ReCastSampler(StochasticBeamSampler(6)),
+    DynamicSampler(6, factor=1.5),
+]
+
+
+@pytest.fixture
+def policy() -> GenerativePolicy:
+    return GenerativePolicy(tiny_generator(dropout=0.0), beams=6)
+
+
+def roll_out(policy: GenerativePolicy, rollout: GroupSampler, seed: int = 0) -> Slates:
+    memory = policy.network.encode(REQUESTS)
+    return rollout(policy, memory, REQUESTS, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("rollout", ROLLOUTS, ids=lambda one: type(one).__name__)
+def test_candidates_are_legal_items_drawn_by_the_seed(policy: GenerativePolicy, rollout: GroupSampler) -> None:
+    assert isinstance(rollout, GroupSampler)
+    slates = roll_out(policy, rollout)
+    assert slates.items.shape == (3, 6, 1)
+    assert not slates.log_prob.requires_grad
+    illegal = REQUESTS.illegal(20)
+    for row, items in enumerate(slates.items.squeeze(-1).tolist()):
+        assert not illegal[row, [item for item in items if item >= 0]].any()
+    assert torch.equal(slates.items, roll_out(policy, rollout).items)
+    drawn = [tuple(roll_out(policy, rollout, seed).items.flatten().tolist()) for seed in range(4)]
+    assert (len(set(drawn)) == 1) == isinstance(getattr(rollout, "rollout", rollout), BeamSampler)
+
+
+def test_beams_are_the_most_probable_items(policy: GenerativePolicy) -> None:
+    exact = policy.catalogue_log_prob(REQUESTS.without_target()).topk(3, 1).indices
+    slates = roll_out(policy, BeamSampler(20))
+    assert torch.equal(slates.items[:, :3, 0], exact)
+    assert slates.drawn is SamplingMethod.TOP
+    assert slates.items[2, 3:].unique().tolist() == [-1]
+
+
+def test_stochastic_beams_are_distinct_and_know_their_chances(policy: GenerativePolicy) -> None:
+    slates = roll_out(policy, StochasticBeamSampler(6))
+    assert slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT
+    assert slates.log_inclusion is not None
+    for items in slates.items[:2, :, 0].tolist():
+        assert len(set(items)) == 6
+    assert sorted(slates.items[2, :, 0].tolist()) == [-1, -1, -1, 0, 9, 19]
+    torch.testing.assert_close(slates.log_inclusion[2, slates.alive[2]], torch.zeros(3))
+
+
+def test_independent_draws_may_come_twice(policy: GenerativePolicy) -> None:
+    slates = roll_out(policy, IndependentSampler(6))
+    assert slates.drawn is SamplingMethod.SAMPLE
+    assert len(set(slates.items[2].flatten().tolist())) <= 3
+
+
+def test_the_target_takes_the_last_place_where_it_is_missing(policy: GenerativePolicy) -> None:
+    plain, forced = roll_out(policy, BeamSampler(3)), roll_out(policy, TargetInsertionSampler(BeamSampler(3)))
+    assert forced.drawn is SamplingMethod.GIVEN
+    for before, after, target in zip(plain.items.tolist(), forced.items.tolist(), [4, 17, 9], strict=True):
+        expected = before if [target] in before else [*before[:-1], [target]]
+        assert after == expected
+
+
+def test_the_target_takes_the_place_of_the_one_least_like_it(policy: GenerativePolicy) -> None:
+    """Items of five share their first code: the target of the first row is 4, so 0 … 4 are like it."""
+    plain, repaired = roll_out(policy, BeamSampler(6)), roll_out(policy, ReCastSampler(BeamSampler(6)))
+    for before, after, target in zip(plain.items.tolist(), repaired.items.tolist(), [4, 17, 9], strict=True):
+        assert [target] in after
+        if [target] not in before:
+            (lost,) = [item for item, kept in zip(before, after, strict=True) if item != kept]
+            unlike = [item for item in before if item[0] >= 0 and item[0] // 5 != target // 5]
+            assert lost == (unlike or before)[0]
+
+
+def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy) -> None:
+    kept, drawn = roll_out(policy, DynamicSampler(4, factor=8.0)), roll_out(policy, IndependentSampler(32))
+    assert kept.drawn is SamplingMethod.GIVEN
+    for row, target in enumerate([4, 17, 9]):
+        every, some = drawn.items[row, :, 0].tolist(), kept.items[row, :, 0].tolist()
+        assert (target in some) == (target in every)
+        assert len(set(some)) == min(4, len(set(every)))
+    chosen = policy.catalogue_log_prob(REQUESTS.without_target()).gather(1, kept.items.squeeze(-1))
+    torch.testing.assert_close(kept.log_prob.squeeze(-1), chosen, atol=1e-5, rtol=1e-5)

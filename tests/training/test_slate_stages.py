@@ -1,0 +1,212 @@
+"""Prepare, train, evaluate and report on the slates of a small planted world."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from recsys.data.datasets.split import split_slates_by_steps
+from recsys.errors import ConfigurationError, DataError, RequestError
+from recsys.runs.artifacts import variant_folder, variant_folders
+from recsys.runs.prepare import PrepareSlates, load_slate_log
+from recsys.runs.run_folder import RunFolder
+from recsys.simulate.choice_models import MultinomialLogit
+from recsys.simulate.planted_groups import PlantedGroups
+from recsys.simulate.simulated_slates import SimulatedSlates
+from recsys.training.evaluate_slates import CALIBRATION_FILE, EvaluateSlates
+from recsys.training.report_slates import ReportSlates
+from recsys.training.slate_training import SlateTraining, load_slate_model
+from tests.fitting import configured_trainer
+from tests.training.arms import TRAINER
+
+SOURCE = SimulatedSlates(
+    PlantedGroups(30, 4, 3, sharpness=5.0, steps=6, choice=MultinomialLogit(no_click=-2.0)),
+    users=120,
+    shortest=2,
+    longest=4,
+)
+SPLIT = partial(split_slates_by_steps, steps=2, validation=0.2, test=0.3)
+NETWORK = {
+    "_target_": "recsys.models.slates.slate_model.SlateModel.from_log",
+    "_partial_": True,
+    "items": {"_target_": "recsys.models.slates.item_posterior.GroupedItems.from_log", "_partial_": True, "width": 3},
+    "user": {"_target_": "recsys.models.slates.user_state.GammaLinearUser"},
+}
+SYSTEM = {
+    "_target_": "recsys.systems.slate_elbo.SlateElboSystem",
+    "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.05},
+    "starts": 2,
+}
+ALL_ITEMS = {"_target_": "recsys.data.datasets.slate_log.all_item_negatives", "_partial_": True, "negatives": 5}
+
+
+def arm(epochs: int = 2, **changes: Any) -> dict[str, Any]:
+    made = {
+        "network": NETWORK,
+        "system": SYSTEM,
+        "loader": {"_target_": "recsys.data.datasets.slate_loader.SlateLoader", "_partial_": True, "users": 20},
+        "schedule": {"_target_": "recsys.training.fit.Schedule", "max_epochs": epochs},
+        **changes,
+    }
+    return {key: value for key, value in made.items() if value is not None}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path / "run")
+    PrepareSlates(SOURCE, SPLIT).run(run)
+    return run
+
+
+def train(run: RunFolder, arms: dict[str, Any], name: str = "fit", **more: Any) -> None:
+    SlateTraining(name, OmegaConf.create(arms), OmegaConf.create(more.pop("trainer", TRAINER)), **more).run(run)
+
+
+def curve(run: RunFolder, name: str) -> list[float]:
+    frame = pl.read_parquet(variant_folder(run, name) / "history.parquet")
+    return frame.filter(pl.col("metric") == "validation/log_likelihood")["value"].to_list()
+
+
+def test_the_prepared_log_is_the_sources(run: RunFolder) -> None:
+    log, split = load_slate_log(run)
+    assert log.fingerprint == SOURCE.slates().fingerprint
+    assert split.fingerprint == SPLIT(log).fingerprint
+
+
+def test_training_learns_and_keeps_the_best_weights(run: RunFolder) -> None:
+    train(run, {"gamma": arm(epochs=15)})
+    values = curve(run, "gamma")
+    assert max(values) > values[0] + 0.02
+    result = json.loads((variant_folder(run, "gamma") / "result.json").read_text())
+    assert result["validation"] == pytest.approx(max(values))
+    log, _ = load_slate_log(run)
+    model = load_slate_model(variant_folder(run, "gamma"), log)
+    best = torch.load(run.checkpoint("fit") / "gamma" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, best[f"model.{key}"]) for key, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_arms_go_on_from_arms_and_unchanged_ones_stay(run: RunFolder) -> None:
+    train(run, {"gamma": arm()})
+    still = {**SYSTEM, "optimizer": {**SYSTEM["optimizer"], "lr": 0.0}}
+    train(run, {"more": arm(network=None, start="gamma", system=still)}, name="again")
+    log, _ = load_slate_log(run)
+    gamma, more = (load_slate_model(variant_folder(run, name), log) for name in ("gamma", "more"))
+    for name, value in gamma.state_dict().items():
+        torch.testing.assert_close(more.state_dict()[name], value)
+    before = (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns
+    train(run, {"gamma": arm()})
+    assert (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("split", [{"test": 0.2}, {"seed": 1}])
+def test_another_split_trains_anew(run: RunFolder, split: dict[str, Any]) -> None:
+    train(run, {"gamma": arm()})
+    before = (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns
+    PrepareSlates(SOURCE, partial(SPLIT, **split)).run(run)
+    train(run, {"gamma": arm()})
+    assert (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns > before
+
+
+def test_weights_of_other_slates_are_refused(run: RunFolder) -> None:
+    train(run, {"gamma": arm()})
+    log, _ = load_slate_log(run)
+    with pytest.raises(RequestError, match="gamma was trained on other slates than simulated as it is now"):
+        load_slate_model(variant_folder(run, "gamma"), replace(log, fingerprint="other"))
+
+
+def test_against_all_items_slates_are_what_was_drawn(run: RunFolder) -> None:
+    train(run, {"all_item": arm(answers=ALL_ITEMS, network={**NETWORK, "slots": 6}), "gamma": arm()})
+    log, _ = load_slate_log(run)
+    models = {name: load_slate_model(folder, log) for name, folder in variant_folders(run)}
+    assert len(models["all_item"].no_click.mean) == 6 and len(models["gamma"].no_click.mean) == 4
+    assert curve(run, "all_item")[0] < curve(run, "gamma")[0], "a click among six by chance is harder to tell"
+
+
+def test_overfit_goes_over_the_same_batches(run: RunFolder) -> None:
+    train(run, {"gamma": arm(epochs=3)}, overfit=1)
+    frame = pl.read_parquet(variant_folder(run, "gamma") / "history.parquet")
+    assert frame["step"].max() == 60
+    assert curve(run, "gamma")[-1] > curve(run, "gamma")[0]
+
+
+def test_several_processes_are_refused(run: RunFolder) -> None:
+    trainer = {"_target_": "tests.training.test_slate_stages.of_two", "_partial_": True}
+    with pytest.raises(ConfigurationError, match="slate models train in one process, found 2; set devices: 1"):
+        train(run, {"gamma": arm()}, trainer=trainer)
+
+
+def of_two(**given: Any) -> Any:
+    """A trainer that says it is one of two."""
+    made = configured_trainer(**given)
+    return SimpleNamespace(global_rank=0, world_size=2, fit=made.fit)
+
+
+def test_a_split_without_validation_is_refused(run: RunFolder) -> None:
+    PrepareSlates(SOURCE, partial(SPLIT, validation=0.0)).run(run)
+    with pytest.raises(DataError, match="simulated: no slate validates; give `split` a validation share"):
+        train(run, {"gamma": arm()})
+
+
+def evaluated(run: RunFolder, **options: Any) -> dict[str, Any]:
+    train(run, {"gamma": arm(epochs=15), "flat": arm(network=_flat())})
+    EvaluateSlates(references=["popularity", "flat"], draws=16, users=7, **options).run(run)
+    return json.loads(run.metrics.read_text())
+
+
+def _flat() -> dict[str, Any]:
+    items = {"_target_": "recsys.models.slates.item_posterior.FlatItems.from_log", "_partial_": True, "width": 3}
+    return {**NETWORK, "items": items}
+
+
+def test_evaluation_of_a_world_that_is_known(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = evaluated(run, truth=SOURCE)
+    assert list(metrics) == ["uniform", "popularity", "gamma", "flat", "truth"]
+    likelihood = {row: cells["log_likelihood"]["value"] for row, cells in metrics.items()}
+    assert likelihood["popularity"] < likelihood["gamma"] < likelihood["truth"]
+    assert metrics["gamma"]["log_likelihood_minus_popularity"]["value"] > 0.03
+    assert {"log_likelihood/rare", "click_log_likelihood/search", "calibration_error"} <= set(metrics["gamma"])
+    for name in ("covered/click", "covered/distance", "covered/no_click", "gamma"):
+        assert 0 <= metrics["gamma"][name]["value"] <= 1 and name not in metrics["popularity"]
+    shown = capsys.readouterr().out
+    assert "144 held-out slates of 36 users" in shown and "truth" in shown
+    table = pl.read_parquet(run.metrics_table)
+    assert table.columns == ["user_id", "row", "metric", "seed", "value"]
+    assert table["user_id"].n_unique() == 36 and table["value"].is_finite().all()
+    mean = table.filter((pl.col("row") == "gamma") & (pl.col("metric") == "log_likelihood"))["value"].mean()
+    assert mean == pytest.approx(likelihood["gamma"], abs=1e-5), "every test user has as many slates"
+
+
+def test_evaluation_of_a_world_that_is_not(run: RunFolder) -> None:
+    metrics = evaluated(run, limit=1)
+    assert list(metrics) == ["uniform", "popularity", "gamma", "flat"]
+    assert not any(name.startswith("covered") for cells in metrics.values() for name in cells)
+    assert pl.read_parquet(run.metrics_table)["user_id"].n_unique() == 7
+
+
+def test_equal_seeds_evaluate_alike(run: RunFolder) -> None:
+    first = evaluated(run)
+    EvaluateSlates(references=["popularity", "flat"], draws=16, users=7).run(run)
+    assert json.loads(run.metrics.read_text()) == first
+
+
+def test_the_report_has_every_section(run: RunFolder) -> None:
+    evaluated(run, truth=SOURCE)
+    run.write_config(OmegaConf.create({"name": "slates", "seed": 0, "stage": {"evaluate": {"references": ["flat"]}}}))
+    ReportSlates(users=3).run(run)
+    page = run.report.read_text()
+    titles = ("Results", "Paired differences", "Learning curves", "Calibration", "Slates", "Configuration")
+    assert all(title in page for title in titles)
+    assert page.count("<svg") >= 1 + 1 + 5
+    assert set(json.loads((run.stage("evaluate") / CALIBRATION_FILE).read_text())) == {
+        *("uniform", "popularity", "gamma", "flat", "truth")
+    }
