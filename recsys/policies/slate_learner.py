@@ -109,7 +109,7 @@ class SlateLearner(SlatePosterior):
 def clicked_slot(feedback: Feedback) -> Int[Tensor, " B"]:
     """The slot of each request's one slate that earned something, −1 where none did.
 
-    >>> clicked_slot(Feedback(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]])))
+    >>> clicked_slot(Feedback.of_reward(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]])))
     tensor([ 1, -1])
 
     Raises:

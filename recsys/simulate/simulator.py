@@ -80,4 +80,4 @@ def one_slate_each(slates: Slates, users: int) -> Tensor:
 
 def feedback(reward: Tensor, slates: Slates) -> Feedback:
     """What a step's slots earned (`[B, S]`), with each slate's probability under the policy that drew it."""
-    return Feedback(reward.unsqueeze(1), slates.slate_log_prob.exp())
+    return Feedback.of_reward(reward.unsqueeze(1), slates.slate_log_prob.exp())

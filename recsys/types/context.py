@@ -10,10 +10,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from recsys.types.jagged import Jagged
+from recsys.types.record import TensorRecord
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(TensorRecord):
     """`B` requests: who asks, what they had, what they may not get.
 
     Items are contiguous indices `0 .. N - 1`; raw ids live in the item table.

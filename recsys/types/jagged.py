@@ -47,6 +47,17 @@ class Jagged:
         return cls.from_lengths(torch.cat(tensors) if tensors else torch.zeros(0, dtype=dtype), lengths)
 
     @classmethod
+    def cat(cls, parts: Sequence[Jagged]) -> Jagged:
+        """Return the rows of several, one after the other.
+
+        >>> Jagged.cat([Jagged.from_rows([[7, 8]]), Jagged.from_rows([[], [9]])]).to_padded(-1)
+        tensor([[ 7,  8],
+                [-1, -1],
+                [ 9, -1]])
+        """
+        return cls.from_lengths(torch.cat([one.values for one in parts]), torch.cat([one.lengths for one in parts]))
+
+    @classmethod
     def empty(cls, rows: int, device: torch.device | str = "cpu") -> Jagged:
         """`rows` rows without a value (int64)."""
         zeros = torch.zeros(rows + 1, dtype=torch.int64, device=device)

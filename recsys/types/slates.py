@@ -8,6 +8,8 @@ from enum import StrEnum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from recsys.types.record import TensorRecord
+
 
 class SamplingMethod(StrEnum):
     """How slates were drawn, which decides the estimators that may use them."""
@@ -23,7 +25,7 @@ class SamplingMethod(StrEnum):
 
 
 @dataclass(frozen=True)
-class Slates:
+class Slates(TensorRecord):
     """`G` slates of `S` slots for each of `B` requests.
 
     A request whose legal set is smaller than what was asked has fewer slates: the missing ones hold item −1 with

@@ -146,7 +146,7 @@ def linear_posterior() -> LinearPosterior:
     """With something learnt, so that the mean is no tie."""
     posterior = LinearPosterior(ItemAndUser(), NUM_ITEMS, pool=32)
     slates = Slates(torch.tensor([[[0, 3]], [[5, 1]]]), torch.zeros(2, 1, 2))
-    rewards = Feedback(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    rewards = Feedback.of_reward(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
     requests = training_sequences().select(torch.arange(2))
     posterior.update(requests, slates, rewards, torch.Generator().manual_seed(0))
     return posterior
@@ -272,7 +272,7 @@ def slate_learner() -> SlateLearner:
     for slates, clicks in (([[0, 3], [5, 1]], [0, 1]), ([[1, 2], [4, 0]], [1, -1]), ([[3, 5], [0, 1]], [-1, 0])):
         reward = torch.tensor([[float(slot == click) for slot in range(2)] for click in clicks])
         shown = Slates(torch.tensor(slates).unsqueeze(1), torch.zeros(2, 1, 2))
-        posterior.update(requests, shown, Feedback(reward.unsqueeze(1)), torch.Generator().manual_seed(0))
+        posterior.update(requests, shown, Feedback.of_reward(reward.unsqueeze(1)), torch.Generator().manual_seed(0))
     return posterior
 
 

@@ -38,7 +38,7 @@ def shown(seed: int, slots: int = 2) -> tuple[Slates, Feedback]:
     items = torch.rand(USERS, ITEMS, generator=generator).topk(slots).indices.unsqueeze(1)
     items[::5, 0, -1] = -1
     reward = torch.rand(items.shape, generator=generator).round() * (items >= 0)
-    return Slates(items, torch.zeros(items.shape)), Feedback(reward)
+    return Slates(items, torch.zeros(items.shape)), Feedback.of_reward(reward)
 
 
 def linear(**options: Any) -> LinearPosterior:
@@ -94,7 +94,7 @@ def test_draws_before_anything_was_seen_are_those_of_the_prior() -> None:
 def test_arms_count_clicks_and_skips_of_shown_slots() -> None:
     posterior = BetaPosterior(3)
     slates = Slates(torch.tensor([[[0, 1]], [[0, -1]]]), torch.zeros(2, 1, 2))
-    feedback = Feedback(torch.tensor([[[4.0, 0.0]], [[0.0, 0.0]]]))
+    feedback = Feedback.of_reward(torch.tensor([[[4.0, 0.0]], [[0.0, 0.0]]]))
     posterior.update(requests(2), slates, feedback, torch.Generator().manual_seed(0))
     assert posterior.counts.tolist() == [[2, 1, 1], [2, 2, 1]]
 

@@ -54,7 +54,7 @@ def answers(seed: int, good: int | None = None) -> tuple[Slates, Feedback]:
     chance = torch.rand(items.shape, generator=seeded(seed + 1000)) < 0.3
     liked = (chance if good is None else GROUP[items] == good) & (items >= 0)
     reward = (liked & (liked.cumsum(1) == 1)).float()
-    return Slates(items.unsqueeze(1), torch.zeros(USERS, 1, SLOTS)), Feedback(reward.unsqueeze(1))
+    return Slates(items.unsqueeze(1), torch.zeros(USERS, 1, SLOTS)), Feedback.of_reward(reward.unsqueeze(1))
 
 
 def taught(made: SlateLearner, rounds: int, good: int | None = None, seed: int = 0) -> SlateLearner:
@@ -189,17 +189,24 @@ def test_sessions_that_are_over_teach_nothing() -> None:
     made = learner()
     before = {name: value.clone() for name, value in made.state_dict().items()}
     nothing = torch.full((USERS, 1, SLOTS), -1)
-    made.update(requests(), Slates(nothing, torch.zeros(nothing.shape)), Feedback(torch.zeros(nothing.shape)), seeded())
+    made.update(
+        requests(),
+        Slates(nothing, torch.zeros(nothing.shape)),
+        Feedback.of_reward(torch.zeros(nothing.shape)),
+        seeded(),
+    )
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
 
 
 def test_what_it_cannot_explain_is_refused() -> None:
     slates, _ = answers(0)
     with pytest.raises(ConfigurationError, match="one click at most"):
-        learner().update(requests(), slates, Feedback(torch.ones(USERS, 1, SLOTS)), seeded())
+        learner().update(requests(), slates, Feedback.of_reward(torch.ones(USERS, 1, SLOTS)), seeded())
     long = torch.arange(4).expand(USERS, 1, 4)
     with pytest.raises(ConfigurationError, match="slates of 4 items; the slate model was made for 3"):
-        learner().update(requests(), Slates(long, torch.zeros(long.shape)), Feedback(torch.zeros(long.shape)), seeded())
+        learner().update(
+            requests(), Slates(long, torch.zeros(long.shape)), Feedback.of_reward(torch.zeros(long.shape)), seeded()
+        )
 
 
 def test_a_cold_posterior_is_surer() -> None:

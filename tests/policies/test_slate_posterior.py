@@ -122,7 +122,7 @@ def test_it_is_a_posterior_that_does_not_learn(make: Callable) -> None:
 def test_whoever_acts_on_it_stays_as_it_is(act: Callable) -> None:
     policy = act(SlatePosterior(model(negative_distance), seeded(), pool=16))
     first = policy.sample(CONTEXT, 3, 2, seeded(1))
-    policy.update(CONTEXT, first, Feedback(torch.ones(3, 1, 2)), seeded(2))
+    policy.update(CONTEXT, first, Feedback.of_reward(torch.ones(3, 1, 2)), seeded(2))
     again = policy.sample(CONTEXT, 3, 2, seeded(1))
     assert torch.equal(first.items, again.items)
 

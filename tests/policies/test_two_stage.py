@@ -134,7 +134,7 @@ def test_learning_over_a_shortlist_is_learning_of_its_items() -> None:
     order, context = ranked([[]] * 4), requests([[]] * 4)
     items = torch.tensor([[[row[3], row[0]]] for row in order])
     outside = torch.tensor([[[row[3], row[20]]] for row in order])
-    feedback = Feedback(torch.tensor([[[1.0, 0.5]]]).expand(4, -1, -1))
+    feedback = Feedback.of_reward(torch.tensor([[[1.0, 0.5]]]).expand(4, -1, -1))
     whole, short, less = (LinearPosterior(Every(), ITEMS), *(LinearPosterior(Shortlisted(), 8) for _ in range(2)))
     first = items[..., :1]
     InSlateThompson(whole).update(context, Slates(items, torch.zeros(4, 1, 2)), feedback, torch.Generator())
@@ -146,7 +146,7 @@ def test_learning_over_a_shortlist_is_learning_of_its_items() -> None:
         context, Slates(outside, torch.zeros(4, 1, 2)), feedback, torch.Generator()
     )
     one = LinearPosterior(Every(), ITEMS)
-    reward = Feedback(feedback.reward[..., :1])
+    reward = Feedback.of_reward(feedback.reward[..., :1])
     InSlateThompson(one).update(context, Slates(first, torch.zeros(4, 1, 1)), reward, torch.Generator())
     torch.testing.assert_close(less.precision, one.precision)
 

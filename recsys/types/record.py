@@ -1,0 +1,96 @@
+"""The base of the nouns: frozen dataclasses of tensors whose rows are selected, moved and joined field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Self
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from recsys.types.jagged import Jagged
+
+
+class TensorRecord:
+    """A dataclass of tensors with `B` rows each.
+
+    Fields may be tensors and `Jagged` rows (both with `B` rows), other records, mappings from names to any of these, or
+    None; everything else (a name, a method of sampling) belongs to the whole record and is carried along.
+    """
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed.
+
+        Args:
+            changes: new values by the name of their field.
+        """
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def select(self, rows: Int[Tensor, " R"]) -> Self:
+        """Return the named rows, in the order named; a row may be named more than once.
+
+        Args:
+            rows: `[R]`, each in `0 .. B − 1`.
+        """
+        return self._map(lambda value: value.select(rows) if isinstance(value, Jagged) else value[rows])
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same rows on another device."""
+        return self._map(lambda value: value.to(device))
+
+    def detach(self) -> Self:
+        """Return the same rows without gradient."""
+        return self._map(lambda value: value if isinstance(value, Jagged) else value.detach())
+
+    @classmethod
+    def cat(cls, records: Sequence[Self]) -> Self:
+        """Return the rows of several records, one record after the other.
+
+        A field that is None in one record must be None in all; what belongs to the whole record comes from the first.
+
+        Args:
+            records: at least one.
+
+        Raises:
+            ValueError: there is no record, or a field is given in some and missing in others.
+        """
+        if not records:
+            raise ValueError(f"{cls.__name__}.cat needs at least one record")
+        named = {
+            field.name: _cat([getattr(one, field.name) for one in records], f"{cls.__name__}.{field.name}")
+            for field in fields(cls)  # type: ignore[arg-type]
+        }
+        return replace(records[0], **named)  # type: ignore[type-var]
+
+    def _map(self, change: Callable[[Any], Any]) -> Self:
+        named = {field.name: _mapped(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **named)  # type: ignore[type-var]
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Tensor | Jagged):
+        return change(value)
+    if isinstance(value, TensorRecord):
+        return value._map(change)
+    if isinstance(value, Mapping):
+        return {name: _mapped(part, change) for name, part in value.items()}
+    return value
+
+
+def _cat(values: Sequence[Any], name: str) -> Any:
+    first = values[0]
+    if any(type(value) is not type(first) for value in values):
+        raise ValueError(f"{name}: given in some of the records and missing, or of another type, in others")
+    if isinstance(first, Tensor):
+        return torch.cat(list(values))
+    if isinstance(first, Jagged):
+        return Jagged.cat(values)
+    if isinstance(first, TensorRecord):
+        return type(first).cat(values)
+    if isinstance(first, Mapping):
+        if any(value.keys() != first.keys() for value in values):
+            raise ValueError(f"{name}: the records name different parts: {[sorted(value) for value in values]}")
+        return {key: _cat([value[key] for value in values], f"{name}[{key!r}]") for key in first}
+    return first

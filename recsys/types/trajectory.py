@@ -1,0 +1,82 @@
+"""What happened to users over several steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from recsys.types.example import Example
+from recsys.types.record import TensorRecord
+
+
+@dataclass(frozen=True)
+class Trajectory(TensorRecord):
+    """`T` steps of `B` users.
+
+    Args:
+        example: `T · B` requests with their answers and feedback, step by step: step `t` of user `b` is row
+            `t · B + b`.
+        active: `[T, B]`, true where the user's session was not over before the step.
+        done: `[T, B]`, true where it was over after the step.
+        value: `[T + 1, B]`, what a critic expected at each step and after the last; None without a critic.
+        latents: further quantities that the policy sampled or knew, by name, `[T, B, …]` each (latent actions, their
+            log-probabilities).
+    """
+
+    example: Example
+    active: Bool[Tensor, "T B"]
+    done: Bool[Tensor, "T B"]
+    value: Float[Tensor, "T1 B"] | None = None
+    latents: Mapping[str, Shaped[Tensor, "T B ..."]] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """`T`."""
+        return self.active.shape[0]
+
+    @property
+    def users(self) -> int:
+        """`B`."""
+        return self.active.shape[1]
+
+    @property
+    def reward(self) -> Float[Tensor, "T B"]:
+        """`[T, B]`, what each step earned, summed over the slots of its slate; 0 where the session was over."""
+        earned = self.example.feedback.reward.flatten(1).sum(1).view(self.steps, self.users)
+        return earned * self.active
+
+    def select(self, rows: Int[Tensor, " R"]) -> Self:
+        """Return the trajectories of the named users, in the order named."""
+        grid = torch.arange(self.steps, device=rows.device).unsqueeze(1) * self.users + rows
+        return type(self)(
+            self.example.select(grid.flatten()),
+            self.active[:, rows],
+            self.done[:, rows],
+            None if self.value is None else self.value[:, rows],
+            {name: value[:, rows] for name, value in self.latents.items()},
+        )
+
+    @classmethod
+    def cat(cls, records: Sequence[Self]) -> Self:
+        """Return the trajectories of the users of several, one after the other; all have the same number of steps."""
+        users = torch.tensor([0, *(one.users for one in records)]).cumsum(0).tolist()
+        steps, total = records[0].steps, users[-1]
+        joined = Example.cat([one.example for one in records])
+        starts = [steps * first for first in users[:-1]]
+        index = torch.empty(steps, total, dtype=torch.int64)
+        for one, first, start in zip(records, users, starts, strict=False):
+            rows = torch.arange(steps * one.users).view(steps, one.users)
+            index[:, first : first + one.users] = start + rows
+        values = [one.value for one in records if one.value is not None]
+        return cls(
+            joined.select(index.flatten().to(records[0].active.device)),
+            torch.cat([one.active for one in records], 1),
+            torch.cat([one.done for one in records], 1),
+            torch.cat(values, 1) if values else None,
+            {name: torch.cat([one.latents[name] for one in records], 1) for name in records[0].latents},
+        )
