@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from recsys.types.jagged import Jagged
+
+Record = TypeVar("Record", bound="TensorRecord")
 
 
 class TensorRecord:
@@ -20,7 +22,7 @@ class TensorRecord:
     None; everything else (a name, a method of sampling) belongs to the whole record and is carried along.
     """
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self: Record, **changes: Any) -> Record:
         """Return a copy with some fields changed.
 
         Args:
@@ -28,7 +30,7 @@ class TensorRecord:
         """
         return replace(self, **changes)  # type: ignore[type-var]
 
-    def select(self, rows: Int[Tensor, " R"]) -> Self:
+    def select(self: Record, rows: Int[Tensor, " R"]) -> Record:
         """Return the named rows, in the order named; a row may be named more than once.
 
         Args:
@@ -36,16 +38,16 @@ class TensorRecord:
         """
         return self._map(lambda value: value.select(rows) if isinstance(value, Jagged) else value[rows])
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: Record, device: torch.device | str) -> Record:
         """Return the same rows on another device."""
         return self._map(lambda value: value.to(device))
 
-    def detach(self) -> Self:
+    def detach(self: Record) -> Record:
         """Return the same rows without gradient."""
         return self._map(lambda value: value if isinstance(value, Jagged) else value.detach())
 
     @classmethod
-    def cat(cls, records: Sequence[Self]) -> Self:
+    def cat(cls: type[Record], records: Sequence[Record]) -> Record:
         """Return the rows of several records, one record after the other.
 
         A field that is None in one record must be None in all; what belongs to the whole record comes from the first.
@@ -64,7 +66,7 @@ class TensorRecord:
         }
         return replace(records[0], **named)  # type: ignore[type-var]
 
-    def _map(self, change: Callable[[Any], Any]) -> Self:
+    def _map(self: Record, change: Callable[[Any], Any]) -> Record:
         named = {field.name: _mapped(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
         return replace(self, **named)  # type: ignore[type-var]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -50,10 +49,10 @@ class Trajectory(TensorRecord):
         earned = self.example.feedback.reward.flatten(1).sum(1).view(self.steps, self.users)
         return earned * self.active
 
-    def select(self, rows: Int[Tensor, " R"]) -> Self:
+    def select(self, rows: Int[Tensor, " R"]) -> Trajectory:
         """Return the trajectories of the named users, in the order named."""
         grid = torch.arange(self.steps, device=rows.device).unsqueeze(1) * self.users + rows
-        return type(self)(
+        return Trajectory(
             self.example.select(grid.flatten()),
             self.active[:, rows],
             self.done[:, rows],
@@ -62,7 +61,7 @@ class Trajectory(TensorRecord):
         )
 
     @classmethod
-    def cat(cls, records: Sequence[Self]) -> Self:
+    def cat(cls, records: Sequence[Trajectory]) -> Trajectory:  # type: ignore[override]
         """Return the trajectories of the users of several, one after the other; all have the same number of steps."""
         users = torch.tensor([0, *(one.users for one in records)]).cumsum(0).tolist()
         steps, total = records[0].steps, users[-1]
