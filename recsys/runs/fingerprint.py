@@ -1,0 +1,111 @@
+"""Plan a run: what each stage depends on, as one fingerprint of its configuration and its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.errors import ConfigurationError
+from recsys.config.suggest import suggestion
+from recsys.config.settings import LOCATION_KEYS, RunSettings
+from recsys.config.validate import locate
+
+FINGERPRINT_FILE = "fingerprint.json"
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a run before it is made.
+
+    Args:
+        name: of the stage, and of its folder.
+        node: its configuration.
+        results: file names at the root of the run folder that it writes.
+        fingerprint: hexadecimal SHA-256 of `node`, values resolved, and of the fingerprints of the stages it reads.
+        mends: whether it tells itself which parts of an older result still hold, and takes away the others.
+    """
+
+    name: str
+    node: DictConfig
+    results: tuple[str, ...]
+    fingerprint: str
+    mends: bool = False
+
+
+def plan(config: DictConfig) -> list[PlannedStage]:
+    """The run's stages in order, each with its fingerprint.
+
+    Raises:
+        ConfigurationError: a stage reads one that does not come before it, or goes by another name than in `stages`.
+    """
+    steps: dict[str, PlannedStage] = {}
+    for name in RunSettings.of(config).stages:
+        node = config.stage[name]
+        target = locate(f"stage.{name}._target_", node["_target_"])
+        own = node.get("name", getattr(target, "name", name))
+        if own != name:
+            raise ConfigurationError(f"stage.{name}.name: expected '{name}' as in `stages`, found {own!r}")
+        read = [_before(one, name, steps) for one in node.get("inputs", getattr(target, "inputs", ()))]
+        mark = fingerprint(OmegaConf.to_container(node, resolve=True), *(step.fingerprint for step in read))
+        results, mends = getattr(target, "results", ()), getattr(target, "mends", False)
+        steps[name] = PlannedStage(name, node, tuple(results), mark, mends)
+    return list(steps.values())
+
+
+def configuration_fingerprint(config: DictConfig) -> str:
+    """SHA-256 of a whole configuration, values resolved, without the keys that say where the run lies."""
+    tree = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(tree, dict)
+    return fingerprint({key: value for key, value in tree.items() if key not in LOCATION_KEYS})
+
+
+def fingerprint(*values: Any) -> str:
+    """Hexadecimal SHA-256 of plain values or configurations; the order of keys does not matter.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    >>> fingerprint(1, 2) == fingerprint(2, 1)
+    False
+    """
+    text = json.dumps(values, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_fresh(folder: Path, mark: str, marker: str = FINGERPRINT_FILE) -> bool:
+    """Whether the folder holds a whole result that was made with this fingerprint."""
+    try:
+        return json.loads((folder / marker).read_text())["fingerprint"] == mark
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
+def mark_fresh(folder: Path, mark: str, marker: str = FINGERPRINT_FILE) -> None:
+    """Say that the folder holds the result of this fingerprint: the last thing to write there."""
+    write_text(folder / marker, json.dumps({"fingerprint": mark}))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write aside, then rename: the file is there whole or not at all."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
+    aside.write_text(text)
+    aside.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """JSON for what JSON does not know."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else str(value)
+
+
+def _before(wanted: str, name: str, steps: dict[str, PlannedStage]) -> PlannedStage:
+    if wanted not in steps:
+        raise ConfigurationError(
+            f"stage.{name}.inputs: it reads '{wanted}', which does not come before '{name}' in `stages`; "
+            f"{suggestion(wanted, steps)}"
+        )
+    return steps[wanted]

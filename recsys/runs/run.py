@@ -1,0 +1,141 @@
+"""Run an ordered list of stages, skipping each whose result is present with the same fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+from recsys.runs.run_folder import RunFolder
+import copy
+import logging
+import signal
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from recsys.errors import RequestError
+from recsys.runs.fingerprint import PlannedStage, plan
+from recsys.runs.distributed import DistributedContext, distributed_context
+from recsys.runs.run_folder import RunFolder, choose_folder
+from recsys.runs.run_log import log_to_file
+from recsys.config.validate import validate
+
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One step of a run. It reads what earlier stages left in the run folder and leaves its own result there.
+
+    Making a stage only keeps its arguments; the work is in `run`. `inputs` is known before the stage is made, from its
+    configuration or as a class attribute, because it decides whether the stage is made at all; so is `name`, where a
+    stage has one. A stage that writes files at the root of the run folder (`metrics.json`, `report.html`) names them in
+    a class attribute `results`, so that they are taken away when what they were made from changes. Where several
+    processes go through the run, a stage runs in the first; one that trains in all of them says `everywhere = True`.
+    What a stage made with another configuration is taken away before it runs, unless it says `mends = True`: then it
+    finds it and keeps what still holds.
+    """
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the earlier stages whose results it reads."""
+        ...
+
+    def run(self, run: RunFolder) -> None:
+        """Do the work. Results go to `run.stage(name)`, weights to `run.checkpoint(name)`.
+
+        What lies there at the start was left by an interrupted run of the same stage with the same fingerprint: go on
+        from it where that gives the same result, or else overwrite it. What was logged while training goes to
+        `run.stage(name) / "history.parquet"` with columns `step`, `metric`, `value`.
+        """
+        ...
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left.
+
+    Args:
+        folder: the run folder.
+        metrics: `{row: {metric: {"value": v, "low": l, "high": h}}}`; empty where no stage evaluates.
+    """
+
+    folder: Path
+    metrics: dict[str, dict[str, dict[str, float | None]]]
+
+
+def run_stages(config: DictConfig) -> RunResult:
+    """Run the stages that `config.stages` lists, in that order.
+
+    Running again in the same folder (`run`, `resume`) skips what is up to date, goes on with what was interrupted, and
+    makes anew what the changed parts of the configuration lead to.
+
+    Raises:
+        ConfigurationError: the configuration has a wrong key; nothing was run.
+        RequestError: a stage refuses what it was given.
+        KeyboardInterrupt: the run was interrupted; what was done stays and a later run goes on from it.
+    """
+    validate(config)
+    config = copy.deepcopy(config)  # making a node resolves, in place, the nodes that it refers to
+    steps = plan(config)
+    ranks = distributed_context()
+    run = RunFolder(Path(ranks.decide(lambda: str(choose_folder(config, steps)))))
+    with log_to_file(run.log) if ranks.first else nullcontext():
+        if ranks.first:
+            run.write_config(config)
+        for step in steps:
+            run_stage(step, run, ranks)
+            ranks.decide(lambda: run.gather_history([one.name for one in steps]))
+    return RunResult(run.path, run.read_metrics())
+
+
+def run_stage(step: PlannedStage, run: RunFolder, ranks: DistributedContext) -> None:
+    """Run one stage, unless its result is there."""
+    if ranks.decide(lambda: run.up_to_date(step)):
+        log.info("%s: up to date", step.name)
+        return
+    resumed = ranks.decide(lambda: run.begin(step))
+    log.info("%s: %s", step.name, "goes on" if resumed else "begins")
+    started = time.monotonic()
+    stage = instantiate_node(step.node)
+    if getattr(stage, "everywhere", False):
+        execute_stage(stage, run)
+    else:
+        ranks.decide(lambda: execute_stage(stage, run))
+    ranks.decide(lambda: run.finish(step))
+    log.info("%s: done in %.1f s", step.name, time.monotonic() - started)
+
+
+def instantiate_node(node: DictConfig) -> Any:
+    """Make what a node configures, with plain lists and dictionaries.
+
+    A node with `_recursive_: false` makes its parts itself: it gets them as configuration.
+
+    Raises:
+        RequestError: as the constructor said it, without Hydra's words around it.
+    """
+    convert = node.get("_convert_", "all" if node.get("_recursive_", True) else "none")
+    try:
+        return instantiate(node, _convert_=convert)
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, RequestError):
+            cause = cause.__cause__
+        raise cause or error from None
+
+
+def execute_stage(stage: Stage, run: RunFolder) -> None:
+    """Run a stage; an interruption stays one, also where Lightning turns it into an exit and is deaf to the next."""
+    handler = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+    try:
+        stage.run(run)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise

@@ -1,0 +1,175 @@
+"""The layout of a run folder, file by file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.runs.fingerprint import FINGERPRINT_FILE, PlannedStage, configuration_fingerprint, is_fresh, mark_fresh, write_text
+from recsys.config.settings import RunSettings
+
+PARTIAL_FILE = "partial.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each file of a run lies (`docs/guide/tables.md`).
+
+    ```
+    path/config.yaml       the composed configuration
+         metrics.json      {row: {metric: {value, low, high}}}
+         metrics.parquet   the same, long, per user and seed
+         history.parquet   stage, step, metric, value
+         report.html
+         run.log
+         checkpoints/<stage>/
+         stages/<stage>/   what later stages read; partial.json until it is whole, then fingerprint.json
+    ```
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The composed configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Rows of metrics with intervals."""
+        return self.path / "metrics.json"
+
+    @property
+    def metrics_table(self) -> Path:
+        """Metrics per user and seed, for paired comparisons."""
+        return self.path / "metrics.parquet"
+
+    @property
+    def history(self) -> Path:
+        """What was logged while training, all stages together."""
+        return self.path / "history.parquet"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights, one folder a stage."""
+        return self.path / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        """The page that tells the run."""
+        return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """What the console showed, with times."""
+        return self.path / "run.log"
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage's results; made where it is absent."""
+        return _made(self.path / "stages" / name)
+
+    def checkpoint(self, name: str) -> Path:
+        """The folder of a stage's `last` and `best` weights; made where it is absent."""
+        return _made(self.checkpoints / name)
+
+    def up_to_date(self, step: PlannedStage) -> bool:
+        """Whether the stage's result is whole and was made with this fingerprint."""
+        return is_fresh(self.stage(step.name), step.fingerprint)
+
+    def begin(self, step: PlannedStage) -> bool:
+        """Mark a stage as begun; True where an interrupted attempt with this fingerprint left something to go on from.
+
+        Otherwise what the stage made before, its results at the root of the folder included, is taken away; a stage
+        that mends its result keeps the parts.
+        """
+        folder = self.stage(step.name)
+        if is_fresh(folder, step.fingerprint, PARTIAL_FILE):
+            return True
+        (folder / FINGERPRINT_FILE).unlink(missing_ok=True)
+        for one in () if step.mends else (folder, self.checkpoints / step.name):
+            if one.exists():
+                shutil.rmtree(one)
+        for name in step.results:
+            (self.path / name).unlink(missing_ok=True)
+        mark_fresh(self.stage(step.name), step.fingerprint, PARTIAL_FILE)
+        return False
+
+    def finish(self, step: PlannedStage) -> None:
+        """Mark a stage's result as whole."""
+        folder = self.stage(step.name)
+        mark_fresh(folder, step.fingerprint)
+        (folder / PARTIAL_FILE).unlink(missing_ok=True)
+
+    def gather_history(self, names: list[str]) -> None:
+        """Write `history.parquet` from what the named stages logged, in that order."""
+        files = {name: self.stage(name) / "history.parquet" for name in names}
+        parts = [
+            pl.read_parquet(file).select(pl.lit(name).alias("stage"), "step", "metric", "value")
+            for name, file in files.items()
+            if file.exists()
+        ]
+        if parts:
+            aside = self.history.with_suffix(".aside")
+            pl.concat(parts).write_parquet(aside)
+            aside.replace(self.history)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """`metrics.json`, empty where no stage wrote it."""
+        return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+
+    def write_config(self, config: DictConfig) -> None:
+        """Keep the configuration such that running it again makes a new run."""
+        kept = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+        kept.update({"run": None, "resume": False})
+        write_text(self.config, OmegaConf.to_yaml(kept))
+
+
+def choose_folder(config: DictConfig, steps: list[PlannedStage]) -> Path:
+    """The folder that the configuration asks for: `run`, or with `resume` the newest of its runs, or a new one.
+
+    An unfinished run is preferred; where all are finished the newest is taken, in which everything is up to date.
+    """
+    settings = RunSettings.of(config)
+    runs = Path(settings.root) / settings.name
+    if settings.run is not None:
+        return _made(Path(settings.run))
+    if settings.resume and (same := same_runs(runs, config)):
+        unfinished = [one for one in same if not all(one.up_to_date(step) for step in steps)]
+        return (unfinished or same)[-1].path
+    return new_folder(runs)
+
+
+def same_runs(runs: Path, config: DictConfig) -> list[RunFolder]:
+    """Runs of the same configuration under `runs`, oldest first."""
+    wanted = configuration_fingerprint(config)
+    found = []
+    for path in sorted(runs.glob("*/config.yaml")):
+        stored = OmegaConf.load(path)
+        if isinstance(stored, DictConfig) and configuration_fingerprint(stored) == wanted:
+            found.append(RunFolder(path.parent))
+    return found
+
+
+def new_folder(runs: Path) -> Path:
+    """A folder named by the time, that nobody else has: two runs of one second get two."""
+    stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    number = 1
+    while True:
+        path = runs / (stem if number == 1 else f"{stem}_{number}")
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,84 @@
+"""Write the log of a run to the console and, with times, to `run.log`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "recsys"
+VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+"""Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Tee:
+    """Standard output that also hands each whole line to a log handler, without colours.
+
+    Lines that redraw what stands on the screen (progress bars) are shown and not kept.
+    """
+
+    def __init__(self, shown: Any, kept: logging.Handler) -> None:
+        self.shown = shown
+        self.kept = kept
+        self.rest = ""
+
+    def write(self, text: str) -> int:
+        """Show the text, keep the lines that it completes."""
+        self.shown.write(text)
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in map(self._plain, lines):
+            if line and "\x1b" not in line:
+                self.kept.handle(logging.LogRecord(PACKAGE, logging.INFO, __file__, 0, line, None, None))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is as the output that is shown."""
+        return getattr(self.shown, name)
+
+    @staticmethod
+    def _plain(line: str) -> str:
+        return COLOUR.sub("", line.rpartition("\r")[2]).rstrip()
+
+
+@contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Keep at the end of the file `path` what the package logs and prints, and everybody's warnings, with times.
+
+    What the package logs also goes to standard output. A failure inside is kept with its traceback and goes on.
+    """
+    everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    levels = {logger: logger.level for logger in (ours, *map(logging.getLogger, VERBOSE_LOGGERS))}
+    for logger in levels:
+        logger.setLevel(logging.INFO if logger is ours else logging.WARNING)
+    ours.addHandler(console)
+    everything.addHandler(file)
+    logging.captureWarnings(True)
+    tee: Any = Tee(sys.stdout, file)
+    try:
+        with redirect_stdout(tee):
+            yield
+    except BaseException as error:
+        file.handle(_record(error))
+        raise
+    finally:
+        logging.captureWarnings(False)
+        everything.removeHandler(file)
+        ours.removeHandler(console)
+        for logger, level in levels.items():
+            logger.setLevel(level)
+        file.close()
+
+
+def _record(error: BaseException) -> logging.LogRecord:
+    told = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    trace = (type(error), error, error.__traceback__)
+    return logging.LogRecord(PACKAGE, logging.ERROR, __file__, 0, told, None, trace)

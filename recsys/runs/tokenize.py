@@ -1,0 +1,53 @@
+"""Stage: give every item a semantic ID."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from rich.console import Console
+
+from recsys.items.bundle import ItemBundle
+from recsys.items.collisions import CollisionPolicy
+from recsys.items.encoder import ItemEncoder
+from recsys.items.quantizer import codebook_diagnostics
+from recsys.items.quantizer import Quantizer
+from recsys.items.semantic_ids import SemanticIds
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.prepare import load_dataset
+
+
+@dataclass
+class Tokenize:
+    """Give every item a semantic ID and leave codes, vectors and item table as one bundle.
+
+    Args:
+        encoder: item vectors, from text or from training sequences.
+        quantizer: vectors to codes.
+        collisions: what becomes of items that share all codes.
+        seed: of the quantizer's and encoder's draws.
+    """
+
+    encoder: ItemEncoder
+    quantizer: Quantizer
+    collisions: CollisionPolicy
+    seed: int = 0
+    inputs: ClassVar[Sequence[str]] = ("prepare",)
+
+    def run(self, run: RunFolder) -> None:
+        """Encode, quantize, resolve collisions, report the codes' health."""
+        dataset = load_dataset(run)
+        generator = torch.Generator().manual_seed(self.seed)
+        vectors = self.encoder.encode(dataset.items, dataset.train.history, dataset.num_items, generator)
+        raw = self.quantizer.fit_encode(vectors, generator)
+        codes, sizes = self.collisions.resolve(raw, self.quantizer, vectors)
+        bundle = ItemBundle(dataset.items, SemanticIds(codes, sizes), vectors)
+        bundle.save(run.stage("tokenize") / "bundle")
+        Console().print(codebook_diagnostics(raw, self.quantizer, vectors))
+
+
+def load_bundle(run: RunFolder) -> ItemBundle:
+    """The item bundle of a run."""
+    return ItemBundle.load(run.stage("tokenize") / "bundle")

@@ -1,0 +1,158 @@
+"""A run's policy, recommending by raw item id and acting on the catalogue of another log or simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+import polars as pl
+import torch
+from recsys.data.datasets.dataset import Dataset
+from recsys.errors import RequestError
+from recsys.policies.generative import GenerativePolicy
+from recsys.policies.policy import ItemPolicy
+from recsys.runs.artifacts import variant_folder, variant_folders, best_variant
+from recsys.runs.artifacts import load_network
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.prepare import load_dataset
+from recsys.runs.tokenize import load_bundle
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
+from recsys.errors import RequestError
+from recsys.policies.policy import ItemPolicy
+from recsys.runs.run_folder import RunFolder
+
+
+
+@dataclass(frozen=True)
+class TrainedRecommender:
+    """A policy that answers in raw ids.
+
+    Args:
+        policy: what ranks.
+        dataset: whose users are asked about.
+        items: the item table, items that joined after training included.
+    """
+
+    policy: ItemPolicy
+    dataset: Dataset
+    items: pl.DataFrame
+
+    @torch.no_grad()
+    def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
+        """The `k` most probable items the user may get: raw id, title (the raw id where there is none), probability."""
+        slates = self.policy.top(self.dataset.recommend_context([user_id]), k)
+        items, probabilities = slates.items[0, :, 0], slates.log_prob[0, :, 0].exp()
+        rows = self.items[items[items >= 0].tolist()]
+        raw = rows["item_id"].cast(pl.String)
+        titles = rows["title"].cast(pl.String).fill_null(raw) if "title" in rows.columns else raw
+        return list(zip(rows["item_id"].to_list(), titles.to_list(), probabilities.tolist(), strict=False))
+
+
+def load_policy(run: RunFolder, arm: str | None = None) -> tuple[TrainedRecommender, Dataset]:
+    """What a run trained, and the data it trained on.
+
+    Args:
+        run: a run folder.
+        arm: the row of the table to serve; None takes the arm that validates best.
+
+    Raises:
+        RequestError: the run has trained nothing, or the arm is unknown.
+    """
+    names = [name for name, _ in variant_folders(run)]
+    if not names:
+        raise RequestError(
+            f"{run.path} holds no trained network: its training has not finished; run it with resume=true"
+        )
+    dataset = load_dataset(run)
+    bundle = load_bundle(run)
+    network = load_network(variant_folder(run, arm or best_variant(run, names)), bundle)
+    return TrainedRecommender(GenerativePolicy(network, beams=50), dataset, bundle.table), dataset
+
+
+class RemappedPolicy(nn.Module):
+    """What `recsys train` made, in the items of a world or a log, which are its own by their raw ids.
+
+    Items that the run does not know have probability 0 and are left out of histories. It does not learn here.
+
+    Args:
+        policy: of the run.
+        theirs: `[M]`, index of the world's item that each of the run's `M` items is, −1 where it is none.
+        num_items: `N` of the world.
+    """
+
+    def __init__(self, policy: ItemPolicy, theirs: Int[Tensor, " M"], num_items: int) -> None:
+        super().__init__()
+        self.policy = policy
+        self.theirs: Tensor
+        self.own: Tensor
+        self.register_buffer("theirs", theirs)
+        known = (theirs >= 0).nonzero().squeeze(1)
+        self.register_buffer("own", torch.full((num_items,), -1).index_put((theirs[known],), known))
+
+    @classmethod
+    def from_run(cls, run: str, item_ids: Sequence[int | str], arm: str | None = None) -> RemappedPolicy:
+        """The policy of a run folder.
+
+        Args:
+            run: a folder that `recsys train` left.
+            item_ids: raw ids of the world's items, by index.
+            arm: the row of the run's table; None takes the arm that validates best.
+
+        Raises:
+            RequestError: no such folder, or the run knows none of the items.
+        """
+        folder = RunFolder(Path(run))
+        if not folder.config.exists():
+            raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
+        recommender, dataset = load_policy(folder, arm)
+        ids = recommender.items.get_column("item_id").to_list()
+        index = {str(item): place for place, item in enumerate(item_ids)}
+        theirs = torch.tensor([index.get(str(item), -1) for item in ids])
+        if (theirs < 0).all():
+            few, wanted = (", ".join(map(str, list(some)[:3])) for some in (ids, item_ids))
+            raise RequestError(
+                f"run: the items of {dataset.name} in {run} are {few}, …; none is among those to act on, {wanted}, …: "
+                "train on a log of the same items"
+            )
+        return cls(recommender.policy.eval(), theirs, len(index))
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        """See `Policy.sample`."""
+        slates = self.policy.sample(self._known(context), candidates, slots, generator)
+        return replace(slates, items=_through(self.theirs, slates.items))
+
+    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        """See `Policy.log_prob`."""
+        return self.policy.log_prob(self._known(context), replace(slates, items=_through(self.own, slates.items)))
+
+    def _known(self, context: Context) -> Context:
+        """The same requests in the run's items; those that are none of the world's are excluded."""
+        candidates, excluded = context.candidates, self._of(context.excluded)
+        strange = (self.theirs < 0).nonzero().squeeze(1)
+        if len(strange):
+            lengths = torch.full_like(context.users, len(strange))
+            excluded = excluded.append(Jagged.from_lengths(strange.repeat(len(context)), lengths))
+        return Context(
+            users=context.users,
+            history=self._of(context.history),
+            excluded=excluded,
+            candidates=None if candidates is None else self._of(candidates),
+        )
+
+    def _of(self, rows: Jagged) -> Jagged:
+        items = self.own[rows.values]
+        known = items >= 0
+        lengths = torch.zeros_like(rows.lengths).index_add(0, rows.row_ids(), known.long())
+        return Jagged.from_lengths(items[known], lengths)
+
+
+def _through(table: Int[Tensor, " M"], items: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """What each item is by the table; −1 stays."""
+    return table[items.clamp(min=0)].where(items >= 0, -1)

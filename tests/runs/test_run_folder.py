@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from recsys.runs import run_folder
+from recsys.runs.fingerprint import plan
+from recsys.runs.run_folder import RunFolder, choose_folder, new_folder, same_runs
+
+
+class Noon(datetime):
+    @classmethod
+    def now(cls, tz=None) -> Noon:
+        return cls(2024, 2, 29, 12, 0, 0)
+
+
+def test_paths_are_those_of_the_tables(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    names = [run.config, run.metrics, run.metrics_table, run.history, run.checkpoints, run.report, run.log]
+    assert [one.name for one in names] == [
+        "config.yaml",
+        "metrics.json",
+        "metrics.parquet",
+        "history.parquet",
+        "checkpoints",
+        "report.html",
+        "run.log",
+    ]
+    assert run.stage("sft") == tmp_path / "stages" / "sft"
+    assert run.checkpoint("sft").is_dir()
+    assert run.read_metrics() == {}
+
+
+def test_two_runs_of_one_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "datetime", Noon)
+    names = [new_folder(tmp_path).name for _ in range(3)]
+    assert names == ["2024-02-29_12-00-00", "2024-02-29_12-00-00_2", "2024-02-29_12-00-00_3"]
+
+
+def test_the_folder_asked_for_is_taken_and_made(chain: DictConfig, tmp_path: Path) -> None:
+    chain.run = str(tmp_path / "mine" / "here")
+    assert choose_folder(chain, plan(chain)) == tmp_path / "mine" / "here"
+    assert (tmp_path / "mine" / "here").is_dir()
+
+
+def test_resume_without_an_earlier_run_starts_one(chain: DictConfig) -> None:
+    chain.resume = True
+    assert choose_folder(chain, plan(chain)).parent == Path(chain.root) / "chain"
+
+
+def test_same_runs_are_of_the_same_configuration_oldest_first(chain: DictConfig, tmp_path: Path) -> None:
+    for name, seed in (("c", 0), ("a", 0), ("b", 1)):
+        chain.seed = seed
+        (tmp_path / name).mkdir()
+        RunFolder(tmp_path / name).write_config(chain)
+    chain.seed = 0
+    assert [one.path.name for one in same_runs(tmp_path, chain)] == ["a", "c"]
+
+
+def test_a_stage_that_mends_its_result_finds_it_but_no_more_as_whole(chain: DictConfig, tmp_path: Path) -> None:
+    run, step = RunFolder(tmp_path), replace(plan(chain)[1], mends=True)
+    run.begin(step)
+    (run.stage("sft") / "part").touch()
+    (run.checkpoint("sft") / "part").touch()
+    run.finish(step)
+    assert not run.begin(replace(step, fingerprint="other"))
+    assert (run.stage("sft") / "part").exists() and (run.checkpoint("sft") / "part").exists()
+    assert not run.up_to_date(step), "half of it may be the other's by now"
+
+
+def test_a_stage_begins_clean_unless_it_was_interrupted(chain: DictConfig, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    step = plan(chain)[-1]
+    (run.stage("evaluate") / "old").touch()
+    (run.checkpoint("evaluate") / "old").touch()
+    run.metrics.touch()
+    assert not run.begin(step)
+    assert [one.name for one in run.stage("evaluate").iterdir()] == ["partial.json"]
+    assert not list(run.checkpoint("evaluate").iterdir())
+    assert not run.metrics.exists()
+    (run.stage("evaluate") / "half").touch()
+    assert run.begin(step)
+    assert (run.stage("evaluate") / "half").exists()
+    assert not run.up_to_date(step)
+    run.finish(step)
+    assert run.up_to_date(step)

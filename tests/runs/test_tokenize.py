@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.items.balanced_kmeans import BalancedKMeans
+from recsys.items.collisions import ExtraCode
+from recsys.items.cooccurrence import PpmiSvd
+from recsys.items.text_encoders import TfidfText
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.run import Stage
+from recsys.runs.prepare import load_dataset
+from recsys.runs.tokenize import Tokenize, load_bundle
+
+
+def test_every_item_has_codes_of_its_own(prepared: RunFolder) -> None:
+    bundle, dataset = load_bundle(prepared), load_dataset(prepared)
+    assert bundle.table["item_id"].to_list() == dataset.items["item_id"].to_list()
+    assert bundle.semantic_ids.codes.unique(dim=0).shape == (30, 2)
+    assert sorted(bundle.semantic_ids.codes[:, 0].bincount().tolist()) == [7, 7, 8, 8]
+    assert bundle.vectors.shape == (30, 6)
+
+
+def test_equal_seeds_give_equal_codes(prepared: RunFolder) -> None:
+    stage = Tokenize(TfidfText(dimensions=4), BalancedKMeans(levels=1, codes=3), ExtraCode(), seed=5)
+    assert isinstance(stage, Stage)
+    stage.run(prepared)
+    first = load_bundle(prepared)
+    stage.run(prepared)
+    assert load_bundle(prepared).fingerprint == first.fingerprint
+    assert torch.equal(load_bundle(prepared).vectors, first.vectors)
+
+
+def test_the_health_of_the_codes_is_printed(prepared: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=4), ExtraCode()).run(prepared)
+    shown = capsys.readouterr().out
+    assert "entropy" in shown and "largest_bucket" in shown
