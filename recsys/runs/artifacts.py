@@ -6,39 +6,31 @@ A configuration names an artifact like any other part, where a reward needs one:
 reward:
   _target_: recsys.rewards.collaborative.Collaborative
   scorer: {_target_: recsys.runs.artifacts.trained_policy, arm: sasrec}
-```"""
+```
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-from recsys.errors import ConfigurationError
-from recsys.runs.run_folder import RunFolder
-from pathlib import Path
-from typing import Any
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import nn
-from recsys.errors import RequestError
-from recsys.items.bundle import ItemBundle
-from recsys.models.generators.generator import Generator
-from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
+
+from hydra.utils import instantiate
 from jaxtyping import Float
-from omegaconf import DictConfig, ListConfig
-from torch import Tensor
-from recsys.errors import ConfigurationError
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from recsys.errors import ConfigurationError, RequestError
+from recsys.items.bundle import ItemBundle
+from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
 from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import load_bundle
-
-
 
 RESULT_FILE = "result.json"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.errors import ConfigurationError
-from recsys.config.suggest import suggestion
 from recsys.config.settings import LOCATION_KEYS, RunSettings
+from recsys.config.suggest import suggestion
 from recsys.config.validate import locate
+from recsys.errors import ConfigurationError
 
 FINGERPRINT_FILE = "fingerprint.json"
 

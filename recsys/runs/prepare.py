@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
 from recsys.data.datasets.dataset import Dataset
-from recsys.data.datasets.prepare import BY_ITEM, prepare
-from recsys.data.datasets.prepare import Prepared
-from recsys.data.sources.source import Source
-from recsys.data.datasets.split import Split
+from recsys.data.datasets.prepare import BY_ITEM, Prepared, prepare
+from recsys.data.datasets.prepare_slates import load_slates, prepare_slates, save_slates
+from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.split import SlateSplit, Split
 from recsys.data.datasets.tie_breaking import TieBreaking
+from recsys.data.sources.source import SlateSource, Source
 from recsys.errors import RequestError
 from recsys.runs.fingerprint import FINGERPRINT_FILE
 from recsys.runs.run_folder import RunFolder
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
-from recsys.data.datasets.prepare_slates import prepare_slates
-from recsys.data.datasets.slate_log import SlateLog
-from recsys.data.sources.source import SlateSource
-from recsys.data.datasets.split import SlateSplit
-from recsys.data.datasets.prepare_slates import load_slates, save_slates
-from recsys.runs.run_folder import RunFolder
-
-
 
 DATASET_POINTER_FILE = "dataset.json"
 

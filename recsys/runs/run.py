@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
-from recsys.runs.run_folder import RunFolder
 import copy
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+
+from recsys.config.validate import validate
 from recsys.errors import RequestError
-from recsys.runs.fingerprint import PlannedStage, plan
 from recsys.runs.distributed import DistributedContext, distributed_context
+from recsys.runs.fingerprint import PlannedStage, plan
 from recsys.runs.run_folder import RunFolder, choose_folder
 from recsys.runs.run_log import log_to_file
-from recsys.config.validate import validate
-
 
 
 @runtime_checkable

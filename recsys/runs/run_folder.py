@@ -12,8 +12,15 @@ from typing import Any
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.runs.fingerprint import FINGERPRINT_FILE, PlannedStage, configuration_fingerprint, is_fresh, mark_fresh, write_text
 from recsys.config.settings import RunSettings
+from recsys.runs.fingerprint import (
+    FINGERPRINT_FILE,
+    PlannedStage,
+    configuration_fingerprint,
+    is_fresh,
+    mark_fresh,
+    write_text,
+)
 
 PARTIAL_FILE = "partial.json"
 

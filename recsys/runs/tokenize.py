@@ -12,11 +12,10 @@ from rich.console import Console
 from recsys.items.bundle import ItemBundle
 from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
-from recsys.items.quantizer import codebook_diagnostics
-from recsys.items.quantizer import Quantizer
+from recsys.items.quantizer import Quantizer, codebook_diagnostics
 from recsys.items.semantic_ids import SemanticIds
-from recsys.runs.run_folder import RunFolder
 from recsys.runs.prepare import load_dataset
+from recsys.runs.run_folder import RunFolder
 
 
 @dataclass

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
 import polars as pl
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
 from recsys.data.datasets.dataset import Dataset
 from recsys.errors import RequestError
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
-from recsys.runs.artifacts import variant_folder, variant_folders, best_variant
-from recsys.runs.artifacts import load_network
-from recsys.runs.run_folder import RunFolder
+from recsys.runs.artifacts import best_variant, load_network, variant_folder, variant_folders
 from recsys.runs.prepare import load_dataset
+from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import load_bundle
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
-from recsys.errors import RequestError
-from recsys.policies.policy import ItemPolicy
-from recsys.runs.run_folder import RunFolder
-
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
 import polars as pl
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
-from recsys.types.context import Context
-from recsys.types.jagged import Jagged
-from recsys.errors import RequestError
+
+from recsys.errors import ConfigurationError, RequestError
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
-from recsys.runs.artifacts import build_network, load_network, load_network_config, save_network
+from recsys.runs.artifacts import (
+    build_network,
+    item_vectors,
+    load_network,
+    load_network_config,
+    reading_run,
+    save_network,
+    trained_policy,
+    variant_folder,
+    variants_read,
+)
+from recsys.runs.prepare import load_dataset
+from recsys.runs.run_folder import RunFolder
+from recsys.runs.tokenize import load_bundle
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
 from tests.fitting import same_weights
 from tests.tiny import tiny_bundle
-from collections.abc import Callable
-import pytest
-import torch
-from omegaconf import OmegaConf
-from recsys.errors import ConfigurationError
-from recsys.runs.artifacts import variant_folder
-from recsys.runs.artifacts import variants_read, item_vectors, reading_run, trained_policy
-from recsys.runs.run_folder import RunFolder
-from recsys.runs.prepare import load_dataset
-from recsys.runs.tokenize import load_bundle
 from tests.training.arms import ADAM, SASREC, arm_of
-
-
 
 TARGETS = [
     "recsys.models.generators.causal.CausalGenerator",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from recsys.data.sources.parquet import ParquetTables
 from recsys.data.datasets.split import GlobalTime, LeaveOneOut
+from recsys.data.sources.parquet import ParquetTables
 from recsys.errors import DataError, RequestError
 from recsys.runs.fingerprint import is_fresh, mark_fresh
-from recsys.runs.run_folder import RunFolder
-from recsys.runs.run import Stage
 from recsys.runs.prepare import Prepare, load_dataset
+from recsys.runs.run import Stage
+from recsys.runs.run_folder import RunFolder
 from tests.tables import ITEMS, USERS, write_tables
 
 

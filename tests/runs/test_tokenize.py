@@ -7,9 +7,9 @@ from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.items.collisions import ExtraCode
 from recsys.items.cooccurrence import PpmiSvd
 from recsys.items.text_encoders import TfidfText
-from recsys.runs.run_folder import RunFolder
-from recsys.runs.run import Stage
 from recsys.runs.prepare import load_dataset
+from recsys.runs.run import Stage
+from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import Tokenize, load_bundle
 
 

@@ -2,35 +2,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+
 import polars as pl
 import pytest
 import torch
 from omegaconf import OmegaConf
-from recsys.types.context import Context
-from recsys.types.jagged import Jagged
-from recsys.types.slates import Slates
-from recsys.errors import RequestError
-from recsys.policies.policy import ItemPolicy
-from recsys.runs.trained_policy import RemappedPolicy
+
 from recsys.config.compose import compose
-from recsys.runs.run import run_stages
-from tests.tables import write_tables
-import json
-from pathlib import Path
-import polars as pl
-import pytest
-import torch
-from omegaconf import OmegaConf
 from recsys.errors import DataError, RequestError
 from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.policies.generative import GenerativePolicy
-from recsys.runs.trained_policy import TrainedRecommender, load_policy
+from recsys.policies.policy import ItemPolicy
 from recsys.runs.artifacts import build_network, save_network
-from recsys.runs.run_folder import RunFolder
 from recsys.runs.prepare import load_dataset
+from recsys.runs.run import run_stages
+from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import load_bundle
+from recsys.runs.trained_policy import RemappedPolicy, TrainedRecommender, load_policy
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
+from tests.tables import write_tables
 from tests.tiny import tiny_dataset, tiny_generator
-
 
 
 class Echo(ItemPolicy):
@@ -147,7 +140,9 @@ def test_raw_ids_titles_and_probabilities(run: RunFolder) -> None:
 
 def test_no_more_than_there_is_left() -> None:
     dataset = tiny_dataset()
-    found = TrainedRecommender(GenerativePolicy(tiny_generator(dropout=0.0)), dataset, dataset.items).recommend("u0", 50)
+    found = TrainedRecommender(GenerativePolicy(tiny_generator(dropout=0.0)), dataset, dataset.items).recommend(
+        "u0", 50
+    )
     had = len(dataset.complete.select(torch.tensor([0])).excluded.values.unique())
     assert len(found) == 20 - had
     assert sum(chance for _, _, chance in found) == pytest.approx(1.0)
