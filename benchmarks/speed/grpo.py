@@ -63,8 +63,9 @@ class Ours:
         memory = self.network.encode(self.context)
         items = policy.top_from(memory, self.context, GROUP).items.squeeze(-1)
         with torch.no_grad():
-            reference = frozen.log_prob_from(self.reference.encode(self.context), self.context, items)
-        tokens = policy.log_prob_from(memory, self.context, items)
+            encoded = self.reference.encode(self.context)
+            reference = frozen.log_prob_from(encoded, self.context, items.unsqueeze(-1)).squeeze(2)
+        tokens = policy.log_prob_from(memory, self.context, items.unsqueeze(-1)).squeeze(2)
         nobody = torch.zeros_like(items, dtype=torch.bool)
         group = Group(tokens, tokens.detach(), reward(items), nobody, ~nobody, tokens[:, 0], reference)
         loss = grpo(group, kl_weight=KL_WEIGHT).value

@@ -50,7 +50,7 @@ class GenerativePolicy(ItemPolicy):
 
         −inf from the first slot on that holds no item, an item outside the legal set or one that an earlier slot holds.
         """
-        return self._slots_from(self.network.encode(context), context, slates.items)
+        return self._codes_from(self.network.encode(context), context, slates.items).sum(-1)
 
     def top(self, context: Context, k: int) -> Slates:
         """The `k` best legal items by beam search as slates of one slot, falling; −1 and −inf where there are fewer."""
@@ -85,30 +85,39 @@ class GenerativePolicy(ItemPolicy):
         items, _, _ = stochastic_beam_search(self.network, repeated, asked, slots, generator)
         items = items.unflatten(0, (len(context), candidates))
         with torch.no_grad():
-            return Slates(items, self._slots_from(memory, context, items), SamplingMethod.SAMPLE)
+            return Slates(items, self._codes_from(memory, context, items).sum(-1), SamplingMethod.SAMPLE)
 
-    def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
-        """Log-probability (nats) of each code of each item as a request's only slot; see `recsys.decode.score`."""
-        return score(self.network, memory, context, items)
+    def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+        """Log-probability (nats) of each code of each slot given the slots before it; the sum over codes is `log_prob`.
+
+        The correction for the legal set sits on a slot's last code, see `recsys.decode.score`.
+
+        Args:
+            memory: of the `B` requests.
+            context: the requests; only their legal sets are read.
+            items: `[B, G, S]`; a single item is `S = 1`. The last code of every slot is −inf from the first slot on
+                that holds no item (−1), an item outside the legal set or one that an earlier slot holds.
+        """
+        return self._codes_from(memory, context, items)
 
     def catalogue_log_prob_from(self, memory: Any, context: Context) -> Float[Tensor, "B N"]:
         """`catalogue_log_prob` of encoded requests."""
         return over_legal_set(self.network.catalogue_log_prob(memory), context)
 
-    def _slots_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
+    def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
         """Each slot scored as an only slot whose request excludes the earlier ones too."""
         slots = items.shape[-1]
         if slots == 1:
-            return score(self.network, memory, context, items.squeeze(-1)).sum(-1, keepdim=True)
-        possible = self._possible(context, items)
-        request, candidate, slot = possible.nonzero().unbind(1)
+            return score(self.network, memory, context, items.squeeze(-1)).unsqueeze(2)
+        request, candidate, slot = self._possible(context, items).nonzero().unbind(1)
         earlier = torch.arange(slots, device=items.device) < slot.unsqueeze(1)
         placed = Jagged.from_lengths(items[request, candidate][earlier], slot)
         asked = _legal_part(context, request)
         asked = replace(asked, excluded=asked.excluded.append(placed))
         own = items[request, candidate, slot].unsqueeze(1)
-        found = score(self.network, self.network.select(memory, request), asked, own).sum((1, 2))
-        return found.new_full(items.shape, float("-inf")).index_put((request, candidate, slot), found)
+        found = score(self.network, self.network.select(memory, request), asked, own).squeeze(1)
+        nothing = found.new_full((*items.shape, self.network.trie.depth), float("-inf"))
+        return nothing.index_put((request, candidate, slot), found)
 
     def _possible(self, context: Context, items: Int[Tensor, "B G S"]) -> Bool[Tensor, "B G S"]:
         """True up to the first slot that the slots before it and the request leave no probability."""
@@ -147,6 +156,6 @@ class UnmaskedPolicy(GenerativePolicy):
         items, log_prob = unmasked_beam_search(self.network, memory, context, max(k, self.beams))
         return one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
 
-    def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+    def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
         """Log-probability (nats) of each code over the whole vocabulary; what a request excludes changes nothing."""
-        return unmasked_score(self.network, memory, items)
+        return unmasked_score(self.network, memory, items.flatten(1)).unflatten(1, items.shape[1:])

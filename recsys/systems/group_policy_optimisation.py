@@ -133,12 +133,12 @@ class GroupPolicyOptimisation(SequentialSystem):
         """The rewarded group as the objective sees it; candidates and target are scored in one call."""
         target, alive = logged_item(requests), held.items >= 0
         asked = torch.cat([held.items.where(alive, target), target], 1)
-        scores = self.policy.log_prob_from(memory, requests, asked)
+        scores = self.policy.log_prob_from(memory, requests, asked.unsqueeze(-1)).squeeze(2)
         frozen = None
         if self.reference is not None:
             with torch.no_grad():
                 policy = self.make_policy(self.reference)
-                frozen = policy.log_prob_from(reference_memory, requests, asked)[:, :-1]
+                frozen = policy.log_prob_from(reference_memory, requests, asked.unsqueeze(-1)).squeeze(2)[:, :-1]
         paths = self.network.trie.path(asked)
         return Group(
             token_log_prob=scores[:, :-1],

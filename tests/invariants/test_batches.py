@@ -31,11 +31,11 @@ def test_scores_of_requests(system: SupervisedSystem) -> None:
 def test_training_scores_of_prefixes(system: SupervisedSystem) -> None:
     batch = max(PackedLoader(tiny_dataset().train, 60, 5), key=len)
     memory, requests = system.encode(batch)
-    whole = system.policy.log_prob_from(memory, requests, requests.target.unsqueeze(1))
+    whole = system.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1))
     alone = []
     for row in range(len(batch)):
         memory, requests = system.encode(batch.select(torch.tensor([row])))
-        alone.append(system.policy.log_prob_from(memory, requests, requests.target.unsqueeze(1)))
+        alone.append(system.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1)))
     torch.testing.assert_close(torch.cat(alone), whole, **EXACT)
 
 

@@ -93,9 +93,10 @@ def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolic
 
 
 def test_log_prob_from_is_the_sum_of_its_codes(policy: GenerativePolicy, requests: Context) -> None:
-    every = torch.arange(ITEMS).expand(3, -1)
+    every = torch.arange(ITEMS).expand(3, -1).unsqueeze(-1)
     codes = policy.log_prob_from(policy.network.encode(requests), requests, every)
-    assert torch.allclose(codes.sum(-1), policy.catalogue_log_prob(requests), atol=1e-4)
+    assert codes.shape == (3, ITEMS, 1, 3)
+    assert torch.allclose(codes.sum((2, 3)), policy.catalogue_log_prob(requests), atol=1e-4)
 
 
 def test_histories_are_encoded_once(
@@ -124,11 +125,11 @@ def test_rollouts_carry_no_gradient_and_scores_do(policy: GenerativePolicy, requ
         policy.sample_from(memory, requests, 2, 2, rng),
     ]
     assert not any(slates.log_prob.requires_grad for slates in rollouts)
-    assert policy.log_prob_from(memory, requests, rollouts[0].items[..., 0]).requires_grad
+    assert policy.log_prob_from(memory, requests, rollouts[-1].items).requires_grad
     assert isinstance(policy.network, Generator)
 
 
-EVERY = torch.arange(12).unsqueeze(0)
+EVERY = torch.arange(12).view(1, 12, 1)
 
 
 def test_it_is_searched_under_the_mask_and_scored_without_it() -> None:
@@ -136,8 +137,8 @@ def test_it_is_searched_under_the_mask_and_scored_without_it() -> None:
     context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[4, 7]]))
     memory = network.encode(context)
     published, exact = UnmaskedPolicy(network), GenerativePolicy(network)
-    scores = published.log_prob_from(memory, context, EVERY).sum(-1)
-    assert scores.exp().sum() < 0.9 < exact.log_prob_from(memory, context, EVERY).sum(-1).exp().sum()
+    scores = published.log_prob_from(memory, context, EVERY).sum((2, 3))
+    assert scores.exp().sum() < 0.9 < exact.log_prob_from(memory, context, EVERY).sum((2, 3)).exp().sum()
     top = published.top_from(memory, context, 12)
     found = top.items[0, :10, 0]
     assert set(found.tolist()) == set(range(12)) - {4, 7} and (top.items[0, 10:] == -1).all()

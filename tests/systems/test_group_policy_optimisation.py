@@ -135,7 +135,9 @@ def test_reward_training_raises_the_expected_reward(batch: Context, watched: Wat
 
     def hit_chance() -> float:
         memory, requests = one.encode(batch)
-        return float(one.policy.log_prob_from(memory, requests, requests.target.unsqueeze(1)).sum(-1).exp().mean())
+        return float(
+            one.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1)).sum((2, 3)).exp().mean()
+        )
 
     before = hit_chance()
     steps(one, batch, 40, rate=0.5)
