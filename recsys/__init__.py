@@ -1,12 +1,13 @@
 """Recommenders that generate what a user sees next and learn from reward.
 
-The names below are loaded when first asked for, so that `import recsys` costs nothing and pulls in no heavy library.
+The public names are imported on first use: `import recsys` is fast and pulls in no heavy library.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
     from recsys.configuration import configuration_folder
@@ -61,40 +62,30 @@ __all__ = [
     "prepare",
 ]
 
-_HOME = {
-    "CausalGenerator": "recsys.models.generators.causal",
-    "Context": "recsys.types.context",
-    "Dataset": "recsys.data.datasets.dataset",
-    "Feedback": "recsys.types.feedback",
-    "GenerativePolicy": "recsys.policies.generative",
-    "GlobalTime": "recsys.data.datasets.split",
-    "ItemBundle": "recsys.items.bundle",
-    "ItemKNN": "recsys.policies.baselines.item_knn",
-    "ItemPolicy": "recsys.policies.policy",
-    "Jagged": "recsys.types.jagged",
-    "LeaveOneOut": "recsys.data.datasets.split",
-    "Mixture": "recsys.policies.mixture",
-    "MovieLens": "recsys.data.sources.movielens",
-    "ParquetTables": "recsys.data.sources.parquet",
-    "Policy": "recsys.policies.policy",
-    "PopularityPolicy": "recsys.policies.baselines.popularity",
-    "SASRec": "recsys.models.generators.sasrec",
-    "SemanticIds": "recsys.items.semantic_ids",
-    "Slates": "recsys.types.slates",
-    "MarkovChain": "recsys.policies.baselines.markov_chain",
-    "Trie": "recsys.items.trie",
-    "configuration_folder": "recsys.configuration",
-    "evaluate": "recsys.policies.evaluation",
-    "prepare": "recsys.data.datasets.prepare",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from the module that holds it."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'recsys' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "configuration": ["configuration_folder"],
+        "data.datasets.dataset": ["Dataset"],
+        "data.datasets.prepare": ["prepare"],
+        "data.datasets.split": ["GlobalTime", "LeaveOneOut"],
+        "data.sources.movielens": ["MovieLens"],
+        "data.sources.parquet": ["ParquetTables"],
+        "items.bundle": ["ItemBundle"],
+        "items.semantic_ids": ["SemanticIds"],
+        "items.trie": ["Trie"],
+        "models.generators.causal": ["CausalGenerator"],
+        "models.generators.sasrec": ["SASRec"],
+        "policies.baselines.item_knn": ["ItemKNN"],
+        "policies.baselines.markov_chain": ["MarkovChain"],
+        "policies.baselines.popularity": ["PopularityPolicy"],
+        "policies.evaluation": ["evaluate"],
+        "policies.generative": ["GenerativePolicy"],
+        "policies.mixture": ["Mixture"],
+        "policies.policy": ["ItemPolicy", "Policy"],
+        "types.context": ["Context"],
+        "types.feedback": ["Feedback"],
+        "types.jagged": ["Jagged"],
+        "types.slates": ["Slates"],
+    },
+)

@@ -44,17 +44,6 @@ def test_import_pulls_nothing_heavy():
     assert not set(run(sys.executable, "-c", code).split()) & set(HEAVY)
 
 
-@pytest.mark.parametrize("name", recsys.__all__)
-def test_every_public_name_is_found(name):
-    assert getattr(recsys, name).__name__ == name
-    assert name in dir(recsys)
-
-
-def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'contxt'"):
-        recsys.contxt  # noqa: B018
-
-
 def test_every_requirement_has_a_pin_that_meets_it():
     pinned = pins()
     for requirement in requirements():

@@ -1,12 +1,13 @@
-"""Off-policy evaluation: what would another policy have earned on this log?
+"""Off-policy evaluation: estimate from a log what another policy would have earned.
 
-`recsys.replay.evaluate` is loaded when first asked for, so that importing the package costs nothing.
+The public names are imported on first use.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
     from recsys.replay.evaluation import evaluate
@@ -14,9 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayOptions", "evaluate"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from the module that holds it."""
-    if name not in __all__:
-        raise AttributeError(f"module 'recsys.replay' has no attribute {name!r}")
-    return getattr(import_module("recsys.replay.evaluation"), name)
+__getattr__, __dir__ = lazy_names(__name__, {"evaluation": ["evaluate"], "options": ["ReplayOptions"]})

@@ -1,4 +1,4 @@
-"""Search by FAISS, exact or approximate."""
+"""Search with FAISS, exactly or approximately."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
+from recsys.retrieve.index import Index
 
 
-class FaissIndex:
-    """An index of FAISS, on the CPU; queries may lie on any device. Scores are inner products, or minus distances.
+class FaissIndex(Index):
+    """A FAISS index in CPU memory. Scores are inner products, or Euclidean distances times −1.
 
-    Source: Johnson, Douze, Jégou 2021, "Billion-scale similarity search with GPUs"; what indices there are, how they
-    are named and what a search may be told is said in FAISS's own pages ("The index factory", "Index IO").
+    Queries may lie on any device; scores and items are returned there.
+
+    Source: Johnson, Douze, Jégou 2021, "Billion-scale similarity search with GPUs". FAISS's own pages list the index
+    types and their search parameters ("The index factory", "Index IO, cloning and hyper parameter tuning").
 
     Args:
-        index: filled; its metric is the inner product or L2.
-        search: how hard it looks, in FAISS's words: `nprobe=16` cells of an inverted file, `efSearch=64` candidates of
-            a graph; empty for the index's own.
+        index: a filled FAISS index whose metric is the inner product or L2.
+        search: search parameters in FAISS's notation: `nprobe=16` visits 16 cells of an inverted file, `efSearch=64`
+            keeps 64 candidates in a graph. Empty keeps the defaults of the index.
 
     Raises:
-        ConfigurationError: FAISS is missing, or the index does not know what `search` says.
+        ConfigurationError: FAISS is not installed, or the index has no such search parameter.
     """
 
     def __init__(self, index: Any, search: str = "") -> None:
@@ -37,24 +41,24 @@ class FaissIndex:
                 _faiss().ParameterSpace().set_index_parameters(index, search)
             except RuntimeError as error:
                 raise ConfigurationError(
-                    f"search={search!r} is nothing that {type(index).__name__} knows: nprobe=16 is for inverted files "
-                    "(IVF…), efSearch=64 for graphs (HNSW…)"
+                    f"search={search!r} is no search parameter of {type(index).__name__}: inverted files (IVF…) take "
+                    "nprobe=16, graphs (HNSW…) take efSearch=64"
                 ) from error
 
     @classmethod
     def build(
         cls, vectors: Float[Tensor, "N D"], factory: str = "HNSW32", search: str = "", euclidean: bool = False
     ) -> FaissIndex:
-        """An index of vectors; all of them train it where it needs training.
+        """Return an index of the vectors. Index types that need training are trained on all of them.
 
         Args:
-            vectors: of the items.
-            factory: which index, in FAISS's words: `Flat` (exact), `HNSW32`, `IVF1024,Flat`.
-            search: see `FaissIndex`.
-            euclidean: whether near is better, else the larger inner product is.
+            vectors: one vector an item.
+            factory: the index type in FAISS's notation: `Flat` (exact), `HNSW32`, `IVF1024,Flat`.
+            search: search parameters, as in `FaissIndex`.
+            euclidean: True ranks items by the smallest Euclidean distance, False by the largest inner product.
 
         Raises:
-            ConfigurationError: FAISS is missing, or knows no such index, or no such setting of it.
+            ConfigurationError: FAISS is not installed, or has no such index type or search parameter.
         """
         faiss = _faiss()
         metric = faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT
@@ -63,8 +67,8 @@ class FaissIndex:
         except RuntimeError as error:
             reason = str(error).rpartition("Error: ")[2]
             raise ConfigurationError(
-                f"factory={factory!r} is no index of FAISS's for vectors of {vectors.shape[1]} numbers, as HNSW32 is: "
-                f"{reason}"
+                f"factory={factory!r} names no FAISS index type for vectors of width {vectors.shape[1]}; "
+                f"HNSW32 is one. FAISS says: {reason}"
             ) from error
         rows = vectors.detach().float().cpu().contiguous().numpy()
         index.train(rows)
@@ -73,17 +77,17 @@ class FaissIndex:
 
     @classmethod
     def load(cls, path: str | Path, search: str = "") -> FaissIndex:
-        """What `save` wrote."""
+        """Read an index that `save` wrote."""
         return cls(_faiss().read_index(str(path)), search)
 
     def save(self, path: str | Path) -> None:
-        """Write the index, aside and then renamed: the file is there whole or not at all."""
+        """Write the index to another file and rename it, so that `path` is never half written."""
         aside = f"{path}.aside"
         _faiss().write_index(self.index, aside)
         os.replace(aside, path)
 
+    @override
     def search(self, queries: Float[Tensor, "B D"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
-        """See `Index.search`."""
         found, items = self.index.search(queries.detach().float().cpu().contiguous().numpy(), k)
         scores, items = torch.from_numpy(found).to(queries), torch.from_numpy(items).to(queries.device)
         if self.index.metric_type == _faiss().METRIC_L2:
@@ -96,5 +100,5 @@ def _faiss() -> Any:
         return import_module("faiss")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            "FAISS is missing: pip install 'recsys[cpu]' or 'recsys[cuda]', or take recsys.retrieve.index.ExactIndex"
+            "FAISS is not installed. Run pip install 'recsys[cpu]' or 'recsys[cuda]', or use recsys.retrieve.ExactIndex"
         ) from error

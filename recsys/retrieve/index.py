@@ -1,4 +1,4 @@
-"""The contract of an index of item vectors, and exact search."""
+"""The protocol of an index of item vectors, and exact search."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 @runtime_checkable
 class Index(Protocol):
-    """`N` items that can be searched."""
+    """An index over the vectors of `N` items, which finds the best items for a query."""
 
     num_items: int
 
     def search(self, queries: Float[Tensor, "B D"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
-        """Scores and items of the `k` best for each query, best first; higher is better, ties in any order.
+        """Return the scores and the item indices of the `k` best items of each query, best first.
 
-        Where fewer are found, because there are no more or because an approximate search did not come by them, the
-        rest is item −1 with score −inf.
+        A higher score is better. Equal scores come in any order. An index may find fewer than `k` items, because it
+        holds fewer or because its search is approximate; the remaining places hold item −1 with score −inf.
         """
         ...
 
 
-class ExactIndex(nn.Module):
-    """The best of all items, which are scored in blocks: needs memory for `B × (block + k)` scores, time for `B × N`.
+class ExactIndex(nn.Module, Index):
+    """An index that scores every item, block by block.
+
+    A search takes memory for `B × (block + k)` scores and time for `B × N` of them.
 
     Args:
-        vectors: `[N, D]`, of the items.
-        affinity: scores `[B, n]` of queries `[B, D]` and a block of vectors `[n, D]`; `recsys.nn.affinity`.
-        block: items at once.
+        vectors: `[N, D]`, one vector an item.
+        affinity: function from queries `[B, D]` and vectors `[n, D]` to scores `[B, n]`; see `recsys.nn.affinity`.
+        block: number of items that are scored at once.
 
     >>> from recsys.nn.affinity import inner_product
     >>> index = ExactIndex(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]]), inner_product)
@@ -49,9 +52,9 @@ class ExactIndex(nn.Module):
         self.vectors: Tensor
         self.register_buffer("vectors", vectors)
 
+    @override
     @torch.no_grad()
     def search(self, queries: Float[Tensor, "B D"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
-        """See `Index.search`."""
         scores = queries.new_full((len(queries), k), float("-inf"))
         items = torch.full((len(queries), k), -1, device=queries.device)
         for start in range(0, self.num_items, self.block):
