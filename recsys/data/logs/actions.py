@@ -40,7 +40,8 @@ class ActionLog(LogWithActions, LogWithUsers):
 
     Args:
         name: what reports call the log.
-        frame: one row a round: `action` and `reward`, and what else `recsys.data.tables.schema.ACTION_FEEDBACK` names.
+        frame: one row a round: `action` and `reward`, and other columns of
+            `recsys.data.tables.canonical.ACTION_FEEDBACK`.
         actions: what can be chosen, the rows being the indices: `action` (raw ids, rising) and any feature.
         rounds: how many.
         fingerprint: changes whenever the log's content does.
@@ -115,7 +116,7 @@ def action_log(
     """The log of a table whose columns have the right types, after its rows were checked.
 
     Args:
-        frame: one row a round, columns as in `recsys.data.tables.schema.ACTION_FEEDBACK`.
+        frame: one row a round, columns as in `recsys.data.tables.canonical.ACTION_FEEDBACK`.
         find: where the first row at fault stands.
         name: what reports call the log.
         fingerprint: changes whenever the table does.

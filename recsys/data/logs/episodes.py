@@ -32,7 +32,7 @@ class EpisodeLog(LogWithActions):
     Args:
         name: what reports call the log.
         frame: one row a step, the steps of an episode together and in order: `episode_id`, `step`, `action`, `reward`,
-            and what else `recsys.data.tables.schema.TRAJECTORIES` names.
+            and what else `recsys.data.tables.canonical.TRAJECTORIES` names.
         actions: what can be chosen, the rows being the indices: `action` (raw ids, rising) and any feature.
         episodes: how many.
         steps: how many, of all episodes.
@@ -132,7 +132,7 @@ def episode_log(
     A table whose episodes stand one after the other, steps rising, is read in parts; another is sorted in memory.
 
     Args:
-        frame: one row a step, columns as in `recsys.data.tables.schema.TRAJECTORIES`.
+        frame: one row a step, columns as in `recsys.data.tables.canonical.TRAJECTORIES`.
         find: where the first row at fault stands.
         name: what reports call the log.
         fingerprint: changes whenever the table does.

@@ -15,17 +15,10 @@ from recsys.data.logs.episodes import EpisodeLog, episode_log
 from recsys.data.logs.slates import SlateFeedbackLog, slate_feedback_log
 from recsys.data.sources.parquet import table_fingerprint
 from recsys.data.tables import scan
+from recsys.data.tables.canonical import ACTION_FEEDBACK, ACTIONS, SLATE_FEEDBACK, TRAJECTORIES
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows, row_finder
 from recsys.data.tables.row_checks import exclude as left_out
-from recsys.data.tables.schema import (
-    ACTION_FEEDBACK,
-    ACTIONS,
-    SLATE_FEEDBACK,
-    TRAJECTORIES,
-    ColumnKind,
-    TableSchema,
-    read_table,
-)
+from recsys.data.tables.schema import ColumnKind, TableSchema, read_table
 from recsys.data.tables.tensors import distinct_ids
 from recsys.errors import DataError
 

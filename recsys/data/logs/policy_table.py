@@ -17,8 +17,9 @@ from recsys.data.logs.batches import LoggedActions
 from recsys.data.logs.feedback_source import read_typed
 from recsys.data.sources.parquet import table_fingerprint
 from recsys.data.tables import scan
+from recsys.data.tables.canonical import POLICY_TABLE
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows
-from recsys.data.tables.schema import POLICY_TABLE, read_table
+from recsys.data.tables.schema import read_table
 from recsys.data.tables.tensors import row_batches, to_float64
 from recsys.errors import DataError, RequestError
 

@@ -19,8 +19,9 @@ from recsys.data.logs.policy_table import TOLERANCE, TOTAL, comparable, probabil
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.data.sources.parquet import table_fingerprint
 from recsys.data.tables import scan
+from recsys.data.tables.canonical import SLATE_POLICY_TABLE, SLOT_POLICY_TABLE
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows
-from recsys.data.tables.schema import SLATE_POLICY_TABLE, SLOT_POLICY_TABLE, read_table
+from recsys.data.tables.schema import read_table
 from recsys.data.tables.tensors import list_lengths, pad_rows, to_float64
 from recsys.errors import DataError, RequestError
 

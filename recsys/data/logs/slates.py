@@ -50,7 +50,7 @@ class SlateFeedbackLog(LogWithUsers):
     Args:
         name: what reports call the log.
         frame: one row a request: `slate`, `rewards` or `reward`, and what else
-            `recsys.data.tables.schema.SLATE_FEEDBACK` names.
+            `recsys.data.tables.canonical.SLATE_FEEDBACK` names.
         items: what can be shown, the rows being the indices: `item_id` (raw ids, rising) and any feature.
         rounds: how many requests.
         slots: `S`, of the longest slate.
@@ -179,7 +179,7 @@ def slate_feedback_log(
     """The log of a table whose columns have the right types, after its rows were checked.
 
     Args:
-        frame: one row a request, columns as in `recsys.data.tables.schema.SLATE_FEEDBACK`.
+        frame: one row a request, columns as in `recsys.data.tables.canonical.SLATE_FEEDBACK`.
         find: where the first row at fault stands.
         name: what reports call the log.
         fingerprint: changes whenever the table does.

@@ -10,7 +10,8 @@ import polars as pl
 
 from recsys.data.sources.parquet import table_fingerprint
 from recsys.data.sources.source import Tables
-from recsys.data.tables.schema import SLATE_FEEDBACK, read_table, with_required
+from recsys.data.tables.canonical import SLATE_FEEDBACK
+from recsys.data.tables.schema import read_table, with_required
 from recsys.errors import DataError
 
 NAMED_FEEDBACK = with_required(SLATE_FEEDBACK, "user_id", "timestamp", "rewards")

@@ -11,9 +11,10 @@ import polars as pl
 
 from recsys.data.sources.source import SlateTables, Tables
 from recsys.data.tables import scan
+from recsys.data.tables.canonical import INTERACTIONS, ITEMS, USERS
 from recsys.data.tables.download import sha256
 from recsys.data.tables.impressions import element_type, read_impressions
-from recsys.data.tables.schema import INTERACTIONS, ITEMS, USERS, TableSchema, read_table
+from recsys.data.tables.schema import TableSchema, read_table
 from recsys.errors import DataError
 
 

@@ -43,7 +43,7 @@ class SlateTables:
 
     Args:
         impressions: one row a shown slate: `request_id`, `user_id`, `timestamp`, `slate`, `clicks` and what else
-            `recsys.data.tables.schema.IMPRESSIONS` names.
+            `recsys.data.tables.canonical.IMPRESSIONS` names.
         name: what reports call the data.
         fingerprint: changes whenever the tables' content does.
         items: one row an item: `item_id` and any feature; None where the source has none.

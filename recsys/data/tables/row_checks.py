@@ -1,8 +1,9 @@
-"""Checks of a table's rows: a row at fault is refused with its place, or excluded and counted; duplicates are found."""
+"""Rules for the rows of a table: refuse the first bad row, or exclude and count bad rows; find duplicates."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,22 +12,22 @@ import polars as pl
 from recsys.errors import DataError
 
 MAX_SHOWN_CHARACTERS = 80
-"""Characters of a value that an error message shows."""
+"""The most characters of a value that an error message shows."""
 
 FindRow = Callable[[pl.Expr, str], tuple[str, int, object]]
-"""Predicate and column → file, row (from 0) and value of the first row that fulfils it."""
+"""Function from a predicate and a column to the file, the row (from 0) and the value of the first row that matches."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RowRule:
-    """Something that no row may be.
+    """A condition that no row of a table may meet, and the message if one does.
 
     Args:
-        column: the column at fault.
-        broken: true where a row is at fault; null counts as false.
-        text: what was found, what was expected, what to do.
+        column: the column that the message names and whose value it shows.
+        broken: true for a bad row; null counts as false.
+        text: the message: what was found, what was expected, what to do.
     """
 
     column: str
@@ -35,24 +36,24 @@ class RowRule:
 
     @property
     def reason(self) -> str:
-        """What was found, as counts of excluded rows are named.
+        """The part of the message that says what was found; counts of excluded rows are labelled with it.
 
-        >>> RowRule("reward", pl.col("reward").is_nan(), "is no finite number, expected one in every row").reason
+        >>> RowRule("reward", pl.col("reward").is_nan(), "is no finite number, expected one. Drop it").reason
         'reward is no finite number'
         """
-        return f"{self.column} {self.text.split(',')[0].split(':')[0]}"
+        return f"{self.column} {re.split(', |: |[.] ', self.text)[0]}"
 
 
 def check_rows(frame: pl.LazyFrame, rules: Sequence[RowRule], find: FindRow) -> None:
-    """Refuse a table of which some row breaks a rule, in one pass over it.
+    """Raise an error if some row breaks a rule. All rules are checked in one pass over the table.
 
     Args:
         frame: the table.
-        rules: looked at in this order.
-        find: where the first row at fault stands.
+        rules: the rules, in order of precedence.
+        find: function that locates the first row that breaks a rule.
 
     Raises:
-        DataError: at the first rule that some row breaks.
+        DataError: some row breaks a rule. The message is about the first rule that is broken and its first bad row.
     """
     facts = [rule.broken.any().alias(str(number)) for number, rule in enumerate(rules)]
     found = frame.select(facts).collect(engine="streaming").row(0)
@@ -65,9 +66,14 @@ def check_rows(frame: pl.LazyFrame, rules: Sequence[RowRule], find: FindRow) -> 
 
 
 def exclude(frame: pl.LazyFrame, rules: Sequence[RowRule], where: str) -> tuple[pl.LazyFrame, dict[str, int]]:
-    """A table without the rows that break a rule, and how many rows broke which; it says so in the log.
+    """Return the table without the rows that break a rule, and the number of excluded rows by reason.
 
-    A row that breaks several is counted for the first of them.
+    A row that breaks several rules counts for the first of them. The counts are also logged as a warning.
+
+    Args:
+        frame: the table.
+        rules: the rules, in order of precedence.
+        where: what the warning calls the table.
 
     >>> frame = pl.LazyFrame({"reward": [1.0, float("nan")]})
     >>> rest, counts = exclude(frame, [RowRule("reward", pl.col("reward").is_nan(), "is NaN")], "rewards")
@@ -90,30 +96,34 @@ def exclude(frame: pl.LazyFrame, rules: Sequence[RowRule], where: str) -> tuple[
 
 
 def row_finder(frame: pl.LazyFrame, location: str) -> FindRow:
-    """Rows of a frame whose rows are those of one file."""
+    """Return a function that finds rows of a frame that holds the rows of one file, in order.
+
+    Args:
+        frame: the rows of the file.
+        location: the file.
+    """
 
     def find(predicate: pl.Expr, column: str) -> tuple[str, int, object]:
-        """See `FindRow`."""
         numbered = frame.with_row_index("__row").filter(predicate).select("__row", column).head(1).collect()
         return location, numbered.item(0, "__row"), numbered.item(0, column)
 
     return find
 
 
-PROPENSITY_MESSAGE = "is no propensity, expected a probability in (0, 1] in every row: write it, or drop the column"
+PROPENSITY_MESSAGE = "is no propensity, expected a probability in (0, 1] in every row. Write it, or drop the column"
 
 
 def invalid_propensity(value: pl.Expr) -> pl.Expr:
-    """True where a number is not in (0, 1], NaN and null included."""
+    """Return an expression that is true unless the value is in (0, 1]. NaN and null are invalid."""
     return (~value.cast(pl.Float64).is_between(0, 1, closed="right")).fill_null(True)
 
 
 def propensity_rules(columns: Sequence[str], size: pl.Expr) -> list[RowRule]:
-    """Of whichever columns of propensities a table of slates has.
+    """Return the rules for those propensity columns that a table of slates has.
 
     Args:
-        columns: of the table.
-        size: slots of each row's slate.
+        columns: names of the table's columns.
+        size: number of slots of each row's slate.
     """
     rules = (
         [RowRule("propensity", invalid_propensity(pl.col("propensity")), PROPENSITY_MESSAGE)]
@@ -123,7 +133,7 @@ def propensity_rules(columns: Sequence[str], size: pl.Expr) -> list[RowRule]:
     for name in ("prefix_propensities", "slot_propensities"):
         if name in columns:
             length = pl.col(name).list.len().ne_missing(size)
-            rules.append(RowRule(name, length, "has not one propensity for each slot of its slate"))
+            rules.append(RowRule(name, length, "has another length than its slate, expected one propensity a slot"))
             rules.append(
                 RowRule(name, pl.col(name).list.eval(invalid_propensity(pl.element())).list.any(), PROPENSITY_MESSAGE)
             )
@@ -131,32 +141,38 @@ def propensity_rules(columns: Sequence[str], size: pl.Expr) -> list[RowRule]:
 
 
 def slate_rules(repeats: bool = False) -> list[RowRule]:
-    """Of a column `slate`: it holds at least one item, none null, and each once unless repeats are allowed."""
+    """Return the rules for a column `slate`: at least one item, no null, and no item twice.
+
+    Args:
+        repeats: whether an item may occur twice.
+    """
     slate = pl.col("slate").list
     size = slate.len()
     rules = [
-        RowRule("slate", size == 0, "is an empty slate, expected at least one item: drop the row"),
-        RowRule("slate", slate.drop_nulls().list.len() != size, "holds a null, expected an id in every slot: drop it"),
+        RowRule("slate", size == 0, "is an empty slate, expected at least one item. Drop the row"),
+        RowRule("slate", slate.drop_nulls().list.len() != size, "holds a null, expected an id in every slot. Drop it"),
         RowRule(
-            "slate", slate.n_unique() != size, "holds an item twice: keep one slot for it and mend the other columns"
+            "slate",
+            slate.n_unique() != size,
+            "holds an item twice, expected each once. Keep one slot of it",
         ),
     ]
     return rules[:-1] if repeats else rules
 
 
 KEYS_PER_PASS = 10_000_000
-"""Rows whose keys are held at once."""
+"""Number of rows whose keys are held in memory at once."""
 
 
 def has_duplicates(frame: pl.LazyFrame, keys: Sequence[str], rows: int) -> bool:
-    """Whether some values of the keys come twice together.
+    """Return whether two rows have the same values in all key columns.
 
-    A table that stands by rising first key is read once; another as often as it has `KEYS_PER_PASS` rows.
+    A table whose first key increases strictly is read once. Another table is read once for every `KEYS_PER_PASS` rows.
 
     Args:
         frame: the table, without nulls in the keys.
         keys: columns of ids.
-        rows: how many the table has.
+        rows: number of rows of the table.
 
     >>> frame = pl.LazyFrame({"request_id": [2, 1, 2], "action": [7, 7, 8]})
     >>> has_duplicates(frame, ["request_id"], 3), has_duplicates(frame, ["request_id", "action"], 3)

@@ -1,4 +1,4 @@
-"""Lazy frames of files, folders and object stores; what polars cannot read becomes a `DataError`."""
+"""Open files, folders and object stores as lazy frames. Errors of polars become a `DataError` that names the file."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ import polars as pl
 from recsys.errors import DataError
 
 FILE = "__file"
-"""Column that `scan(..., files=True)` adds: the file each row comes from."""
+"""Column that `scan(..., files=True)` adds. It holds the file that each row comes from."""
 
 
 def is_remote(location: str) -> bool:
-    """Whether the location is an object store's, such as `s3://bucket/logs`."""
+    """Return whether the location is in an object store, as `s3://bucket/logs` is."""
     return "://" in location
 
 
 def local_files(location: str) -> list[Path]:
-    """The files behind a local path: itself, a folder's Parquet files at any depth, or what a pattern matches.
+    """Return the files that a local location stands for, sorted.
+
+    Args:
+        location: a file, a folder (its Parquet files at any depth) or a glob pattern.
 
     Raises:
-        DataError: when there are none.
+        DataError: there is no such file.
     """
     path = Path(location)
     if path.is_dir():
@@ -34,20 +37,24 @@ def local_files(location: str) -> list[Path]:
     else:
         found = [Path(name) for name in glob.glob(location, recursive=True)] if glob.has_magic(location) else [path]
     if not found or not all(file.exists() for file in found):
-        raise DataError(f"{location}: no such table; expected a Parquet file, a folder of them, or a pattern")
+        raise DataError(
+            f"{location}: no such table; expected a Parquet file, a folder of them, or a pattern. Check the path"
+        )
     return sorted(found)
 
 
 def scan(location: str, *, files: bool = False) -> pl.LazyFrame:
-    """A lazy frame over a Parquet file, a folder of them (hive partitions become columns), a pattern or a URL.
+    """Return a lazy frame over a Parquet file, a folder of Parquet files, a glob pattern or a URL.
+
+    Hive partitions become columns.
 
     Args:
         location: local path, pattern, or object-store URL. A path that ends in `.csv` is read as comma-separated text
-            with a header, every column as text.
+            with a header; all its columns are strings.
         files: whether to add the column `FILE`.
 
     Raises:
-        DataError: when there is no such file.
+        DataError: there is no such file.
     """
     if location.endswith(".csv"):
         return _scan_csv(Path(location))
@@ -65,32 +72,32 @@ def scan(location: str, *, files: bool = False) -> pl.LazyFrame:
 
 def _scan_csv(path: Path) -> pl.LazyFrame:
     if not path.exists():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: no such file. Check the path")
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         header = next(csv.reader(stream), None)
     if not header:
-        raise DataError(f"{path} is empty: expected a header line that names the columns")
+        raise DataError(f"{path}: the file is empty, expected a header line that names the columns. Write one")
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise DataError(f"{path}, line 1: the header names column {twice[0]!r} twice; rename or drop one of them")
+        raise DataError(f"{path}, line 1: the header names column {twice[0]!r} twice, expected it once. Rename one")
     return pl.scan_csv(path, infer_schema=False)
 
 
 @contextmanager
 def polars_errors(location: str) -> Iterator[None]:
-    """Turn what polars raises while it reads `location` into a `DataError` that names the damaged file."""
+    """Turn errors that polars raises while it reads `location` into a `DataError` that names the damaged file."""
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as problem:
         culprit, reason = _culprit(location, problem)
         raise DataError(
-            f"{culprit} cannot be read: {reason}; the file is damaged, cut short, or differs in its columns from the"
-            " table's first file: write it again or remove it"
+            f"{culprit} cannot be read: {reason}. The file is damaged, truncated, or has other columns than the table's"
+            " first file. Write it again or remove it"
         ) from problem
 
 
 def _culprit(location: str, problem: Exception) -> tuple[str, str]:
-    """The first file of a table that cannot be read alone or has other types than the first, and why."""
+    """Return the first file of a table that is damaged or has other types than the first file, and the reason."""
     if is_remote(location) or not (location.endswith(".parquet") or Path(location).is_dir()):
         return location, _first_line(problem)
     first: pl.Schema | None = None
@@ -104,7 +111,7 @@ def _culprit(location: str, problem: Exception) -> tuple[str, str]:
         first = first or schema
         for name, kind in first.items():
             if schema.get(name) != kind:
-                return str(path), f"column {name!r} is {schema.get(name, 'missing')}, elsewhere {kind}"
+                return str(path), f"column {name!r} is {schema.get(name, 'missing')}, in the first file {kind}"
     return location, _first_line(problem)
 
 
@@ -113,9 +120,12 @@ def _first_line(problem: Exception) -> str:
 
 
 def first_row(location: str, predicate: pl.Expr, column: str) -> tuple[str, int, object]:
-    """Where the first row that fulfils a predicate stands: its file, its row there (from 0) and its value.
+    """Return the file, the row in that file (from 0) and the value of the first row that matches a predicate.
 
-    The predicate may read any column of the table; the value is that of `column`.
+    Args:
+        location: the table, as in `scan`.
+        predicate: expression over any columns of the table; it must hold for at least one row.
+        column: the column whose value is returned.
     """
     if location.endswith(".csv"):
         frame = scan(location).with_columns(pl.lit(location).alias(FILE))

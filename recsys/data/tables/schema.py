@@ -1,4 +1,4 @@
-"""The columns of each canonical table, and the function that reads a table and checks it."""
+"""Schemas of tables: what columns hold, and the function that reads a table and checks it against its schema."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from recsys.data.tables import scan
 from recsys.errors import DataError
 
 LATEST_SECOND = 100_000_000_000
-"""Seconds since 1970, in the year 5138; a larger number counts something shorter than seconds."""
+"""Seconds from 1970 to the year 5138. A larger timestamp is taken to count milliseconds or something shorter."""
 
 
 class ColumnKind(Enum):
-    """What a column holds, in the words of an error message."""
+    """The kinds of columns. The value is the description that error messages print."""
 
     ID = "integers or strings"
     TIME = "integer seconds since 1970 UTC or a Datetime"
@@ -33,7 +33,7 @@ class ColumnKind(Enum):
 
     @property
     def selector(self) -> cs.Selector:
-        """Selects the columns whose polars type can be read as the kind.
+        """Return a selector of the columns whose polars type can be read as this kind.
 
         >>> cs.expand_selector({"seconds": pl.Int64, "fraction": pl.Float64}, ColumnKind.TIME.selector)
         ('seconds',)
@@ -62,7 +62,13 @@ class ColumnKind(Enum):
 
 @dataclass(frozen=True)
 class TableColumn:
-    """One column: its name, what it holds, and whether every row must have it."""
+    """One column of a table.
+
+    Args:
+        name: name of the column.
+        kind: what the column holds.
+        required: whether the table must have the column, with a value in every row.
+    """
 
     name: str
     kind: ColumnKind
@@ -71,13 +77,13 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A canonical table.
+    """The columns that a table must have and may have.
 
     Args:
-        name: of the table.
-        columns: those with a meaning; others are kept and not looked at.
-        one_of: names of optional columns of which at least one must be there, without nulls.
-        key: the column that names each row once; None where rows have no such name.
+        name: name of the table.
+        columns: the columns with a meaning. Other columns are kept and not read.
+        one_of: names of optional columns. The table must have at least one of them, without nulls.
+        key: the column whose value identifies a row, once each; None if the table has no such column.
     """
 
     name: str
@@ -87,8 +93,9 @@ class TableSchema:
 
 
 def with_required(schema: TableSchema, *names: str) -> TableSchema:
-    """The same table where more columns must be there.
+    """Return the schema with further columns required.
 
+    >>> from recsys.data.tables.canonical import USERS
     >>> [column.name for column in with_required(USERS, "user_id").columns if column.required]
     ['user_id']
     """
@@ -96,147 +103,25 @@ def with_required(schema: TableSchema, *names: str) -> TableSchema:
     return replace(schema, columns=columns)
 
 
-INTERACTIONS = TableSchema(
-    "interactions",
-    (
-        TableColumn("user_id", ColumnKind.ID, required=True),
-        TableColumn("item_id", ColumnKind.ID, required=True),
-        TableColumn("timestamp", ColumnKind.TIME),
-        TableColumn("order", ColumnKind.INTEGER),
-        TableColumn("rating", ColumnKind.NUMBER),
-        TableColumn("weight", ColumnKind.NUMBER),
-        TableColumn("event", ColumnKind.TEXT),
-    ),
-    one_of=("timestamp", "order"),
-)
-
-ITEMS = TableSchema(
-    "items",
-    (
-        TableColumn("item_id", ColumnKind.ID, required=True),
-        TableColumn("title", ColumnKind.TEXT),
-        TableColumn("text", ColumnKind.TEXT),
-        TableColumn("categories", ColumnKind.TEXTS),
-    ),
-    key="item_id",
-)
-
-USERS = TableSchema("users", (TableColumn("user_id", ColumnKind.ID, required=True),), key="user_id")
-
-IMPRESSIONS = TableSchema(
-    "impressions",
-    (
-        TableColumn("request_id", ColumnKind.ID, required=True),
-        TableColumn("user_id", ColumnKind.ID, required=True),
-        TableColumn("timestamp", ColumnKind.TIME, required=True),
-        TableColumn("slate", ColumnKind.IDS, required=True),
-        TableColumn("clicks", ColumnKind.POSITIONS, required=True),
-        TableColumn("source", ColumnKind.TEXT),
-        TableColumn("candidates", ColumnKind.IDS),
-        TableColumn("propensity", ColumnKind.NUMBER),
-        TableColumn("prefix_propensities", ColumnKind.NUMBERS),
-        TableColumn("slot_propensities", ColumnKind.NUMBERS),
-    ),
-    key="request_id",
-)
-
-ACTION_FEEDBACK = TableSchema(
-    "feedback",
-    (
-        TableColumn("action", ColumnKind.ID, required=True),
-        TableColumn("reward", ColumnKind.NUMBER, required=True),
-        TableColumn("propensity", ColumnKind.NUMBER),
-        TableColumn("request_id", ColumnKind.ID),
-        TableColumn("user_id", ColumnKind.ID),
-        TableColumn("timestamp", ColumnKind.TIME),
-        TableColumn("context", ColumnKind.NUMBERS),
-        TableColumn("candidates", ColumnKind.IDS),
-        TableColumn("policy", ColumnKind.TEXT),
-        TableColumn("cost", ColumnKind.NUMBER),
-    ),
-)
-
-SLATE_FEEDBACK = TableSchema(
-    "feedback",
-    (
-        TableColumn("slate", ColumnKind.IDS, required=True),
-        TableColumn("rewards", ColumnKind.NUMBERS),
-        TableColumn("reward", ColumnKind.NUMBER),
-        TableColumn("request_id", ColumnKind.ID),
-        TableColumn("user_id", ColumnKind.ID),
-        TableColumn("timestamp", ColumnKind.TIME),
-        TableColumn("context", ColumnKind.NUMBERS),
-        TableColumn("candidates", ColumnKind.IDS),
-        TableColumn("policy", ColumnKind.TEXT),
-        TableColumn("propensity", ColumnKind.NUMBER),
-        TableColumn("prefix_propensities", ColumnKind.NUMBERS),
-        TableColumn("slot_propensities", ColumnKind.NUMBERS),
-    ),
-    one_of=("rewards", "reward"),
-)
-
-TRAJECTORIES = TableSchema(
-    "trajectories",
-    (
-        TableColumn("episode_id", ColumnKind.ID, required=True),
-        TableColumn("step", ColumnKind.INTEGER, required=True),
-        TableColumn("action", ColumnKind.ID, required=True),
-        TableColumn("reward", ColumnKind.NUMBER, required=True),
-        TableColumn("propensity", ColumnKind.NUMBER),
-        TableColumn("context", ColumnKind.NUMBERS),
-        TableColumn("done", ColumnKind.NUMBER),
-    ),
-)
-
-ACTIONS = TableSchema("actions", (TableColumn("action", ColumnKind.ID, required=True),), key="action")
-
-POLICY_TABLE = TableSchema(
-    "policy_table",
-    (
-        TableColumn("request_id", ColumnKind.ID, required=True),
-        TableColumn("action", ColumnKind.ID, required=True),
-        TableColumn("probability", ColumnKind.NUMBER, required=True),
-    ),
-)
-
-SLATE_POLICY_TABLE = TableSchema(
-    "policy_table",
-    (
-        TableColumn("request_id", ColumnKind.ID, required=True),
-        TableColumn("propensity", ColumnKind.NUMBER),
-        TableColumn("prefix_propensities", ColumnKind.NUMBERS),
-        TableColumn("slot_propensities", ColumnKind.NUMBERS),
-    ),
-    one_of=("propensity", "prefix_propensities", "slot_propensities"),
-)
-
-SLOT_POLICY_TABLE = TableSchema(
-    "policy_table",
-    (
-        TableColumn("request_id", ColumnKind.ID, required=True),
-        TableColumn("slot", ColumnKind.INTEGER, required=True),
-        TableColumn("action", ColumnKind.ID, required=True),
-        TableColumn("probability", ColumnKind.NUMBER, required=True),
-    ),
-)
-
-
 def read_table(location: str | Path, schema: TableSchema, *, values: bool = True) -> pl.LazyFrame:
-    """A table's rows, not yet read, after one pass over the columns that matter.
+    """Check a table against its schema and return its rows as a lazy frame.
+
+    The check reads the required columns once. The rows themselves are read when the frame is collected.
 
     Args:
-        location: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file
-            with a header.
+        location: a Parquet file, a folder of Parquet files, hive partitions, a glob pattern, an object-store URL, or a
+            `.csv` file with a header.
         schema: what the table must be.
-        values: whether to look at values too: nulls, times and keys; without it only columns and their types are, and
-            whoever reads the rows has rules of their own.
+        values: True checks columns, their types, nulls, times and keys. False checks columns and types only, for
+            callers that have row rules of their own.
 
     Returns:
-        The rows with every column of the table; categorical ids as strings.
+        Every column of the table. Categorical ids are cast to strings.
 
     Raises:
-        DataError: when the table is missing, damaged or empty, a column is missing or of another type, an id, a time or
-            an order is null, a key comes twice, or times are not seconds. It names file, column and first bad row.
+        DataError: the table is missing, damaged or empty; a column is missing or has another type; an id, a time or an
+            order is null; a key occurs twice; or times are not in seconds. The message names the file, the column and
+            the first bad row.
     """
     location = str(location)
     with scan.polars_errors(location):
@@ -269,20 +154,21 @@ def _check_columns(present: Mapping[str, Any], schema: TableSchema, location: st
     for column in schema.columns:
         if column.required and column.name not in present:
             raise DataError(
-                f"{location}: column {column.name!r} of table {schema.name!r} is missing; found {names}: rename or add"
+                f"{location}: column {column.name!r} of table {schema.name!r} is missing; found {names}. Rename one"
+                " or add it"
             )
         if column.name in present and column.name not in cs.expand_selector(present, column.kind.selector):
             raise DataError(
                 f"{location}: column {column.name!r} of table {schema.name!r} holds {present[column.name]},"
-                f" expected {column.kind.value}{_example(location, column.name)}: cast it"
+                f" expected {column.kind.value}{_example(location, column.name)}. Cast it"
             )
     if schema.one_of and not any(name in present for name in schema.one_of):
         choices = " or ".join(repr(name) for name in schema.one_of)
-        raise DataError(f"{location}: table {schema.name!r} needs a column {choices}; found {names}")
+        raise DataError(f"{location}: table {schema.name!r} needs a column {choices}; found {names}. Add one")
 
 
 def _example(location: str, name: str) -> str:
-    """The first value of a column that cannot be read, and where it stands."""
+    """Describe the first value of a column that has the wrong type: its file, row and value."""
     if scan.scan(location).select(pl.col(name).is_not_null().any()).collect(engine="streaming").item():
         file, row, value = scan.first_row(location, pl.col(name).is_not_null(), name)
         shown = value.to_list() if isinstance(value, pl.Series) else value
@@ -301,30 +187,41 @@ def _check_values(column: TableColumn, facts: dict[str, int], location: str) -> 
     if facts[name]:
         file, row, _ = scan.first_row(location, pl.col(name).is_null(), name)
         raise DataError(
-            f"{file}, row {row} (from 0), column {name!r}: null, as in {facts[name]:,} row(s); fill or drop them"
+            f"{file}, row {row} (from 0), column {name!r}: found null, in {facts[name]:,} row(s) of the table;"
+            " expected a value. Fill these rows or drop them"
         )
     if (facts.get(f"__max_{name}") or 0) > LATEST_SECOND:
         late = pl.col(name).cast(pl.Int64) > LATEST_SECOND
         file, row, value = scan.first_row(location, late, name)
         raise DataError(
             f"{file}, row {row} (from 0), column {name!r}: {value} looks like milliseconds or finer, expected seconds"
-            " since 1970 UTC: divide the column (milliseconds by 1,000), or store a Datetime"
+            " since 1970 UTC. Divide the column (milliseconds by 1,000), or store a Datetime"
         )
 
 
 def check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
-    """Refuse a table of `rows` rows in which some value of the column `key` comes twice."""
+    """Raise an error if some value of the column `key` occurs twice.
+
+    Args:
+        frame: the table.
+        key: column whose values must be distinct.
+        rows: number of rows of the table.
+        location: what the message calls the table.
+
+    Raises:
+        DataError: a value occurs twice. The message names the row of the second occurrence.
+    """
     if frame.select(pl.col(key).n_unique()).collect().item() == rows:
         return
     twice = frame.select(key).with_row_index("row").filter(~pl.col(key).is_first_distinct()).head(1).collect()
     raise DataError(
-        f"{location}, row {twice.item(0, 'row')} (from 0), column {key!r}: {twice.item(0, key)!r} stands in the table"
-        " twice; keep one row for each"
+        f"{location}, row {twice.item(0, 'row')} (from 0), column {key!r}: {twice.item(0, key)!r} occurs twice,"
+        f" expected each {key!r} once. Keep one of the rows"
     )
 
 
 def _typed(frame: pl.LazyFrame, schema: TableSchema, location: str) -> pl.LazyFrame:
-    """Text columns of a `.csv` file as the types they stand for; ids that are all integers become integers."""
+    """Cast the text columns of a `.csv` file to the types of their kinds; ids become integers if all of them are."""
     targets = {ColumnKind.TIME: pl.Int64(), ColumnKind.INTEGER: pl.Int64(), ColumnKind.NUMBER: pl.Float64()}
     present = frame.collect_schema()
     for column in schema.columns:
@@ -337,8 +234,8 @@ def _typed(frame: pl.LazyFrame, schema: TableSchema, location: str) -> pl.LazyFr
                 continue
             _, row, value = scan.first_row(location, bad, column.name)
             raise DataError(
-                f"{location}, row {row} (from 0, after the header), column {column.name!r}: {value!r}, expected"
-                f" {column.kind.value}"
+                f"{location}, row {row} (from 0, after the header), column {column.name!r}: found {value!r},"
+                f" expected {column.kind.value}. Correct the value"
             )
         frame = frame.with_columns(pl.col(column.name).cast(target))
     return frame

@@ -1,4 +1,4 @@
-"""Reads columns of a table as tensors, batch by batch, and turns raw ids into indices."""
+"""Read columns of a table as tensors, batch by batch, and map raw ids to indices."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BATCH_ROWS = 1 << 16
-"""Rows of a part, where nothing else is asked for."""
+"""Default number of rows of a batch."""
 
 
 def row_batches(frame: pl.LazyFrame, size: int = BATCH_ROWS) -> Iterator[tuple[int, pl.DataFrame]]:
-    """The table's rows, some `size` at once, in order, each part with the number of its first row.
+    """Yield the table's rows in order, in batches of at most `size`, each with the number of its first row.
 
     >>> [(start, len(part)) for start, part in row_batches(pl.LazyFrame({"a": [1, 2, 3]}), 2)]
     [(0, 2), (2, 1)]
@@ -28,12 +28,12 @@ def row_batches(frame: pl.LazyFrame, size: int = BATCH_ROWS) -> Iterator[tuple[i
 
 
 def to_float64(column: pl.Series) -> Float[Tensor, " n"]:
-    """A column of numbers in float64."""
+    """Return a column of numbers as a float64 tensor."""
     return torch.from_numpy(column.cast(pl.Float64).to_numpy().copy())
 
 
 def to_matrix(column: pl.Series) -> Float[Tensor, "n F"]:
-    """A column of lists of equal length in float64.
+    """Return a column of lists of equal length `F` as a float64 matrix.
 
     >>> to_matrix(pl.Series([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
@@ -42,31 +42,42 @@ def to_matrix(column: pl.Series) -> Float[Tensor, "n F"]:
 
 
 def list_lengths(lists: pl.Series) -> Int[Tensor, " n"]:
-    """`[n]`, of a column of lists."""
+    """Return the length of each list of a column of lists."""
     return torch.from_numpy(lists.list.len().cast(pl.Int64).to_numpy().copy())
 
 
 def pad_rows(
     values: Float[Tensor, " total"] | Int[Tensor, " total"], sizes: Int[Tensor, " n"], width: int, fill: float
 ) -> Tensor:
-    """`[n, width]`, rows of unequal length with `fill` behind them.
+    """Return rows of unequal length as a matrix `[n, width]`, padded with `fill` on the right.
+
+    Args:
+        values: the values of all rows, one row after the other.
+        sizes: length of each row, at most `width`.
+        width: number of columns of the result.
+        fill: value of the padding.
 
     >>> pad_rows(torch.tensor([7, 8, 9]), torch.tensor([1, 2]), 2, -1).tolist()
     [[7, -1], [8, 9]]
     """
-    there = torch.arange(width) < sizes.unsqueeze(1)
-    return values.new_full((len(sizes), width), fill).masked_scatter_(there, values)
+    mask = torch.arange(width) < sizes.unsqueeze(1)
+    return values.new_full((len(sizes), width), fill).masked_scatter_(mask, values)
 
 
 DENSE = 8
-"""Integer ids are looked up in a table where their span is at most so many times their number."""
+"""`RawIds` looks up integer ids in a table if the range of the ids is less than this many times their number."""
 
-READ, HELD = 1 << 20, 1 << 22
-"""Rows read at once to gather ids, and ids held beyond twice those that are known before they are made one."""
+ROWS_PER_READ = 1 << 20
+"""Number of rows that `distinct_ids` reads at once."""
+
+HELD_IDS = 1 << 22
+"""`distinct_ids` removes duplicates when it holds more ids than twice the distinct ones known, plus this number."""
 
 
 def distinct_ids(frame: pl.LazyFrame, ids: pl.Expr) -> pl.Series:
-    """The ids that come up, rising, without null; memory grows with how many there are, not with the rows.
+    """Return the distinct ids of a table, ascending and without null.
+
+    Memory grows with the number of distinct ids, not with the number of rows.
 
     >>> distinct_ids(pl.LazyFrame({"action": ["b", "a", "b"]}), pl.col("action")).to_list()
     ['a', 'b']
@@ -74,16 +85,19 @@ def distinct_ids(frame: pl.LazyFrame, ids: pl.Expr) -> pl.Series:
     rows = frame.select(ids.alias("id"))
     found = rows.head(0).collect().get_column("id")
     held = [found]
-    for _, part in row_batches(rows, READ):
+    for _, part in row_batches(rows, ROWS_PER_READ):
         held.append(part.get_column("id").unique())
-        if sum(map(len, held)) > 2 * len(found) + HELD:
+        if sum(map(len, held)) > 2 * len(found) + HELD_IDS:
             found = pl.concat(held).unique()
             held = [found]
     return pl.concat(held).unique().drop_nulls().sort()
 
 
 class RawIds:
-    """Rising ids, and where each stands among them.
+    """A map from raw ids to indices.
+
+    Args:
+        ids: distinct ids, ascending; index `i` is the id at position `i`.
 
     >>> RawIds(pl.Series(["a", "c"])).indices(pl.Series(["c", "b", "a"])).tolist()
     [1, -1, 0]
@@ -98,7 +112,7 @@ class RawIds:
             self._table[_tensor(ids) - self._first] = torch.arange(len(ids), dtype=torch.int32)
 
     def indices(self, values: pl.Series) -> Int[Tensor, " n"]:
-        """`[n]`, −1 for what is not among them."""
+        """Return the index of each value, −1 for values that are not among the ids."""
         if not len(self.ids):
             return torch.full((len(values),), -1)
         values = values.cast(self.ids.dtype)

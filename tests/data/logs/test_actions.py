@@ -165,5 +165,5 @@ def test_text_files_are_read_too(tmp_path: Path) -> None:
     [batch] = read(path).batches()
     assert batch.action.tolist() == [1, 0] and batch.propensity is not None
     path.write_text("action,reward,propensity\n3,1,0.5\n2,yes,0.25\n")
-    with pytest.raises(DataError, match=r"feedback.csv, row 1 .*'reward': 'yes', expected numbers"):
+    with pytest.raises(DataError, match=r"feedback.csv, row 1 .*'reward': found 'yes', expected numbers"):
         read(path)

@@ -84,7 +84,10 @@ MALFORMED = {
     "prefix 0": ({"prefix_propensities": [[0.5, 0.0], [1.0]]}, f"row 0 .*'prefix_propensities': .* {NO_PROPENSITY}"),
     "slot above 1": ({"slot_propensities": [[0.5, 1], [1.5]]}, f"row 1 .*'slot_propensities': .* {NO_PROPENSITY}"),
     "whole NaN": ({"propensity": [float("nan"), 0.5]}, f"row 0 .*'propensity': nan {NO_PROPENSITY}"),
-    "lengths": ({"prefix_propensities": [[0.5], [1.0]]}, r"row 0 .*'prefix_propensities': .* has not one propensity"),
+    "lengths": (
+        {"prefix_propensities": [[0.5], [1.0]]},
+        r"row 0 .*'prefix_propensities': .* has another length",
+    ),
     "product": (
         {"prefix_propensities": LISTS, "propensity": [0.125, 0.6]},
         r"row 1 .*'propensity': 0.6 is not the product of prefix_propensities",

@@ -73,7 +73,7 @@ MALFORMED = {
     ),
     "nothing in view": ({"article_ids_inview": [[102, 101], [105], []]}, r"row 2 .* \[\] is an empty slate"),
     "milliseconds": ({"impression_time": [1, 2, 1_700_000_000_000]}, "row 2 .*looks like milliseconds"),
-    "impression twice": ({"impression_id": [9, 9, 60]}, "row 1 .*'impression_id': 9 stands in the table twice"),
+    "impression twice": ({"impression_id": [9, 9, 60]}, "row 1 .*'impression_id': 9 occurs twice"),
 }
 
 

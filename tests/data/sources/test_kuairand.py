@@ -112,5 +112,5 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         KuaiRand(tmp_path / "none").slates()
     with pytest.raises(DataError, match="column 'is_watched' of table 'exposures' is missing"):
         KuaiRand(write(tmp_path), click="is_watched").slates()
-    with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'time_ms': null"):
+    with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'time_ms': found null"):
         KuaiRand(write(tmp_path, EXPOSURES.with_columns(time_ms=pl.lit(None, dtype=pl.Int64)))).slates()

@@ -88,7 +88,7 @@ def test_malformed_rows(tmp_path: Path, row: str, message: str) -> None:
 
 
 def test_a_request_that_comes_twice(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"behaviors.tsv, row 3 \(from 0\), column 'request_id': 1 stands .* twice"):
+    with pytest.raises(DataError, match=r"behaviors.tsv, row 3 \(from 0\), column 'request_id': 1 occurs twice"):
         Mind(write(tmp_path, GOOD + GOOD)).slates()
 
 

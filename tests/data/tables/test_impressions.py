@@ -64,17 +64,17 @@ def test_times_may_be_datetimes(tmp_path: Path) -> None:
     assert len(read_impressions(write(tmp_path, timestamp=[datetime(2024, 1, 1)] * 2)).collect()) == 2
 
 
-SLOTS = "has not one propensity for each slot of its slate"
+SLOTS = "has another length than its slate"
 NO_PROPENSITY = r"expected a probability in \(0, 1\] in every row"
 
 MALFORMED = {
     "missing": ({"clicks": None}, "column 'clicks' of table 'impressions' is missing"),
     "one item instead of a list": ({"slate": ["a", "b"]}, "'slate' .* holds String, expected lists of integers or of"),
     "clicked ids": ({"clicks": [["c"], ["b"]]}, r"'clicks' .* holds List\(String\), expected lists of integers"),
-    "null slate": ({"slate": [["a", "b", "c"], None]}, r"row 1 \(from 0\), column 'slate': null"),
-    "null clicks": ({"clicks": [None, []]}, r"row 0 \(from 0\), column 'clicks': null"),
+    "null slate": ({"slate": [["a", "b", "c"], None]}, r"row 1 \(from 0\), column 'slate': found null"),
+    "null clicks": ({"clicks": [None, []]}, r"row 0 \(from 0\), column 'clicks': found null"),
     "milliseconds": ({"timestamp": [10, 1_700_000_000_000]}, r"row 1 .*: 1700000000000 looks like milliseconds"),
-    "request twice": ({"request_id": [1, 1]}, r"row 1 .*'request_id': 1 stands in the table twice"),
+    "request twice": ({"request_id": [1, 1]}, r"row 1 .*'request_id': 1 occurs twice"),
     "empty slate": ({"slate": [["a", "b", "c"], []]}, r"row 1 \(from 0\), column 'slate': \[\] is an empty slate"),
     "null inside": ({"slate": [["a", None, "c"], ["b"]]}, r"row 0 .*'slate': \['a', None, 'c'\] holds a null"),
     "item twice": ({"slate": [["a", "b", "a"], ["b"]]}, r"row 0 .*'slate': \['a', 'b', 'a'\] holds an item twice"),

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recsys.data.tables.schema import INTERACTIONS, ITEMS, read_table
+from recsys.data.tables.canonical import INTERACTIONS, ITEMS
+from recsys.data.tables.schema import read_table
 from recsys.errors import DataError
 
 GOOD: dict[str, list[Any]] = {"user_id": [1, 2, 3], "item_id": ["a", "b", "a"], "timestamp": [10, 20, 30]}
@@ -42,8 +43,8 @@ MALFORMED = {
     "text times": ({"timestamp": ["1", "2", "3"]}, "'timestamp' .* holds String, expected integer seconds"),
     "dates": ({"timestamp": [date(2024, 1, 1)] * 3}, "'timestamp' .* holds Date, expected integer seconds"),
     "text ratings": ({"rating": ["good"] * 3}, "'rating' .* expected numbers"),
-    "null id": ({"item_id": ["a", None, None]}, r"row 1 \(from 0\), column 'item_id': null, as in 2 row"),
-    "null time": ({"timestamp": [1, 2, None]}, r"row 2 \(from 0\), column 'timestamp': null"),
+    "null id": ({"item_id": ["a", None, None]}, r"row 1 \(from 0\), column 'item_id': found null, in 2 row"),
+    "null time": ({"timestamp": [1, 2, None]}, r"row 2 \(from 0\), column 'timestamp': found null"),
     "milliseconds": (
         {"timestamp": [10, 1_700_000_000_000, 5]},
         r"row 1 \(from 0\), column 'timestamp': 1700000000000 looks like milliseconds or finer, expected seconds",
@@ -72,14 +73,14 @@ def test_a_truncated_file(tmp_path: Path, share: float) -> None:
     path = write(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match=r"interactions.parquet cannot be read: .*damaged, cut short"):
+    with pytest.raises(DataError, match=r"interactions.parquet cannot be read: .*damaged, truncated"):
         read_table(path, INTERACTIONS)
 
 
 def test_a_key_that_comes_twice(tmp_path: Path) -> None:
     path = tmp_path / "items.parquet"
     pl.DataFrame({"item_id": [7, 8, 7], "title": ["a", "b", "c"]}).write_parquet(path)
-    with pytest.raises(DataError, match=r"row 2 \(from 0\), column 'item_id': 7 stands in the table twice"):
+    with pytest.raises(DataError, match=r"row 2 \(from 0\), column 'item_id': 7 occurs twice"):
         read_table(path, ITEMS)
 
 
@@ -104,9 +105,12 @@ def test_text_columns_get_their_types(tmp_path: Path) -> None:
 
 
 TEXT = {
-    "bad time": ("1,a,10\n2,b,noon\n", r"row 1 \(from 0, after the header\), column 'timestamp': 'noon', expected"),
-    "cut short": ("1,a,10\n2,b", r"row 1 \(from 0\), column 'timestamp': null"),
-    "null id": ("1,a,10\n,b,4\n", r"row 1 \(from 0\), column 'user_id': null"),
+    "bad time": (
+        "1,a,10\n2,b,noon\n",
+        r"row 1 \(from 0, after the header\), column 'timestamp': found 'noon', expected",
+    ),
+    "cut short": ("1,a,10\n2,b", r"row 1 \(from 0\), column 'timestamp': found null"),
+    "null id": ("1,a,10\n,b,4\n", r"row 1 \(from 0\), column 'user_id': found null"),
     "too many fields": ("1,a,10,8\n", "interactions.csv cannot be read"),
     "no rows": ("", "has no rows"),
 }

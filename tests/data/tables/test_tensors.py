@@ -53,8 +53,8 @@ def test_ids_become_indices(dense: int, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_many_ids_are_gathered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.data.tables.tensors.READ", 7)
-    monkeypatch.setattr("recsys.data.tables.tensors.HELD", 10)
+    monkeypatch.setattr("recsys.data.tables.tensors.ROWS_PER_READ", 7)
+    monkeypatch.setattr("recsys.data.tables.tensors.HELD_IDS", 10)
     rows = pl.LazyFrame({"a": [(number * 37) % 101 for number in range(500)]})
     assert distinct_ids(rows, pl.col("a")).to_list() == list(range(101))
 
