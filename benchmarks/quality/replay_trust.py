@@ -1,9 +1,9 @@
-"""Which single-action estimator to trust when: errors as the policy to be judged moves away from the one that logged.
+"""Which single-action estimator to trust when: errors as the target policy moves away from the one that logged.
 
 python benchmarks/quality/replay_trust.py [--logs 200] [--rounds 2000] [--write FOLDER]
 
 Ten actions, five numbers of context, clicks by a logistic model; the logging policy prefers what is bad a little, the
-policies to be judged prefer what is good more and more. The reward model of DM and DR is either wrong, as it knows
+target policies prefer what is good more and more. The reward model of DM and DR is either wrong, as it knows
 actions and not contexts, or right, as it is the world's own. Root mean squared errors over logs; the picture has those
 with the wrong model against the effective sample size.
 """

@@ -57,7 +57,7 @@ class SlatePipeline:
     Args:
         reward: `[slates, slots]`.
         logging: `[slates, slots]`, of the item at its slot under the logging policy.
-        target: the same under the policy to be judged.
+        target: the same under the target policy.
     """
 
     def __init__(self, reward: Tensor, logging: Tensor, target: Tensor) -> None:

@@ -156,7 +156,7 @@ FLOATS = ("reward", "logging", "target", "target_all", "predicted_all")
 
 
 def log_of_rounds() -> BanditBatch:
-    """A log of a uniform policy with a policy to be judged and a reward model: float32 numbers in float64 columns."""
+    """A log of a uniform policy with a target policy and a reward model: float32 numbers in float64 columns."""
     generator = torch.Generator().manual_seed(0)
     shape = (ROUNDS, ACTIONS)
     target = torch.softmax(torch.randn(shape, generator=generator, dtype=torch.float64), 1).float().double()

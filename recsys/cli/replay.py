@@ -35,9 +35,10 @@ def run(config: DictConfig) -> None:
 def estimates_table(estimates: pl.DataFrame) -> Table:
     """Every estimate of one policy from one log; above them what the log earned and, where it is known, the truth."""
     first = estimates.row(0, named=True)
-    title = f"{first['policy']}, judged by the log {first['log']}, which earned {first['earned']:.4g}"
+    title = f"{first['policy']}, evaluated on the log {first['log']}"
+    title += f", whose policy has value {first['on_policy_value']:.4g}"
     if first["truth"] is not None:
-        title += f"; on its own log {_sure(first['truth'], first['truth_low'], first['truth_high'])}"
+        title += f"; on-policy value {_sure(first['truth'], first['truth_low'], first['truth_high'])}"
     table = Table(box=None, title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for name in ("value", "relative error", "effective sample size", "largest weight"):
@@ -47,8 +48,8 @@ def estimates_table(estimates: pl.DataFrame) -> Table:
         size, largest = row["effective_sample_size"], row["max_weight"]
         table.add_row(
             row["estimator"],
-            "no answer" if row["doubt"] or row["value"] is None else _sure(row["value"], row["low"], row["high"]),
-            "" if row["relative_error"] is None or row["doubt"] else f"{row['relative_error']:.1%}",
+            "no estimate" if row["warning"] or row["value"] is None else _sure(row["value"], row["low"], row["high"]),
+            "" if row["relative_error"] is None or row["warning"] else f"{row['relative_error']:.1%}",
             "" if size is None else f"{size:,.0f}",
             "" if largest is None else f"{largest:.3g}",
             remarks(row),

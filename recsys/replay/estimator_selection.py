@@ -95,15 +95,16 @@ class ResolvedEstimator:
 
     Args:
         estimator: with a value.
-        summed: of its terms.
+        statistics: of its terms.
         chosen: what it is, in words; empty where there was no choice.
-        sure: whether its interval is worth showing: one that ignores how the choice was made may be far too narrow.
+        has_interval: whether its interval is shown; False where it would ignore how the estimator was chosen, and so be
+            too narrow.
     """
 
     estimator: Estimator[Any]
-    summed: EstimatorSums
+    statistics: EstimatorSums
     chosen: str = ""
-    sure: bool = True
+    has_interval: bool = True
 
 
 def members(estimators: Mapping[str, Any], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
@@ -143,5 +144,5 @@ def resolve_estimator(name: str, one: Any, found: Accumulation) -> ResolvedEstim
         return ResolvedEstimator(best, summed[one.estimators.index(best)], str(best))
     if isinstance(one, MAGIC):
         blend = one.choose(found[name].sums)
-        return ResolvedEstimator(blend, found[name], str(blend), sure=False)
+        return ResolvedEstimator(blend, found[name], str(blend), has_interval=False)
     return ResolvedEstimator(found.estimators[name], found[name])

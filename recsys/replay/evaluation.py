@@ -28,16 +28,16 @@ SCHEMA = {
     "rounds": pl.Int64,
     "effective_sample_size": pl.Float64,
     "max_weight": pl.Float64,
-    "doubt": pl.String,
+    "warning": pl.String,
     "chosen": pl.String,
     "estimated": pl.Boolean,
-    "earned": pl.Float64,
+    "on_policy_value": pl.Float64,
     "truth": pl.Float64,
     "truth_low": pl.Float64,
     "truth_high": pl.Float64,
     "relative_error": pl.Float64,
 }
-"""Columns: `earned` is what the log's own policy did, `truth` what the policy that is judged did on its own log.
+"""Columns: `on_policy_value` is the mean reward of the log, `truth` that of the target policy's own log.
 
 Neither is discounted; estimates that are have no `relative_error`.
 """
@@ -50,7 +50,7 @@ def tabulate_estimates(
 
     Args:
         replayed: with sums of the estimators.
-        estimators: all that were summed, or some.
+        estimators: all that were statistics, or some.
         options: how.
 
     Raises:
@@ -63,31 +63,31 @@ def tabulate_estimates(
                 cells = _cells(name, estimator, one.found, options)
             own = {"policy": one.policy, "log": one.log, "estimator": name, "estimated": one.estimated}
             value = cells["value"] if getattr(estimator, "discount", 1.0) == 1.0 else None
-            rows.append(own | cells | {"earned": one.earned.value} | _compared(value, one.truth))
+            rows.append(own | cells | {"on_policy_value": one.on_policy_value.value} | _compared(value, one.truth))
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
 def _cells(name: str, one: Any, found: Accumulation, options: ReplayOptions) -> dict[str, Any]:
     """What is said of one estimate."""
     answer = resolve_estimator(name, one, found)
-    weights = answer.summed.weights
-    interval = options.interval(answer.estimator, answer.summed, options.confidence)
-    shown = interval if answer.sure else Interval(interval.value)
+    weights = answer.statistics.weights
+    interval = options.interval(answer.estimator, answer.statistics, options.confidence)
+    shown = interval if answer.has_interval else Interval(interval.value)
     return {
         **{key: _finite(value) for key, value in shown.to_dict().items()},
         "rounds": found.rows,
         "effective_sample_size": weights.effective,
         "max_weight": weights.largest,
-        "doubt": _doubt(weights, found, options.limits),
+        "warning": _warning(weights, found, options.limits),
         "chosen": answer.chosen,
     }
 
 
-def _doubt(weights: WeightSummary, found: Accumulation, limits: OverlapLimits) -> str:
+def _warning(weights: WeightSummary, found: Accumulation, limits: OverlapLimits) -> str:
     """By an estimator's own weights; where rounds have one action, by plain ones for what the log does not show."""
     if PLAIN not in found.weights:
         return overlap_warning(weights, limits)
-    size = overlap_warning(weights, limits, whole=False)
+    size = overlap_warning(weights, limits, averages_to_one=False)
     if size or (weights.largest == 1 and weights.total == weights.rows):
         return size
     plain = found[PLAIN]
@@ -117,11 +117,11 @@ def remarks(row: Mapping[str, Any]) -> str:
     Args:
         row: columns as in `recsys.replay.evaluation.SCHEMA`.
 
-    >>> remarks({"doubt": "", "chosen": "IPS()", "estimated": True})
+    >>> remarks({"warning": "", "chosen": "IPS()", "estimated": True})
     'IPS(); propensities estimated'
     """
     return "; ".join(
-        words for words in (row["doubt"], row["chosen"], ESTIMATED_MARK if row["estimated"] else "") if words
+        words for words in (row["warning"], row["chosen"], ESTIMATED_MARK if row["estimated"] else "") if words
     )
 
 
@@ -134,7 +134,7 @@ def evaluate(
     """Every policy from every log but its own, by every estimator: one row each, columns as in `SCHEMA`.
 
     A log that bears a policy's name was written by it: it gives the truth, which the policy's estimates from the other
-    logs are compared with (`relative_error`). `doubt` says why a log does not answer, and is empty where it does: the
+    logs are compared with (`relative_error`). `warning` says why a log does not answer, and is empty where it does: the
     figures are there all the same. `chosen` says which estimator a `Slope` or `MAGIC` chose. A value that the sums do
     not define is null.
 

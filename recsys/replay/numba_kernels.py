@@ -177,7 +177,7 @@ def standard_products(
 def _model(
     action: np.ndarray, target_all: np.ndarray, predicted_all: np.ndarray, expected: np.ndarray, predicted: np.ndarray
 ) -> None:
-    """What the policy to be judged is expected to earn, and what the logged action was."""
+    """What the target policy is expected to earn, and what the logged action was."""
     for i in range(len(action)):
         value = 0.0
         for j in range(target_all.shape[1]):

@@ -67,15 +67,15 @@ def choose_policy(
     options = options or ReplayOptions()
     first = replace(options, half=0, confidence=1 - 2 * risk / len(policies))
     considered = evaluate(logs, policies, {"selector": selector}, first)
-    known = considered.filter(pl.col("doubt") == "", pl.col("low").is_not_null())
+    known = considered.filter(pl.col("warning") == "", pl.col("low").is_not_null())
     if known.is_empty():
-        raise RequestError(f"the log tells of no policy what it earns: {_doubts(considered)}")
+        raise RequestError(f"the log gives no reliable estimate of any policy: {_warnings(considered)}")
     best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
     policy, low = best.row(0)
     report = evaluate(logs, {policy: policies[policy]}, estimators, replace(options, half=1))
     return PolicyChoice(policy, low, considered, report)
 
 
-def _doubts(considered: pl.DataFrame) -> str:
-    rows = considered.select("policy", "doubt").iter_rows()
-    return "; ".join(f"{policy}: {doubt or 'the estimator that chooses has no interval'}" for policy, doubt in rows)
+def _warnings(considered: pl.DataFrame) -> str:
+    rows = considered.select("policy", "warning").iter_rows()
+    return "; ".join(f"{policy}: {warning or 'the selector has no interval'}" for policy, warning in rows)

@@ -35,7 +35,7 @@ PLAIN = "(weights)"
 FEW = 2
 """Rows that show whether an estimator can read a log."""
 
-ON_POLICY = "(earned)"
+ON_POLICY = "(on policy)"
 """Under this name what the log's own policy earned is summed."""
 
 
@@ -49,7 +49,7 @@ class ReplayRun:
         found: sums of the estimators, under `ON_POLICY` of rewards, and under `PLAIN` of rounds of one action as they
             are.
         estimated: whether the log's propensities were.
-        earned: what the log's own policy earned.
+        on_policy_value: what the log's own policy earned.
         truth: what the policy earned on its own log; None where there is none.
     """
 
@@ -57,7 +57,7 @@ class ReplayRun:
     log: str
     found: Accumulation
     estimated: bool
-    earned: Interval
+    on_policy_value: Interval
     truth: Interval | None = None
 
 
@@ -66,7 +66,7 @@ def replay(
     policies: Mapping[str, TargetFactory],
     estimators: Mapping[str, Any],
     options: ReplayOptions,
-    beside: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
     own: bool = False,
 ) -> list[ReplayRun]:
     """Every policy on every log but its own, which gives the truth.
@@ -76,7 +76,7 @@ def replay(
         policies: to be judged, by name.
         estimators: by name.
         options: how.
-        beside: further estimators, by name, of which no replicates are summed.
+        further: other estimators, by name, of which no replicates are summed.
         own: whether policies are joined with their own logs too, where what they earn by their weights is known. One
             that an estimator cannot be had for there is left out.
 
@@ -85,17 +85,17 @@ def replay(
     """
     for policy in policies:
         if set(logs) == {policy}:
-            raise RequestError(f"policy {policy!r} wrote the only log: there is no other to judge it by")
+            raise RequestError(f"policy {policy!r} wrote the only log: it needs the log of another policy")
     reads = {name: _Read(name, log, options) for name, log in logs.items()}
     found = []
     for policy, made in policies.items():
-        truth = reads[policy].earned() if policy in reads else None
+        truth = reads[policy].on_policy_value() if policy in reads else None
         for name, read in reads.items():
             if name != policy:
-                found.append(replace(read.beside(policy, made, estimators, beside or {}), truth=truth))
+                found.append(replace(read.join(policy, made, estimators, further or {}), truth=truth))
             elif own:
                 try:
-                    found.append(replace(read.beside(policy, made, estimators, beside or {}), truth=truth))
+                    found.append(replace(read.join(policy, made, estimators, further or {}), truth=truth))
                 except RequestError as error:
                     logger.info("no placebo: %s", error)
     return found
@@ -116,13 +116,13 @@ class _Read:
         self.options = options
         self.read: Any = reader(log, options)
 
-    def earned(self) -> Interval:
+    def on_policy_value(self) -> Interval:
         """What the policy that wrote the log did earn."""
         with naming(self.name):
             found = accumulate({ON_POLICY: OnPolicy()}, self.read.batches(), total=len(self.log))
             return closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
 
-    def beside(
+    def join(
         self, policy: str, made: TargetFactory, estimators: Mapping[str, Any], further: Mapping[str, Any]
     ) -> ReplayRun:
         """Summed."""
@@ -133,16 +133,16 @@ class _Read:
         with naming(where):
             summed = {**members(estimators, self.log), **further}
             writer = (self.options.logging or {}).get(self.name)
-            beside = self.read.beside(made(self.log), None if writer is None else writer(self.log))
-            few = next((beside(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
+            join = self.read.join(made(self.log), None if writer is None else writer(self.log))
+            few = next((join(take(batch, torch.arange(min(FEW, len(batch))))) for batch in self.read.batches()), None)
         for name, one in summed.items():
             with naming(f"{where}, {name.partition('/')[0]}"):
                 require_fit(one, few)
         with naming(where):
-            batches, bootstrap = map(beside, self.read.batches()), self.options.interval.bootstrap
+            batches, bootstrap = map(join, self.read.batches()), self.options.interval.bootstrap
             found = accumulate(summed, batches, bootstrap=bootstrap, without_replicates=further, total=len(self.log))
-            earned = closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
-        return ReplayRun(policy, self.name, found, getattr(self.log, "estimated", False), earned)
+            on_policy = closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
+        return ReplayRun(policy, self.name, found, getattr(self.log, "estimated", False), on_policy)
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def reader(log: FeedbackLog, options: ReplayOptions) -> ActionReader | SlateRead
 
 
 MODELS = {
-    "SlateFeedbackLog": "it is of slates, take model=tail_means",
+    "SlateFeedbackLog": "it is of slates, take model=reward_to_go",
     "ActionLog": "it is of single actions, take model=means, model=logistic or model=ridge",
     "EpisodeLog": "it is of episodes, take model=fitted_q",
 }

@@ -34,8 +34,8 @@ def test_the_real_logs_layout_is_judged_both_ways(tmp_path: Path, capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     folder = tmp_path / lines[-1]
     assert (folder / "report.html").exists()
-    titles = [line for line in lines if "judged by the log" in line]
-    assert len(titles) == 2 and all("; on its own log 0." in line for line in titles)
+    titles = [line for line in lines if "evaluated on the log" in line]
+    assert len(titles) == 2 and all("; on-policy value 0." in line for line in titles)
     rows = [line for line in lines if line.lstrip().startswith(("ips ", "snips ", "clipped "))]
     assert len(rows) == 6 and all("%" in row and "[" in row for row in rows)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -49,7 +49,7 @@ def test_anyones_table_and_policy(tmp_path: Path, capsys: pytest.CaptureFixture[
     run = ["log=parquet", f"log.path={path}", "policy=table", f"policy.path={table}", "estimator=[dr,ips]"]
     assert replay(*run, "model=means") == DONE
     out = capsys.readouterr().out
-    assert "table, judged by the log old, which earned 0." in out and "on its own log" not in out
+    assert "table, evaluated on the log old, whose policy has value 0." in out and "on-policy value" not in out
     table = pl.read_parquet(tmp_path / out.splitlines()[-1] / "estimates.parquet")
     truth = 0.1 * 0.1 + 0.3 * 0.3 + 0.6 * 0.6
     assert all(row["low"] < truth < row["high"] for row in table.iter_rows(named=True))
@@ -62,7 +62,7 @@ def test_the_best_of_several_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     named = f"+policies.good={{_target_: recsys.replay.targets.policies.TableTarget, path: {good}}}"
     assert replay("log=parquet", "log.path=log.parquet", named, "select=true", "selector=snips") == DONE
     out = capsys.readouterr().out
-    assert "chosen: good, which earns at least 0." in out
+    assert "selected policy: good, value at least 0." in out
     folder = tmp_path / out.splitlines()[-1]
     told = pl.read_parquet(folder / "estimates.parquet")
     assert set(told["policy"]) == {"good"} and set(told["estimator"]) == {"ips", "clipped"}
@@ -74,7 +74,7 @@ def test_slates_as_the_bench_writes_them(tmp_path: Path, capsys: pytest.CaptureF
     written(log, tmp_path / "log.parquet")
     who = "+log.logging.random={_target_: recsys.replay.targets.policies.UniformTarget}"
     estimators = "estimator=[slate_ips,reward_interaction,independent,pseudo_inverse,cascade_dr]"
-    assert replay("log=parquet", "log.path=log.parquet", who, estimators, "model=tail_means") == DONE
+    assert replay("log=parquet", "log.path=log.parquet", who, estimators, "model=reward_to_go") == DONE
     table = pl.read_parquet(tmp_path / capsys.readouterr().out.splitlines()[-1] / "estimates.parquet")
     assert table["value"].to_list() == pytest.approx([log["rewards"].list.sum().mean()] * 5, rel=0.01)
     own = log.select("request_id", "prefix_propensities")
@@ -167,7 +167,7 @@ WRONG = {
     "policy=table": "policies.table.path",
     "policy=checkpoint": "policies.checkpoint.run",
     "estimator=[slate_ips]": "uniform on old, slate_ips: this estimator is for logs of another kind",
-    "model=tail_means": "RewardToGoModel is no model for old: it is of single actions, take model=means",
+    "model=reward_to_go": "RewardToGoModel is no model for old: it is of single actions, take model=means",
 }
 
 
@@ -256,7 +256,7 @@ def test_several_logs_are_printed_apart(tmp_path: Path, capsys: pytest.CaptureFi
     written(log, tmp_path / "log.parquet")
     assert replay("log=parquet", "log.path=log.parquet", "estimator=ips") == DONE
     lines = capsys.readouterr().out.splitlines()
-    assert sum("uniform, judged by the log o" in line for line in lines) == 2
+    assert sum("uniform, evaluated on the log o" in line for line in lines) == 2
     metrics = json.loads((tmp_path / lines[-1] / "metrics.json").read_text())
     assert set(metrics) == {"uniform/ips@old", "uniform/ips@other"}
     assert replay("log=parquet", "log.path=log.parquet", "log.policy=other", "estimator=ips") == DONE

@@ -2,7 +2,7 @@
 `@register`.
 
 A `World` lists everything that one unit of a log (a round, a slate, an episode) can be: a batch of the estimator's type
-with one row each, the probability of each row, and what the policy to be judged truly earns. A `Case` is an estimator,
+with one row each, the probability of each row, and what the target policy truly earns. A `Case` is an estimator,
 a world in which its assumption holds and one in which it does not. Worlds of single actions are made here; slates and
 episodes bring their own batches, a few thousand rows at most, and register from their own file:
 
@@ -39,7 +39,7 @@ class World:
     Args:
         units: a batch, one row for everything that a unit of the log can be.
         probability: `[m]`, of each row, above 0; they sum to 1.
-        truth: what the policy to be judged earns a unit.
+        truth: what the target policy earns a unit.
     """
 
     units: Any
@@ -117,7 +117,7 @@ def rounds(
         logging_all=logging[context],
         target_all=target[context],
         predicted_all=predicted[context],
-        robust_all=predicted[context],
+        mrdr_all=predicted[context],
         estimated_weight=(target / logging)[context, action],
     )
     possible = probability > 0
@@ -198,7 +198,7 @@ def sub_gaussian_dr() -> Case:
 
 @register
 def mrdr() -> Case:
-    return Case(MRDR(), rounds(), rounds(NO_SUPPORT), unbiased=True, needs=("robust_all", "target_all"))
+    return Case(MRDR(), rounds(), rounds(NO_SUPPORT), unbiased=True, needs=("mrdr_all", "target_all"))
 
 
 @register

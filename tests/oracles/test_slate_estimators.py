@@ -93,12 +93,12 @@ def test_the_bias_of_slot_weights_is_what_other_slots_do_to_the_reward(log: str)
 def test_the_pseudo_inverse_is_a_sum_over_slots_only_where_they_are_drawn_on_their_own(earns: str) -> None:
     """Of slot weights, less `S − 1`: elsewhere that sum is biased, and the pseudo-inverse is not."""
     _, rounds, _ = enumerated(earns, "factorised", True)
-    assert torch.allclose(PseudoInverse()(rounds)[:, 0], 1 + (rounds.slot - 1).sum(-1))
+    assert torch.allclose(PseudoInverse()(rounds)[:, 0], 1 + (rounds.slot_ratio - 1).sum(-1))
     unlike = {("arbitrary", False): 1e-3, ("ranked", False): 1e-3, ("uniform", False): 1e-3, ("arbitrary", True): 1e-4}
     for (logs, repeats), least in unlike.items():
         made, rounds, probability = enumerated(earns, logs, repeats)
         assert expected(SlateIPS(PseudoInverse()), rounds, probability) == pytest.approx(made.truth, abs=1e-10)
-        summed = (1 + (rounds.slot - 1).sum(-1)) * rounds.reward.sum(-1)
+        summed = (1 + (rounds.slot_ratio - 1).sum(-1)) * rounds.reward.sum(-1)
         assert abs(float(probability @ summed) - made.truth) > least
 
 
@@ -106,7 +106,9 @@ def test_the_pseudo_inverse_is_a_sum_over_slots_only_where_they_are_drawn_on_the
 def test_independent_marginals_in_place_of_joint_ones_say_the_logging_value_of_every_policy(repeats: bool) -> None:
     made, rounds, probability = enumerated("sum", "uniform", repeats)
     request = torch.arange(3).tolist()
-    logging, target = (made.law(policy, request).marginals(made.num_items) for policy in (made.logging, made.target))
+    logging, target = (
+        made.distribution(policy, request).marginals(made.num_items) for policy in (made.logging, made.target)
+    )
     wrong = torch.linalg.pinv(logging.unsqueeze(2) * logging.unsqueeze(1), hermitian=True)
     pull = torch.einsum("bd,bde->be", target, wrong)
     value = sum(

@@ -8,7 +8,7 @@ from recsys.replay.actions.batch import BanditBatch
 
 
 def rounds(n: int, actions: int = 4, users: int | None = None, seed: int = 0, dtype: torch.dtype = torch.float64):
-    """Rounds drawn from a logging policy, with another policy to be judged and a reward model that is a bit off."""
+    """Rounds drawn from a logging policy, with another target policy and a reward model that is a bit off."""
     generator = torch.Generator().manual_seed(seed)
 
     def policy() -> torch.Tensor:

@@ -58,9 +58,9 @@ def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: P
         assert row["relative_error"] == pytest.approx(abs(row["value"] - row["truth"]) / row["truth"])
         assert row["low"] < MEANS.mean() < row["high"]
         assert row["truth_low"] < MEANS.mean() < row["truth_high"]
-        assert row["doubt"] == "" and row["estimated"] is False and row["rounds"] == 2000
+        assert row["warning"] == "" and row["estimated"] is False and row["rounds"] == 2000
     old = two_policies().filter(policy="old")
-    assert table["earned"].to_list() == pytest.approx([old["reward"].mean()] * 2)
+    assert table["on_policy_value"].to_list() == pytest.approx([old["reward"].mean()] * 2)
     by_hand = old.select((pl.col("reward") / pl.col("propensity") / 3).mean()).item()
     assert table["value"][0] == pytest.approx(by_hand)
 
@@ -98,7 +98,7 @@ def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
     table = evaluate(
         logs, UNIFORM, {"ips": IPS(), "clipped": IPS(Clip(0.5)), "dm": DM()}, ReplayOptions(model=ActionMeans())
     )
-    doubts = dict(table.select("estimator", "doubt").iter_rows())
+    doubts = dict(table.select("estimator", "warning").iter_rows())
     assert "the policy makes choices that the log does not show" in doubts["ips"]
     assert doubts["clipped"] == doubts["ips"], "a clipped weight hides nothing of the plain ones"
     assert doubts["dm"] == "", "a model alone rests on no weight"
@@ -119,14 +119,14 @@ def test_an_average_of_weights_is_as_sure_as_there_are_users(tmp_path: Path, use
     )
     actions = written(pl.DataFrame({"action": [0, 2]}), tmp_path / "actions.parquet")
     logs = logs_of(log if users else log.drop("user_id"), tmp_path, actions=actions)
-    doubt = evaluate(logs, UNIFORM, {"ips": IPS()}).item(0, "doubt")
-    assert (doubt == "") == users
-    assert users or "weights average 0.917 [" in doubt
+    warning = evaluate(logs, UNIFORM, {"ips": IPS()}).item(0, "warning")
+    assert (warning == "") == users
+    assert users or "weights average 0.917 [" in warning
 
 
 def test_too_few_rounds_are_no_answer(tmp_path: Path) -> None:
     table = evaluate(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
-    assert "at least 100 is asked" in table["doubt"][0]
+    assert "at least 100 is asked" in table["warning"][0]
 
 
 def test_a_ratio_of_nothing_is_null(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_ratio_of_nothing_is_null(tmp_path: Path) -> None:
     path = written(policy_table(log, [0.0, 0.5, 0.5]), tmp_path / "target.parquet")
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
     table = evaluate(logs_of(log, tmp_path, actions=actions), {"table": TableTarget(path)}, {"snips": SNIPS()})
-    assert table.select("value", "low", "high").row(0) == (None, None, None) and table["doubt"][0]
+    assert table.select("value", "low", "high").row(0) == (None, None, None) and table["warning"][0]
 
 
 def test_what_is_chosen_is_said(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_slates_are_judged(tmp_path: Path) -> None:
     table = evaluate(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(PrefixWeights())})
     earned = log["rewards"].list.sum().mean()
     assert table["value"].to_list() == pytest.approx([earned] * 2, rel=1e-6)
-    assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["doubt"].to_list() == ["", ""]
+    assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["warning"].to_list() == ["", ""]
     with pytest.raises(RequestError, match=r"^uniform on random, slot: .*slot_propensities.*log.logging"):
         evaluate(logs, UNIFORM, {"slot": SlateIPS(SlotWeights())})
     found = evaluate(
@@ -222,7 +222,7 @@ def test_slates_are_judged(tmp_path: Path) -> None:
     )
     assert found["value"][0] == pytest.approx(earned, rel=1e-6)
     with pytest.raises(
-        RequestError, match="ActionMeans is no model for random: it is of slates, take model=tail_means"
+        RequestError, match="ActionMeans is no model for random: it is of slates, take model=reward_to_go"
     ):
         evaluate(logs, UNIFORM, {"whole": SlateIPS()}, ReplayOptions(model=ActionMeans()))
     with pytest.raises(RequestError, match="RewardToGoModel is no model for old: it is of single actions"):
@@ -234,7 +234,7 @@ def test_episodes_are_judged(tmp_path: Path) -> None:
     table = evaluate({"log": log}, UNIFORM, {"ips": PerDecisionIPS()})
     row = table.row(0, named=True)
     assert row["low"] < 0.5 * (1 + 2 + 3) / 3 < row["high"] and row["rounds"] == 400
-    assert row["earned"] == pytest.approx(trajectories()["reward"].sum() / 400)
+    assert row["on_policy_value"] == pytest.approx(trajectories()["reward"].sum() / 400)
 
 
 def test_a_blend_of_returns_is_said_and_has_no_interval(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_models_of_the_chooser_have_not_seen_the_half_that_reports(tmp_path:
 
 
 def test_a_log_that_does_not_tell_chooses_nobody(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="tells of no policy what it earns: first: effective sample size"):
+    with pytest.raises(RequestError, match="gives no reliable estimate of any policy: first: effective sample size"):
         choose_policy({"log": a_log(tmp_path, 90)}, POLICIES, IPS(), {"ips": IPS()})
 
 
@@ -117,7 +117,7 @@ def test_a_policy_of_which_the_log_does_not_tell_is_not_chosen(tmp_path: Path) -
     read = ParquetFeedback(written(log, tmp_path / "log.parquet"), actions=actions).log()
     policies = {"unknown": fixed([0.0, 0.1, 0.9]), "known": fixed([0.5, 0.5, 0.0])}
     choice = choose_policy({"log": read}, policies, IPS(), {"ips": IPS()})
-    assert choice.policy == "known" and choice.considered.filter(policy="unknown")["doubt"].item()
+    assert choice.policy == "known" and choice.considered.filter(policy="unknown")["warning"].item()
 
 
 @pytest.mark.parametrize("risk", [0.0, 0.5, 1.0])

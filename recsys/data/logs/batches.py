@@ -128,7 +128,7 @@ class LoggedEpisodes:
         action: `[n, T]`, in `0 … A − 1`; anything after the end.
         reward: `[n, T]`; 0 after the end.
         propensity: `[n, T]`, in (0, 1], with which the logging policy chose the action; 1 after the end.
-        there: `[n, T]`, true at steps that the episode has.
+        mask: `[n, T]`, true at steps that the episode has.
         context: `[n, T, F]`, the state before each action; None where the log does not say.
         done: `[n]`, true where the episode ended after its last step, false where the log was cut off; None where all
             ended.
@@ -138,7 +138,7 @@ class LoggedEpisodes:
     action: Int[Tensor, "n T"]
     reward: Float[Tensor, "n T"]
     propensity: Float[Tensor, "n T"]
-    there: Bool[Tensor, "n T"]
+    mask: Bool[Tensor, "n T"]
     context: Float[Tensor, "n T F"] | None = None
     done: Bool[Tensor, " n"] | None = None
 

@@ -105,7 +105,7 @@ class EpisodeLog(LogWithActions):
             action=padded(self.ids.indices(rows["action"]), 0),
             reward=padded(to_float64(rows["reward"]), 0.0),
             propensity=padded(to_float64(rows["propensity"]), 1.0),
-            there=torch.arange(width) < lengths.unsqueeze(1),
+            mask=torch.arange(width) < lengths.unsqueeze(1),
             context=context,
         )
 

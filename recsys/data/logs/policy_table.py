@@ -115,7 +115,7 @@ def read_policy_table(location: str | Path, log: ActionLog, name: str | None = N
 
 
 def probability_rules() -> list[RowRule]:
-    """Of a column `probability` of a policy to be judged, which may be 0."""
+    """Of a column `probability` of a target policy, which may be 0."""
     outside = (~pl.col("probability").cast(pl.Float64).is_between(0, 1)).fill_null(True)
     return [RowRule("probability", outside, "is no probability, expected one in [0, 1] in every row")]
 

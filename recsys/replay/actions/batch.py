@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,16 +19,6 @@ ROWS = 2**14
 """How many rounds are worked on at once where every action counts, so that what is between stays in the cache."""
 
 
-@runtime_checkable
-class Rewarded(Protocol):
-    """A batch in which every row earned something: what estimators read that only weigh."""
-
-    @property
-    def reward(self) -> Float[Tensor, " n"]:
-        """`[n]`, `r`, what each row earned."""
-        ...
-
-
 @dataclass(frozen=True)
 class BanditBatch(OptionalParts):
     """`n` rounds, of `A` actions, in float64, or in float32 where memory counts; what is computed is float64.
@@ -41,12 +30,12 @@ class BanditBatch(OptionalParts):
         action: `[n]`, what was chosen, in `0 … A − 1`.
         reward: `[n]`, `r`, what it earned.
         logging: `[n]`, `p(a | x)`, in (0, 1], with which the logging policy chose it.
-        target: `[n]`, `π(a | x)`, in [0, 1], with which the policy to be judged chooses it.
+        target: `[n]`, `π(a | x)`, in [0, 1], with which the target policy chooses it.
         user: `[n]`, whose rounds depend on each other, from 0; None where each round stands alone.
         logging_all: `[n, A]`, `p(· | x)`.
         target_all: `[n, A]`, `π(· | x)`.
         predicted_all: `[n, A]`, `q(x, ·)`, what a reward model expects of every action.
-        robust_all: `[n, A]`, `q(x, ·)` of a model that was fitted for little variance of DR; see `MRDR`.
+        mrdr_all: `[n, A]`, `q(x, ·)` of a model that was fitted for little variance of DR; see `MRDR`.
         estimated_weight: `[n]`, estimated from the log in place of `π(a | x) / p(a | x)`.
         later: parts by their names, each made when an estimator first needs it and kept.
     """
@@ -59,7 +48,7 @@ class BanditBatch(OptionalParts):
     logging_all: Float[Tensor, "n A"] | None = None
     target_all: Float[Tensor, "n A"] | None = None
     predicted_all: Float[Tensor, "n A"] | None = None
-    robust_all: Float[Tensor, "n A"] | None = None
+    mrdr_all: Float[Tensor, "n A"] | None = None
     estimated_weight: Float[Tensor, " n"] | None = None
     later: Mapping[str, Callable[[], Tensor]] | None = field(default=None, compare=False, repr=False)
 
@@ -93,9 +82,9 @@ class BanditBatch(OptionalParts):
 
 PART_NAMES = {
     "logging_all": "every action's probability under the logging policy",
-    "target_all": "every action's probability under the policy to be judged",
+    "target_all": "every action's probability under the target policy",
     "predicted_all": "a reward model's prediction for every action",
-    "robust_all": "predictions for every action of a reward model fitted for little variance of DR",
+    "mrdr_all": "predictions for every action of a reward model fitted for little variance of DR",
     "estimated_weight": "weights estimated from the log",
 }
 """What the parts of `BanditBatch` are called in messages."""
@@ -103,7 +92,7 @@ PART_NAMES = {
 GIVEN_BY = {
     "logging_all": ": say who wrote the log (log.logging), or estimate its propensities (log.propensities=estimated)",
     "predicted_all": ": give a model of rewards (model=means, model=logistic or model=ridge)",
-    "robust_all": ": give a model of rewards (model=logistic or model=ridge)",
+    "mrdr_all": ": give a model of rewards (model=logistic or model=ridge)",
 }
 """How `recsys replay` is told to make them."""
 
@@ -121,7 +110,7 @@ def join_target(
 
     Args:
         logged: with propensities.
-        target: the policy to be judged.
+        target: the target policy.
         logging: the logging policy, where it is known beyond the logged actions.
         later: further parts of `BanditBatch`, made when they are needed.
 

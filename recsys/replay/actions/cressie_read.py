@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.intervals import Interval
-from recsys.replay.actions.batch import Rewarded
+from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.weights import PlainWeights, Weights
 from recsys.replay.sums import Sums
 
@@ -29,7 +29,7 @@ class CressieReadTerms:
 
     weights: Weights[Any] = field(default_factory=PlainWeights)
 
-    def __call__(self, batch: Rewarded) -> Float[Tensor, "n 6"]:
+    def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 6"]:
         """See `Terms`."""
         weight, reward = self.weights(batch), batch.reward
         earned, squared = weight * reward, weight.square()
@@ -80,7 +80,7 @@ class CressieRead:
         """See `Estimator`."""
         return CressieReadTerms(self.weights)
 
-    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.weights(batch)
 

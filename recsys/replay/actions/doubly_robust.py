@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.replay.actions.batch import BanditBatch, Rewarded
+from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.standard_terms import TermColumn
 from recsys.replay.actions.weights import PlainWeights, Weights, ZeroWeights
 from recsys.replay.estimator import Terms
@@ -58,7 +58,7 @@ class DR:
         """See `Estimator`."""
         return DoublyRobustTerms(self.weights)
 
-    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.weights(batch)
 
@@ -91,7 +91,7 @@ class DM(DR):
 
     weights: Weights[Any] = field(default_factory=ZeroWeights, init=False)
 
-    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
         """1: every round counts alike."""
         return torch.ones_like(batch.reward).double()
 
@@ -112,7 +112,7 @@ def mrdr_sample_weight(rounds: BanditBatch) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True)
 class MRDRTerms:
-    """`DoublyRobustTerms` with the predictions of `BanditBatch.robust_all`.
+    """`DoublyRobustTerms` with the predictions of `BanditBatch.mrdr_all`.
 
     Args:
         weights: `w`.
@@ -122,12 +122,12 @@ class MRDRTerms:
 
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 4"]:
         """See `Terms`."""
-        return DoublyRobustTerms(self.weights)(replace(batch, predicted_all=batch.need("robust_all")))
+        return DoublyRobustTerms(self.weights)(replace(batch, predicted_all=batch.need("mrdr_all")))
 
 
 @dataclass(frozen=True)
 class MRDR(DR):
-    """`DR` with `BanditBatch.robust_all` for `q`, the predictions of a model that was fitted with `mrdr_sample_weight`.
+    """`DR` with `BanditBatch.mrdr_all` for `q`, the predictions of a model that was fitted with `mrdr_sample_weight`.
 
     Unbiased where `DR` is. Source: Farajtabar, Chow, Ghavamzadeh 2018, "More robust doubly robust off-policy
     evaluation".

@@ -67,11 +67,11 @@ class ActionReader:
         assert self.model is not None
         return cross_fitted(self.model, self.rounds, self.log.num_actions, seed=self.seed)
 
-    def beside(self, target: Any, logging: Any = None) -> ActionJoin:
+    def join(self, target: Any, logging: Any = None) -> ActionJoin:
         """Its batches joined with a policy.
 
         Args:
-            target: the policy to be judged.
+            target: the target policy.
             logging: the policy that wrote the log, where it is known beyond the logged actions.
 
         Raises:
@@ -92,33 +92,33 @@ class ActionJoin:
     """Batches of a log of single actions joined with a policy.
 
     Args:
-        whole: the log.
-        target: the policy to be judged.
+        reader: the log.
+        target: the target policy.
         logging: the policy that wrote the log, where it is known beyond the logged actions.
     """
 
-    whole: ActionReader
+    reader: ActionReader
     target: TargetPolicy
     logging: TargetPolicy | None = None
 
     def __call__(self, batch: LoggedActions) -> BanditBatch:
         """See `join_target`."""
-        later: dict[str, Callable[[], Tensor]] = {"estimated_weight": lambda: self.balanced[self.whole.rows(batch)]}
-        if self.whole.model is not None:
-            later["predicted_all"] = lambda: self.whole.predicted[self.whole.rows(batch)]
-            later["robust_all"] = lambda: self.robust[self.whole.rows(batch)]
+        later: dict[str, Callable[[], Tensor]] = {"estimated_weight": lambda: self.balanced[self.reader.rows(batch)]}
+        if self.reader.model is not None:
+            later["predicted_all"] = lambda: self.reader.predicted[self.reader.rows(batch)]
+            later["mrdr_all"] = lambda: self.mrdr[self.reader.rows(batch)]
         return join_target(batch, self.target, self.logging, later)
 
     @cached_property
-    def robust(self) -> Float[Tensor, "m A"]:
+    def mrdr(self) -> Float[Tensor, "m A"]:
         """As `ActionReader.predicted`, of models fitted for little variance of `DR` for this policy: see `MRDR`."""
-        whole = self.whole
-        assert whole.model is not None
-        weight = mrdr_sample_weight(join_target(whole.rounds, self.target))
-        return cross_fitted(whole.model, whole.rounds, whole.log.num_actions, weight=weight, seed=whole.seed)
+        reader = self.reader
+        assert reader.model is not None
+        weight = mrdr_sample_weight(join_target(reader.rounds, self.target))
+        return cross_fitted(reader.model, reader.rounds, reader.log.num_actions, weight=weight, seed=reader.seed)
 
     @cached_property
     def balanced(self) -> Float[Tensor, " m"]:
         """See `balancing_weights`."""
-        rounds = self.whole.rounds
-        return balancing_weights(rounds, self.target.target_all(rounds), seed=self.whole.seed)
+        rounds = self.reader.rounds
+        return balancing_weights(rounds, self.target.target_all(rounds), seed=self.reader.seed)

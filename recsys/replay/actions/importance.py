@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.errors import RequestError
-from recsys.replay.actions.batch import BanditBatch, Rewarded
+from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.standard_terms import TermColumn
 from recsys.replay.actions.weights import PlainWeights, Weights
 
@@ -26,7 +26,7 @@ class ImportanceTerms:
     weights: Weights[Any] = field(default_factory=PlainWeights)
     columns: ClassVar = (TermColumn.ONE, TermColumn.WEIGHT, TermColumn.WEIGHTED)
 
-    def __call__(self, batch: Rewarded) -> Float[Tensor, "n 3"]:
+    def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 3"]:
         """See `Terms`."""
         weight = self.weights(batch)
         return torch.stack([torch.ones_like(weight), weight, weight * batch.reward], -1)
@@ -56,7 +56,7 @@ class IPS:
         """See `Estimator`."""
         return ImportanceTerms(self.weights)
 
-    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.weights(batch)
 
@@ -85,7 +85,7 @@ class SNIPS(IPS):
 
 @dataclass(frozen=True)
 class MeanWeight:
-    """`Σ w / n`, 1 on average where every choice of the policy to be judged had a chance and propensities are right.
+    """`Σ w / n`, 1 on average where every choice of the target policy had a chance and propensities are right.
 
     >>> from recsys.replay.actions.batch import BanditBatch
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
@@ -95,7 +95,7 @@ class MeanWeight:
 
     terms: ImportanceTerms = ImportanceTerms()
 
-    def weight(self, batch: Rewarded) -> Float[Tensor, " n"]:
+    def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
         """See `Estimator`."""
         return self.terms.weights(batch)
 

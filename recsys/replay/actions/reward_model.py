@@ -63,7 +63,7 @@ def cross_fitted(
 ) -> Float[Tensor, "n A"]:
     """`[n, A]`, `q(x, ·)` of every round by a model that saw neither it nor its user: `BanditBatch.predicted_all`.
 
-    With `mrdr_sample_weight` for weight it is `BanditBatch.robust_all`. Source: Zheng and van der Laan 2011,
+    With `mrdr_sample_weight` for weight it is `BanditBatch.mrdr_all`. Source: Zheng and van der Laan 2011,
     "Cross-validated targeted minimum-loss-based estimation"; Chernozhukov and others 2018, "Double/debiased machine
     learning".
 

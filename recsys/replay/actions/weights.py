@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.replay.actions.batch import BanditBatch, Rewarded
+from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.estimator import Batch
 
 
@@ -46,7 +46,7 @@ class PlainWeights:
 class ZeroWeights:
     """0: the log's actions do not count."""
 
-    def __call__(self, rounds: Rewarded) -> Float[Tensor, " n"]:
+    def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
         """See `Weights`."""
         return torch.zeros_like(rounds.reward)
 

@@ -79,7 +79,7 @@ def weight_tails(replayed: Sequence[ReplayRun]) -> pl.DataFrame:
         columns = {
             "weight": weights.edges[rows],
             "rounds": above[rows, 0] / weights.rows,
-            "mass": above[rows, 1] / weights.total,
+            "weight_share": above[rows, 1] / weights.total,
         }
         frame = pl.DataFrame({name: column.numpy() for name, column in columns.items()})
         parts.append(frame.select(pl.lit(one.policy).alias("policy"), pl.lit(one.log).alias("log"), pl.all()))

@@ -105,18 +105,18 @@ class OverlapLimits:
 
 
 def overlap_warning(
-    weights: WeightSummary, limits: OverlapLimits, whole: bool = True, mean: Interval | None = None
+    weights: WeightSummary, limits: OverlapLimits, averages_to_one: bool = True, mean: Interval | None = None
 ) -> str:
     """Why the log does not tell what a policy would have earned; empty where it does.
 
-    Under the logging policy weights average 1 where every choice of the policy to be judged had a chance and
+    Under the logging policy weights average 1 where every choice of the target policy had a chance and
     propensities are right. Where choices had none, the average is the share of those that had; where it is above 1,
     the propensities are too small.
 
     Args:
         weights: of the log's rows.
         limits: of what is accepted.
-        whole: whether they average 1 then; clipped or shrunk ones need not.
+        averages_to_one: whether they average 1 then; clipped or shrunk ones need not.
         mean: of the weights, where rows of a user depend on each other; None where rows stand alone.
 
     >>> import torch
@@ -128,7 +128,7 @@ def overlap_warning(
     if weights.effective < limits.effective_sample_size:
         return f"effective sample size {weights.effective:.3g}, at least {limits.effective_sample_size:g} is asked"
     mean = mean or _mean(weights, limits.confidence)
-    if not whole or mean.low is None or mean.high is None:
+    if not averages_to_one or mean.low is None or mean.high is None:
         return ""
     shown = f"weights average {mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}] where 1 is expected"
     if mean.high < 1 - limits.missing:

@@ -20,7 +20,7 @@ class EpisodeBatch(OptionalParts):
     """`n` episodes of up to `T` steps, flush left, in float64. After an episode's end anything may stand.
 
     The value that is estimated is that of an episode, `E_π Σ_t γ^t r_t` with `t` from 0. An episode that ended earns
-    nothing afterwards and neither policy has a choice there: its weight stays what it was.
+    nothing afterwards and neither policy has a choice mask: its weight stays what it was.
 
     An episode that was cut off has a last state that is known and a last action whose consequence is not. Estimators
     with a model of the value go on from that state by the model; those without count what the log has.
@@ -29,17 +29,16 @@ class EpisodeBatch(OptionalParts):
         reward: `[n, T]`, `r_t`.
         logging: `[n, T]`, `p(a_t | s_t)`, in (0, 1].
         target: `[n, T]`, `π(a_t | s_t)`, in [0, 1].
-        there: `[n, T]`, true at steps that the episode has.
+        mask: `[n, T]`, true at steps that the episode has.
         done: `[n]`, false where the episode was cut off after its last step; None where all ended.
         action: `[n, T]`, `a_t`, in `0 … A − 1`.
-        state: `[n, T]`, `s_t` as a number from 0.
         context: `[n, T, F]`, `s_t` as features.
         target_all: `[n, T, A]`, `π(· | s_t)`.
         predicted: `[n, T]`, `q(s_t, a_t)`, what a model expects of the action and all that follows under `π`.
         expected: `[n, T]`, `v(s_t) = Σ_a π(a | s_t) q(s_t, a)`.
 
-    >>> rewards, there = torch.tensor([[1.0, 2.0], [4.0, 0.0]]), torch.tensor([[True, True], [True, False]])
-    >>> episodes = EpisodeBatch(rewards, torch.full((2, 2), 0.5), torch.tensor([[1.0, 0.25], [1.0, 0.0]]), there)
+    >>> rewards, mask = torch.tensor([[1.0, 2.0], [4.0, 0.0]]), torch.tensor([[True, True], [True, False]])
+    >>> episodes = EpisodeBatch(rewards, torch.full((2, 2), 0.5), torch.tensor([[1.0, 0.25], [1.0, 0.0]]), mask)
     >>> episodes.weight
     tensor([[2., 1.],
             [2., 2.]])
@@ -48,10 +47,9 @@ class EpisodeBatch(OptionalParts):
     reward: Float[Tensor, "n T"]
     logging: Float[Tensor, "n T"]
     target: Float[Tensor, "n T"]
-    there: Bool[Tensor, "n T"]
+    mask: Bool[Tensor, "n T"]
     done: Bool[Tensor, " n"] | None = None
     action: Int[Tensor, "n T"] | None = None
-    state: Int[Tensor, "n T"] | None = None
     context: Float[Tensor, "n T F"] | None = None
     target_all: Float[Tensor, "n T A"] | None = None
     predicted: Float[Tensor, "n T"] | None = None
@@ -63,7 +61,6 @@ class EpisodeBatch(OptionalParts):
         log: LoggedEpisodes,
         target: Float[Tensor, "n T"],
         target_all: Float[Tensor, "n T A"] | None = None,
-        state: Int[Tensor, "n T"] | None = None,
     ) -> EpisodeBatch:
         """A log joined with a policy.
 
@@ -71,17 +68,15 @@ class EpisodeBatch(OptionalParts):
             log: what happened.
             target: `[n, T]`, `π(a_t | s_t)` of the log's actions.
             target_all: `[n, T, A]`, `π(· | s_t)`.
-            state: `[n, T]`, `s_t` as a number from 0, where it can be counted.
         """
         context = None if log.context is None else log.context.double()
         return cls(
             reward=log.reward.double(),
             logging=log.propensity.double(),
             target=target.double(),
-            there=log.there,
+            mask=log.mask,
             done=log.done,
             action=log.action,
-            state=state,
             context=context,
             target_all=None if target_all is None else target_all.double(),
         )
@@ -93,7 +88,7 @@ class EpisodeBatch(OptionalParts):
         Args:
             parts: at least one.
         """
-        longest = max(part.there.shape[1] for part in parts)
+        longest = max(part.mask.shape[1] for part in parts)
         named = [part.padded(longest)._parts() for part in parts]
         return cls(**{name: torch.cat([one[name] for one in named]) for name in named[0]})
 
@@ -103,7 +98,7 @@ class EpisodeBatch(OptionalParts):
     @property
     def ratio(self) -> Float[Tensor, "n T"]:
         """`π(a_t | s_t) / p(a_t | s_t)`; 1 after the end."""
-        return torch.where(self.there, self.target / self.logging, 1.0)
+        return torch.where(self.mask, self.target / self.logging, 1.0)
 
     @property
     def weight(self) -> Float[Tensor, "n T"]:
@@ -120,9 +115,9 @@ class EpisodeBatch(OptionalParts):
     def closed(self) -> Bool[Tensor, "n T"]:
         """Steps of which it is known what came after: all but the last of an episode that was cut off."""
         if self.done is None:
-            return self.there
-        goes_on = nn.functional.pad(self.there[:, 1:], (0, 1), value=False)
-        return self.there & (goes_on | self.done.unsqueeze(1))
+            return self.mask
+        goes_on = nn.functional.pad(self.mask[:, 1:], (0, 1), value=False)
+        return self.mask & (goes_on | self.done.unsqueeze(1))
 
     def discounts(self, discount: float) -> Float[Tensor, " T"]:
         """`γ^t`."""
@@ -134,7 +129,7 @@ class EpisodeBatch(OptionalParts):
         Raises:
             RequestError: it is not there.
         """
-        return torch.where(self.there, self.need(name), 0)
+        return torch.where(self.mask, self.need(name), 0)
 
     def called(self, name: str) -> str:
         """See `OptionalParts.called`."""
@@ -146,11 +141,11 @@ class EpisodeBatch(OptionalParts):
         Raises:
             RequestError: an episode is longer.
         """
-        steps = self.there.shape[1]
-        if self.there[:, horizon:].any():
-            row = int(self.there[:, horizon:].any(1).nonzero()[0])
+        steps = self.mask.shape[1]
+        if self.mask[:, horizon:].any():
+            row = int(self.mask[:, horizon:].any(1).nonzero()[0])
             raise RequestError(
-                f"episode {row} has {int(self.there[row].sum())} steps and the estimator's horizon is {horizon}: "
+                f"episode {row} has {int(self.mask[row].sum())} steps and the estimator's horizon is {horizon}: "
                 "give it the length of the longest episode"
             )
 
@@ -185,9 +180,8 @@ def powers(discount: float, steps: int) -> Float[Tensor, " T"]:
 
 EPISODE_PART_NAMES = {
     "action": "the actions of the log",
-    "state": "states as numbers",
     "context": "states as features",
-    "target_all": "every action's probability under the policy to be judged",
+    "target_all": "every action's probability under the target policy",
     "predicted": "a value model's prediction for the actions of the log",
     "expected": "a value model's prediction for the states of the log",
 }

@@ -35,25 +35,25 @@ class EpisodeJoin:
 
     def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
         """The episodes as sequential estimators read them."""
-        target = torch.zeros(batch.there.shape, dtype=torch.float64)
-        target[batch.there] = self.target.target(self.steps(batch)).double()
+        target = torch.zeros(batch.mask.shape, dtype=torch.float64)
+        target[batch.mask] = self.target.target(self.steps(batch)).double()
         return EpisodeBatch.of(batch, target)
 
     def target_all(self, batch: LoggedEpisodes) -> Float[Tensor, "n T A"]:
         """`π(· | s_t)`; 0 after the end."""
-        found = torch.zeros(*batch.there.shape, self.log.num_actions, dtype=torch.float64)
-        found[batch.there] = self.target.target_all(self.steps(batch)).double()
+        found = torch.zeros(*batch.mask.shape, self.log.num_actions, dtype=torch.float64)
+        found[batch.mask] = self.target.target_all(self.steps(batch)).double()
         return found
 
     def steps(self, batch: LoggedEpisodes) -> LoggedActions:
         """The steps that there are, one a round."""
-        there = batch.there
+        mask = batch.mask
         return LoggedActions(
-            request=(self.first[batch.episode].unsqueeze(1) + torch.arange(there.shape[1]))[there],
-            action=batch.action[there],
-            reward=batch.reward[there],
-            propensity=batch.propensity[there],
-            context=None if batch.context is None else batch.context[there],
+            request=(self.first[batch.episode].unsqueeze(1) + torch.arange(mask.shape[1]))[mask],
+            action=batch.action[mask],
+            reward=batch.reward[mask],
+            propensity=batch.propensity[mask],
+            context=None if batch.context is None else batch.context[mask],
         )
 
     @cached_property
@@ -91,7 +91,7 @@ class ValueFit(Protocol):
 def predict(model: ValueModel, episodes: EpisodeBatch) -> EpisodeBatch:
     """The episodes with `predicted` and `expected` of a model that has not seen them."""
     context, target, action = (episodes.need(name) for name in ("context", "target_all", "action"))
-    steps = episodes.there
+    steps = episodes.mask
     values = torch.zeros_like(target)
     values[steps] = model(context[steps]).to(values)
     taken = values.gather(2, torch.where(steps, action, 0).unsqueeze(2)).squeeze(2)
@@ -126,7 +126,7 @@ def cross_fit(fit: ValueFit, episodes: EpisodeBatch, folds: int = 3, seed: int =
 
 @dataclass(frozen=True)
 class FittedValues:
-    """A model of what actions are worth under the policy to be judged, cross-fitted by episodes.
+    """A model of what actions are worth under the target policy, cross-fitted by episodes.
 
     Its states are the log's contexts with one feature more, which is 1; where the log has none, that alone.
 
@@ -164,7 +164,7 @@ class EpisodeReader:
         for batch in self.log.batches():
             yield batch if self.half is None else take(batch, in_half(units_of(batch), self.half))
 
-    def beside(self, target: Any, logging: Any = None) -> Callable[[LoggedEpisodes], EpisodeBatch]:
+    def join(self, target: Any, logging: Any = None) -> Callable[[LoggedEpisodes], EpisodeBatch]:
         """Its batches joined with a policy.
 
         Args:
@@ -186,32 +186,32 @@ class EpisodeValueJoin:
     """Batches of a log of episodes joined with a policy, with what a model expects; the log is read into memory for it.
 
     Args:
-        read: the log.
+        reader: the log.
         model: of the values.
-        beside: joins a batch with the policy.
+        join: joins a batch with the policy.
     """
 
-    read: EpisodeReader
+    reader: EpisodeReader
     model: FittedValues
-    beside: EpisodeJoin
+    join: EpisodeJoin
 
     def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
         """With `predicted` and `expected`."""
         episode, predicted, expected = self._values
-        rows, steps = torch.searchsorted(episode, batch.episode), batch.there.shape[1]
-        return replace(self.beside(batch), predicted=predicted[rows, :steps], expected=expected[rows, :steps])
+        rows, steps = torch.searchsorted(episode, batch.episode), batch.mask.shape[1]
+        return replace(self.join(batch), predicted=predicted[rows, :steps], expected=expected[rows, :steps])
 
     @cached_property
     def _values(self) -> tuple[Int[Tensor, " n"], Float[Tensor, "n T"], Float[Tensor, "n T"]]:
         """The numbers of all episodes and what is expected of them, each by a model that has not seen it."""
-        batches = list(self.read.batches())
+        batches = list(self.reader.batches())
         whole = EpisodeBatch.joined([self._whole(batch) for batch in batches])
-        found = cross_fit(self.model.fit, whole, self.model.folds, self.read.seed)
+        found = cross_fit(self.model.fit, whole, self.model.folds, self.reader.seed)
         return torch.cat([batch.episode for batch in batches]), found.need("predicted"), found.need("expected")
 
     def _whole(self, batch: LoggedEpisodes) -> EpisodeBatch:
         """With every action's probability, and states that have a feature which is 1."""
-        episodes = self.beside(batch)
-        known = episodes.reward.new_zeros(*batch.there.shape, 0) if batch.context is None else batch.context.double()
-        target_all = self.beside.target_all(batch)
+        episodes = self.join(batch)
+        known = episodes.reward.new_zeros(*batch.mask.shape, 0) if batch.context is None else batch.context.double()
+        target_all = self.join.target_all(batch)
         return replace(episodes, context=pad(known, (0, 1), value=1.0), target_all=target_all)

@@ -43,7 +43,7 @@ class Transitions:
             RequestError: episodes lack actions, features or probabilities, or no step is left.
         """
         context, action, target = (episodes.need(name) for name in ("context", "action", "target_all"))
-        closed, goes_on = episodes.closed, _shift(episodes.there)
+        closed, goes_on = episodes.closed, _shift(episodes.mask)
         if not closed.any():
             raise RequestError("no step is known by what came after it: every episode has one step and was cut off")
         next_context, next_target = (torch.where(goes_on.unsqueeze(2), _shift(part), 0) for part in (context, target))

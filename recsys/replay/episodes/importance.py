@@ -99,8 +99,8 @@ class PerDecisionSNIPS(EpisodeEstimator):
         horizon: at least the steps of the longest episode.
         discount: `γ`, in [0, 1].
 
-    >>> rewards, there = torch.ones(2, 2), torch.tensor([[True, True], [True, False]])
-    >>> episodes = EpisodeBatch(rewards, rewards / 2, rewards / 2, there)
+    >>> rewards, mask = torch.ones(2, 2), torch.tensor([[True, True], [True, False]])
+    >>> episodes = EpisodeBatch(rewards, rewards / 2, rewards / 2, mask)
     >>> estimator = PerDecisionSNIPS(horizon=2)
     >>> estimator.value(estimator.terms(episodes).sum(0)).item()  # 1 + 1 / 2
     1.5

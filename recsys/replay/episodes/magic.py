@@ -102,7 +102,7 @@ class MAGIC(EpisodeEstimator):
         if not found.isfinite().all():
             step = int((~found.isfinite()).nonzero()[0]) - 1
             raise RequestError(
-                f"at step {step} the policy to be judged takes none of the actions of the log: "
+                f"at step {step} the target policy takes none of the actions of the log: "
                 "give a shorter horizon and shorter episodes, or a log with more of its actions"
             )
         slopes = torch.func.jacrev(lambda totals: returns(totals, self.horizon, self.discount))(sums.totals)

@@ -26,12 +26,12 @@ class IntervalMethod(Protocol):
         """Replicates that must be summed for it; None for none."""
         ...
 
-    def __call__(self, estimator: Estimator[Any], summed: EstimatorSums, confidence: float) -> Interval:
+    def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """The estimate between its bounds.
 
         Args:
             estimator: whose.
-            summed: of its terms.
+            statistics: of its terms.
             confidence: in (0, 1).
         """
         ...
@@ -43,9 +43,9 @@ class ClosedForm:
 
     bootstrap: None = None
 
-    def __call__(self, estimator: Estimator[Any], summed: EstimatorSums, confidence: float) -> Interval:
+    def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`."""
-        return closed_form(estimator, summed.sums, confidence)
+        return closed_form(estimator, statistics.sums, confidence)
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class BootstrapPercentile:
 
     bootstrap: Bootstrap
 
-    def __call__(self, estimator: Estimator[Any], summed: EstimatorSums, confidence: float) -> Interval:
+    def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`."""
-        if summed.replicates is None:
+        if statistics.replicates is None:
             raise RequestError("no replicates were summed: accumulate with the bootstrap of this interval")
-        return percentile(estimator, summed.sums, summed.replicates, confidence)
+        return percentile(estimator, statistics.sums, statistics.replicates, confidence)
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,21 @@ class EmpiricalBernstein:
     high: float = 1.0
     bootstrap: None = None
 
-    def __call__(self, estimator: Estimator[Any], summed: EstimatorSums, confidence: float) -> Interval:
+    def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`.
 
         Raises:
             RequestError: a weight is above `largest`, or rounds of a user depend on each other.
         """
         if type(estimator) is not IPS:
-            return Interval(float(estimator.value(summed.sums.totals)))
-        if summed.weights.largest > self.largest:
+            return Interval(float(estimator.value(statistics.sums.totals)))
+        if statistics.weights.largest > self.largest:
             raise RequestError(
-                f"a weight is {summed.weights.largest:g}, above the {self.largest:g} that was said to be the largest: "
+                f"a weight is {statistics.weights.largest:g}, above {self.largest:g}, the configured largest: "
                 "give what the policies allow (interval.largest), or clip weights"
             )
         bounds = self.largest * min(self.low, 0.0), self.largest * max(self.high, 0.0)
-        return empirical_bernstein(SampleMean.of(summed.sums, (0, 0, 1)), *bounds, confidence)
+        return empirical_bernstein(SampleMean.of(statistics.sums, (0, 0, 1)), *bounds, confidence)
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class AnytimeValid:
     tightest: int = 10_000
     bootstrap: None = None
 
-    def __call__(self, estimator: Estimator[Any], summed: EstimatorSums, confidence: float) -> Interval:
+    def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`.
 
         Raises:
             RequestError: for `IPS`, rounds of a user depend on each other.
         """
         if estimator == IPS(PlainWeights()):
-            return confidence_sequence(summed.sums, (self.low, self.high), confidence)
-        return asymptotic_sequence(estimator, summed.sums, self.tightest, confidence)
+            return confidence_sequence(statistics.sums, (self.low, self.high), confidence)
+        return asymptotic_sequence(estimator, statistics.sums, self.tightest, confidence)

@@ -14,7 +14,7 @@ from recsys.errors import RequestError
 from recsys.replay.batch import OptionalParts
 
 Side = Literal["logging", "target"]
-"""The logging policy, or the policy to be judged."""
+"""The logging policy, or the target policy."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SlateBatch(OptionalParts):
     """`n` requests, slates `s` of up to `S` slots, in float64; flush left.
 
     What comes twice, `logging_…` and `target_…`, is the probability of the same thing under the logging policy, in
-    (0, 1], and under the policy to be judged, in [0, 1]. Each may be absent; an estimator names what it misses. Empty
+    (0, 1], and under the target policy, in [0, 1]. Each may be absent; an estimator names what it misses. Empty
     slots earn 0, and what tells of them alone has probability 1: how many are filled is the request's, not a policy's.
 
     Args:
@@ -73,17 +73,17 @@ class SlateBatch(OptionalParts):
         return self.items >= 0
 
     @property
-    def whole(self) -> Float[Tensor, " n"]:
+    def slate_ratio(self) -> Float[Tensor, " n"]:
         """`[n]`, `π(s | x) / p(s | x)`."""
         return self._slate("target") / self._slate("logging")
 
     @property
-    def prefix(self) -> Float[Tensor, "n S"]:
+    def prefix_ratio(self) -> Float[Tensor, "n S"]:
         """`[n, S]`, `Π_{l ≤ k} π(s_l | x, s_1 … s_{l−1}) / p(…)`."""
         return (self.need("target_prefix") / self.need("logging_prefix")).cumprod(-1)
 
     @property
-    def slot(self) -> Float[Tensor, "n S"]:
+    def slot_ratio(self) -> Float[Tensor, "n S"]:
         """`[n, S]`, `π(s_k at k | x) / p(s_k at k | x)`."""
         return self._own_slot("target") / self._own_slot("logging")
 
@@ -98,9 +98,9 @@ class SlateBatch(OptionalParts):
         if side == "logging":
             return ": log it, or say who wrote the log (log.logging)"
         if side == "target":
-            return ": add it to the table, or say how the policy's distribution is had (its law)" if part else ""
+            return ": add it to the table, or give the policy a `distribution`" if part else ""
         return {"pseudo_inverse": ": say who wrote the log (log.logging)"}.get(
-            name, ": give a model (model=tail_means)"
+            name, ": give a model (model=reward_to_go)"
         )
 
     def need_rewards_by_slot(self) -> None:
@@ -128,7 +128,7 @@ class SlateBatch(OptionalParts):
         return self.need(f"{side}_slot")
 
 
-POLICIES = {"logging": "the logging policy", "target": "the policy to be judged"}
+POLICIES = {"logging": "the logging policy", "target": "the target policy"}
 """What the two sides are called in messages."""
 
 PARTS = {
@@ -142,6 +142,6 @@ PARTS = {
 OTHERS = {
     "pseudo_inverse": "the pseudo-inverse weight of each slate",
     "predicted": "a model's prediction for each slot given the slots before it",
-    "expected": "a model's prediction for each slot, expected under the policy to be judged",
+    "expected": "a model's prediction for each slot, expected under the target policy",
 }
 """What the other parts are called in messages."""

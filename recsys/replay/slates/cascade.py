@@ -18,7 +18,7 @@ from recsys.types.slates import Slates
 def with_model(
     rounds: SlateBatch, predicted: Float[Tensor, "n S N"], target_next: Float[Tensor, "n S N"]
 ) -> SlateBatch:
-    """The rounds with `Q_k` of the logged items and its mean over what the policy to be judged would put there.
+    """The rounds with `Q_k` of the logged items and its mean over what the target policy would put there.
 
     Args:
         rounds: at least the items.
@@ -121,7 +121,7 @@ class CascadeTerms:
     def __call__(self, batch: SlateBatch) -> Float[Tensor, "n k"]:
         """See `Terms`; `k = 1 + 3 S`."""
         batch.need_rewards_by_slot()
-        weight, one = batch.prefix, torch.ones_like(batch.reward[:, :1])
+        weight, one = batch.prefix_ratio, torch.ones_like(batch.reward[:, :1])
         before = torch.cat([one, weight[:, :-1]], -1)
         surprise = weight * (batch.reward - batch.need("predicted") * batch.filled)
         return torch.cat([one, weight, surprise, before * batch.need("expected") * batch.filled], -1)
@@ -153,7 +153,7 @@ class CascadeDR:
 
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
         """See `Estimator`; as in `SlateIPS`."""
-        return batch.prefix.mean(-1)
+        return batch.prefix_ratio.mean(-1)
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
         """See `Estimator`."""

@@ -58,7 +58,7 @@ class ListedSlates:
     Args:
         items: `[b, M, S]`, −1 in empty slots; `b` is the number of requests, or 1 where all have the same slates.
         probability: `[b, M]`, sums to 1 a row; `1 / M` of draws.
-        drawn: whether they are draws.
+        sampled: whether they are draws.
 
     >>> slates = ListedSlates(torch.tensor([[[0, 1], [1, 0], [2, 0]]]), torch.tensor([[0.5, 0.25, 0.25]]))
     >>> slates.at(torch.tensor([[1, 0]]))  # item 1 is first or second, then item 0 is
@@ -68,7 +68,7 @@ class ListedSlates:
 
     items: Int[Tensor, "b M S"]
     probability: Float[Tensor, "b M"]
-    drawn: bool = False
+    sampled: bool = False
 
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
         """See `SlateDistribution`."""
@@ -80,11 +80,11 @@ class ListedSlates:
     def error(self, probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Standard error of a probability that this list gave: `√(p (1 − p) / M)` of draws, else 0.
 
-        >>> draws = ListedSlates(torch.zeros(1, 100, 1, dtype=torch.int64), torch.full((1, 100), 0.01), drawn=True)
+        >>> draws = ListedSlates(torch.zeros(1, 100, 1, dtype=torch.int64), torch.full((1, 100), 0.01), sampled=True)
         >>> draws.error(torch.tensor(0.5))
         tensor(0.0500)
         """
-        if not self.drawn:
+        if not self.sampled:
             return torch.zeros_like(probability)
         return (probability * (1 - probability)).clamp(min=0).div(self.items.shape[1]).sqrt()
 

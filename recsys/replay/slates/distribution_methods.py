@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.errors import RequestError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.policies.plackett_luce import slot_marginals
 from recsys.policies.policy import ItemPolicy, Policy
@@ -74,22 +74,28 @@ class SampledSlates:
     """By drawing, of policies that can only be sampled.
 
     Each request has draws of its own, so that what they add to the variance of an estimate is within its interval.
-    Weights by draws of the policy to be judged are unbiased; by draws of the logging policy they are consistent as
+    Weights by draws of the target policy are unbiased; by draws of the logging policy they are consistent as
     draws grow, and too large by about `1 + (1 − p) / (M p)` until then.
 
     Args:
-        draws: `M`.
-        generator: randomness.
+        num_samples: `M`, at least 1.
+        seed: of the samples; every call goes on with the stream, so that batches are independent.
     """
 
-    draws: int
-    generator: torch.Generator
+    num_samples: int
+    seed: int = 0
+    _generator: torch.Generator = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise ConfigurationError(f"num_samples={self.num_samples}: expected at least 1")
+        object.__setattr__(self, "_generator", torch.Generator().manual_seed(self.seed))
 
     def __call__(self, policy: Policy, context: Context, slots: int) -> ListedSlates:
         """See `SlateDistributionMethod`."""
-        items = policy.sample(context, self.draws, slots, self.generator).items
-        share = torch.full(items.shape[:2], 1 / self.draws, dtype=torch.float64, device=items.device)
-        return ListedSlates(items, share, drawn=True)
+        items = policy.sample(context, self.num_samples, slots, self._generator).items
+        share = torch.full(items.shape[:2], 1 / self.num_samples, dtype=torch.float64, device=items.device)
+        return ListedSlates(items, share, sampled=True)
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,11 @@ class SlateReader:
         ]
         return sum(found[1:], found[0])
 
-    def beside(self, target: Any, logging: Any = None) -> SlateJoin:
+    def join(self, target: Any, logging: Any = None) -> SlateJoin:
         """Its batches joined with a policy.
 
         Args:
-            target: the policy to be judged.
+            target: the target policy.
             logging: the policy that wrote the log, where it is known beyond the logged slates.
 
         Raises:
@@ -100,8 +100,8 @@ class SlateReader:
             return SlateJoin(self, target)
         if not isinstance(logging, SlateTarget) or not hasattr(target, "written_by"):
             raise RequestError(
-                f"{type(logging).__name__} wrote the log and {type(target).__name__} is judged: expected policies as "
-                "recsys.replay.targets.policies makes them"
+                f"{type(logging).__name__} wrote the log and {type(target).__name__} is the target: expected policies "
+                "made by recsys.replay.targets.policies"
             )
         return SlateJoin(self, target.written_by(logging))
 
@@ -111,17 +111,17 @@ class SlateJoin:
     """Batches of a log of slates joined with a policy and, where there is one, a model.
 
     Args:
-        read: the log.
-        target: the policy to be judged.
+        reader: the log.
+        target: the target policy.
     """
 
-    read: SlateReader
+    reader: SlateReader
     target: Callable[[LoggedSlates], SlateBatch]
 
     def __call__(self, batch: LoggedSlates) -> SlateBatch:
         """See `with_model`."""
         rounds = self.target(batch)
-        if self.read.model is None:
+        if self.reader.model is None:
             return rounds
         known: list[SlateBatch] = []
 
@@ -136,11 +136,11 @@ class SlateJoin:
         asked = getattr(self.target, "next_probability", None)
         if asked is None:
             raise RequestError("a model of slots needs a policy that says how probable every item is: a `SlateTarget`")
-        size = max(1, NUMBERS // self.read.log.num_items**2)
+        size = max(1, NUMBERS // self.reader.log.num_items**2)
         parts = [
             with_model(
                 SlateBatch(rounds.items[rows], rounds.reward[rows]),
-                self.read.tails.predict(self.read.fold[units_of(batch)[rows]]),
+                self.reader.tails.predict(self.reader.fold[units_of(batch)[rows]]),
                 asked(take(batch, rows)),
             )
             for rows in torch.arange(len(batch)).split(size)

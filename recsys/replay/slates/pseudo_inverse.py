@@ -41,7 +41,7 @@ def pseudo_inverse(
     Args:
         items: the logged slates, −1 in empty slots.
         logging: all slates of the logging policy, or draws.
-        target: of the policy to be judged.
+        target: of the target policy.
         num_items: `N`.
 
     Raises:
@@ -63,13 +63,13 @@ def pseudo_inverse(
     marks = slot_item_pairs(items, num_items)
     by_target = torch.einsum("bd,bde->be", *_together(target.marginals(num_items), inverse))
     weight = _picked(by_target, marks)
-    if not (logging.drawn or target.drawn):
+    if not (logging.sampled or target.sampled):
         return PseudoInverseEstimate(weight, torch.zeros_like(weight))
     of_slate = _columns(inverse, marks)
     variance = torch.zeros_like(weight)
-    if target.drawn:
+    if target.sampled:
         variance = variance + _mean_variance(_picked_each(of_slate, target.pairs(num_items)))
-    if logging.drawn:
+    if logging.sampled:
         pairs = logging.pairs(num_items)
         moved = _picked_each(by_target.expand(len(items), -1), pairs) * _picked_each(of_slate, pairs)
         variance = variance + _mean_variance(moved)

@@ -27,30 +27,29 @@ from recsys.types.slates import Slates
 class SlateTarget:
     """What a policy would have done at each request of a log.
 
-    Alone it gives the probabilities of slates and prefixes, for `WholeSlateWeights` and `PrefixWeights`. With `law` it
-    gives those of slots too, with `logging` those of the logging policy that the log does not have, with both and
-    `num_items` the pseudo-inverse weight: where both distributions list slates, or the logging policy is
-    `UniformPolicy`.
+    A policy alone gives the probabilities of slates and prefixes, for `WholeSlateWeights` and `PrefixWeights`. With
+    `distribution` it also gives those of slots; with `logging`, the logging policy's that the log lacks; with both and
+    `num_items`, the pseudo-inverse weight, if both distributions list slates or the logging policy is `UniformPolicy`.
 
     Args:
         policy: to be judged.
-        law: how its distribution over slates is had; None leaves out what needs it.
+        distribution: how its distribution over slates is had; None leaves out what needs it.
         logging: the policy that wrote the log, if it can still be asked.
         num_items: `N`; None leaves out the pseudo-inverse weight.
         scored: whether policies can tell the probability of a slate; False for those that can only be sampled.
-        logging_law: how the logging policy's distribution is had, where not by `law`.
+        logging_distribution: how the logging policy's distribution is had, where not by `distribution`.
     """
 
     policy: Policy
-    law: SlateDistributionMethod | None = None
+    distribution: SlateDistributionMethod | None = None
     logging: Policy | None = None
     num_items: int | None = None
     scored: bool = True
-    logging_law: SlateDistributionMethod | None = None
+    logging_distribution: SlateDistributionMethod | None = None
 
     def written_by(self, other: SlateTarget) -> SlateTarget:
         """The same, of a log that another policy wrote."""
-        return replace(self, logging=other.policy, logging_law=other.law)
+        return replace(self, logging=other.policy, logging_distribution=other.distribution)
 
     @torch.no_grad()
     def __call__(self, logged: LoggedSlates) -> SlateBatch:
@@ -69,11 +68,11 @@ class SlateTarget:
             user=logged.user,
             by_slot=logged.by_slot,
         )
-        rounds, target = self._beside(rounds, "target", self.policy, context, self.law)
+        rounds, target = self._with(rounds, "target", self.policy, context, self.distribution)
         if self.logging is None:
             return rounds
-        law = self.logging_law or self.law
-        rounds, logging = self._beside(rounds, "logging", self.logging, context, law)
+        method = self.logging_distribution or self.distribution
+        rounds, logging = self._with(rounds, "logging", self.logging, context, method)
         found = self._pseudo_inverse(rounds, context, logging, target)
         return (
             rounds if found is None else replace(rounds, pseudo_inverse=found.weight, pseudo_inverse_error=found.error)
@@ -81,7 +80,7 @@ class SlateTarget:
 
     def wrote(self, rounds: SlateBatch, logged: LoggedSlates) -> SlateBatch:
         """What this policy says of a log that it wrote, whichever policy is judged."""
-        return self._beside(rounds, "logging", self.policy, self.context_of(logged), self.law)[0]
+        return self._with(rounds, "logging", self.policy, self.context_of(logged), self.distribution)[0]
 
     def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
         """Of every item at every slot, given the logged slots before it.
@@ -108,14 +107,14 @@ class SlateTarget:
         nothing = Jagged.empty(len(logged))
         return Context(logged.request, nothing, nothing)
 
-    def _beside(
-        self, rounds: SlateBatch, side: Side, policy: Policy, context: Context, law_of: SlateDistributionMethod | None
+    def _with(
+        self, rounds: SlateBatch, side: Side, policy: Policy, context: Context, method: SlateDistributionMethod | None
     ) -> tuple[SlateBatch, SlateDistribution | None]:
         if self.scored and getattr(rounds, f"{side}_prefix") is None:
             rounds = replace(rounds, **{f"{side}_prefix": prefix_probability(policy, context, rounds.items)})
-        if law_of is None:
+        if method is None:
             return rounds, None
-        distribution = law_of(policy, context, rounds.items.shape[1])
+        distribution = method(policy, context, rounds.items.shape[1])
         return with_distribution(rounds, side, distribution), distribution
 
     def _pseudo_inverse(
@@ -148,7 +147,7 @@ class SlateTableTarget:
     """What a table says of the logged slates: whichever probabilities it has.
 
     Args:
-        table: of the policy to be judged, for the log.
+        table: of the target policy, for the log.
         logging: the policy that wrote the log, where more is needed than the log says of it; None otherwise.
     """
 

@@ -40,7 +40,7 @@ class WholeSlateWeights(SlateWeights):
 
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
         """See `SlateWeights`."""
-        return rounds.whole.unsqueeze(1).expand_as(rounds.reward)
+        return rounds.slate_ratio.unsqueeze(1).expand_as(rounds.reward)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PrefixWeights(SlateWeights):
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
         """See `SlateWeights`."""
         rounds.need_rewards_by_slot()
-        return rounds.prefix
+        return rounds.prefix_ratio
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SlotWeights(SlateWeights):
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
         """See `SlateWeights`."""
         rounds.need_rewards_by_slot()
-        return rounds.slot
+        return rounds.slot_ratio
 
 
 @dataclass(frozen=True)

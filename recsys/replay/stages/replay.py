@@ -124,8 +124,8 @@ class Replay:
         selector = self.estimators[self.selector]
         others = {name: one for name, one in self.estimators.items() if name != self.selector} or self.estimators
         choice = choose_policy(logs, self.policies, selector, others, options, self.risk)
-        told = "chosen: %s, which earns at least %.4g but for a risk of %g"
-        logger.info(told, choice.policy, choice.low, self.risk)
+        told = "selected policy: %s, value at least %.4g with probability %g"
+        logger.info(told, choice.policy, choice.low, 1 - self.risk)
         choice.considered.write_parquet(run.stage("replay") / "considered.parquet")
         _write(run, choice.report)
 
@@ -181,7 +181,7 @@ def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]
             truth = {"value": row["truth"], "low": row["truth_low"], "high": row["truth_high"]}
             rows[f"{row['policy']}/on_policy"] = {"value": truth}
         name = f"{row['policy']}/{row['estimator']}" + (f"@{row['log']}" if several else "")
-        hidden = ("value", "low", "high", "relative_error") if row["doubt"] else ()
+        hidden = ("value", "low", "high", "relative_error") if row["warning"] else ()
         told = {key: None if key in hidden else value for key, value in row.items()}
         rows[name] = {"value": {key: told[key] for key in ("value", "low", "high")}} | {
             key: {"value": told[key], "low": None, "high": None}

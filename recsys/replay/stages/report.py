@@ -24,7 +24,7 @@ PLACES = 4
 
 INVERSE = "One over the propensity averages the number of actions that could be taken, if propensities are right."
 ESTIMATED = (
-    "The log's propensities were learnt from what it chose, each by a model that had not seen the user, and every"
+    "The log's propensities were estimated from its own choices, each by a model that had not seen the user, and every"
     " figure here rests on them. They are right only if all that the logging policy looked at is in the context, which"
     " no table can show. In each bin the share that was chosen ought to be the mean probability."
 )
@@ -95,7 +95,7 @@ class ReplayReport:
         table = pl.read_parquet(run.path / ESTIMATES)
         folder, confidence = run.stage("replay"), OmegaConf.select(config, "confidence", default=0.95)
         beside = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
-        sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _doubts(table)]
+        sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _warnings(table)]
         if "considered" in beside:
             sections.insert(0, Section("Choice", _considered(beside["considered"], table), CHOICE))
         if len(beside.get("weights", ())):
@@ -118,10 +118,10 @@ class ReplayReport:
         run.report.write_text(page(str(config.name), sections, SUBTITLE, facts), encoding="utf-8")
 
 
-SUBTITLE = "What policies would have earned on a log that others wrote"
+SUBTITLE = "Off-policy estimates of what target policies earn, from logs of other policies"
 VALUES = (
-    "What a round would have earned, by estimator. The line is what the policy earned on its own log, where that is"
-    " known, and what the log's own policy earned otherwise; an interval in colour leaves it out."
+    "Estimated value of a round, by estimator. The vertical line is the on-policy value of the target policy where it"
+    " has a log of its own, otherwise that of the logging policy; a coloured interval excludes it."
 )
 CHOICE = "Chosen by its lower bound on one half of the users; all that follows is from the other half."
 TAIL = (
@@ -133,8 +133,8 @@ CLIPPING = (
     " rounds."
 )
 PLACEBO = (
-    "Policies on their own logs: what their weights make of it, beside what was earned. Far apart, the log's"
-    " propensities are not this policy's."
+    "Every policy evaluated on its own log, beside its on-policy value. Where they differ, the logged propensities are"
+    " not those of this policy."
 )
 SIZES = "The effective sample size is how many rounds of equal weight would tell as much."
 
@@ -145,22 +145,22 @@ def _parts(table: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _title(part: pl.DataFrame) -> str:
     marked = "estimated" in part.columns and part["estimated"][0]
-    return f"{part['policy'][0]}, judged by the log {part['log'][0]}" + (f", {ESTIMATED_MARK}" if marked else "")
+    return f"{part['policy'][0]}, evaluated on the log {part['log'][0]}" + (f", {ESTIMATED_MARK}" if marked else "")
 
 
 def _values(part: pl.DataFrame) -> Markup:
-    answered = part.filter(pl.col("doubt") == "", pl.col("value").is_not_null()).to_dicts()
+    answered = part.filter(pl.col("warning") == "", pl.col("value").is_not_null()).to_dicts()
     rows = [Estimate(row["estimator"], row["value"], row["low"], row["high"]) for row in answered]
-    truth, level = part["truth"][0], part["earned"][0]
+    truth, level = part["truth"][0], part["on_policy_value"][0]
     if truth is not None:
         level = truth
-        rows.insert(0, Estimate("on its own log", truth, part["truth_low"][0], part["truth_high"][0]))
+        rows.insert(0, Estimate("on-policy value", truth, part["truth_low"][0], part["truth_high"][0]))
     if not answered:
-        return paragraph(f"{_title(part)}: no answer. {part['doubt'][0]}.")
+        return paragraph(f"{_title(part)}: no estimate. {part['warning'][0]}.")
     return forest_chart(rows, _title(part), "value of a round", PLACES, level=level)
 
 
-def _doubts(table: pl.DataFrame) -> Section:
+def _warnings(table: pl.DataFrame) -> Section:
     rows = [
         [
             f"{row['policy']}, {row['estimator']}",
@@ -168,7 +168,7 @@ def _doubts(table: pl.DataFrame) -> Section:
             f"{row['effective_sample_size']:,.0f}",
             f"{row['max_weight']:.3g}",
             number(row["relative_error"], 3) if row["relative_error"] is not None else "",
-            ("no answer: " if row["doubt"] else "") + remarks(row),
+            ("no estimate: " if row["warning"] else "") + remarks(row),
         ]
         for row in table.iter_rows(named=True)
     ]
@@ -182,11 +182,11 @@ def _doubts(table: pl.DataFrame) -> Section:
 
 def _considered(table: pl.DataFrame, report: pl.DataFrame) -> Markup:
     rows = [
-        [row["policy"], row["log"], *(_number(row[name]) for name in ("value", "low")), row["doubt"]]
+        [row["policy"], row["log"], *(_number(row[name]) for name in ("value", "low")), row["warning"]]
         for row in table.iter_rows(named=True)
     ]
     chosen = paragraph(f"Chosen: {report['policy'][0]}.")
-    return join(chosen, plain_table(["policy", "log", "estimate", "lower bound", "no answer because"], rows))
+    return join(chosen, plain_table(["policy", "log", "estimate", "lower bound", "warning"], rows))
 
 
 def _number(value: float | None) -> str:
@@ -195,7 +195,7 @@ def _number(value: float | None) -> str:
 
 def _tail(part: pl.DataFrame) -> Markup:
     size = part["weight"].clip(lower_bound=2.0**-10).log(2).to_list()
-    series = [Series("rounds", size, part["rounds"].to_list()), Series("weight", size, part["mass"].to_list())]
+    series = [Series("rounds", size, part["rounds"].to_list()), Series("weight", size, part["weight_share"].to_list())]
     return line_chart(series, _title(part), "weight, as a power of two")
 
 

@@ -71,20 +71,20 @@ class PopularActions:
     has a part in what it judges: what is estimated is the mean of the two halves' policies.
 
     Args:
-        earned: `[2, A]`, `Σ r` of each half.
+        reward_sums: `[2, A]`, `Σ r` of each half.
     """
 
-    earned: Float[Tensor, "2 A"]
+    reward_sums: Float[Tensor, "2 A"]
 
     @classmethod
     def of(cls, log: ActionLog) -> PopularActions:
         """Of a log, in one pass over it."""
-        earned = torch.zeros(2, log.num_actions, dtype=torch.float64)
+        sums = torch.zeros(2, log.num_actions, dtype=torch.float64)
         for batch in log.batches():
             for half in (0, 1):
                 rows = in_half(units_of(batch), half)
-                earned[half].index_add_(0, batch.action[rows], batch.reward[rows].double())
-        return cls(earned)
+                sums[half].index_add_(0, batch.action[rows], batch.reward[rows].double())
+        return cls(sums)
 
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
         """See `TargetPolicy.target`."""
@@ -93,7 +93,7 @@ class PopularActions:
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
         """See `TargetPolicy.target_all`; 0 at what could not be taken."""
         other = in_half(units_of(batch), 0).long()
-        liked = 1 + self.earned.clamp(min=0)[other]
+        liked = 1 + self.reward_sums.clamp(min=0)[other]
         if batch.candidates is not None:
             liked = liked * batch.candidates
         return liked / liked.sum(1, keepdim=True)

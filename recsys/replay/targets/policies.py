@@ -80,16 +80,16 @@ class FromPolicy:
 
     Args:
         policy: acts.
-        law: how its distribution over slates is had; None where estimators need whole slates and prefixes only.
+        distribution: how to obtain its distribution over slates; None for estimators of whole slates or prefixes.
     """
 
     policy: Policy
-    law: SlateDistributionMethod | None = None
+    distribution: SlateDistributionMethod | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
         """On any log; on one of episodes a request is a step, without a history."""
         if isinstance(log, SlateFeedbackLog):
-            return SlateTarget(self.policy, self.law, num_items=log.num_items)
+            return SlateTarget(self.policy, self.distribution, num_items=log.num_items)
         return PolicyAdapter(self.policy, log.num_actions)
 
 
@@ -99,16 +99,16 @@ class TrainedPolicy:
 
     Args:
         run: a run folder.
-        arm: the row of the run's table; None takes the arm that validates best.
+        variant: the row of the run's table; None takes the variant that validates best.
     """
 
     run: str
-    arm: str | None = None
+    variant: str | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
         """On a log of items that the run knows by their raw ids."""
         ids = log.items["item_id"] if isinstance(log, SlateFeedbackLog) else log.actions["action"]
-        return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.arm))(log)
+        return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.variant))(log)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_episodes_of_unequal_length_are_padded(tmp_path: Path) -> None:
     assert first.action.tolist() == [[1, 0], [0, 0]] and second.action.tolist() == [[1, 1, 0]]
     assert first.reward.tolist() == [[1.0, 2.0], [3.0, 0.0]]
     assert first.propensity.tolist() == [[0.5, 0.25], [1.0, 1.0]]
-    assert first.there.tolist() == [[True, True], [True, False]]
+    assert first.mask.tolist() == [[True, True], [True, False]]
     assert first.context is not None and first.context.tolist() == [[[0.0], [1.0]], [[2.0], [0.0]]]
 
 

@@ -70,5 +70,5 @@ def test_a_prediction_needs_a_model(four_rounds: BanditBatch) -> None:
     without = replace(four_rounds, predicted_all=None)
     with pytest.raises(RequestError, match="reward model"):
         _ = without.predicted
-    with pytest.raises(RequestError, match="under the policy"):
+    with pytest.raises(RequestError, match="under the target policy"):
         _ = replace(four_rounds, target_all=None).expected

@@ -48,7 +48,7 @@ def test_weights_by_hand(four_rounds: BanditBatch) -> None:
 
 def test_it_is_dr_with_the_other_predictions(four_rounds: BanditBatch) -> None:
     other = torch.tensor([[0.5, 0.1]] * 4, dtype=torch.float64)
-    both = replace(four_rounds, robust_all=other)
+    both = replace(four_rounds, mrdr_all=other)
     expected = DR().terms(replace(four_rounds, predicted_all=other))
     torch.testing.assert_close(MRDR().terms(both), expected)
     assert not torch.allclose(DR().terms(both), expected)

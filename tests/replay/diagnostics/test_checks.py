@@ -53,7 +53,7 @@ def test_the_tail_says_how_much_weight_is_of_which_size(tmp_path: Path) -> None:
     for row in table.iter_rows(named=True):
         above = weight.filter(weight >= row["weight"])
         assert row["rounds"] == pytest.approx(len(above) / len(log))
-        assert row["mass"] == pytest.approx(above.sum() / weight.sum())
+        assert row["weight_share"] == pytest.approx(above.sum() / weight.sum())
     assert table["policy"].unique().to_list() == ["uniform"] and table["rounds"][0] == 1
 
 

@@ -31,7 +31,7 @@ def test_one_heavy_round_makes_many_worth_few() -> None:
 def test_weights_that_do_not_average_one_are_none(level: float, words: str) -> None:
     found = overlap_warning(summary(level - 0.1, level + 0.1), OverlapLimits())
     assert words in found and f"weights average {level:.3f} [{level - 0.006:.3f}" in found
-    assert overlap_warning(summary(level - 0.1, level + 0.1), OverlapLimits(), whole=False) == ""
+    assert overlap_warning(summary(level - 0.1, level + 0.1), OverlapLimits(), averages_to_one=False) == ""
     assert overlap_warning(summary(level - 0.1, level + 0.1), OverlapLimits(missing=0.5)) == ""
 
 

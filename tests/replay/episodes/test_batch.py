@@ -12,14 +12,14 @@ from tests.replay.episodes.worlds import listed, numbers, truth, worth
 def test_the_world_is_a_world_with_short_and_long_episodes() -> None:
     world = listed()
     assert float(world.probability.sum()) == pytest.approx(1)
-    assert set(world.episodes.there.sum(1).tolist()) == {1, 2, 3}
-    assert float((world.probability * world.episodes.there.sum(1)).sum()) < 2.9
+    assert set(world.episodes.mask.sum(1).tolist()) == {1, 2, 3}
+    assert float((world.probability * world.episodes.mask.sum(1)).sum()) < 2.9
 
 
 def test_truth_is_what_the_policy_itself_would_earn() -> None:
     world = listed()
     alike = replace(world.episodes, logging=torch.ones_like(world.episodes.logging))
-    own = world.probability / (world.episodes.logging.where(world.episodes.there, 1).prod(1)) * alike.weight[:, -1]
+    own = world.probability / (world.episodes.logging.where(world.episodes.mask, 1).prod(1)) * alike.weight[:, -1]
     assert float(own.sum()) == pytest.approx(1)
     for discount in (1.0, 0.7):
         earned = (alike.known("reward") * alike.discounts(discount)).sum(1)
@@ -52,21 +52,21 @@ def test_padding_changes_nothing_and_is_refused_where_steps_would_be_lost() -> N
     assert torch.equal(longer.weight[:, 4], episodes.weight[:, 2])
     with pytest.raises(RequestError, match=r"episode \d+ has 3 steps and the estimator's horizon is 2"):
         episodes.padded(2)
-    short = episodes.select(~episodes.there[:, 2])
+    short = episodes.select(~episodes.mask[:, 2])
     assert short.padded(2).reward.shape[1] == 2
 
 
 def test_what_is_missing_is_named() -> None:
     ones = torch.ones(1, 1).double()
-    with pytest.raises(RequestError, match="needs states as numbers"):
-        EpisodeBatch(ones, ones, ones, ones > 0).need("state")
+    with pytest.raises(RequestError, match="needs states as features"):
+        EpisodeBatch(ones, ones, ones, ones > 0).need("context")
 
 
 def test_a_log_stands_beside_a_policy() -> None:
     ones = torch.ones(1, 2)
     done = torch.tensor([False])
     log = LoggedEpisodes(torch.tensor([0]), ones.long(), ones, ones / 2, ones > 0, done=done)
-    episodes = EpisodeBatch.of(log, ones * 0.25, state=ones.long())
+    episodes = EpisodeBatch.of(log, ones * 0.25)
     assert episodes.weight.tolist() == [[0.5, 0.25]]
     assert episodes.weight.dtype == torch.float64
     assert not episodes.closed[0, 1]

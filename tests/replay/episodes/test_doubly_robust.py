@@ -10,7 +10,17 @@ from recsys.replay.actions.importance import IPS, SNIPS
 from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR, WeightedDoublyRobust
 from recsys.replay.episodes.importance import PerDecisionIPS, PerDecisionSNIPS, TrajectoryWise
-from tests.replay.episodes.worlds import HORIZON, at_expectation, listed, modelled, over_pairs, truth, worth, wrong
+from tests.replay.episodes.worlds import (
+    HORIZON,
+    at_expectation,
+    listed,
+    modelled,
+    over_pairs,
+    states,
+    truth,
+    worth,
+    wrong,
+)
 
 discounts = pytest.mark.parametrize("discount", [1.0, 0.7])
 
@@ -60,7 +70,7 @@ def test_sums_unroll_the_recursion() -> None:
     for step in reversed(range(HORIZON)):
         surprise = episodes.reward + 0.7 * later.unsqueeze(1) - episodes.need("predicted")
         now = episodes.need("expected") + episodes.ratio * surprise
-        later = torch.where(episodes.there[:, step], now[:, step], 0)
+        later = torch.where(episodes.mask[:, step], now[:, step], 0)
     torch.testing.assert_close(SequentialDR(0.7).terms(episodes)[:, 2], later)
 
 
@@ -96,7 +106,7 @@ def test_a_single_step_is_a_single_action() -> None:
         logging=episodes.logging[:, 0],
         target=episodes.target[:, 0],
         target_all=episodes.need("target_all")[:, 0],
-        predicted_all=wrong(1)[0][episodes.need("state")[:, 0]],
+        predicted_all=wrong(1)[0][states(episodes)[:, 0]],
     )
     pairs = (
         (IPS(), (TrajectoryWise(IPS()), PerDecisionIPS())),

@@ -10,7 +10,7 @@ from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
 from recsys.replay.episodes.fitted_models import predict
 from recsys.replay.episodes.fitted_q import BellmanSums, LinearFittedQ, RegressedFittedQ, Transitions
-from tests.replay.episodes.worlds import HORIZON, TARGET, Listed, at_expectation, listed, numbers, truth, worth
+from tests.replay.episodes.worlds import HORIZON, TARGET, Listed, at_expectation, listed, numbers, states, truth, worth
 
 discounts = pytest.mark.parametrize("discount", [1.0, 0.7])
 
@@ -19,22 +19,23 @@ def drawn(episodes: int = 200, cut: float = 0.0) -> EpisodeBatch:
     """A log whose features say which of the two states it is, and not at which step."""
     world = listed(cut=cut)
     some = world.episodes.select(torch.multinomial(world.probability, episodes, replacement=True))
-    return replace(some, context=torch.nn.functional.one_hot(some.need("state"), 2).double())
+    return replace(some, context=torch.nn.functional.one_hot(states(some), 2).double())
 
 
 def bellman(episodes: EpisodeBatch, discount: float) -> torch.Tensor:
     """`[S, A]`, the value in the world of the log's means and frequencies, counted one step at a time."""
+    state_of = states(episodes)
     visits, reward, onward = torch.zeros(2, 2).double(), torch.zeros(2, 2).double(), torch.zeros(2, 2, 2).double()
     for row in range(len(episodes)):
-        steps = int(episodes.there[row].sum())
+        steps = int(episodes.mask[row].sum())
         for step in range(steps):
             if step == steps - 1 and not episodes.done[row]:
                 continue
-            state, action = int(episodes.state[row, step]), int(episodes.action[row, step])
+            state, action = int(state_of[row, step]), int(episodes.action[row, step])
             visits[state, action] += 1
             reward[state, action] += episodes.reward[row, step]
             if step < steps - 1:
-                onward[state, action, int(episodes.state[row, step + 1])] += 1
+                onward[state, action, int(state_of[row, step + 1])] += 1
     move = torch.einsum("sax,xb->saxb", onward / visits.unsqueeze(2), TARGET).reshape(4, 4)
     return torch.linalg.solve(torch.eye(4).double() - discount * move, (reward / visits).flatten()).view(2, 2)
 
@@ -86,7 +87,7 @@ def test_sums_of_shards_merge() -> None:
 
 def test_an_action_never_seen_is_worth_nothing_and_a_ridge_shrinks() -> None:
     episodes = drawn()
-    never = ((episodes.state == 0) & (episodes.action == 1) & episodes.there).any(1)
+    never = ((states(episodes) == 0) & (episodes.action == 1) & episodes.mask).any(1)
     assert LinearFittedQ(0.9)(episodes.select(~never)).coefficients[1, 0] == pytest.approx(0, abs=1e-9)
     assert LinearFittedQ(0.9, ridge=1e9)(episodes).coefficients.abs().max() < 1e-3
 
@@ -115,7 +116,7 @@ def test_what_comes_after_the_end_is_not_read() -> None:
         reward=nothing,
         logging=nothing,
         target=nothing,
-        there=there,
+        mask=there,
         done=torch.tensor([False, True]),
         action=there.long(),
         context=nothing.unsqueeze(2),
@@ -134,4 +135,4 @@ def test_values_without_bound_and_logs_without_consequences_are_refused() -> Non
         LinearFittedQ()(endless)
     assert LinearFittedQ(0.5)(endless).coefficients[1, 0] == pytest.approx(2)
     with pytest.raises(RequestError, match="one step and was cut off"):
-        LinearFittedQ()(replace(endless, there=torch.tensor([[True, False, False]])))
+        LinearFittedQ()(replace(endless, mask=torch.tensor([[True, False, False]])))

@@ -27,7 +27,7 @@ MODEL = FittedValues(LinearFittedQ())
 
 
 class OfState:
-    """The world's policy to be judged, which knows the state by the features that mark it."""
+    """The world's target policy, which knows the state by the features that mark it."""
 
     name = "state"
     fingerprint = "state"
@@ -48,7 +48,7 @@ def drawn(episodes: int) -> EpisodeBatch:
 
 def log_of(episodes: EpisodeBatch, path: Path) -> EpisodeLog:
     """The same as a table."""
-    there = episodes.there
+    there = episodes.mask
     number, step = there.nonzero().unbind(1)
     parts = {name: episodes.need(name)[there] for name in ("action", "reward", "logging", "context")}
     table = pl.DataFrame(
@@ -74,13 +74,13 @@ def test_what_is_expected_is_what_cross_fitting_says(
     log = log_of(episodes, tmp_path / "log.parquet")
     batches = log.batches
     monkeypatch.setattr(EpisodeLog, "batches", lambda self: batches(size))
-    beside = EpisodeReader(log, MODEL, seed=3).beside(OfState())
+    beside = EpisodeReader(log, MODEL, seed=3).join(OfState())
     found = [beside(batch) for batch in EpisodeReader(log).batches()]
     with_one = replace(episodes, context=pad(episodes.need("context"), (0, 1), value=1.0))
     whole = cross_fit(LinearFittedQ(), with_one, seed=3)
     for name in ("predicted", "expected", "target"):
-        numbers = torch.cat([one.need(name)[one.there] for one in found])
-        torch.testing.assert_close(numbers, whole.need(name)[whole.there], rtol=1e-9, atol=1e-9)
+        numbers = torch.cat([one.need(name)[one.mask] for one in found])
+        torch.testing.assert_close(numbers, whole.need(name)[whole.mask], rtol=1e-9, atol=1e-9)
 
 
 def test_a_model_makes_the_estimate_surer_and_leaves_it_right(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_model_makes_the_estimate_surer_and_leaves_it_right(tmp_path: Path) ->
     assert rows["dr"]["low"] < truth(1.0) < rows["dr"]["high"]
     assert width["dr"] < 0.8 * width["ips"]
     assert rows["dm"]["value"] == pytest.approx(truth(1.0), abs=0.1)
-    assert not any(row["doubt"] for row in rows.values())
+    assert not any(row["warning"] for row in rows.values())
 
 
 def test_nothing_is_learnt_from_the_other_half(tmp_path: Path) -> None:
@@ -104,15 +104,15 @@ def test_nothing_is_learnt_from_the_other_half(tmp_path: Path) -> None:
     other = log_of(replace(episodes, reward=much), tmp_path / "other.parquet")
     read = EpisodeReader(other, MODEL, half=0)
     [batch] = read.batches()
-    assert read.beside(OfState())(batch).need("expected").abs().max() < 10
+    assert read.join(OfState())(batch).need("expected").abs().max() < 10
 
 
 def test_a_log_without_contexts_has_one_state(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
     assert isinstance(log, EpisodeLog)
     [batch] = log.batches()
-    found = EpisodeReader(log, MODEL).beside(UniformActions(2))(batch)
-    expected = found.need("expected")[found.there]
+    found = EpisodeReader(log, MODEL).join(UniformActions(2))(batch)
+    expected = found.need("expected")[found.mask]
     assert expected.std() < 0.1 and float(expected.mean()) == pytest.approx(1.0, abs=0.15)  # .5 now, .5 to come
 
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_modelled_is_refused(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
     assert isinstance(log, EpisodeLog)
     with pytest.raises(RequestError, match="function is no policy of single actions, which a model of values needs"):
-        EpisodeReader(log, MODEL).beside(lambda batch: batch)
+        EpisodeReader(log, MODEL).join(lambda batch: batch)
     with pytest.raises(ConfigurationError, match="folds=1: expected 2 or more"):
         FittedValues(LinearFittedQ(), folds=1)
     with pytest.raises(RequestError, match="this estimator needs a value model's prediction"):

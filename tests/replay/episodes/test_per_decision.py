@@ -24,7 +24,7 @@ def test_normalised_is_consistent_and_biased_on_small_logs(discount: float) -> N
 def test_normalised_by_the_episodes_that_still_run_is_not_consistent() -> None:
     world = listed()
     episodes = world.episodes
-    running = world.probability @ (episodes.weight * episodes.there)
+    running = world.probability @ (episodes.weight * episodes.mask)
     earned = world.probability @ (episodes.weight * episodes.known("reward"))
     assert float(running[-1]) < 0.9
     assert abs(float((earned / running).sum()) - truth(1.0)) > 0.1
@@ -42,7 +42,7 @@ def test_varies_less_than_whole_trajectories() -> None:
 
 def test_sums_of_shards_of_different_lengths_merge() -> None:
     episodes = listed().episodes
-    short = ~episodes.there[:, 2]
+    short = ~episodes.mask[:, 2]
     estimator = PerDecisionSNIPS(HORIZON, 0.7)
     whole = Sums.of(estimator.terms(episodes))
     parts = [episodes.select(short).padded(2), episodes.select(~short)]

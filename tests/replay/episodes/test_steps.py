@@ -33,7 +33,7 @@ def test_a_step_is_asked_about_as_the_row_that_it_is(log: EpisodeLog, size: int)
     for batch in log.batches(size):
         episodes = EpisodeJoin(log, Rows(2))(batch)
         assert torch.equal(episodes.reward, batch.reward) and torch.equal(episodes.logging, batch.propensity)
-        found.append(episodes.target[episodes.there])
+        found.append(episodes.target[episodes.mask])
     assert torch.allclose(torch.cat(found), torch.arange(log.steps).double() / 1000, atol=1e-12)
 
 
@@ -41,8 +41,8 @@ def test_a_policy_that_puts_batches_beside_itself_is_taken_as_it_is(log: Episode
     def beside(batch: object) -> object:
         return batch
 
-    assert EpisodeReader(log).beside(beside) is beside
-    assert isinstance(EpisodeReader(log).beside(UniformActions(2)), EpisodeJoin)
+    assert EpisodeReader(log).join(beside) is beside
+    assert isinstance(EpisodeReader(log).join(UniformActions(2)), EpisodeJoin)
 
 
 def test_halves_are_of_whole_episodes(log: EpisodeLog) -> None:

@@ -45,7 +45,7 @@ def test_no_episode_is_predicted_by_a_model_that_saw_it() -> None:
     assert [len(part) for part in seen] in ([22, 22, 23, 23], [23, 23, 22, 22])
     for row in range(30):
         assert float(row) not in seen[int(found.need("predicted")[row, 0]) - 1]
-    assert found.need("predicted")[~episodes.there].eq(0).all()
+    assert found.need("predicted")[~episodes.mask].eq(0).all()
 
 
 def test_equal_seeds_deal_alike() -> None:

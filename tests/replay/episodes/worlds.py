@@ -78,24 +78,29 @@ def listed(horizon: int = HORIZON, cut: float = 0.0, only: int | None = None) ->
     for state in range(2):
         go([], float(FIRST[state]), state, horizon)
     steps = numbers(*[[*rows, *[(0, 0, 0, 1)] * (horizon - len(rows))] for rows, _, _ in found])
-    there = torch.tensor([[step < len(rows) for step in range(horizon)] for rows, _, _ in found])
+    mask = torch.tensor([[step < len(rows) for step in range(horizon)] for rows, _, _ in found])
     state, action = steps[..., 0].long(), steps[..., 1].long()
     episodes = EpisodeBatch(
         reward=steps[..., 2],
         logging=steps[..., 3],
         target=TARGET[state, action],
-        there=there,
+        mask=mask,
         done=torch.tensor([done for _, _, done in found]),
         action=action,
-        state=state,
         context=torch.nn.functional.one_hot(state * horizon + torch.arange(horizon), 2 * horizon).double(),
         target_all=TARGET[state],
     )
     return Listed(episodes, numbers(*[chance for _, chance, _ in found]))
 
 
+def states(episodes: EpisodeBatch) -> Tensor:
+    """`[n, T]`, which of the two states each step is in, read from the one-hot context; its first half is state 0's."""
+    context = episodes.need("context")
+    return context.argmax(-1) // (context.shape[-1] // 2)
+
+
 def worth(discount: float, horizon: int = HORIZON) -> tuple[Tensor, Tensor]:
-    """`q [T, S, A]` and `v [T, S]` of the policy to be judged, by going backwards."""
+    """`q [T, S, A]` and `v [T, S]` of the target policy, by going backwards."""
     values, later = [], torch.zeros(2, dtype=torch.float64)
     for _ in range(horizon):
         values.append(REWARD + COIN + discount * NEXT @ later)
@@ -112,8 +117,8 @@ def modelled(listed: Listed, q: Tensor) -> Listed:
     """With the predictions of `q [T, S, A]`."""
     episodes = listed.episodes
     step = torch.arange(q.shape[0])
-    predicted = q[step, episodes.state, episodes.action]
-    expected = (TARGET * q).sum(-1)[step, episodes.state]
+    predicted = q[step, states(episodes), episodes.action]
+    expected = (TARGET * q).sum(-1)[step, states(episodes)]
     return replace(listed, episodes=replace(episodes, predicted=predicted, expected=expected))
 
 

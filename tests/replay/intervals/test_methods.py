@@ -75,7 +75,7 @@ def test_bernstein_is_for_means_with_a_known_largest_weight() -> None:
     clipped = of("clipped", EmpiricalBernstein(largest=1.5))
     assert clipped.low is not None and clipped.high is not None and clipped.high - clipped.low < found.high - found.low
     assert of("snips", EmpiricalBernstein(largest=2.0)).low is None
-    with pytest.raises(RequestError, match=r"a weight is 2, above the 1\.5 that was said to be the largest"):
+    with pytest.raises(RequestError, match=r"a weight is 2, above 1\.5, the configured largest"):
         of("ips", EmpiricalBernstein(largest=1.5))
 
 

@@ -25,24 +25,24 @@ MORE = torch.tensor([[0.75, 0.25], [0.5, 1.0]], dtype=torch.float64)
 
 def test_a_slate_is_the_product_of_its_prefixes_unless_it_is_given() -> None:
     rounds = SlateBatch(ITEMS, REWARD, logging_prefix=HALF, target_prefix=MORE)
-    assert rounds.whole.tolist() == [0.75, 1.0]
+    assert rounds.slate_ratio.tolist() == [0.75, 1.0]
     given = SlateBatch(ITEMS, REWARD, logging=torch.tensor([0.125, 0.25]).double(), target_prefix=MORE)
-    assert given.whole.tolist() == [1.5, 2.0]
+    assert given.slate_ratio.tolist() == [1.5, 2.0]
 
 
 def test_a_slot_is_the_diagonal_of_every_slot_unless_it_is_given() -> None:
     at = torch.stack([MORE, 1 - MORE], -1)
     rounds = SlateBatch(ITEMS, REWARD, logging_slot=HALF, target_at=at)
-    assert rounds.slot.tolist() == [[1.5, 1.5], [1.0, 0.0]]
+    assert rounds.slot_ratio.tolist() == [[1.5, 1.5], [1.0, 0.0]]
 
 
 @pytest.mark.parametrize(
     ("weights", "missing"),
     [
-        (WholeSlateWeights(), "the whole slate .* under the policy to be judged"),
-        (PrefixWeights(), "each slot given the slots before it .* under the policy to be judged"),
-        (SlotWeights(), "each item at its slot .* under the policy to be judged"),
-        (PositionBasedWeights((1.0, 0.5)), "each logged item at every slot under the policy to be judged"),
+        (WholeSlateWeights(), "the whole slate .* under the target policy"),
+        (PrefixWeights(), "each slot given the slots before it .* under the target policy"),
+        (SlotWeights(), "each item at its slot .* under the target policy"),
+        (PositionBasedWeights((1.0, 0.5)), "each logged item at every slot under the target policy"),
         (PseudoInverse(), "the pseudo-inverse weight of each slate"),
     ],
 )

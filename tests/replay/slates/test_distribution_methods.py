@@ -25,19 +25,19 @@ def test_listed_slates_say_what_sums_over_the_tables_say(repeats: bool) -> None:
     rounds, request = rows(made)
     bare = replace(rounds, logging_at=None, target_at=None)
     for side, policy in (("logging", made.logging), ("target", made.target)):
-        law = made.law(policy, request.tolist())
-        assert isinstance(law, SlateDistribution)
-        bare = with_distribution(bare, side, law)
+        distribution = made.distribution(policy, request.tolist())
+        assert isinstance(distribution, SlateDistribution)
+        bare = with_distribution(bare, side, distribution)
     for name in ("logging_at", "target_at"):
         assert torch.allclose(getattr(bare, name), getattr(rounds, name)), name
 
 
 def test_a_slate_that_its_policy_never_shows_is_refused() -> None:
-    law = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
+    distribution = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
     rounds = SlateBatch(torch.tensor([[0, 1], [1, 0]]), torch.ones(2, 2))
     with pytest.raises(RequestError, match=r"no chance .* in 1 rows of the batch, first in row 1"):
-        with_distribution(rounds, "logging", law)
-    assert with_distribution(rounds, "target", law).target_at is not None
+        with_distribution(rounds, "logging", distribution)
+    assert with_distribution(rounds, "target", distribution).target_at is not None
 
 
 @pytest.mark.parametrize(("num_items", "slots"), [(3, 2), (4, 3), (3, 3)])
@@ -50,18 +50,18 @@ def test_the_formula_for_logs_ranked_at_random_is_the_pseudo_inverse(num_items: 
     assert found.std() > 0.1
 
 
-def drawn(law: ListedSlates, draws: int, seed: int) -> ListedSlates:
+def drawn(distribution: ListedSlates, draws: int, seed: int) -> ListedSlates:
     generator = torch.Generator().manual_seed(seed)
-    index = torch.multinomial(law.probability, draws, replacement=True, generator=generator)
-    items = law.items.gather(1, index.unsqueeze(2).expand(-1, -1, law.items.shape[2]))
-    return ListedSlates(items, torch.full(index.shape, 1 / draws, dtype=torch.float64), drawn=True)
+    index = torch.multinomial(distribution.probability, draws, replacement=True, generator=generator)
+    items = distribution.items.gather(1, index.unsqueeze(2).expand(-1, -1, distribution.items.shape[2]))
+    return ListedSlates(items, torch.full(index.shape, 1 / draws, dtype=torch.float64), sampled=True)
 
 
 @pytest.mark.parametrize("sampled", ["logging", "target", "both"])
 @pytest.mark.parametrize("repeats", [False, True])
 def test_errors_of_sampled_weights_are_their_spread(sampled: str, repeats: bool) -> None:
     made = world("sum", repeats=repeats)
-    logging, target = (made.law(policy, [0]) for policy in (made.logging, made.target))
+    logging, target = (made.distribution(policy, [0]) for policy in (made.logging, made.target))
     items = torch.tensor([[0, 1, 2], [3, 1, 0], [1, 2, 3]])
     exact = pseudo_inverse(items, logging, target, 4)
     assert (exact.error == 0).all()
@@ -81,15 +81,15 @@ def test_errors_of_sampled_weights_are_their_spread(sampled: str, repeats: bool)
 
 
 def test_errors_of_sampled_probabilities_are_their_spread() -> None:
-    law = world("sum").law(world("sum").logging, [0])
+    distribution = world("sum").distribution(world("sum").logging, [0])
     items = torch.tensor([[0, 1, 2]])
-    found = torch.stack([drawn(law, 500, seed).at(items) for seed in range(200)])
-    error = drawn(law, 500, 0).error(law.at(items))
+    found = torch.stack([drawn(distribution, 500, seed).at(items) for seed in range(200)])
+    error = drawn(distribution, 500, 0).error(distribution.at(items))
     assert ((found.std(0) / error - 1).abs() < 0.25).all()
-    assert (law.error(law.at(items)) == 0).all()
+    assert (distribution.error(distribution.at(items)) == 0).all()
 
 
 def test_too_many_pairs_are_refused() -> None:
-    law = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
+    distribution = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
     with pytest.raises(RequestError, match=r"2 slots of 600 items make 1,200 pairs"):
-        pseudo_inverse(torch.tensor([[0, 1]]), law, law, 600)
+        pseudo_inverse(torch.tensor([[0, 1]]), distribution, distribution, 600)

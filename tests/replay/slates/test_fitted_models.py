@@ -29,7 +29,7 @@ def log(tmp_path: Path) -> SlateFeedbackLog:
 def test_predictions_are_of_tail_means_that_have_not_seen_the_user(log: SlateFeedbackLog) -> None:
     [batch] = log.batches()
     read = SlateReader(log, RewardToGoModel(folds=3))
-    rounds = read.beside(UniformTarget()(log))(batch)
+    rounds = read.join(UniformTarget()(log))(batch)
     assert batch.user is not None
     fold = read.fold[batch.user]
     for number in range(3):
@@ -58,13 +58,13 @@ def test_cascade_dr_agrees_with_weighing_and_is_surer(log: SlateFeedbackLog, mon
 def test_what_cannot_be_put_together_is_refused(log: SlateFeedbackLog) -> None:
     [batch] = log.batches()
     read = SlateReader(log, RewardToGoModel())
-    plain = read.beside(lambda batch: UniformTarget()(log)(batch))
+    plain = read.join(lambda batch: UniformTarget()(log)(batch))
     with pytest.raises(RequestError, match="says how probable every item is"):
         plain(batch).need("predicted")
-    with pytest.raises(RequestError, match="expected policies as"):
-        read.beside(UniformTarget()(log), lambda batch: batch)
-    with pytest.raises(RequestError, match="model=tail_means"):
-        SlateReader(log).beside(UniformTarget()(log))(batch).need("predicted")
+    with pytest.raises(RequestError, match="expected policies made by"):
+        read.join(UniformTarget()(log), lambda batch: batch)
+    with pytest.raises(RequestError, match="model=reward_to_go"):
+        SlateReader(log).join(UniformTarget()(log))(batch).need("predicted")
 
 
 @pytest.mark.parametrize("wrong", [{"strength": 0.0}, {"folds": 1}])

@@ -93,7 +93,7 @@ def test_a_table_of_logged_slates_says_what_it_has(log: SlateFeedbackLog, tmp_pa
     table = pl.DataFrame({"request_id": [0, 1, 2], "propensity": [0.25, 0.5, 0.125]})
     made = SlateTableTarget(read_slate_policy_table(written(table, tmp_path / "whole.parquet"), log))
     rounds = made(batch)
-    assert torch.allclose(rounds.whole, torch.tensor([1.5, 3.0, 0.375]).double())
+    assert torch.allclose(rounds.slate_ratio, torch.tensor([1.5, 3.0, 0.375]).double())
     assert rounds.target_prefix is None and rounds.target_at is None
     with pytest.raises(RequestError, match="every item at every slot"):
         made.next_probability(batch)
@@ -141,7 +141,7 @@ def test_alone_it_gives_slates_and_prefixes() -> None:
     expected = softmax(1).log_prob(log.context, Slates(log.items.unsqueeze(1), torch.zeros(ROWS, 1, SLOTS)))
     assert rounds.target_prefix is not None and rounds.target_prefix.dtype == torch.float64
     assert torch.allclose(rounds.target_prefix.float(), expected[:, 0].exp())
-    assert torch.allclose(PrefixWeights()(rounds)[:, -1], rounds.whole)
+    assert torch.allclose(PrefixWeights()(rounds)[:, -1], rounds.slate_ratio)
     with pytest.raises(RequestError, match="each item at its slot"):
         SlotWeights()(rounds)
     with pytest.raises(RequestError, match="pseudo-inverse"):
@@ -159,8 +159,8 @@ def test_empty_slots_have_probability_1() -> None:
 
 def test_arrival_times_say_where_every_slate_says_that_items_stand() -> None:
     listed, arrived = (
-        SlateTarget(softmax(1), law, logging=softmax(0))(logged())
-        for law in (EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals())
+        SlateTarget(softmax(1), distribution, logging=softmax(0))(logged())
+        for distribution in (EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals())
     )
     assert torch.allclose(listed.need("target_at"), arrived.need("target_at"), atol=1e-6)
     assert torch.allclose(listed.need("logging_at"), arrived.need("logging_at"), atol=1e-6)
@@ -168,30 +168,29 @@ def test_arrival_times_say_where_every_slate_says_that_items_stand() -> None:
 
 
 def test_draws_of_a_policy_that_can_only_be_sampled_are_within_their_errors() -> None:
-    generator = torch.Generator().manual_seed(1)
-    law = SampledSlates(20_000, generator)
+    distribution = SampledSlates(20_000, seed=1)
     exact = SlateTarget(softmax(1), EnumeratedSlates(NUM_ITEMS), logging=softmax(0), num_items=NUM_ITEMS)(logged())
     rounds = SlateTarget(
         OnlySampled(1),
-        law,
+        distribution,
         logging=OnlySampled(0),
         num_items=NUM_ITEMS,
         scored=False,
     )(logged())
     assert rounds.target_prefix is None and rounds.logging_prefix is not None
     found, truth = rounds.need("target_at"), exact.need("target_at")
-    assert ((found - truth).abs() < 4.5 * (truth * (1 - truth) / law.draws).sqrt() + 1e-6).all()
+    assert ((found - truth).abs() < 4.5 * (truth * (1 - truth) / distribution.num_samples).sqrt() + 1e-6).all()
     missed = rounds.need("pseudo_inverse") - exact.need("pseudo_inverse")
     assert (missed.abs() < 4 * rounds.need("pseudo_inverse_error")).all()
     assert (exact.need("pseudo_inverse_error") == 0).all()
-    with pytest.raises(RequestError, match="under the policy to be judged"):
+    with pytest.raises(RequestError, match="under the target policy"):
         WholeSlateWeights()(rounds)
 
 
-@pytest.mark.parametrize("law", [EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals()], ids=["every", "arrival"])
-def test_a_log_ranked_at_random_needs_no_matrix(law: SlateDistributionMethod) -> None:
+@pytest.mark.parametrize("method", [EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals()], ids=["every", "arrival"])
+def test_a_log_ranked_at_random_needs_no_matrix(method: SlateDistributionMethod) -> None:
     log = logged(UniformPolicy(NUM_ITEMS))
-    rounds = SlateTarget(softmax(1), law, logging=UniformPolicy(NUM_ITEMS), num_items=NUM_ITEMS)(log)
+    rounds = SlateTarget(softmax(1), method, logging=UniformPolicy(NUM_ITEMS), num_items=NUM_ITEMS)(log)
     # A policy that is uniform too but does not say so goes through the matrix.
     same = EpsilonGreedy(UniformPolicy(NUM_ITEMS).scorer, epsilon=1.0)
     matrix = SlateTarget(softmax(1), EnumeratedSlates(NUM_ITEMS), logging=same, num_items=NUM_ITEMS)(log)
@@ -244,6 +243,6 @@ def test_no_rows_are_no_rows() -> None:
     none = torch.arange(0)
     assert log.context is not None
     empty = LoggedSlates(none, log.items[none], log.reward[none], context=log.context.select(none))
-    for law in (EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals()):
-        rounds = SlateTarget(softmax(1), law, logging=UniformPolicy(NUM_ITEMS), num_items=NUM_ITEMS)(empty)
+    for distribution in (EnumeratedSlates(NUM_ITEMS), PlackettLuceMarginals()):
+        rounds = SlateTarget(softmax(1), distribution, logging=UniformPolicy(NUM_ITEMS), num_items=NUM_ITEMS)(empty)
         assert SlateIPS(PseudoInverse()).terms(rounds).shape == (0, 1 + 2 * SLOTS)

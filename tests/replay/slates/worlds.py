@@ -72,13 +72,14 @@ class World:
                 found[f"{side}_{name}" if name else side] = torch.tensor(table, dtype=torch.float64)
         weights = []
         for at in range(REQUESTS):
-            laws = [self.law(policy, [at]) for policy in (self.logging, self.target)]
-            weights.append(pseudo_inverse(rounds.items[torch.tensor(request) == at], *laws, self.num_items).weight)
+            logging, target = (self.distribution(policy, [at]) for policy in (self.logging, self.target))
+            items = rounds.items[torch.tensor(request) == at]
+            weights.append(pseudo_inverse(items, logging, target, self.num_items).weight)
         return replace(rounds, **found, pseudo_inverse=torch.cat(weights)), torch.tensor(
             probability, dtype=torch.float64
         )
 
-    def law(self, policy: list[dict[Slate, float]], request: list[int]) -> ListedSlates:
+    def distribution(self, policy: list[dict[Slate, float]], request: list[int]) -> ListedSlates:
         """As the library takes it; requests may have unlike numbers of slates, which then are of probability 0."""
         every = sorted({slate for slates in self.slates for slate in slates})
         chances = [[policy[at].get(slate, 0.0) for slate in every] for at in range(REQUESTS)]

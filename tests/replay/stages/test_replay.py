@@ -88,7 +88,7 @@ def test_every_estimator_of_slates_runs(tmp_path: Path) -> None:
     names = sorted(SLATES)
     given = [
         f"estimator=[{','.join(names)}]",
-        "model=tail_means",
+        "model=reward_to_go",
         "estimators.position_based.weights.examination=[1,1]",
     ]
     table = estimates(small(tmp_path, "log=parquet", f"log.path={path}", who, *given))
@@ -117,7 +117,7 @@ def test_every_interval_contains_the_estimate(interval: str, tmp_path: Path) -> 
     assert row["low"] < row["value"] < row["high"]
 
 
-@pytest.mark.parametrize("model", sorted(set(options("model")) - {"none", "tail_means", "fitted_q"}))
+@pytest.mark.parametrize("model", sorted(set(options("model")) - {"none", "reward_to_go", "fitted_q"}))
 def test_every_model_serves_dr(model: str, tmp_path: Path) -> None:
     table = estimates(actions(tmp_path, f"model={model}", "estimator=[dr,ips]"))
     widths = (table["high"] - table["low"]).to_list()
@@ -138,7 +138,7 @@ def test_events_of_vowpal_wabbit_are_judged(tmp_path: Path) -> None:
     given = ["log=dsjson", f"log.path={path}", "log.identifier=i.id", "estimator=[ips,snips]"]
     table = estimates(small(tmp_path, *given))
     assert table["value"].to_list() == pytest.approx([0.5, 0.5])
-    assert table["earned"].to_list() == pytest.approx([0.25, 0.25])
+    assert table["on_policy_value"].to_list() == pytest.approx([0.25, 0.25])
 
 
 def test_random_exposures_of_kuairand_are_judged(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytes
 
 
 def test_what_the_log_does_not_tell_is_no_number() -> None:
-    row = {name: None for name in SCHEMA} | {"policy": "a", "log": "l", "estimator": "ips", "doubt": "few rounds"}
+    row = {name: None for name in SCHEMA} | {"policy": "a", "log": "l", "estimator": "ips", "warning": "few rounds"}
     row |= {"value": 0.5, "low": 0.4, "high": 0.6, "max_weight": 9.0, "truth": 0.3, "relative_error": 0.7}
     found = metrics(pl.DataFrame([row], schema=SCHEMA))
     none = {"value": None, "low": None, "high": None}

@@ -28,7 +28,7 @@ def test_it_has_a_section_for_all_that_is_to_be_known(tmp_path: Path) -> None:
     assert headings(page) == known
     text = page.read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", text), "the report loads nothing from a network"
-    assert "uniform, judged by the log old" in text and "on its own log" in text and text.count("<svg") >= 4
+    assert "uniform, evaluated on the log old" in text and "on-policy value" in text and text.count("<svg") >= 4
 
 
 def test_what_is_chosen_stands_first(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_slates_have_what_there_is_of_them(tmp_path: Path) -> None:
 
 def test_no_answer_is_said_with_its_reason(tmp_path: Path) -> None:
     text = reported(tmp_path, action_table(60)).read_text()
-    assert "uniform, judged by the log old: no answer. effective sample size" in text
+    assert "uniform, evaluated on the log old: no estimate. effective sample size" in text
     assert text.count("at least 100 is asked") >= 4, "for each estimator, too"
 
 
@@ -55,7 +55,7 @@ def test_estimated_propensities_are_marked_and_shown(tmp_path: Path) -> None:
     page = reported(tmp_path, action_table().drop("propensity"), "log.propensities=estimated")
     assert "Estimated propensities" in headings(page)
     text = page.read_text()
-    assert "judged by the log old, propensities estimated" in text
+    assert "evaluated on the log old, propensities estimated" in text
     assert text.count("propensities estimated") >= 4, "beside each estimate"
     assert "0.4 to 0.5" in text or "0.5 to 0.6" in text
 

@@ -66,7 +66,7 @@ def test_a_table_says_the_same_of_actions_and_of_steps(tmp_path: Path) -> None:
     steps = table.select("request_id", "action", probability=pl.col("request_id") / 1000)
     beside = EpisodeJoin(episodes, TableTarget(written(steps, tmp_path / "steps.parquet"))(episodes))
     seen = [beside(one) for one in episodes.batches(7)]
-    found = torch.cat([one.target[one.there] for one in seen])
+    found = torch.cat([one.target[one.mask] for one in seen])
     assert torch.allclose(found, torch.arange(len(table)).double() / 1000, atol=1e-12), "each step has its own row"
 
 
@@ -88,7 +88,7 @@ def test_a_table_of_slates_is_put_beside_them(tmp_path: Path) -> None:
     table = slate_table(60).select("request_id", propensity=pl.lit(1 / 6), prefix_propensities=[1 / 3, 1 / 2])
     beside = TableTarget(written(table, tmp_path / "table.parquet"))(log)
     [batch] = log.batches()
-    assert beside(batch).whole.tolist() == pytest.approx([2.0] * 60)
+    assert beside(batch).slate_ratio.tolist() == pytest.approx([2.0] * 60)
 
 
 def test_policies_of_the_house_act_in_the_logs_items(tmp_path: Path) -> None:
