@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from recsys.atomic import whole_file
 from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
 
@@ -80,9 +81,8 @@ def run(cell: BenchRun) -> float:
     with torch.no_grad():
         played = run_episode(simulator, policy, cell.game, cell.seed)
     cell.folder.mkdir(parents=True, exist_ok=True)
-    aside = cell.folder / "played.aside"
-    torch.save({field.name: getattr(played, field.name) for field in fields(Trajectory)}, aside)
-    aside.replace(cell.folder / "played.pt")
+    with whole_file(cell.folder / "played.pt") as aside:
+        torch.save({field.name: getattr(played, field.name) for field in fields(Trajectory)}, aside)
     mark_fresh(cell.folder, cell.mark)
     return time.perf_counter() - started
 

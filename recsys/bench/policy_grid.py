@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -14,12 +13,12 @@ import polars as pl
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_json, write_parquet
 from recsys.bench.episode import EpisodeConfig
 from recsys.bench.feedback_table import feedback_table
 from recsys.bench.grid import BenchRun, run_grid
 from recsys.bench.metrics import TrajectoriesByPolicy, results, user_metrics
 from recsys.errors import ConfigurationError
-from recsys.runs.fingerprint import write_text
 from recsys.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -108,13 +107,13 @@ class PolicyGrid:
         num_items = instantiate(self.simulator).num_items
         table = results(games, num_items, self.references)
         rows = {f"{self.world}/{name}": row for name, row in table.items()}
-        write_text(run.metrics, json.dumps(rows, indent=2))
-        self._per_user(games).write_parquet(run.metrics_table)
+        write_json(run.metrics, rows, indent=2)
+        write_parquet(run.metrics_table, self._per_user(games))
         if self.log:
             parts = [
                 feedback_table(name, seed, one) for name, played in games.items() for seed, one in enumerate(played)
             ]
-            pl.concat(parts).write_parquet(run.path / "feedback.parquet")
+            write_parquet(run.path / "feedback.parquet", pl.concat(parts))
 
     def _per_user(self, games: TrajectoriesByPolicy) -> pl.DataFrame:
         frames = [

@@ -10,6 +10,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_text
 from recsys.bench.episode import EpisodeConfig
 from recsys.bench.metrics import TrajectoriesByPolicy, curve, per_step
 from recsys.bench.policy_grid import PolicyGrid
@@ -67,7 +68,7 @@ class BenchReport:
             "slots": str(game.slots),
             "seeds": str(stage.seeds),
         }
-        run.report.write_text(page(str(config.name), sections, _subtitle(game), facts), encoding="utf-8")
+        write_text(run.report, page(str(config.name), sections, _subtitle(game), facts))
 
     def _slates(self, games: TrajectoriesByPolicy) -> Markup:
         cards = [

@@ -13,9 +13,10 @@ import polars as pl
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from recsys.atomic import whole_folder, write_json, write_parquet, write_tensors
 from recsys.errors import DataError, RequestError
 from recsys.items.collisions import CollisionPolicy, ExtraCode
 from recsys.items.quantizer import Quantizer
@@ -127,16 +128,12 @@ class ItemBundle:
 
     def save(self, folder: Path) -> None:
         """Write the folder, replacing one that is there only when the new one is whole."""
-        aside = folder.with_name(f"{folder.name}.writing")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        self.table.write_parquet(aside / "items.parquet")
-        self.semantic_ids.save(aside / "semantic_ids.safetensors")
-        save_file({"vectors": self.vectors.cpu().contiguous()}, aside / "vectors.safetensors")
-        (aside / "bundle.json").write_text(json.dumps({"fingerprint": self.fingerprint, "trained": self.trained}))
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
+        with whole_folder(folder) as aside:
+            write_parquet(aside / "items.parquet", self.table)
+            self.semantic_ids.save(aside / "semantic_ids.safetensors")
+            write_tensors(aside / "vectors.safetensors", {"vectors": self.vectors})
+            write_json(aside / "bundle.json", {"fingerprint": self.fingerprint, "trained": self.trained})
+            shutil.rmtree(folder, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path) -> ItemBundle:

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from recsys.atomic import write_tensors
 from recsys.errors import ConfigurationError, DataError
 from recsys.items.trie import Trie
 
@@ -109,7 +109,7 @@ class SemanticIds:
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
         metadata = {"sizes": json.dumps(self.sizes), "fingerprint": self.fingerprint}
-        save_file({"codes": self.codes.cpu().contiguous()}, path, metadata)
+        write_tensors(path, {"codes": self.codes}, metadata)
 
     @classmethod
     def load(cls, path: Path) -> SemanticIds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.atomic import whole_file
 from recsys.errors import ConfigurationError
 from recsys.retrieve.index import Index
 
@@ -81,10 +81,9 @@ class FaissIndex(Index):
         return cls(_faiss().read_index(str(path)), search)
 
     def save(self, path: str | Path) -> None:
-        """Write the index to another file and rename it, so that `path` is never half written."""
-        aside = f"{path}.aside"
-        _faiss().write_index(self.index, aside)
-        os.replace(aside, path)
+        """Write the index; `path` is never half written."""
+        with whole_file(Path(path)) as aside:
+            _faiss().write_index(self.index, str(aside))
 
     @override
     def search(self, queries: Float[Tensor, "B D"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:

@@ -22,9 +22,9 @@ from hydra.utils import instantiate
 from jaxtyping import Float
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from recsys.atomic import write_tensors, write_text
 from recsys.errors import ConfigurationError, RequestError
 from recsys.items.bundle import ItemBundle
 from recsys.models.generators.generator import Generator
@@ -83,11 +83,8 @@ def save_network(network: nn.Module, node: DictConfig, items: str, folder: Path)
         folder: where; made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(node, folder / NETWORK_FILE, resolve=True)
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    aside = folder / f"{WEIGHTS_FILE}.aside"
-    save_file(weights, aside, {"items": items})
-    aside.replace(folder / WEIGHTS_FILE)
+    write_text(folder / NETWORK_FILE, OmegaConf.to_yaml(node, resolve=True))
+    write_tensors(folder / WEIGHTS_FILE, network.state_dict(), {"items": items})
 
 
 def load_network_config(folder: Path) -> DictConfig:

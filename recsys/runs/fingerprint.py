@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.atomic import write_json
 from recsys.config.settings import LOCATION_KEYS, RunSettings
 from recsys.config.suggest import suggestion
 from recsys.config.validate import locate
@@ -87,14 +87,7 @@ def is_fresh(folder: Path, mark: str, marker: str = FINGERPRINT_FILE) -> bool:
 
 def mark_fresh(folder: Path, mark: str, marker: str = FINGERPRINT_FILE) -> None:
     """Say that the folder holds the result of this fingerprint: the last thing to write there."""
-    write_text(folder / marker, json.dumps({"fingerprint": mark}))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write aside, then rename: the file is there whole or not at all."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
-    aside.write_text(text)
-    aside.replace(path)
+    write_json(folder / marker, {"fingerprint": mark})
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from recsys.atomic import write_json
 from recsys.data.datasets.dataset import Dataset
 from recsys.data.datasets.prepare import BY_ITEM, Prepared, prepare
 from recsys.data.datasets.prepare_slates import load_slates, prepare_slates, save_slates
@@ -63,7 +64,7 @@ class Prepare:
             root=self.root,
         )
         folder = Path(self.root) / f"{dataset.name}-{dataset.fingerprint[:16]}"
-        (run.stage("prepare") / DATASET_POINTER_FILE).write_text(json.dumps({"folder": str(folder.resolve())}))
+        write_json(run.stage("prepare") / DATASET_POINTER_FILE, {"folder": str(folder.resolve())})
         log.info("%s", dataset.describe())
 
 

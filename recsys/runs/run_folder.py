@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.atomic import write_parquet, write_text
 from recsys.config.settings import RunSettings
 from recsys.runs.fingerprint import (
     FINGERPRINT_FILE,
@@ -19,7 +20,6 @@ from recsys.runs.fingerprint import (
     configuration_fingerprint,
     is_fresh,
     mark_fresh,
-    write_text,
 )
 
 PARTIAL_FILE = "partial.json"
@@ -123,9 +123,7 @@ class RunFolder:
             if file.exists()
         ]
         if parts:
-            aside = self.history.with_suffix(".aside")
-            pl.concat(parts).write_parquet(aside)
-            aside.replace(self.history)
+            write_parquet(self.history, pl.concat(parts))
 
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, empty where no stage wrote it."""

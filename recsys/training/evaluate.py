@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from recsys.atomic import write_json, write_parquet
 from recsys.data.datasets.dataset import Dataset
 from recsys.metrics.diversity import self_information
 from recsys.metrics.results import Results, per_user, results
@@ -86,8 +86,8 @@ class Evaluate:
             information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
             seed=self.seed,
         )
-        per_user(rows, dataset.users["user_id"]).write_parquet(run.metrics_table)
-        run.metrics.write_text(json.dumps(table, indent=1))
+        write_parquet(run.metrics_table, per_user(rows, dataset.users["user_id"]))
+        write_json(run.metrics, table, indent=1)
         kept = "kept" if dataset.repeats else "excluded"
         title = f"{dataset.name}: {len(test):,} requests, full catalogue, items a user had {kept}"
         for view in (accuracy_table(table, self.references[0], title), depth_table(table)):

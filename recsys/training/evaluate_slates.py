@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from recsys.atomic import write_json, write_parquet
 from recsys.data.datasets.slate_loader import SlateTestSet
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.metrics.calibration import reliability
@@ -100,9 +100,9 @@ class EvaluateSlates:
             curves[name] = {part: value.tolist() for part, value in vars(found).items()}
             numbers = {"calibration_error": found.error, **beyond[name]}
             table[name] |= {key: {"value": value, "low": None, "high": None} for key, value in numbers.items()}
-        (run.stage("evaluate") / CALIBRATION_FILE).write_text(json.dumps(curves))
-        _per_user(rows, held, slates, self.seed).write_parquet(run.metrics_table)
-        run.metrics.write_text(json.dumps(table, indent=1))
+        write_json(run.stage("evaluate") / CALIBRATION_FILE, curves)
+        write_parquet(run.metrics_table, _per_user(rows, held, slates, self.seed))
+        write_json(run.metrics, table, indent=1)
         title = f"{slates.name}: {len(held.row):,} held-out slates of {len(held.user.unique()):,} users, nats a slate"
         Console().print(results_table(table, self.references[0], title))
 

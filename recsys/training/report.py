@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_text
 from recsys.data.datasets.dataset import Dataset
 from recsys.policies.generative import GenerativePolicy
 from recsys.report.cards import Card, Suggestion, card_grid
@@ -89,7 +90,7 @@ class Report:
             "test requests": f"{len(dataset.test):,}",
             "seed": str(config.seed),
         }
-        run.report.write_text(page(str(config.name), sections, dataset.describe(), facts), encoding="utf-8")
+        write_text(run.report, page(str(config.name), sections, dataset.describe(), facts))
 
     def _cards(self, run: RunFolder, dataset: Dataset) -> Markup:
         names = [name for name, _ in variant_folders(run)]

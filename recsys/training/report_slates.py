@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_text
 from recsys.data.datasets.slate_loader import SlateTestSet
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.user_slates import UserSlates
@@ -90,7 +91,7 @@ class ReportSlates:
             "held-out slates": f"{len(held.row):,}",
             "seed": str(config.seed),
         }
-        run.report.write_text(page(str(config.name), sections, slates.describe(), facts), encoding="utf-8")
+        write_text(run.report, page(str(config.name), sections, slates.describe(), facts))
 
     def _cards(self, run: RunFolder, slates: SlateLog, held: SlateTestSet) -> Markup:
         metrics = run.read_metrics()

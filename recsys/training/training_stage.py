@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 import lightning
 import polars as pl
 
+from recsys.atomic import write_json, write_parquet
 from recsys.errors import ConfigurationError
 from recsys.runs.artifacts import RESULT_FILE, variant_folder, variant_result, variants_read
 from recsys.runs.distributed import distributed_context
@@ -121,10 +121,8 @@ class TrainingStage(ABC, Generic[Read]):
         def keep() -> None:
             """Weights, curve and score; the mark that all is there comes last."""
             trained.save(folder)
-            trained.fitted.history.write_parquet(folder / HISTORY_FILE)
-            (folder / RESULT_FILE).write_text(
-                json.dumps({"validation": trained.fitted.validation, "fingerprint": print_})
-            )
+            write_parquet(folder / HISTORY_FILE, trained.fitted.history)
+            write_json(folder / RESULT_FILE, {"validation": trained.fitted.validation, "fingerprint": print_})
             mark_fresh(folder, print_)
 
         ranks.decide(keep)
@@ -141,7 +139,7 @@ class TrainingStage(ABC, Generic[Read]):
             for name in self.arms
         ]
         history = pl.concat(parts).with_columns(metric=pl.col("arm") + "/" + pl.col("metric"))
-        history.select("step", "metric", "value").write_parquet(run.stage(self.name) / HISTORY_FILE)
+        write_parquet(run.stage(self.name) / HISTORY_FILE, history.select("step", "metric", "value"))
 
     def _start(self, arm: Any, name: str, run: RunFolder) -> Path | None:
         if ("start" in arm) == ("network" in arm):

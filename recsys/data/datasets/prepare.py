@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import torch
 
+from recsys.atomic import whole_folder, write_json, write_parquet
 from recsys.data.datasets import clean
 from recsys.data.datasets.dataset import Dataset, assemble, jagged_events
 from recsys.data.datasets.split import Split, Splits
@@ -61,22 +59,22 @@ class Prepared:
 
     def save(self, folder: Path) -> None:
         """Write into an empty folder."""
-        self.events.write_parquet(folder / "events.parquet")
-        self.items.write_parquet(folder / "items.parquet")
+        write_parquet(folder / "events.parquet", self.events)
+        write_parquet(folder / "items.parquet", self.items)
         train = pl.Series("train_events", self.splits.train_lengths.numpy())
-        self.users.with_columns(train).write_parquet(folder / "users.parquet")
+        write_parquet(folder / "users.parquet", self.users.with_columns(train))
         requests = [
             pl.DataFrame({"event": index.numpy()}).select(pl.lit(part).alias("part"), "event")
             for part, index in (("validation", self.splits.validation), ("test", self.splits.test))
         ]
-        pl.concat(requests).write_parquet(folder / "requests.parquet")
+        write_parquet(folder / "requests.parquet", pl.concat(requests))
         facts = {
             "name": self.name,
             "repeats": self.repeats,
             "fingerprint": self.fingerprint,
             "summary": self.summary,
         }
-        (folder / "dataset.json").write_text(json.dumps(facts, indent=2))
+        write_json(folder / "dataset.json", facts, indent=2)
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
@@ -146,7 +144,8 @@ def prepare(
         with progress_bar() as bar:
             bar.add_task(f"preparing {tables.name}", total=None)
             prepared = _prepare(tables, cleaning, split, fingerprint)
-            _keep(prepared, folder)
+            with whole_folder(folder) as aside:
+                prepared.save(aside)
     return prepared.dataset()
 
 
@@ -202,18 +201,3 @@ def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.Da
     features = table.with_columns(pl.col(key).cast(ids.dtype, strict=False)).collect()
     known = int(features.get_column(key).is_in(ids.implode()).sum())
     return frame.join(features, on=key, how="left", maintain_order="left"), len(features) - known, len(ids) - known
-
-
-def _keep(prepared: Prepared, folder: Path) -> None:
-    """Write aside, then rename, so that a folder that is there is whole; another process may have been faster."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
-    try:
-        prepared.save(aside)
-        aside.chmod(0o755)
-        os.replace(aside, folder)
-    except OSError:
-        if not (folder / "dataset.json").exists():
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

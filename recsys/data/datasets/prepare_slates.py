@@ -9,9 +9,10 @@ from typing import Any
 
 import polars as pl
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from recsys.atomic import write_json, write_parquet, write_tensors
 from recsys.data.datasets import clean
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.split import SlateSplit
@@ -26,7 +27,7 @@ FACTS = ("name", "timed", "displayed", "fingerprint", "summary")
 def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
     """Write into a folder what `load_slates` reads."""
     for name in TABLES:
-        getattr(log, name).write_parquet(folder / f"{name}.parquet")
+        write_parquet(folder / f"{name}.parquet", getattr(log, name))
     tensors: dict[str, Tensor] = {"user_offsets": log.user_offsets}
     if log.propensity is not None:
         tensors["propensity"] = log.propensity
@@ -35,9 +36,9 @@ def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
         if rows is not None:
             tensors |= {f"{name}.values": rows.values, f"{name}.offsets": rows.offsets}
     tensors |= {f"split.{field.name}": getattr(split, field.name) for field in fields(SlateSplit)}
-    save_file({name: value.clone() for name, value in tensors.items()}, folder / "slates.safetensors")
+    write_tensors(folder / "slates.safetensors", tensors)
     facts = {name: getattr(log, name) for name in FACTS}
-    (folder / "slates.json").write_text(json.dumps({**facts, "summary": dict(log.summary)}, indent=2))
+    write_json(folder / "slates.json", {**facts, "summary": dict(log.summary)}, indent=2)
 
 
 def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:

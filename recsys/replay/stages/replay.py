@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import polars as pl
 
+from recsys.atomic import write_parquet, write_text
 from recsys.config.suggest import suggestion
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.data.logs.slates import SlateFeedbackLog
@@ -27,7 +28,6 @@ from recsys.replay.propensities.estimation import EstimatedPropensities, estimat
 from recsys.replay.runner import replay
 from recsys.replay.slates.fitted_models import RewardToGoModel
 from recsys.replay.targets.actions import TargetPolicy
-from recsys.runs.fingerprint import write_text
 from recsys.runs.run_folder import RunFolder
 
 logger = python_logging.getLogger(__name__)
@@ -114,10 +114,10 @@ class Replay:
         others = [one for one in replayed if one.log != one.policy]
         own = [one for one in replayed if one.log == one.policy]
         _write(run, tabulate_estimates(others, self.estimators, options))
-        tabulate_estimates(own, self.estimators, options).write_parquet(folder / "placebo.parquet")
+        write_parquet(folder / "placebo.parquet", tabulate_estimates(own, self.estimators, options))
         usual = replace(options, interval=ClosedForm())
-        tabulate_estimates(others, beside, usual).write_parquet(folder / "checks.parquet")
-        weight_tails(others).write_parquet(folder / "weights.parquet")
+        write_parquet(folder / "checks.parquet", tabulate_estimates(others, beside, usual))
+        write_parquet(folder / "weights.parquet", weight_tails(others))
 
     def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """The best policy, by another half of the users and, where there are others, by other estimators."""
@@ -126,14 +126,12 @@ class Replay:
         choice = choose_policy(logs, self.policies, selector, others, options, self.risk)
         told = "selected policy: %s, value at least %.4g with probability %g"
         logger.info(told, choice.policy, choice.low, 1 - self.risk)
-        choice.considered.write_parquet(run.stage("replay") / "considered.parquet")
+        write_parquet(run.stage("replay") / "considered.parquet", choice.considered)
         _write(run, choice.report)
 
 
 def _write(run: RunFolder, table: pl.DataFrame) -> None:
-    aside = run.path / f"{ESTIMATES}.aside"
-    table.write_parquet(aside)
-    aside.replace(run.path / ESTIMATES)
+    write_parquet(run.path / ESTIMATES, table)
     write_text(run.metrics, json.dumps(metrics(table), indent=2, allow_nan=False))
 
 
@@ -151,7 +149,7 @@ def _whatever(target: TargetPolicy) -> TargetFactory:
 def _write_calibration(found: Mapping[str, EstimatedPropensities], folder: Path) -> None:
     """How far each log's estimated propensities agree with what was chosen."""
     tables = [one.calibration.table().insert_column(0, pl.lit(name).alias("log")) for name, one in found.items()]
-    pl.concat(tables).write_parquet(folder / "calibration.parquet")
+    write_parquet(folder / "calibration.parquet", pl.concat(tables))
     rows = [
         {
             "log": name,
@@ -162,7 +160,7 @@ def _write_calibration(found: Mapping[str, EstimatedPropensities], folder: Path)
         }
         for name, one in found.items()
     ]
-    pl.DataFrame(rows).write_parquet(folder / "propensities.parquet")
+    write_parquet(folder / "propensities.parquet", pl.DataFrame(rows))
 
 
 def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import polars as pl
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_text
 from recsys.replay.diagnostics.checks import CLIP, INVERSE_PROPENSITY
 from recsys.replay.evaluation import ESTIMATED_MARK, remarks
 from recsys.replay.stages.replay import ESTIMATES
@@ -115,7 +116,7 @@ class ReplayReport:
             "policies": ", ".join(table["policy"].unique(maintain_order=True)),
             "propensities": "estimated" if table["estimated"].any() else "logged",
         }
-        run.report.write_text(page(str(config.name), sections, SUBTITLE, facts), encoding="utf-8")
+        write_text(run.report, page(str(config.name), sections, SUBTITLE, facts))
 
 
 SUBTITLE = "Off-policy estimates of what target policies earn, from logs of other policies"

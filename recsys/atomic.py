@@ -1,0 +1,89 @@
+"""Write files and folders whole: aside first, flushed to the disk, then renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; when the block ends it is flushed to the disk and becomes `path`.
+
+    A reader sees the earlier file or the new one, never a part of it. Where the block fails, the earlier file stays and
+    nothing is left beside it. The folder must exist.
+    """
+    aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
+    try:
+        yield aside
+        _flush(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder` to write to; when the block ends it becomes `folder`.
+
+    Where a folder that is not empty is there by then, it stays, and what was written is dropped: another process was
+    faster. A block that means to replace an older folder removes that one as its last step.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
+    try:
+        yield aside
+        for file in aside.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        aside.chmod(0o755)
+        try:
+            os.replace(aside, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=indent))
+
+
+def write_parquet(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    with whole_file(path) as aside:
+        table.write_parquet(aside)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors by name as safetensors, whole or not at all; tensors that share memory are written one by one."""
+    with whole_file(path) as aside:
+        separate = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+        save_file(separate, aside, dict(metadata or {}))
+
+
+def _flush(file: Path) -> None:
+    """Wait until the file's content is on the disk."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
