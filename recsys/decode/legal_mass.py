@@ -21,12 +21,12 @@ class LegalMass:
 
     Args:
         total: `[B]`, nats: log-probability that an item drawn from the whole catalogue is legal.
-        marks: for levels `0 .. L − 1`, nats: log of the legal part of each child's probability; 0 where every leaf
-            below the child is legal, −inf where none is.
+        subtree_masks: for levels `0 .. L − 1`, nats: log of the legal part of each child's probability; 0 where every
+            leaf below the child is legal, −inf where none is.
     """
 
     total: Float[Tensor, " B"]
-    marks: tuple[SubtreeMask, ...]
+    subtree_masks: tuple[SubtreeMask, ...]
 
 
 def legal_mass(network: Generator[Any, Any], memory: Any, legal: LegalSet) -> LegalMass:
@@ -45,37 +45,36 @@ def legal_mass(network: Generator[Any, Any], memory: Any, legal: LegalSet) -> Le
     if legal.leaves.values.numel() == 0:
         return LegalMass(torch.zeros(rows, device=legal.leaves.values.device), dead_branches(legal))
     nodes = TrieNodes(legal.leaves.row_ids(), legal.leaves.values)
-    families: list[ParentNodes] = []
+    parent_nodes: list[ParentNodes] = []
     for level in reversed(range(trie.depth)):
-        families.append(ParentNodes.of(trie, level, nodes, rows))
-        nodes = families[-1].parents
-    families.reverse()
+        parent_nodes.append(ParentNodes.of(trie, level, nodes, rows))
+        nodes = parent_nodes[-1].parents
+    parent_nodes.reverse()
     listed, other = (0.0, float("-inf")) if legal.inclusive else (float("-inf"), 0.0)
     value = torch.full(legal.leaves.values.shape, listed, device=legal.leaves.values.device)
-    marks: list[SubtreeMask] = []
-    log_prob = _descend(network, memory, families)
+    subtree_masks: list[SubtreeMask] = []
+    log_prob = _descend(network, memory, parent_nodes)
     for level in reversed(range(trie.depth)):
-        family = families[level]
-        marks.append(family.marks(trie, level, value, other))
-        value = log_sum_exp(log_prob[level] + marks[-1].values[:-1])
-    total = value.new_zeros(rows).index_put((families[0].parents.row,), value)
-    return LegalMass(total, tuple(marks[::-1]))
+        subtree_masks.append(parent_nodes[level].subtree_mask(trie, level, value, other))
+        value = log_sum_exp(log_prob[level] + subtree_masks[-1].values[:-1])
+    total = value.new_zeros(rows).index_put((parent_nodes[0].parents.row,), value)
+    return LegalMass(total, tuple(subtree_masks[::-1]))
 
 
-def _descend(network: Generator[Any, Any], memory: Any, families: list[ParentNodes]) -> list[Float[Tensor, "Y C"]]:
-    """Log-probabilities of the children of each family's parents."""
+def _descend(network: Generator[Any, Any], memory: Any, parent_nodes: list[ParentNodes]) -> list[Float[Tensor, "Y C"]]:
+    """Log-probabilities of the children of each parent, level by level."""
     trie = network.trie
     state = network.begin(memory)
     result = []
-    for level, family in enumerate(families):
+    for level, here in enumerate(parent_nodes):
         if level:
-            above = families[level - 1]
-            beams = torch.zeros_like(family.padded)
-            beams[family.parents.row, family.slot] = above.slot[above.child_of]
+            above = parent_nodes[level - 1]
+            beams = torch.zeros_like(here.padded)
+            beams[here.parents.row, here.slot] = above.slot[above.child_of]
             state = network.reorder(state, beams)
-        nodes = family.padded.clamp(max=trie.level_size[level] - 1)
+        nodes = here.padded.clamp(max=trie.level_size[level] - 1)
         logits, state = network.step(memory, state, nodes, level)
-        logits = logits[family.parents.row, family.slot]
-        _, mask = child_range(trie, family.parents.node, level)
+        logits = logits[here.parents.row, here.slot]
+        _, mask = child_range(trie, here.parents.node, level)
         result.append(over_siblings(logits, mask))
     return result

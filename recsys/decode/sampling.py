@@ -45,7 +45,7 @@ def sample(
     for level in range(trie.depth):
         first, mask = child_range(trie, nodes, level)
         log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
-        legal = mass.marks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
+        legal = mass.subtree_masks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
         noise = torch.empty(legal.shape, device=legal.device).exponential_(generator=generator).log_()
         taken = (legal - noise).argmax(-1, keepdim=True)
         codes.append(log_prob.expand_as(legal).gather(-1, taken).squeeze(-1))
@@ -93,11 +93,11 @@ def stochastic_beam_search(
     prefix = mass.total.new_zeros(nodes.shape)
     perturbed = -torch.empty_like(prefix).exponential_(generator=generator).log_()
     location, codes = prefix, prefix.unsqueeze(-1)[..., :0]
-    for level, marks in enumerate(mass.marks):
+    for level, subtree_mask in enumerate(mass.subtree_masks):
         first, mask = child_range(trie, nodes, level)
         log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
         grown = prefix.unsqueeze(-1) + log_prob
-        legal = marks.add_to(grown, nodes) - mass.total[:, None, None]
+        legal = subtree_mask.add_to(grown, nodes) - mass.total[:, None, None]
         noisy = gumbel_given_maximum(legal, perturbed, generator).flatten(1)
         perturbed, index = top_k(noisy, min(draws + 1, noisy.shape[1]))
         parents = index // log_prob.shape[-1]

@@ -45,7 +45,7 @@ class ParentNodes:
 
     @classmethod
     def of(cls, trie: Trie, level: int, nodes: TrieNodes, rows: int) -> ParentNodes:
-        """The family of nodes of `level + 1`."""
+        """Return the parents, at `level`, of nodes of `level + 1`."""
         pointers = trie.first_child(level)
         size = trie.level_size[level]
         parent = torch.searchsorted(pointers, nodes.node.to(pointers.dtype), right=True) - 1
@@ -58,8 +58,8 @@ class ParentNodes:
         padded[row, slot] = parents.node
         return cls(parents, child_of, nodes.node - pointers[parent].long(), slot, padded)
 
-    def marks(self, trie: Trie, level: int, value: Float[Tensor, " X"], other: float) -> SubtreeMask:
-        """Marks that say `value` of the nodes and `other` of their siblings."""
+    def subtree_mask(self, trie: Trie, level: int, value: Float[Tensor, " X"], other: float) -> SubtreeMask:
+        """Return the mask that holds `value` at the nodes and `other` at their siblings."""
         count = self.slot.shape[0]
         values = value.new_zeros(count + 1, trie.branching[level])
         values[:count] = other
@@ -84,7 +84,7 @@ class SubtreeMask:
     values: Float[Tensor, "Y_plus_one C"]
 
     def add_to(self, scores: Float[Tensor, "B M C"], nodes: Int[Tensor, "B M"]) -> Float[Tensor, "B M C"]:
-        """The scores of the nodes' children with their marks added."""
+        """The scores of the nodes' children with their numbers added."""
         if self.parents.shape[1] == 0:
             return scores
         place = torch.searchsorted(self.parents, nodes.contiguous()).clamp(max=self.parents.shape[1] - 1)
@@ -94,9 +94,9 @@ class SubtreeMask:
 
 
 def dead_branches(legal: LegalSet) -> tuple[SubtreeMask, ...]:
-    """Marks for levels `0 .. L − 1`: −inf on every child without a legal leaf below it, 0 on the others.
+    """Return masks for levels `0 .. L − 1`: −inf on every child without a legal leaf below it, 0 on the others.
 
-    Where the legal set is given by what it excludes, only nodes with a dead child are marked, which are few but at the
+    Where the legal set is given by what it excludes, only nodes with a dead child are listed, which are few but at the
     last level.
     """
     trie, rows = legal.trie, len(legal)
@@ -104,12 +104,14 @@ def dead_branches(legal: LegalSet) -> tuple[SubtreeMask, ...]:
     nodes = TrieNodes(legal.leaves.row_ids(), legal.leaves.values)
     levels: list[SubtreeMask] = []
     for level in reversed(range(trie.depth)):
-        family = ParentNodes.of(trie, level, nodes, rows)
+        parent_nodes = ParentNodes.of(trie, level, nodes, rows)
         value = torch.full(nodes.node.shape, dead_value, device=nodes.node.device)
-        levels.append(family.marks(trie, level, value, default))
-        nodes = family.parents
+        levels.append(parent_nodes.subtree_mask(trie, level, value, default))
+        nodes = parent_nodes.parents
         if not legal.inclusive:
-            all_dead = _child_count(trie, level, nodes) == torch.bincount(family.child_of, minlength=len(nodes.node))
+            all_dead = _child_count(trie, level, nodes) == torch.bincount(
+                parent_nodes.child_of, minlength=len(nodes.node)
+            )
             nodes = TrieNodes(nodes.row[all_dead], nodes.node[all_dead])
     return tuple(levels[::-1])
 

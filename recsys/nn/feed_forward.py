@@ -1,7 +1,8 @@
-"""The feed-forward network of a transformer block."""
+"""The feed-forward networks of transformer blocks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.nn.dropout import Dropout
+
+FeedForward = Callable[[int], nn.Module]
+"""Makes the feed-forward network of one block from its width `D`: a module from `[…, D]` to `[…, D]`."""
 
 
 class SwiGLU(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recsys.nn.attention import CrossAttention, SelfAttention
 from recsys.nn.dropout import Dropout
-from recsys.nn.feed_forward import SwiGLU
+from recsys.nn.feed_forward import FeedForward, SwiGLU
 
 EPSILON = 1e-6
 """Added to the mean square under the root of every RMSNorm, as T5 does."""
@@ -24,16 +24,18 @@ class TransformerBlock(nn.Module):
     Args:
         width: `D`.
         attention: from `D` to `D`, with its own dropout.
-        hidden: hidden width of the feed-forward network; None as in `SwiGLU`.
-        dropout: probability, in `[0, 1)`.
+        feed_forward: makes the feed-forward network, with its own dropout.
+        dropout: probability of dropping an output value of the feed-forward network, in `[0, 1)`.
     """
 
-    def __init__(self, width: int, attention: nn.Module, hidden: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, attention: nn.Module, feed_forward: FeedForward = SwiGLU, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(width, EPSILON)
         self.attention = attention
         self.feed_forward_norm = nn.RMSNorm(width, EPSILON)
-        self.feed_forward = SwiGLU(width, hidden, dropout)
+        self.feed_forward = feed_forward(width)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "... D"], *layout: Any) -> Float[Tensor, "... D"]:
@@ -51,8 +53,8 @@ class DecoderBlock(nn.Module):
         width: `D`.
         self_attention: of a beam to its own positions.
         cross_attention: to the request's memory.
-        hidden: hidden width of the feed-forward network; None as in `SwiGLU`.
-        dropout: probability, in `[0, 1)`.
+        feed_forward: makes the feed-forward network, with its own dropout.
+        dropout: probability of dropping an output value of the feed-forward network, in `[0, 1)`.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class DecoderBlock(nn.Module):
         width: int,
         self_attention: SelfAttention,
         cross_attention: CrossAttention,
-        hidden: int | None = None,
+        feed_forward: FeedForward = SwiGLU,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class DecoderBlock(nn.Module):
         self.cross_norm = nn.RMSNorm(width, EPSILON)
         self.cross_attention = cross_attention
         self.feed_forward_norm = nn.RMSNorm(width, EPSILON)
-        self.feed_forward = SwiGLU(width, hidden, dropout)
+        self.feed_forward = feed_forward(width)
         self.dropout = Dropout(dropout)
 
     def forward(

@@ -65,7 +65,9 @@ class GenerativePolicy(ItemPolicy):
         items, log_prob = beam_search(self.network, memory, context, max(k, self.beams))
         return one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
 
-    def draw_from(self, memory: Any, context: Context, candidates: int, generator: torch.Generator) -> Slates:
+    def sample_without_replacement_from(
+        self, memory: Any, context: Context, candidates: int, generator: torch.Generator
+    ) -> Slates:
         """`G = candidates` distinct items a request, without replacement, with their inclusion probabilities."""
         items, log_prob, inclusion = stochastic_beam_search(self.network, memory, context, candidates, generator)
         return one_slot(items, log_prob, SamplingMethod.WITHOUT_REPLACEMENT, inclusion)
@@ -133,10 +135,13 @@ def _legal_part(context: Context, rows: Int[Tensor, " R"]) -> Context:
 
 
 def one_slot(
-    items: Int[Tensor, "B G"], log_prob: Float[Tensor, "B G L"], drawn: SamplingMethod, inclusion: Tensor | None = None
+    items: Int[Tensor, "B G"],
+    log_prob: Float[Tensor, "B G L"],
+    sampling: SamplingMethod,
+    inclusion: Tensor | None = None,
 ) -> Slates:
     """Slates of one item each; their log-probability is the sum over the item's codes."""
-    return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), drawn, inclusion)
+    return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), sampling, inclusion)
 
 
 class UnmaskedPolicy(GenerativePolicy):

@@ -47,7 +47,7 @@ class StochasticBeamSampler:
 
     def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        return policy.draw_from(memory, requests, self.candidates, generator)
+        return policy.sample_without_replacement_from(memory, requests, self.candidates, generator)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_marks_are_the_legal_share_of_each_subtree(network: TableGenerator, requ
     trie, level = network.trie, 1
     legal = LegalSet.of(trie, requests)
     network.double().requires_grad_(False)
-    marks = legal_mass(network, network.encode(requests), legal).marks[level]
+    mask = legal_mass(network, network.encode(requests), legal).subtree_masks[level]
     catalogue = network.catalogue_log_prob(network.encode(requests))[:, trie.leaf_item].exp()
     allowed = catalogue.masked_fill(requests.illegal(40)[:, trie.leaf_item], 0.0)
     nodes = torch.arange(trie.level_size[level]).expand(5, -1)
@@ -41,7 +41,7 @@ def test_marks_are_the_legal_share_of_each_subtree(network: TableGenerator, requ
     sums = [torch.nn.functional.pad(p.cumsum(1), (1, 0)) for p in (allowed, catalogue)]
     share = torch.div(*[total[:, high] - total[:, low] for total in sums])
     share = share.gather(1, children.nodes.flatten(1)).view(children.mask.shape)
-    found = marks.add_to(torch.zeros(children.mask.shape, dtype=torch.float64), nodes).exp()
+    found = mask.add_to(torch.zeros(children.mask.shape, dtype=torch.float64), nodes).exp()
     assert torch.allclose(found[children.mask], share[children.mask], atol=1e-9)
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
 from recsys.nn.attention import CrossAttention, SelfAttention
+from recsys.nn.feed_forward import SwiGLU
 from recsys.nn.packing import Packing
 from recsys.nn.positions import RelativePositionBias
 from recsys.nn.transformer import DecoderBlock, TransformerBlock
@@ -20,7 +23,7 @@ def test_the_residual_stream_passes_through() -> None:
 
 
 def test_norms_stand_before_the_halves() -> None:
-    block = TransformerBlock(8, nn.Identity(), hidden=16)
+    block = TransformerBlock(8, nn.Identity(), partial(SwiGLU, hidden=16))
     x = torch.randn(3, 8)
     middle = x + x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
     expected = middle + block.feed_forward(block.feed_forward_norm(middle))
@@ -48,7 +51,9 @@ MEMORY = Jagged.from_lengths(torch.randn(5, 8, generator=torch.Generator().manua
 
 
 def decoder() -> tuple[DecoderBlock, RelativePositionBias]:
-    return DecoderBlock(8, SelfAttention(8, 2), CrossAttention(8, 2), hidden=16), RelativePositionBias(2, causal=True)
+    return DecoderBlock(8, SelfAttention(8, 2), CrossAttention(8, 2), partial(SwiGLU, hidden=16)), RelativePositionBias(
+        2, causal=True
+    )
 
 
 def nothing(beams: int) -> tuple[torch.Tensor, torch.Tensor]:

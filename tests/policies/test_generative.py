@@ -85,7 +85,7 @@ def test_top_is_cut_from_a_search_at_least_as_wide_as_beams(requests: Context) -
 
 def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolicy, requests: Context) -> None:
     memory = policy.network.encode(requests)
-    slates = policy.draw_from(memory, requests, 3, torch.Generator().manual_seed(0))
+    slates = policy.sample_without_replacement_from(memory, requests, 3, torch.Generator().manual_seed(0))
     assert slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
     assert slates.log_inclusion is not None
     assert (slates.log_inclusion[:2] > slates.slate_log_prob[:2]).all()
@@ -120,7 +120,7 @@ def test_rollouts_carry_no_gradient_and_scores_do(policy: GenerativePolicy, requ
     memory, rng = policy.network.encode(requests), torch.Generator().manual_seed(0)
     rollouts = [
         policy.top_from(memory, requests, 2),
-        policy.draw_from(memory, requests, 2, rng),
+        policy.sample_without_replacement_from(memory, requests, 2, rng),
         policy.sample_from(memory, requests, 2, 1, rng),
         policy.sample_from(memory, requests, 2, 2, rng),
     ]

@@ -20,8 +20,9 @@ from recsys.models.generators.generator import (
     with_catalogue_of,
     with_siblings_mean,
 )
-from recsys.models.generators.history_encoder import HistoryEncoder
+from recsys.models.generators.history_encoder import HistoryEncoder, LearnedPositions, RotaryPositions
 from recsys.nn.embedding import Embedding, TorchEmbedding
+from recsys.nn.feed_forward import FeedForward
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
@@ -59,6 +60,9 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         max_length: items of a history that are read, the latest ones.
         initial: standard deviation of the initial rows; None takes `1/√D`.
         embedding: makes the tables; a backend whose tables can be shared with an output layer.
+
+    Raises:
+        ConfigurationError: the tables cannot be shared (`FusedEmbedding`).
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         width = encoder.width
         sizes = {f"code_{level}": int(codes[:, level].max()) + 1 for level in range(trie.depth - 1)}
         self.embedding = embedding({"item": trie.num_items, **sizes}, width, initial)
+        self.embedding.weight("item")  # a table that cannot be the output layer too is refused here, not while training
         self.node = nn.ParameterList(nn.Parameter(torch.zeros(size, width)) for size in trie.level_size[1 : trie.depth])
         self.register_buffer("codes", codes.clone())
         self.codes: Tensor
@@ -97,6 +102,8 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         max_length: int = 100,
         initial: float | None = None,
         embedding: EmbeddingFactory = TorchEmbedding,
+        positions: LearnedPositions | RotaryPositions | None = None,
+        feed_forward: FeedForward | None = None,
     ) -> CausalGenerator:
         """A fresh network over a bundle's catalogue.
 
@@ -109,8 +116,10 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             max_length: items of a history that are read; training windows hold one more.
             initial: standard deviation of the initial rows; None takes `1/√D`.
             embedding: makes the tables.
+            positions: of the items in the history; None learns one for each of `max_length + 1` places.
+            feed_forward: makes each block's feed-forward network; None takes `SwiGLU` with `dropout`.
         """
-        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1)
+        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1, positions, feed_forward)
         return CausalGenerator(bundle.trie(), bundle.semantic_ids.codes, encoder, max_length, initial, embedding)
 
     def item_vectors(self) -> Float[Tensor, "N D"]:

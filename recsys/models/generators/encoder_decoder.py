@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -16,6 +17,7 @@ from recsys.items.trie import Trie
 from recsys.models.generators.generator import Generator
 from recsys.nn.attention import CrossAttention, PackedSelfAttention, SelfAttention
 from recsys.nn.dropout import Dropout
+from recsys.nn.feed_forward import FeedForward, SwiGLU
 from recsys.nn.packing import Packing
 from recsys.nn.positions import RelativePositionBias
 from recsys.nn.transformer import EPSILON, DecoderBlock, TransformerBlock
@@ -67,7 +69,7 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         decoder_layers: blocks of the decoder; None takes as many as the encoder has.
         heads: `H`.
         head_width: `d`, of one head.
-        hidden: hidden width of the feed-forward networks.
+        hidden: hidden width of the feed-forward networks; read where `feed_forward` is None.
         dropout: probability, in `[0, 1)`.
         tied: one table for input and output, its logits scaled by `1/√D`; otherwise the output has its own, unscaled.
         max_length: items of a history that are read, the latest ones.
@@ -75,6 +77,8 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         first_token: tokens before the first code; token 0 is one of them.
         buckets: of the relative position biases.
         max_distance: in tokens, of the relative position biases.
+        feed_forward: makes each block's feed-forward network; None takes `SwiGLU` with `hidden` and `dropout`.
+        decoder_feed_forward: makes those of the decoder's blocks; None takes `feed_forward`.
     """
 
     def __init__(
@@ -93,6 +97,8 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         first_token: int = 1,
         buckets: int = 32,
         max_distance: int = 128,
+        feed_forward: FeedForward | None = None,
+        decoder_feed_forward: FeedForward | None = None,
     ) -> None:
         super().__init__(trie)
         sizes = tuple(codes_per_level) if codes_per_level is not None else trie.codes_per_level
@@ -109,12 +115,15 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         self.encoder_bias = RelativePositionBias(heads, buckets, max_distance)
         self.decoder_bias = RelativePositionBias(heads, buckets, max_distance, causal=True)
         shape = {"head_width": head_width, "scale": 1.0, "dropout": dropout}
+        feed_forward = feed_forward or partial(SwiGLU, hidden=hidden, dropout=dropout)
+        of_decoder = decoder_feed_forward or feed_forward
         self.encoder = nn.ModuleList(
-            TransformerBlock(width, PackedSelfAttention(width, heads, **shape), hidden, dropout) for _ in range(layers)
+            TransformerBlock(width, PackedSelfAttention(width, heads, **shape), feed_forward, dropout)
+            for _ in range(layers)
         )
         self.decoder = nn.ModuleList(
             DecoderBlock(
-                width, SelfAttention(width, heads, **shape), CrossAttention(width, heads, **shape), hidden, dropout
+                width, SelfAttention(width, heads, **shape), CrossAttention(width, heads, **shape), of_decoder, dropout
             )
             for _ in range(layers if decoder_layers is None else decoder_layers)
         )
@@ -135,11 +144,19 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         dropout: float = 0.1,
         tied: bool = True,
         max_length: int = 20,
+        feed_forward: FeedForward | None = None,
+        decoder_feed_forward: FeedForward | None = None,
     ) -> EncoderDecoder:
         """A fresh network over a bundle's catalogue, with all its codes; arguments as in the class."""
         sizes = bundle.semantic_ids.sizes
         shape = (width, layers, decoder_layers, heads, head_width, hidden, dropout, tied, max_length)
-        return cls(bundle.trie(), *shape, codes_per_level=sizes)
+        return cls(
+            bundle.trie(),
+            *shape,
+            codes_per_level=sizes,
+            feed_forward=feed_forward,
+            decoder_feed_forward=decoder_feed_forward,
+        )
 
     def tokens(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
         """The `L` tokens of each item."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from recsys.errors import RequestError
 from recsys.nn.attention import SelfAttention
 from recsys.nn.dropout import Dropout
+from recsys.nn.feed_forward import FeedForward, SwiGLU
 from recsys.nn.transformer import EPSILON, TransformerBlock
 from recsys.types.jagged import Jagged
 
@@ -61,8 +64,8 @@ class HistoryEncoder(nn.Module):
         heads: attention heads a block.
         dropout: probability, in `[0, 1)`.
         max_length: longest row in items; read where `positions` is None.
-        hidden: hidden width of the feed-forward networks; None as in `SwiGLU`.
         positions: `LearnedPositions` or `RotaryPositions`; None takes `LearnedPositions(width, max_length)`.
+        feed_forward: makes each block's feed-forward network; None takes `SwiGLU` with `dropout`.
     """
 
     def __init__(
@@ -72,15 +75,16 @@ class HistoryEncoder(nn.Module):
         heads: int = 2,
         dropout: float = 0.2,
         max_length: int = 100,
-        hidden: int | None = None,
         positions: LearnedPositions | RotaryPositions | None = None,
+        feed_forward: FeedForward | None = None,
     ) -> None:
         super().__init__()
         self.width = width
         self.positions = positions if positions is not None else LearnedPositions(width, max_length)
         rotary = self.positions.rotary
+        feed_forward = feed_forward if feed_forward is not None else partial(SwiGLU, dropout=dropout)
         self.blocks = nn.ModuleList(
-            TransformerBlock(width, SelfAttention(width, heads, dropout, rotary), hidden, dropout)
+            TransformerBlock(width, SelfAttention(width, heads, dropout, rotary), feed_forward, dropout)
             for _ in range(layers)
         )
         self.norm = nn.RMSNorm(width, EPSILON)

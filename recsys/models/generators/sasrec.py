@@ -7,8 +7,9 @@ import torch
 from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
 from recsys.models.generators.causal import CausalGenerator, EmbeddingFactory
-from recsys.models.generators.history_encoder import HistoryEncoder
+from recsys.models.generators.history_encoder import HistoryEncoder, LearnedPositions, RotaryPositions
 from recsys.nn.embedding import TorchEmbedding
+from recsys.nn.feed_forward import FeedForward
 
 
 class SASRec(CausalGenerator):
@@ -48,7 +49,9 @@ class SASRec(CausalGenerator):
         max_length: int = 100,
         initial: float | None = None,
         embedding: EmbeddingFactory = TorchEmbedding,
+        positions: LearnedPositions | RotaryPositions | None = None,
+        feed_forward: FeedForward | None = None,
     ) -> SASRec:
         """A fresh network over a bundle's items; see `CausalGenerator.from_bundle`. Semantic IDs are not read."""
-        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1)
+        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1, positions, feed_forward)
         return cls(len(bundle.table), encoder, max_length, initial, embedding)
