@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recsys.policies.mixture import Mixture
     from recsys.policies.policy import ItemPolicy, Policy
     from recsys.types.context import Context
+    from recsys.types.example import Example
     from recsys.types.feedback import Feedback
     from recsys.types.jagged import Jagged
     from recsys.types.slates import Slates
@@ -39,6 +40,7 @@ __all__ = [
     "CausalGenerator",
     "Context",
     "Dataset",
+    "Example",
     "Feedback",
     "GenerativePolicy",
     "GlobalTime",
@@ -84,6 +86,7 @@ __getattr__, __dir__ = lazy_names(
         "policies.mixture": ["Mixture"],
         "policies.policy": ["ItemPolicy", "Policy"],
         "types.context": ["Context"],
+        "types.example": ["Example"],
         "types.feedback": ["Feedback"],
         "types.jagged": ["Jagged"],
         "types.slates": ["Slates"],

@@ -230,7 +230,7 @@ def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
     config.stages = ["prepare", "tokenize", "sft"]
     dataset = load_dataset(RunFolder(run_stages(config).folder))
     assert dataset.repeats
-    assert dataset.test.excluded.values.numel() == 0
+    assert dataset.test.context.excluded.values.numel() == 0
     assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
 
 

@@ -13,6 +13,7 @@ from recsys.items.semantic_ids import SemanticIds
 from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.sasrec import SASRec
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 USERS, ITEMS = 24, 20
@@ -42,8 +43,8 @@ def tiny_dataset(users: int = USERS, items: int = ITEMS, repeats: bool = False) 
         ),
         users=pl.DataFrame({"user": range(users), "user_id": [f"u{user}" for user in range(users)]}),
         train=train,
-        validation=asked(rows, 2, repeats),
-        test=asked(rows, 1, repeats),
+        validation=answered(rows, 2, repeats),
+        test=answered(rows, 1, repeats),
         complete=asked(rows, 0, repeats),
         same_day={},
         repeats=repeats,
@@ -53,14 +54,18 @@ def tiny_dataset(users: int = USERS, items: int = ITEMS, repeats: bool = False) 
 
 
 def asked(rows: list[list[int]], held_out: int, repeats: bool) -> Context:
-    """Each row without its last `held_out` items, the first of them as the target."""
+    """Each row without its last `held_out` items."""
     history = Jagged.from_rows([row[: len(row) - held_out] for row in rows])
     return Context(
         users=torch.arange(len(rows)),
         history=history,
         excluded=Jagged.empty(len(rows)) if repeats else history,
-        target=torch.tensor([row[-held_out] for row in rows]) if held_out else None,
     )
+
+
+def answered(rows: list[list[int]], held_out: int, repeats: bool) -> Example:
+    """Each row without its last `held_out` items, and the first of them."""
+    return Example.next_item(asked(rows, held_out, repeats), torch.tensor([row[-held_out] for row in rows]))
 
 
 @functools.cache

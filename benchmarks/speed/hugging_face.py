@@ -14,6 +14,7 @@ from recsys.items.trie import Trie
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.generators.t5_weights import from_t5
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 LEVELS, CODES = 4, 256
@@ -126,9 +127,14 @@ class Pair:
 
 
 def requests(count: int, items: int, lengths: Tensor | None = None, seed: int = 1) -> Context:
-    """Requests with random histories, of 20 items where no lengths are given, and random targets."""
+    """Requests with random histories, of 20 items where no lengths are given."""
     rng = torch.Generator().manual_seed(seed)
     lengths = torch.full((count,), 20) if lengths is None else lengths
     history = Jagged.from_lengths(torch.randint(items, (int(lengths.sum()),), generator=rng), lengths)
-    target = torch.randint(items, (count,), generator=rng)
-    return Context(torch.arange(count), history, Jagged.empty(count), target=target)
+    return Context(torch.arange(count), history, Jagged.empty(count))
+
+
+def answered(requests: Context, items: int, seed: int = 2) -> Example:
+    """Requests with random next items."""
+    rng = torch.Generator().manual_seed(seed)
+    return Example.next_item(requests, torch.randint(items, (len(requests),), generator=rng))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from harness import Result, alternate, compare
-from hugging_face import LEVELS, Pair, requests
+from hugging_face import LEVELS, Pair, answered, requests
 from recsys.decode.beam import unmasked_score
 
 ITEMS, BATCH, LONGEST = 10_000, 256, 20
@@ -19,12 +19,12 @@ def run(rounds: int) -> list[Result]:
     pair = Pair.of(ITEMS)
     pair.ours.train()
     pair.theirs.train()
-    context = requests(BATCH, ITEMS, lengths())
-    tokens, mask = pair.padded(context)
-    labels = pair.tokens[context.target]
+    examples = answered(requests(BATCH, ITEMS, lengths()), ITEMS)
+    tokens, mask = pair.padded(examples.context)
+    labels = pair.tokens[examples.item]
 
     def ours() -> Tensor:
-        return -unmasked_score(pair.ours, pair.ours.encode(context), context.target.unsqueeze(1)).mean()
+        return -unmasked_score(pair.ours, pair.ours.encode(examples.context), examples.item.unsqueeze(1)).mean()
 
     def theirs() -> Tensor:
         return pair.theirs(input_ids=tokens, attention_mask=mask, labels=labels).loss

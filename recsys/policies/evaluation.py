@@ -12,7 +12,7 @@ from tqdm import tqdm
 from recsys.errors import RequestError
 from recsys.metrics.evaluation import Evaluation
 from recsys.policies.policy import ItemPolicy
-from recsys.types.context import Context
+from recsys.types.example import Example
 
 CUTOFFS = (1, 5, 10, 20, 50)
 
@@ -20,37 +20,37 @@ CUTOFFS = (1, 5, 10, 20, 50)
 @torch.no_grad()
 def evaluate(
     policy: ItemPolicy,
-    requests: Context,
+    examples: Example,
     k: Sequence[int] = CUTOFFS,
     batch_size: int = 256,
     description: str = "evaluate",
 ) -> Evaluation:
     """Ask a policy for its best items at every request.
 
-    The policy works in evaluation mode, on its own device, and never sees a target. Requests of similar history length
+    The policy works in evaluation mode, on its own device, and never sees an answer. Requests of similar history length
     go together; the answer keeps their order. Memory is bounded by one batch.
 
     Args:
         policy: its `top` ranks the legal set.
-        requests: with targets. What they exclude is not recommended.
+        examples: requests with the held-out item of each. What a request excludes is not recommended.
         k: cutoffs; lists are as long as the largest.
         batch_size: requests at once.
         description: stands before the progress bar, which appears after a second.
 
     Raises:
-        RequestError: there are no requests, or they have no targets.
+        RequestError: there are no requests.
     """
-    if requests.target is None or len(requests) == 0:
-        raise RequestError("evaluation needs requests with targets; prepare the data with a split that holds some out")
-    asked = requests.without_target()
+    if len(examples) == 0:
+        raise RequestError("evaluation needs held-out requests; prepare the data with a split that holds some out")
+    requests = examples.context
     order = requests.history.lengths.argsort(descending=True, stable=True)
     found: list[torch.Tensor] = []
     with _evaluation_mode(policy) as device:
         batches = tqdm(order.split(batch_size), desc=description, unit="batch", delay=1, leave=False, disable=None)
         for rows in batches:
-            found.append(policy.top(asked.select(rows).to(device), max(k)).items.squeeze(-1).cpu())
+            found.append(policy.top(requests.select(rows).to(device), max(k)).items.squeeze(-1).cpu())
     items = torch.cat(found)[order.argsort().cpu()]
-    return Evaluation(requests.users.cpu(), requests.target.cpu(), items, tuple(sorted(k)))
+    return Evaluation(requests.users.cpu(), examples.item.cpu(), items, tuple(sorted(k)))
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.policy import ItemPolicy
 from recsys.types.context import Context
+from recsys.types.example import Example
 
 
 class Mixture(ItemPolicy):
@@ -52,7 +53,7 @@ class Mixture(ItemPolicy):
 def best_weight(
     first: ItemPolicy,
     second: ItemPolicy,
-    requests: Context,
+    examples: Example,
     *,
     candidates: Sequence[float] = tuple(step / 20 for step in range(21)),
     k: int = 10,
@@ -65,24 +66,20 @@ def best_weight(
     Args:
         first: a policy.
         second: another over the same catalogue.
-        requests: with targets; those of validation, never of test.
+        examples: those of validation, never of test.
         candidates: weights tried, in [0, 1].
         k: cutoff.
         batch_size: requests at once.
 
     Raises:
-        RequestError: there are no requests, or they have no targets.
+        RequestError: there are no examples.
     """
-    if requests.target is None or len(requests) == 0:
-        raise RequestError("a mixture's weight is chosen on requests with targets: give it the validation requests")
+    if len(examples) == 0:
+        raise RequestError("a mixture's weight is chosen on held-out requests: give it those of validation")
     total = torch.zeros(len(candidates), dtype=torch.float64)
-    for rows in torch.arange(len(requests), device=requests.users.device).split(batch_size):
-        batch = requests.select(rows)
-        ours, theirs = (policy.catalogue_log_prob(batch.without_target()).exp() for policy in (first, second))
-        total += torch.stack([_gain(ours.lerp(theirs, weight), batch.target, k) for weight in candidates])
+    for rows in torch.arange(len(examples), device=examples.item.device).split(batch_size):
+        batch = examples.select(rows)
+        ours, theirs = (policy.catalogue_log_prob(batch.context).exp() for policy in (first, second))
+        shares = (ours.lerp(theirs, weight) for weight in candidates)
+        total += torch.stack([ndcg(rank_in_scores(share.log(), batch.item), k).sum().cpu() for share in shares])
     return float(candidates[int(total.argmax())])
-
-
-def _gain(share: Float[Tensor, "B N"], target: Int[Tensor, " B"] | None, k: int) -> Float[Tensor, ""]:
-    assert target is not None
-    return ndcg(rank_in_scores(share.log(), target), k).sum().cpu()

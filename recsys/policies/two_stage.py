@@ -75,7 +75,6 @@ class TwoStagePolicy(nn.Module):
             context,
             excluded=Jagged.from_lengths(positions[missing], missing.sum(1)),
             candidates=None,
-            target=None,
             features={**context.features, RETRIEVED: items},
         )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError
 from recsys.rewards.reward import Reward
-from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
@@ -52,13 +52,13 @@ class WeightedSum(nn.Module):
             low, high = low + min(ends), high + max(ends)
         return low, high
 
-    def parts(self, context: Context, slates: Slates) -> dict[str, Float[Tensor, "B G"]]:
+    def parts(self, example: Example, slates: Slates) -> dict[str, Float[Tensor, "B G"]]:
         """Each part's reward, before its weight, by name: what to plot beside the sum."""
-        return {name: reward(context, slates) for name, reward in self.rewards.items()}
+        return {name: reward(example, slates) for name, reward in self.rewards.items()}
 
-    def forward(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`."""
-        parts = self.parts(context, slates)
+        parts = self.parts(example, slates)
         return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum(0)
 
 
@@ -89,7 +89,7 @@ class ThresholdedReward:
         bounds = self.reward.bounds
         return None if bounds is None else (min(bounds[0], 0.0), max(bounds[1], 0.0))
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`."""
-        passes = self.gate(context, slates) > self.threshold
-        return torch.where(passes, self.reward(context, slates), 0.0).masked_fill(~slates.alive, 0.0)
+        passes = self.gate(example, slates) > self.threshold
+        return torch.where(passes, self.reward(example, slates), 0.0).masked_fill(~slates.alive, 0.0)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from recsys.errors import ConfigurationError
-from recsys.rewards.reward import logged_target
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
@@ -58,9 +58,9 @@ class CollaborativeReward(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [floor, 0]."""
-        log_prob = self.scorer.catalogue_log_prob(context.without_target()).clamp(self.floor, 0.0)
+        log_prob = self.scorer.catalogue_log_prob(example.context).clamp(self.floor, 0.0)
         of_slot = log_prob.gather(-1, slates.items.clamp(min=0).flatten(1)).view_as(slates.log_prob)
         return of_slot.mean(-1).masked_fill(~slates.alive, 0.0).to(slates.log_prob.dtype)
 
@@ -84,9 +84,9 @@ class SemanticReward(nn.Module):
         super().__init__()
         self.register_buffer("item_vectors", normalize(item_vectors, dim=-1), persistent=False)
 
-    def forward(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 1]."""
-        target = self.item_vectors[logged_target(context)]
+        target = self.item_vectors[example.item]
         shown = self.item_vectors[slates.items.clamp(min=0)]
         cosine = torch.einsum("bgsd,bd->bgs", shown, target).clamp(-1.0, 1.0)
         return cosine.mean(-1).masked_fill(~slates.alive, 0.0).to(slates.log_prob.dtype)

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.rewards.reward import is_hit, logged_target
-from recsys.types.context import Context
+from recsys.rewards.reward import is_hit
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
@@ -23,9 +23,11 @@ class NdcgReward:
     Raises:
         ConfigurationError: K is below 1.
 
+    >>> from recsys.types.context import Context
     >>> from recsys.types.jagged import Jagged
-    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1), target=torch.tensor([7]))
-    >>> NdcgReward()(context, Slates(torch.tensor([[[1, 2, 7], [7, 1, 2]]]), torch.zeros(1, 2, 3)))
+    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1))
+    >>> example = Example.next_item(context, torch.tensor([7]))
+    >>> NdcgReward()(example, Slates(torch.tensor([[[1, 2, 7], [7, 1, 2]]]), torch.zeros(1, 2, 3)))
     tensor([[0.5000, 1.0000]])
     """
 
@@ -37,9 +39,9 @@ class NdcgReward:
             raise ConfigurationError(f"cutoff is {cutoff}: NDCG@K needs K of at least 1")
         self.cutoff = cutoff
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [0, 1]."""
-        hit = slates.items[..., : self.cutoff] == logged_target(context)[:, None, None]
+        hit = slates.items[..., : self.cutoff] == example.item[:, None, None]
         slot = torch.arange(1, hit.shape[-1] + 1, device=hit.device, dtype=slates.log_prob.dtype)
         gain = (hit / (slot + 1).log2()).amax(-1)
         return gain.masked_fill(~slates.alive, 0.0)
@@ -58,21 +60,23 @@ class RankingReward:
 
     Source: MiniOneRec (arXiv 2510.24431), section 3.4, for ReRe (arXiv 2510.12211); docs/papers.md#rewards.
 
+    >>> from recsys.types.context import Context
     >>> from recsys.types.jagged import Jagged
-    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1), target=torch.tensor([7]))
+    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1))
+    >>> example = Example.next_item(context, torch.tensor([7]))
     >>> items, log_prob = torch.tensor([7, 1, 2, 3]), torch.tensor([-1.0, -2.0, -3.0, -4.0])
-    >>> RankingReward()(context, Slates(items.view(1, 4, 1), log_prob.view(1, 4, 1)))
+    >>> RankingReward()(example, Slates(items.view(1, 4, 1), log_prob.view(1, 4, 1)))
     tensor([[ 0.0000, -0.4040, -0.3202, -0.2758]])
     """
 
     order_matters = False
     bounds = (-1.0, 0.0)
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 0]."""
         log_prob = slates.slate_log_prob.masked_fill(~slates.alive, float("-inf"))
         rank = log_prob.argsort(dim=-1, descending=True, stable=True).argsort(-1)
-        wrong = slates.alive & ~is_hit(context, slates)
+        wrong = slates.alive & ~is_hit(example, slates)
         return _shared_penalty(rank.to(log_prob.dtype), counted=wrong, penalised=wrong)
 
 
@@ -89,9 +93,9 @@ class ReleasedRankingReward:
     order_matters = True
     bounds = (-1.0, 0.0)
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 0]."""
-        alive, hit = slates.alive, is_hit(context, slates)
+        alive, hit = slates.alive, is_hit(example, slates)
         position = torch.arange(alive.shape[1], device=alive.device, dtype=slates.log_prob.dtype).expand_as(alive)
         return _shared_penalty(position, counted=alive, penalised=alive & ~hit & hit.any(-1, keepdim=True))
 

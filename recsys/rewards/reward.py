@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from recsys.errors import RequestError
-from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
@@ -30,28 +29,14 @@ class Reward(Protocol):
         """The lowest and the highest value; None where there is no bound."""
         ...
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, the reward of each slate."""
         ...
 
 
-def logged_target(context: Context) -> Int[Tensor, " B"]:
-    """`[B]`, the logged next item of each request.
-
-    Raises:
-        RequestError: the context carries none.
-    """
-    if context.target is None:
-        raise RequestError(
-            "this reward compares with the logged next item, but the context has no target: build it with targets "
-            "(prefixes of sequences, or a held-out split)"
-        )
-    return context.target
-
-
-def is_hit(context: Context, slates: Slates) -> Tensor:
-    """`[B, G]`, true where a slate holds the logged next item in any slot."""
-    return (slates.items == logged_target(context)[:, None, None]).any(-1) & slates.alive
+def is_hit(example: Example, slates: Slates) -> Bool[Tensor, "B G"]:
+    """Return `[B, G]`, true where a slate holds the logged next item in any slot."""
+    return (slates.items == example.item[:, None, None]).any(-1) & slates.alive
 
 
 class HitReward:
@@ -63,6 +48,6 @@ class HitReward:
     order_matters = False
     bounds = (0.0, 1.0)
 
-    def __call__(self, context: Context, slates: Slates) -> Float[Tensor, "B G"]:
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, 0 or 1."""
-        return is_hit(context, slates).to(slates.log_prob.dtype)
+        return is_hit(example, slates).to(slates.log_prob.dtype)

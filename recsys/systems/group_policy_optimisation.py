@@ -13,13 +13,14 @@ from torch import Tensor
 
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_transforms import shared_codes
-from recsys.objectives.likelihood import cross_entropy, logged_item
+from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_prefixes
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.rollout import Group, Objective
 from recsys.types.slates import SamplingMethod, Slates
 
@@ -116,29 +117,29 @@ class GroupPolicyOptimisation(SequentialSystem):
 
     def training_step(self, batch: Context, batch_index: int) -> Tensor:
         """One group a request, one step of the objective."""
-        memory, requests = self.encode(batch)
+        memory, examples = self.encode(batch)
         if self._held is None or batch_index % self.inner_steps == 0:
-            self._held = self._roll_out(memory, requests)
+            self._held = self._roll_out(memory, examples)
         held = self._held
-        frozen = self._reference_memory(batch, requests, held.rows)
-        memory, requests = self.network.select(memory, held.rows), requests.select(held.rows)
-        group = self.group(memory, requests, held, frozen)
+        frozen = self._reference_memory(batch, examples.context, held.rows)
+        memory, examples = self.network.select(memory, held.rows), examples.select(held.rows)
+        group = self.group(memory, examples, held, frozen)
         held.behaviour = group.behaviour_log_prob
         loss = self.objective(group if self.keep is None else self.keep(group))
         watched = {**rl_diagnostics(group), **loss.diagnostics, "unique_share": unique_share(held.items, group.alive)}
-        self.log_training({**watched, "loss": loss.value.detach()}, len(requests))
+        self.log_training({**watched, "loss": loss.value.detach()}, len(examples))
         return loss.value + self.ntp_weight * cross_entropy(group).value if self.ntp_weight else loss.value
 
-    def group(self, memory: Any, requests: Context, held: Held, reference_memory: Any = None) -> Group:
+    def group(self, memory: Any, examples: Example, held: Held, reference_memory: Any = None) -> Group:
         """The rewarded group as the objective sees it; candidates and target are scored in one call."""
-        target, alive = logged_item(requests), held.items >= 0
+        context, target, alive = examples.context, examples.item.unsqueeze(1), held.items >= 0
         asked = torch.cat([held.items.where(alive, target), target], 1)
-        scores = self.policy.log_prob_from(memory, requests, asked.unsqueeze(-1)).squeeze(2)
+        scores = self.policy.log_prob_from(memory, context, asked.unsqueeze(-1)).squeeze(2)
         frozen = None
         if self.reference is not None:
             with torch.no_grad():
                 policy = self.make_policy(self.reference)
-                frozen = policy.log_prob_from(reference_memory, requests, asked.unsqueeze(-1)).squeeze(2)[:, :-1]
+                frozen = policy.log_prob_from(reference_memory, context, asked.unsqueeze(-1)).squeeze(2)[:, :-1]
         paths = self.network.trie.path(asked)
         return Group(
             token_log_prob=scores[:, :-1],
@@ -169,14 +170,14 @@ class GroupPolicyOptimisation(SequentialSystem):
             self._held = self._held.to(self.device)
 
     @torch.no_grad()
-    def _roll_out(self, memory: Any, requests: Context) -> Held:
+    def _roll_out(self, memory: Any, examples: Example) -> Held:
         draw = self.seed * 1_000_003 + self._groups + (self.global_rank << 40)
         generator = torch.Generator(self.device).manual_seed(draw)
         self._groups += 1
-        count = max(1, round(self.request_share * len(requests)))
-        order = torch.randperm(len(requests), generator=generator, device=generator.device)
+        count = max(1, round(self.request_share * len(examples)))
+        order = torch.randperm(len(examples), generator=generator, device=generator.device)
         rows = order[:count].sort().values
-        asked = requests.select(rows)
+        asked = examples.select(rows)
         slates: Slates = self.rollout(self.policy, self.network.select(memory, rows), asked, generator)
         inclusion = slates.log_inclusion if slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT else None
         return Held(rows, slates.items.squeeze(-1), self.reward(asked, slates), None, inclusion)

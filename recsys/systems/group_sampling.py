@@ -9,10 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from recsys.objectives.group_transforms import add_target, dynamic_sampling, recast_repair, shared_codes
-from recsys.objectives.likelihood import logged_item
 from recsys.objectives.recast import structural_score
 from recsys.policies.generative import GenerativePolicy
-from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import SamplingMethod, Slates
 
 
@@ -20,7 +19,7 @@ from recsys.types.slates import SamplingMethod, Slates
 class GroupSampler(Protocol):
     """Draws single-slot slates for encoded requests."""
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """`[P, G, 1]`, without gradient."""
         ...
 
@@ -34,9 +33,9 @@ class BeamSampler:
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        return policy.top_from(memory, requests, self.candidates)
+        return policy.top_from(memory, examples.context, self.candidates)
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class StochasticBeamSampler:
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        return policy.sample_without_replacement_from(memory, requests, self.candidates, generator)
+        return policy.sample_without_replacement_from(memory, examples.context, self.candidates, generator)
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ class IndependentSampler:
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        return policy.sample_from(memory, requests, self.candidates, 1, generator)
+        return policy.sample_from(memory, examples.context, self.candidates, 1, generator)
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,10 @@ class TargetInsertionSampler:
 
     rollout: GroupSampler
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        slates = self.rollout(policy, memory, requests, generator)
-        items = add_target(slates.items.squeeze(-1), logged_item(requests).squeeze(1))
+        slates = self.rollout(policy, memory, examples, generator)
+        items = add_target(slates.items.squeeze(-1), examples.item)
         return Slates(items.unsqueeze(-1), slates.log_prob, SamplingMethod.GIVEN)
 
 
@@ -90,10 +89,10 @@ class ReCastSampler:
 
     rollout: GroupSampler
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        slates = self.rollout(policy, memory, requests, generator)
-        items, target = slates.items.squeeze(-1), logged_item(requests)
+        slates = self.rollout(policy, memory, examples, generator)
+        items, target = slates.items.squeeze(-1), examples.item.unsqueeze(1)
         paths = policy.network.trie.path(torch.cat([items.where(items >= 0, target), target], 1))
         score = structural_score(shared_codes(paths[:, :-1], paths[:, -1]), policy.network.trie.depth)
         return Slates(
@@ -113,10 +112,10 @@ class DynamicSampler:
     candidates: int = 16
     factor: float = 1.5
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, requests: Context, generator: torch.Generator) -> Slates:
+    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
-        drawn = policy.sample_from(memory, requests, math.ceil(self.candidates * self.factor), 1, generator)
-        kept = dynamic_sampling(drawn.items.squeeze(-1), logged_item(requests).squeeze(1), self.candidates)
+        drawn = policy.sample_from(memory, examples.context, math.ceil(self.candidates * self.factor), 1, generator)
+        kept = dynamic_sampling(drawn.items.squeeze(-1), examples.item, self.candidates)
         columns = kept.unsqueeze(-1)
         return replace(
             drawn,

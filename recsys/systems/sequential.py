@@ -15,6 +15,8 @@ from recsys.metrics.ranking import ndcg
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
 from recsys.types.context import Context
+from recsys.types.example import Example
+from recsys.types.record import Record
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -50,16 +52,15 @@ class SequentialSystem(lightning.LightningModule):
         """The network as a policy over each request's legal set."""
         return GenerativePolicy(self.network)
 
-    def encode(self, sequences: Context) -> tuple[Any, Context]:
-        """Memory and request of every position that has a next item, aligned row by row."""
-        return encode_prefixes(self.network, sequences, requests := prefixes(sequences, self.repeats)), requests
+    def encode(self, sequences: Context) -> tuple[Any, Example]:
+        """Return memory and example of every position that has a next item, aligned row by row."""
+        examples = prefixes(sequences, self.repeats)
+        return encode_prefixes(self.network, sequences, examples.context), examples
 
-    def validation_step(self, batch: Context, batch_index: int) -> None:
-        """Log `validation/ndcg@10`, the mean over requests of the target's discounted rank among legal items."""
-        if batch.target is None:
-            raise ValueError("validation needs requests with targets")
-        scores = self.policy.catalogue_log_prob(batch.without_target())
-        target = scores.gather(1, batch.target.unsqueeze(1))
+    def validation_step(self, batch: Example, batch_index: int) -> None:
+        """Log `validation/ndcg@10`, the mean over requests of the next item's discounted rank among legal items."""
+        scores = self.policy.catalogue_log_prob(batch.context)
+        target = scores.gather(1, batch.item.unsqueeze(1))
         rank = 1 + (scores > target).sum(1)
         self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
@@ -71,8 +72,8 @@ class SequentialSystem(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warm, "interval": "step"}}
 
-    def transfer_batch_to_device(self, batch: Context, device: torch.device, dataloader_idx: int) -> Context:
-        """Contexts move whole."""
+    def transfer_batch_to_device(self, batch: Record, device: torch.device, dataloader_idx: int) -> Record:
+        """Move a batch of sequences or of examples whole."""
         return batch.to(device)
 
     def log_training(self, values: dict[str, Tensor], batch_size: int) -> None:
@@ -84,4 +85,4 @@ def encode_prefixes(network: Generator[Any, Any], sequences: Context, requests: 
     """Memory of every prefix, given the sequences and their prefixes as requests; one pass where the network can."""
     if isinstance(network, PrefixGenerator):
         return network.select(network.encode_prefixes(sequences), prefix_rows(sequences))
-    return network.encode(requests.without_target())
+    return network.encode(requests)

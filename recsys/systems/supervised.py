@@ -36,7 +36,7 @@ class SupervisedSystem(SequentialSystem):
 
     def training_step(self, batch: Context, batch_index: int) -> Tensor:
         """The objective over every prefix of the batch."""
-        memory, requests = self.encode(batch)
-        loss = self.objective(self.network, memory, requests)
-        self.log_training({"loss": loss.detach()}, len(requests))
+        memory, examples = self.encode(batch)
+        loss = self.objective(self.network, memory, examples)
+        self.log_training({"loss": loss.detach()}, len(examples))
         return loss

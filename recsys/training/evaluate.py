@@ -26,6 +26,7 @@ from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import load_bundle
 from recsys.types.context import Context
+from recsys.types.example import Example
 
 BaselineFactory = Callable[[Context, int], ItemPolicy]
 """Fits a policy to training histories, given the size of the catalogue."""
@@ -109,9 +110,9 @@ class Evaluate:
         return rows
 
 
-def first(requests: Context, count: int) -> Context:
-    """At most `count` requests, in their order."""
-    return requests.select(torch.arange(min(count, len(requests))))
+def first(examples: Example, count: int) -> Example:
+    """Return at most `count` examples, in their order."""
+    return examples.select(torch.arange(min(count, len(examples))))
 
 
 def accuracy_table(table: Results, reference: str, title: str) -> Table:

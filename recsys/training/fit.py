@@ -23,6 +23,7 @@ from recsys.data.datasets.prefixes import prefixes
 from recsys.systems.sequential import SequentialSystem
 from recsys.training.callbacks import MetricHistory, PersistentEarlyStopping, RandomStateCallback
 from recsys.types.context import Context
+from recsys.types.example import Example
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 """glibc's names for its options (mallopt)."""
@@ -213,7 +214,7 @@ def _batches(
     overfit: int | None,
     rank: int,
     world_size: int,
-) -> tuple[Iterable[Context], Iterable[Context]]:
+) -> tuple[Iterable[Context], Iterable[Example]]:
     """Training and validation batches, each training batch so often in a row as the system steps on it."""
     packed = loader(dataset.train, rank=rank, world_size=world_size)
     if overfit is not None:

@@ -24,7 +24,7 @@ from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import load_bundle
 from recsys.training.fit import MONITOR
-from recsys.types.context import Context
+from recsys.types.example import Example
 
 
 def variant_history(run: RunFolder) -> pl.DataFrame:
@@ -100,7 +100,7 @@ class Report:
         generator = torch.Generator().manual_seed(self.seed)
         chosen = dataset.test.select(torch.randperm(len(dataset.test), generator=generator)[: self.users])
         with torch.no_grad():
-            slates = policy.top(chosen.without_target(), 5)
+            slates = policy.top(chosen.context, 5)
         items, shares = slates.items.squeeze(-1), slates.log_prob.squeeze(-1).exp()
         return card_grid([_card(dataset, chosen, row, items[row], shares[row]) for row in range(len(chosen))])
 
@@ -122,9 +122,8 @@ def _health(history: pl.DataFrame) -> Markup:
     )
 
 
-def _card(dataset: Dataset, requests: Context, row: int, items: torch.Tensor, shares: torch.Tensor) -> Card:
-    one = requests.select(torch.tensor([row]))
-    target = None if one.target is None else int(one.target[0])
+def _card(dataset: Dataset, examples: Example, row: int, items: torch.Tensor, shares: torch.Tensor) -> Card:
+    target, one = int(examples.item[row]), examples.context.select(torch.tensor([row]))
     recent = one.history.last(6).values.tolist()
     return Card(
         name=f"user {dataset.users['user_id'][int(one.users[0])]}",
@@ -134,7 +133,7 @@ def _card(dataset: Dataset, requests: Context, row: int, items: torch.Tensor, sh
             for item, share in zip(items.tolist(), shares.tolist(), strict=True)
             if item >= 0
         ],
-        target=None if target is None else _title(dataset, target),
+        target=_title(dataset, target),
         earlier=len(one.history.values) - len(recent),
     )
 

@@ -38,7 +38,6 @@ def requests(request: pytest.FixtureRequest) -> Context:
         users=torch.arange(NUM_USERS),
         history=Jagged.from_rows([[], [2], [0, 1, 2, 3, 4, 5, 0], [5, 1]]),
         excluded=Jagged.from_rows([[], [2, 2], [0, 3, 1], [5]]),
-        times=torch.arange(10) * 86_400,
     )
     if request.param == "excluded":
         return context
@@ -125,12 +124,6 @@ def test_a_request_is_answered_the_same_in_any_batch(policy: Policy, requests: C
         index = torch.tensor(rows)
         alone = policy.log_prob(requests.select(index), Slates(slates.items[index], slates.log_prob[index]))
         assert torch.allclose(together[index], alone, atol=1e-5)
-
-
-def test_the_logged_answer_is_not_read(policy: Policy, requests: Context) -> None:
-    slates = enumerated(len(requests), 1)
-    told = replace(requests, target=torch.tensor([0, 4, 2, 1]))
-    assert torch.equal(policy.log_prob(requests, slates), policy.log_prob(told, slates))
 
 
 def test_a_request_that_allows_nothing_is_refused(policy: Policy, requests: Context) -> None:

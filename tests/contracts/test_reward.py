@@ -14,6 +14,7 @@ from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
 from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
 from recsys.rewards.reward import HitReward, Reward
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
 
@@ -24,7 +25,6 @@ class FrozenScorer:
     """Impossible items, and scores that depend on the user."""
 
     def catalogue_log_prob(self, context: Context) -> Tensor:
-        assert context.target is None
         scores = torch.outer(context.users.double() + 1, torch.linspace(-1, 1, ITEMS, dtype=torch.float64)).sin()
         return scores.index_fill(1, torch.tensor([2]), -torch.inf).log_softmax(-1)
 
@@ -49,19 +49,18 @@ every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
 
 
 @pytest.fixture
-def context() -> Context:
+def example() -> Example:
     rows = torch.arange(REQUESTS)
-    return Context(rows, Jagged.empty(REQUESTS), Jagged.empty(REQUESTS), target=(rows * 2) % ITEMS)
+    return Example.next_item(Context(rows, Jagged.empty(REQUESTS), Jagged.empty(REQUESTS)), (rows * 2) % ITEMS)
 
 
 @pytest.fixture
-def slates(context: Context, generator: torch.Generator) -> Slates:
+def slates(example: Example, generator: torch.Generator) -> Slates:
     """Distinct items in a slate; the last request lacks its last two candidates; half of the requests have a hit."""
-    assert context.target is not None
     items = torch.rand(REQUESTS, CANDIDATES, ITEMS - 1, generator=generator).argsort(-1)[..., :SLOTS]
-    items = items + (items >= context.target[:, None, None]).long()
-    items[::2, 1, 2] = context.target[::2]
-    items[1, 0, 0] = context.target[1]
+    items = items + (items >= example.item[:, None, None]).long()
+    items[::2, 1, 2] = example.item[::2]
+    items[1, 0, 0] = example.item[1]
     log_prob = -torch.rand(REQUESTS, CANDIDATES, SLOTS, generator=generator, dtype=torch.float64)
     items[-1, -2:], log_prob[-1, -2:] = -1, -torch.inf
     return Slates(items, log_prob)
@@ -74,9 +73,9 @@ def test_it_is_a_reward(make: Callable[[], Reward]) -> None:
 
 @every_reward
 def test_one_finite_number_a_slate_and_zero_where_there_is_none(
-    make: Callable[[], Reward], context: Context, slates: Slates
+    make: Callable[[], Reward], example: Example, slates: Slates
 ) -> None:
-    value = make()(context, slates)
+    value = make()(example, slates)
     assert value.shape == (REQUESTS, CANDIDATES)
     assert value.dtype == slates.log_prob.dtype
     assert value.isfinite().all()
@@ -85,38 +84,38 @@ def test_one_finite_number_a_slate_and_zero_where_there_is_none(
 
 
 @every_reward
-def test_values_lie_in_the_bounds(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+def test_values_lie_in_the_bounds(make: Callable[[], Reward], example: Example, slates: Slates) -> None:
     reward = make()
     assert reward.bounds is not None
-    value = reward(context, slates)
+    value = reward(example, slates)
     assert (value >= reward.bounds[0]).all()
     assert (value <= reward.bounds[1]).all()
 
 
 @every_reward
-def test_it_says_whether_order_matters(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+def test_it_says_whether_order_matters(make: Callable[[], Reward], example: Example, slates: Slates) -> None:
     reward = make()
-    value = reward(context, slates)
+    value = reward(example, slates)
     slots, candidates = torch.tensor([2, 0, 1]), torch.tensor([1, 2, 0])
     others = torch.cat([candidates, torch.arange(3, CANDIDATES)])
-    turned = reward(context, replace(slates, items=slates.items[..., slots], log_prob=slates.log_prob[..., slots]))
-    listed = reward(context, replace(slates, items=slates.items[:, others], log_prob=slates.log_prob[:, others]))
+    turned = reward(example, replace(slates, items=slates.items[..., slots], log_prob=slates.log_prob[..., slots]))
+    listed = reward(example, replace(slates, items=slates.items[:, others], log_prob=slates.log_prob[:, others]))
     unchanged = torch.allclose(turned, value) and torch.allclose(listed, value[:, others])
     assert unchanged is not reward.order_matters
 
 
 @every_reward
-def test_a_request_is_not_touched_by_the_others(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+def test_a_request_is_not_touched_by_the_others(make: Callable[[], Reward], example: Example, slates: Slates) -> None:
     rows = torch.tensor([4, 1])
     some = Slates(slates.items[rows], slates.log_prob[rows])
-    assert torch.allclose(make()(context.select(rows), some), make()(context, slates)[rows])
+    assert torch.allclose(make()(example.select(rows), some), make()(example, slates)[rows])
 
 
 @every_reward
-def test_missing_candidates_change_nothing(make: Callable[[], Reward], context: Context, slates: Slates) -> None:
+def test_missing_candidates_change_nothing(make: Callable[[], Reward], example: Example, slates: Slates) -> None:
     nothing = torch.full((REQUESTS, 2, SLOTS), -1)
     padded = Slates(
         torch.cat([slates.items, nothing], 1),
         torch.cat([slates.log_prob, torch.full(nothing.shape, -torch.inf, dtype=torch.float64)], 1),
     )
-    assert torch.allclose(make()(context, padded)[:, :CANDIDATES], make()(context, slates))
+    assert torch.allclose(make()(example, padded)[:, :CANDIDATES], make()(example, slates))

@@ -21,27 +21,27 @@ def system(request: pytest.FixtureRequest) -> SupervisedSystem:
 
 
 def test_scores_of_requests(system: SupervisedSystem) -> None:
-    requests = tiny_dataset().test
-    whole = system.policy.catalogue_log_prob(requests)
-    order = torch.randperm(len(requests))
-    parts = [system.policy.catalogue_log_prob(part) for part in RequestLoader(requests.select(order), 5)]
+    examples = tiny_dataset().test
+    whole = system.policy.catalogue_log_prob(examples.context)
+    order = torch.randperm(len(examples))
+    parts = [system.policy.catalogue_log_prob(part.context) for part in RequestLoader(examples.select(order), 5)]
     torch.testing.assert_close(torch.cat(parts), whole[order], **EXACT)
 
 
 def test_training_scores_of_prefixes(system: SupervisedSystem) -> None:
     batch = max(PackedLoader(tiny_dataset().train, 60, 5), key=len)
-    memory, requests = system.encode(batch)
-    whole = system.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1))
+    memory, examples = system.encode(batch)
+    whole = system.policy.log_prob_from(memory, examples.context, examples.item.view(-1, 1, 1))
     alone = []
     for row in range(len(batch)):
-        memory, requests = system.encode(batch.select(torch.tensor([row])))
-        alone.append(system.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1)))
+        memory, examples = system.encode(batch.select(torch.tensor([row])))
+        alone.append(system.policy.log_prob_from(memory, examples.context, examples.item.view(-1, 1, 1)))
     torch.testing.assert_close(torch.cat(alone), whole, **EXACT)
 
 
 @pytest.mark.parametrize("beams", [3, 20])
 def test_searches(system: SupervisedSystem, beams: int) -> None:
-    requests, policy = tiny_dataset().test, GenerativePolicy(system.network, beams)
+    requests, policy = tiny_dataset().test.context, GenerativePolicy(system.network, beams)
     whole = policy.top(requests, 3)
     for row in range(0, len(requests), 7):
         alone = policy.top(requests.select(torch.tensor([row])), 3)

@@ -10,8 +10,9 @@ from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.evaluation import evaluate
 from recsys.policies.policy import ItemPolicy, over_legal_set
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
-from tests.policies.contexts import requests
+from tests.policies.contexts import answered, requests
 
 
 class Watched(ItemPolicy):
@@ -29,36 +30,36 @@ class Watched(ItemPolicy):
         return over_legal_set(self.dropout(self.frozen(self.scores[context.history.lengths])), context)
 
 
-def asked(rows: int = 30) -> Context:
+def asked(rows: int = 30) -> Example:
     lengths = torch.randint(0, 9, (rows,)).tolist()
     histories = [torch.randint(0, 20, (length,)).tolist() for length in lengths]
-    return requests(histories, histories, torch.randint(0, 20, (rows,)).tolist())
+    return answered(requests(histories, histories), torch.randint(0, 20, (rows,)).tolist())
 
 
 def test_answers_keep_the_order_of_requests() -> None:
-    policy, context = Watched(), asked()
-    found = evaluate(policy, context, k=(1, 20), batch_size=7)
+    policy, examples = Watched(), asked()
+    found = evaluate(policy, examples, k=(1, 20), batch_size=7)
     policy.eval()
-    expected = rank_in_scores(policy.catalogue_log_prob(context), context.target)
+    expected = rank_in_scores(policy.catalogue_log_prob(examples.context), examples.item)
     assert torch.equal(found.rank, expected)
-    assert torch.equal(found.users, context.users)
+    assert torch.equal(found.users, examples.context.users)
 
 
 def test_batch_size_does_not_matter() -> None:
-    policy, context = Watched(), asked()
-    assert torch.equal(evaluate(policy, context, batch_size=1).items, evaluate(policy, context, batch_size=64).items)
+    policy, examples = Watched(), asked()
+    assert torch.equal(evaluate(policy, examples, batch_size=1).items, evaluate(policy, examples, batch_size=64).items)
 
 
-def test_a_policy_never_sees_a_target_and_batches_are_bounded() -> None:
+def test_a_policy_sees_contexts_alone_and_batches_are_bounded() -> None:
     policy = Watched()
     evaluate(policy, asked(), batch_size=8)
-    assert all(batch.target is None and len(batch) <= 8 for batch in policy.batches)
+    assert all(type(batch) is Context and len(batch) <= 8 for batch in policy.batches)
 
 
 def test_dropout_is_off_inside_and_modules_are_left_as_they_were() -> None:
-    policy, context = Watched().train(), asked()
+    policy, examples = Watched().train(), asked()
     policy.frozen.eval()
-    assert torch.equal(evaluate(policy, context).items, evaluate(policy, context).items)
+    assert torch.equal(evaluate(policy, examples).items, evaluate(policy, examples).items)
     assert policy.training and policy.dropout.training and not policy.frozen.training
 
 
@@ -74,14 +75,13 @@ def test_modules_are_left_as_they_were_after_a_failure() -> None:
 
 
 def test_excluded_items_are_not_recommended_and_short_lists_are_padded() -> None:
-    context = requests([[0, 1, 2]], [[0, 1, 2]], [0])
-    found = evaluate(PopularityPolicy(requests([[0, 0, 3]]), num_items=5), context, k=(5, 1))
+    examples = answered(requests([[0, 1, 2]], [[0, 1, 2]]), [0])
+    found = evaluate(PopularityPolicy(requests([[0, 0, 3]]), num_items=5), examples, k=(5, 1))
     assert found.items.tolist() == [[3, 4, -1, -1, -1]]
     assert found.rank.tolist() == [0]
     assert found.cutoffs == (1, 5)
 
 
-@pytest.mark.parametrize("context", [requests([[0]]), requests([], [], [])])
-def test_targets_are_needed(context: Context) -> None:
-    with pytest.raises(RequestError, match="targets"):
-        evaluate(Watched(), context)
+def test_examples_are_needed() -> None:
+    with pytest.raises(RequestError, match="held-out requests"):
+        evaluate(Watched(), answered(requests([]), []))

@@ -10,7 +10,7 @@ from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.policy import SoftmaxPolicy
 from recsys.types.context import Context
 from recsys.types.slates import Slates
-from tests.policies.contexts import requests
+from tests.policies.contexts import answered, requests
 
 
 class Fixed(nn.Module):
@@ -65,7 +65,7 @@ def test_finds_the_weight_that_neither_end_reaches() -> None:
     """Each policy knows one user. The target leads at the first for w < 5/6, at the second for w > 1/6."""
     sure, wrong = [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]
     first, second = (SoftmaxPolicy(ByUser(torch.tensor(table).log())) for table in ([sure, wrong], [wrong, sure]))
-    asked = requests([[], []], target=[0, 0])
+    asked = answered(requests([[], []]), [0, 0])
     assert best_weight(first, second, asked, k=1) == pytest.approx(0.2)
     assert best_weight(first, second, asked, k=1, candidates=(0.0, 0.1, 0.5, 1.0)) == 0.5
     assert best_weight(first, second, asked.select(torch.tensor([0]))) == 0
@@ -77,16 +77,16 @@ def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
     even = (torch.arange(30) % 2 == 0).unsqueeze(1)
     first = SoftmaxPolicy(ByUser(torch.randn(30, 8) + known * even))
     second = SoftmaxPolicy(ByUser(torch.randn(30, 8) + known * ~even))
-    asked = requests([[]] * 30, target=target.tolist())
+    asked = answered(requests([[]] * 30), target.tolist())
     candidates = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    shares = [Mixture([first, second], [1 - weight, weight]).catalogue_log_prob(asked) for weight in candidates]
-    means = torch.stack([ndcg(rank_in_scores(share, asked.target), 3).mean() for share in shares])
+    shares = [Mixture([first, second], [1 - weight, weight]).catalogue_log_prob(asked.context) for weight in candidates]
+    means = torch.stack([ndcg(rank_in_scores(share, asked.item), 3).mean() for share in shares])
     expected = candidates[int(means.argmax())]
     assert 0 < expected < 1
     for size in (1, 7, 256):
         assert best_weight(first, second, asked, candidates=candidates, k=3, batch_size=size) == expected
 
 
-def test_targets_are_needed() -> None:
-    with pytest.raises(RequestError, match="targets"):
-        best_weight(fixed([0.5, 0.5]), fixed([0.5, 0.5]), requests([[]]))
+def test_examples_are_needed() -> None:
+    with pytest.raises(RequestError, match="held-out requests"):
+        best_weight(fixed([0.5, 0.5]), fixed([0.5, 0.5]), answered(requests([]), []))

@@ -1,4 +1,4 @@
-"""Requests with a logged target, and groups of slates."""
+"""Requests with a logged next item, and groups of slates."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
 
 
 @pytest.fixture
-def make_context() -> Callable[..., Context]:
-    def make(targets: list[int]) -> Context:
-        count = len(targets)
-        return Context(torch.arange(count), Jagged.empty(count), Jagged.empty(count), target=torch.tensor(targets))
+def make_example() -> Callable[..., Example]:
+    def make(items: list[int]) -> Example:
+        count = len(items)
+        context = Context(torch.arange(count), Jagged.empty(count), Jagged.empty(count))
+        return Example.next_item(context, torch.tensor(items))
 
     return make
 

@@ -11,17 +11,17 @@ from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.frozen_model import SemanticReward
 from recsys.rewards.rank import NdcgReward, RankingReward
 from recsys.rewards.reward import HitReward
-from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 VECTORS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [-1.0, 0.0]])
 
 
 def test_only_what_passes_the_gate_earns(
-    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+    make_example: Callable[..., Example], make_slates: Callable[..., Slates]
 ) -> None:
     reward = ThresholdedReward(RankingReward(), gate=SemanticReward(VECTORS), threshold=0.7)
-    earned = reward(make_context([0]), make_slates([[0, 1, 2, 3]]))
+    earned = reward(make_example([0]), make_slates([[0, 1, 2, 3]]))
     assert earned[0].tolist() == pytest.approx([0.0, -0.4040, 0.0, 0.0], abs=5e-5)
 
 
@@ -35,15 +35,15 @@ class Unbounded:
     order_matters = False
     bounds = None
 
-    def __call__(self, context: Context, slates: Slates) -> torch.Tensor:
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
         return torch.ones(slates.items.shape[:2])
 
 
-def test_the_published_sum(make_context: Callable[..., Context], make_slates: Callable[..., Slates]) -> None:
+def test_the_published_sum(make_example: Callable[..., Example], make_slates: Callable[..., Slates]) -> None:
     reward = WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"ranking": 1.0, "rule": 1.0})
-    context, slates = make_context([7]), make_slates([[7, 1, 2, 3]])
-    assert reward(context, slates)[0].tolist() == pytest.approx([1.0, -0.4040, -0.3202, -0.2758], abs=5e-5)
-    assert reward.parts(context, slates)["rule"].tolist() == [[1, 0, 0, 0]]
+    example, slates = make_example([7]), make_slates([[7, 1, 2, 3]])
+    assert reward(example, slates)[0].tolist() == pytest.approx([1.0, -0.4040, -0.3202, -0.2758], abs=5e-5)
+    assert reward.parts(example, slates)["rule"].tolist() == [[1, 0, 0, 0]]
     assert reward.bounds == (-1.0, 1.0)
 
 
@@ -64,7 +64,7 @@ def test_every_part_needs_one_weight(parts: dict[str, HitReward], weights: dict[
 
 
 def test_a_configuration_binds_parts_and_weights(
-    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+    make_example: Callable[..., Example], make_slates: Callable[..., Slates]
 ) -> None:
     reward = instantiate(
         {
@@ -76,5 +76,5 @@ def test_a_configuration_binds_parts_and_weights(
             "weights": {"rule": 1, "ranking": 0.5},
         }
     )
-    earned = reward(make_context([7]), make_slates([[7, 1]]))
+    earned = reward(make_example([7]), make_slates([[7, 1]]))
     assert earned[0].tolist() == pytest.approx([1.0, -0.5])

@@ -6,21 +6,21 @@ import pytest
 import torch
 
 from recsys.rewards.frozen_model import SemanticReward
-from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 VECTORS = torch.tensor([[2.0, 0.0], [0.0, 5.0], [1.0, 1.0], [-3.0, 0.0], [0.0, 0.0]])
 
 
-def test_cosines_of_single_items(make_context: Callable[..., Context], make_slates: Callable[..., Slates]) -> None:
-    reward = SemanticReward(VECTORS)(make_context([0]), make_slates([[0, 1, 2, 3, 4, -1]]))
+def test_cosines_of_single_items(make_example: Callable[..., Example], make_slates: Callable[..., Slates]) -> None:
+    reward = SemanticReward(VECTORS)(make_example([0]), make_slates([[0, 1, 2, 3, 4, -1]]))
     assert reward[0].tolist() == pytest.approx([1.0, 0.0, 0.5**0.5, -1.0, 0.0, 0.0])
 
 
 def test_slates_earn_the_mean_over_slots(
-    make_context: Callable[..., Context], make_slates: Callable[..., Slates]
+    make_example: Callable[..., Example], make_slates: Callable[..., Slates]
 ) -> None:
-    assert SemanticReward(VECTORS)(make_context([0]), make_slates([[[0, 1], [0, 3]]]))[0].tolist() == pytest.approx(
+    assert SemanticReward(VECTORS)(make_example([0]), make_slates([[[0, 1], [0, 3]]]))[0].tolist() == pytest.approx(
         [0.5, 0]
     )
 

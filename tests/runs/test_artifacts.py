@@ -130,7 +130,7 @@ def test_vectors_and_policies_are_those_of_the_run(train: Train) -> None:
     assert not policy.network.training
     assert not any(parameter.requires_grad for parameter in policy.parameters())
     test = load_dataset(run).test
-    total = policy.catalogue_log_prob(test.without_target()).exp().sum(1)
+    total = policy.catalogue_log_prob(test.context).exp().sum(1)
     torch.testing.assert_close(total, torch.ones(len(test)))
 
 

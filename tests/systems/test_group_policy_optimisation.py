@@ -18,6 +18,7 @@ from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.rollout import Group, Loss
 from recsys.types.slates import Slates
 from tests.systems.conftest import ADAM
@@ -61,14 +62,14 @@ def test_the_group_is_what_the_policy_says_of_it(batch: Context, watched: Watch)
     watched(one)
     one.training_step(batch, 0)
     (group,) = groups.seen
-    memory, requests = one.encode(batch)
-    slates = one.policy.top_from(memory, requests, 8)
-    items, target = slates.items.squeeze(-1), requests.target.unsqueeze(1)
-    every = one.policy.catalogue_log_prob_from(memory, requests)
+    memory, examples = one.encode(batch)
+    slates = one.policy.top_from(memory, examples.context, 8)
+    items, target = slates.items.squeeze(-1), examples.item.unsqueeze(1)
+    every = one.policy.catalogue_log_prob_from(memory, examples.context)
     torch.testing.assert_close(group.log_prob, every.gather(1, items.clamp(min=0)).where(group.alive, torch.tensor(0)))
     torch.testing.assert_close(group.target_log_prob.sum(-1), every.gather(1, target).squeeze(1))
     assert torch.equal(group.is_target, items == target)
-    assert torch.equal(group.reward, HitReward()(requests, slates))
+    assert torch.equal(group.reward, HitReward()(examples, slates))
     assert torch.equal(group.alive, items >= 0)
     assert group.shared_codes is not None
     alike = (items // 5 == target // 5).long() + group.is_target
@@ -134,10 +135,9 @@ def test_reward_training_raises_the_expected_reward(batch: Context, watched: Wat
     watched(one)
 
     def hit_chance() -> float:
-        memory, requests = one.encode(batch)
-        return float(
-            one.policy.log_prob_from(memory, requests, requests.target.view(-1, 1, 1)).sum((2, 3)).exp().mean()
-        )
+        memory, examples = one.encode(batch)
+        scores = one.policy.log_prob_from(memory, examples.context, examples.item.view(-1, 1, 1))
+        return float(scores.sum((2, 3)).exp().mean())
 
     before = hit_chance()
     steps(one, batch, 40, rate=0.5)
@@ -224,15 +224,14 @@ def test_rewards_see_the_requests_that_were_rolled_out(batch: Context, watched: 
     class Length:
         order_matters, bounds = False, None
 
-        def __call__(self, context: Context, slates: Slates) -> torch.Tensor:
-            assert context.target is not None
-            return context.history.lengths.float().unsqueeze(1).expand(slates.items.shape[:2])
+        def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+            return example.context.history.lengths.float().unsqueeze(1).expand(slates.items.shape[:2])
 
     one = system(groups := Groups(), reward=Length(), rollout=BeamSampler(3), request_share=0.4)
     watched(one)
     one.training_step(batch, 0)
-    _, requests = one.encode(batch)
+    _, examples = one.encode(batch)
     rewarded = sorted(groups.seen[0].reward[:, 0].tolist())
-    assert len(rewarded) < len(requests)
-    assert set(rewarded) <= set(requests.history.lengths.tolist())
+    assert len(rewarded) < len(examples)
+    assert set(rewarded) <= set(examples.context.history.lengths.tolist())
     assert isinstance(one.network, CausalGenerator)

@@ -14,6 +14,7 @@ from recsys.systems.group_sampling import (
     TargetInsertionSampler,
 )
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 from recsys.types.slates import SamplingMethod, Slates
 from tests.tiny import tiny_generator
@@ -22,9 +23,9 @@ REQUESTS = Context(
     users=torch.arange(3),
     history=Jagged.from_rows([[1, 2], [5], [7, 8]]),
     excluded=Jagged.from_rows([[1, 2], [5], [item for item in range(20) if item not in (0, 9, 19)]]),
-    target=torch.tensor([4, 17, 9]),
 )
 """The last one leaves three items."""
+EXAMPLES = Example.next_item(REQUESTS, torch.tensor([4, 17, 9]))
 ROLLOUTS = [
     BeamSampler(6),
     StochasticBeamSampler(6),
@@ -42,7 +43,7 @@ def policy() -> GenerativePolicy:
 
 def roll_out(policy: GenerativePolicy, rollout: GroupSampler, seed: int = 0) -> Slates:
     memory = policy.network.encode(REQUESTS)
-    return rollout(policy, memory, REQUESTS, torch.Generator().manual_seed(seed))
+    return rollout(policy, memory, EXAMPLES, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("rollout", ROLLOUTS, ids=lambda one: type(one).__name__)
@@ -60,7 +61,7 @@ def test_candidates_are_legal_items_drawn_by_the_seed(policy: GenerativePolicy, 
 
 
 def test_beams_are_the_most_probable_items(policy: GenerativePolicy) -> None:
-    exact = policy.catalogue_log_prob(REQUESTS.without_target()).topk(3, 1).indices
+    exact = policy.catalogue_log_prob(REQUESTS).topk(3, 1).indices
     slates = roll_out(policy, BeamSampler(20))
     assert torch.equal(slates.items[:, :3, 0], exact)
     assert slates.drawn is SamplingMethod.TOP
@@ -109,5 +110,5 @@ def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy)
         every, some = drawn.items[row, :, 0].tolist(), kept.items[row, :, 0].tolist()
         assert (target in some) == (target in every)
         assert len(set(some)) == min(4, len(set(every)))
-    chosen = policy.catalogue_log_prob(REQUESTS.without_target()).gather(1, kept.items.squeeze(-1))
+    chosen = policy.catalogue_log_prob(REQUESTS).gather(1, kept.items.squeeze(-1))
     torch.testing.assert_close(kept.log_prob.squeeze(-1), chosen, atol=1e-5, rtol=1e-5)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from recsys.data.datasets.prefixes import prefixes
 from recsys.items.trie import Trie
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 from tests.decode.table_generator import TableGenerator, ragged_codes
 from tests.systems.conftest import ADAM
@@ -24,43 +24,39 @@ def system(**options: object) -> SequentialSystem:
 
 def test_memory_and_requests_are_aligned(batch: Context) -> None:
     one = system()
-    memory, requests = one.encode(batch)
-    alone = one.network.encode(requests.without_target())
-    assert len(requests) == int((batch.history.lengths - 1).sum())
+    memory, examples = one.encode(batch)
+    alone = one.network.encode(examples.context)
+    assert len(examples) == int((batch.history.lengths - 1).sum())
     torch.testing.assert_close(memory.states, alone.states)
 
 
 def test_a_network_without_prefixes_encodes_each_request(batch: Context) -> None:
     network = TableGenerator(Trie.from_codes(ragged_codes(20, 2, 5)), users=24)
-    memory, requests = SequentialSystem(network, ADAM).encode(batch)
-    torch.testing.assert_close(memory, network.users[requests.users])
+    memory, examples = SequentialSystem(network, ADAM).encode(batch)
+    torch.testing.assert_close(memory, network.users[examples.context.users])
 
 
 def test_whether_requests_exclude_what_a_user_had(batch: Context) -> None:
     _, unlike = system().encode(batch)
     _, alike = system(repeats=True).encode(batch)
     expected = batch.excluded.lengths.repeat_interleave(batch.history.lengths - 1)
-    assert torch.equal(alike.excluded.lengths, expected)
-    assert torch.equal(unlike.excluded.lengths, expected + unlike.history.lengths)
+    assert torch.equal(alike.context.excluded.lengths, expected)
+    assert torch.equal(unlike.context.excluded.lengths, expected + unlike.context.history.lengths)
 
 
 def test_validation_ranks_the_target_among_legal_items(watched: Watch) -> None:
     one = system()
-    seen, requests = watched(one), tiny_dataset().validation
-    one.validation_step(requests, 0)
+    seen, examples = watched(one), tiny_dataset().validation
+    one.validation_step(examples, 0)
+    requests = examples.context
     scores = one.network.catalogue_log_prob(one.network.encode(requests))
     gains = []
-    for row, target in enumerate(requests.target.tolist()):
+    for row, target in enumerate(examples.item.tolist()):
         excluded = set(requests.excluded.select(torch.tensor([row])).values.tolist())
         better = [item for item in range(20) if item not in excluded and scores[row, item] > scores[row, target]]
         rank = 1 + len(better)
         gains.append(1 / torch.tensor(rank + 1.0).log2().item() if rank <= 10 else 0.0)
     assert seen["validation/ndcg@10"] == pytest.approx(sum(gains) / len(gains), rel=1e-5)
-
-
-def test_validation_needs_targets() -> None:
-    with pytest.raises(ValueError, match="targets"):
-        system().validation_step(tiny_dataset().validation.without_target(), 0)
 
 
 def test_the_learning_rate_warms_up_and_stays() -> None:
@@ -83,9 +79,11 @@ def test_scalars_are_logged_as_training(batch: Context, watched: Watch) -> None:
     assert seen == {"train/loss": 0.5}
 
 
-def test_contexts_move_whole(batch: Context) -> None:
-    moved = system().transfer_batch_to_device(replace(batch, times=batch.history.values), torch.device("meta"), 0)
-    assert {moved.users.device.type, moved.history.values.device.type, moved.times.device.type} == {"meta"}
+def test_batches_move_whole(batch: Context) -> None:
+    examples: Example = system().transfer_batch_to_device(prefixes(batch, repeats=False), torch.device("meta"), 0)
+    moved = system().transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert examples.item.device.type == examples.context.excluded.values.device.type == "meta"
+    assert moved.users.device.type == moved.history.values.device.type == "meta"
 
 
 def test_the_policy_is_that_of_the_legal_set() -> None:
@@ -96,5 +94,5 @@ def test_the_policy_is_that_of_the_legal_set() -> None:
 
 
 def test_prefixes_are_those_of_the_data(batch: Context) -> None:
-    _, requests = system().encode(batch)
-    assert torch.equal(requests.target, prefixes(batch, repeats=False).target)
+    _, examples = system().encode(batch)
+    assert torch.equal(examples.item, prefixes(batch, repeats=False).item)

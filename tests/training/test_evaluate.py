@@ -85,7 +85,7 @@ def test_without_a_network_of_ours_there_is_no_mixture(arms: dict, train: Train,
 
 
 def test_a_limit_asks_the_first_requests(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert torch.equal(first(load_dataset(train({"sft": arm_of()})).test, 3).users, torch.arange(3))
+    assert torch.equal(first(load_dataset(train({"sft": arm_of()})).test, 3).context.users, torch.arange(3))
     asked: dict[str, list[int]] = {"evaluate": [], "best_weight": []}
 
     def counting(name: str, function: Callable) -> Callable:
@@ -97,7 +97,7 @@ def test_a_limit_asks_the_first_requests(train: Train, monkeypatch: pytest.Monke
 
     for name in asked:
         monkeypatch.setattr(module, name, counting(name, getattr(module, name)))
-    monkeypatch.setattr(module, "first", lambda requests, count: first(requests, count // 64))
+    monkeypatch.setattr(module, "first", lambda examples, count: first(examples, count // 64))
     run = train({"sft": arm_of()})
     Evaluate(COUNTS, limit=1).run(run)
     assert asked == {"evaluate": [4] * 4, "best_weight": [4]}

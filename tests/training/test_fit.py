@@ -23,6 +23,7 @@ from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.supervised import SupervisedSystem
 from recsys.training.fit import OVERFIT_REPEATS, Schedule, fit_sequences
 from recsys.types.context import Context
+from recsys.types.example import Example
 from tests.fitting import ADAM, LOADER, quick_fit, quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -58,7 +59,7 @@ class Seen(Callback):
 
     def __init__(self) -> None:
         self.training: list[Context] = []
-        self.validation: list[Context] = []
+        self.validation: list[Example] = []
         self.trainer: Any = None
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *given: Any) -> None:
@@ -148,7 +149,7 @@ def test_result_and_validation_are_those_of_averaged_weights(tmp_path: Path) -> 
 
 
 def test_a_limit_cuts_batches_epochs_and_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.training.fit.RequestLoader", lambda context, batch_size: RequestLoader(context, 4))
+    monkeypatch.setattr("recsys.training.fit.RequestLoader", lambda examples, batch_size: RequestLoader(examples, 4))
     seen = Seen()
     quick_fit(system(), tmp_path, Schedule(max_epochs=9, validate_every=5), seen, limit=2)
     assert (len(seen.training), len(seen.validation)) == (4, 4)
@@ -160,7 +161,7 @@ def test_overfitting_repeats_its_batches_and_validates_on_them(tmp_path: Path) -
     first, second = list(LOADER(tiny_dataset().train))[:2]
     users = [batch.users.tolist() for batch in seen.training]
     assert users == [first.users.tolist(), second.users.tolist()] * OVERFIT_REPEATS * 3
-    targets = torch.cat([batch.target for batch in seen.validation[:2]])
+    targets = torch.cat([batch.item for batch in seen.validation[:2]])
     assert targets.tolist() == [item for one in (first, second) for item in next_items(one)]
     losses = fitted.history.filter(metric="train/loss")["value"].to_list()
     assert losses[-1] < 0.25 * losses[0]
@@ -205,4 +206,5 @@ def test_where_users_have_items_again_nothing_they_had_is_excluded(tmp_path: Pat
     dataset = tiny_dataset(repeats=True)
     loader = partial(LOADER, repeats=True)
     fit_sequences(trained, loader, Schedule(max_epochs=1), replace(dataset), tmp_path, trainer=quiet(seen), limit=2)
-    assert all(batch.excluded.values.numel() == 0 for batch in [*seen.training, *seen.validation])
+    contexts = [*seen.training, *(batch.context for batch in seen.validation)]
+    assert all(context.excluded.values.numel() == 0 for context in contexts)

@@ -13,9 +13,7 @@ def example() -> Context:
         users=torch.tensor([4, 2]),
         history=Jagged.from_rows([[0, 1, 2], [3]]),
         excluded=Jagged.from_rows([[0, 1, 2], []]),
-        times=torch.tensor([10, 20, 30, 40]),
         candidates=Jagged.from_rows([[0, 3, 4], [1]]),
-        target=torch.tensor([3, 1]),
         features={"age": torch.tensor([[30.0], [40.0]])},
     )
 
@@ -25,10 +23,8 @@ def test_select_takes_every_part_along() -> None:
     assert len(swapped) == 2
     assert swapped.users.tolist() == [2, 4]
     assert swapped.history.values.tolist() == [3, 0, 1, 2]
-    assert swapped.times is not None and swapped.times.tolist() == [40, 10, 20, 30]
     assert swapped.excluded.lengths.tolist() == [0, 3]
     assert swapped.candidates is not None and swapped.candidates.values.tolist() == [1, 0, 3, 4]
-    assert swapped.target is not None and swapped.target.tolist() == [1, 3]
     assert swapped.features["age"].tolist() == [[40.0], [30.0]]
 
 
@@ -36,18 +32,10 @@ def test_illegal_is_excluded_or_not_a_candidate() -> None:
     assert example().illegal(5).tolist() == [[True, True, True, False, False], [True, False, True, True, True]]
 
 
-def test_recent_cuts_history_and_times_but_not_what_is_excluded() -> None:
+def test_recent_cuts_history_but_not_what_is_excluded() -> None:
     recent = example().recent(2)
     assert recent.history.to_padded(-1).tolist() == [[1, 2], [3, -1]]
-    assert recent.times is not None and recent.times.tolist() == [20, 30, 40]
     assert recent.excluded.lengths.tolist() == [3, 0]
-    untimed = Context(torch.tensor([0]), Jagged.from_rows([[1, 2]]), Jagged.empty(1))
-    assert untimed.recent(1).times is None
-
-
-def test_policies_see_no_target() -> None:
-    assert example().without_target().target is None
-    assert example().to("cpu").target is not None
 
 
 def test_requests_restrict_by_what_they_exclude_or_by_candidates() -> None:

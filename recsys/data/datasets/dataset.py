@@ -13,6 +13,7 @@ from torch import Tensor
 from recsys.data.datasets.split import Splits
 from recsys.errors import DataError
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 DAY = 86_400
@@ -28,12 +29,12 @@ class Dataset:
         items: one row an item, row `i` is item `i`: `item` (0 .. N - 1), `item_id` (raw), `interactions` (events in
             training), and the source's features.
         users: one row a user, row `u` is user `u`: `user`, `user_id` (raw), and the source's features.
-        train: one row a user: the training events, oldest first; nothing excluded, no target.
-        validation: one row a request: everything before the target as history.
+        train: one row a user: the training events, oldest first; nothing excluded.
+        validation: one row a request: everything before the held-out item as history, that item as the answer.
         test: the same.
         complete: one row a user: all events as history, for recommending what comes after the log.
-        same_day: for `validation` and `test`, true where the target has the same day (UTC) as the last item of the
-            history; empty where there are no timestamps.
+        same_day: for `validation` and `test`, true where the held-out item has the same day (UTC) as the last item of
+            the history; empty where there are no timestamps.
         repeats: whether a user may have an item again. If not, requests exclude what the history holds.
         fingerprint: of the source and all options of preparation.
         summary: counts of what preparation found, dropped and kept.
@@ -43,8 +44,8 @@ class Dataset:
     items: pl.DataFrame
     users: pl.DataFrame
     train: Context
-    validation: Context
-    test: Context
+    validation: Example
+    test: Example
     complete: Context
     same_day: Mapping[str, Bool[Tensor, " B"]]
     repeats: bool
@@ -119,7 +120,7 @@ def assemble(
     """
     history, times = jagged_events(events, len(users))
     every = torch.arange(len(users))
-    log = Context(users=every, history=history, excluded=Jagged.empty(len(users)), times=times)
+    log = Context(users=every, history=history, excluded=Jagged.empty(len(users)))
     train = _heads(log, every, splits.train_lengths)
     counts = torch.bincount(train.history.values, minlength=len(items))
     targets = {"validation": splits.validation, "test": splits.test}
@@ -131,7 +132,7 @@ def assemble(
         train=train,
         validation=_requests(log, splits.validation, repeats),
         test=_requests(log, splits.test, repeats),
-        complete=log if repeats else Context(users=every, history=history, excluded=history, times=times),
+        complete=log if repeats else Context(users=every, history=history, excluded=history),
         same_day=same_day,
         repeats=repeats,
         fingerprint=fingerprint,
@@ -150,18 +151,15 @@ def jagged_events(events: pl.DataFrame, num_users: int) -> tuple[Jagged, Int[Ten
 
 def _heads(log: Context, rows: Tensor, lengths: Tensor) -> Context:
     """The first `lengths[r]` events of user `rows[r]`."""
-    positions = Jagged(torch.arange(log.history.values.shape[0]), log.history.offsets).head(rows, lengths)
-    times = None if log.times is None else log.times.index_select(0, positions.values)
-    history = Jagged(log.history.values.index_select(0, positions.values), positions.offsets)
-    return Context(rows, history, Jagged.empty(len(rows)), times)
+    return Context(rows, log.history.head(rows, lengths), Jagged.empty(len(rows)))
 
 
-def _requests(log: Context, targets: Tensor, repeats: bool) -> Context:
+def _requests(log: Context, targets: Tensor, repeats: bool) -> Example:
     """One request for each position of `targets` in the log's flat values."""
     rows = torch.searchsorted(log.history.offsets, targets, right=True) - 1
     before = _heads(log, rows, targets - log.history.offsets[rows])
     excluded = before.excluded if repeats else before.history
-    return Context(rows, before.history, excluded, before.times, target=log.history.values[targets])
+    return Example.next_item(before.replace(excluded=excluded), log.history.values[targets])
 
 
 def _same_day(times: Tensor, targets: Tensor) -> Tensor:

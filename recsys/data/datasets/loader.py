@@ -1,4 +1,4 @@
-"""Loaders of contexts: packed sequences for training, requests for evaluation, repeated and listed batches."""
+"""Load packed sequences for training, examples for evaluation, repeated and listed batches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from recsys.data.datasets.resumable import ResumableLoader
 from recsys.errors import ConfigurationError
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 
@@ -83,41 +84,37 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
         """The windows' contexts, longest first."""
         rows, starts, lengths = (torch.from_numpy(column[part]) for column in self._windows)
         context = self._context
-        times = None if context.times is None else Jagged(context.times, context.history.offsets)
         excluded = context.excluded.select(rows)
         if not self._repeats:
             excluded = excluded.append(context.history.head(rows, starts))
-        return Context(
-            users=context.users[rows],
-            history=context.history.slices(rows, starts, lengths),
-            excluded=excluded,
-            times=None if times is None else times.slices(rows, starts, lengths).values,
-            candidates=None if context.candidates is None else context.candidates.select(rows),
-            features={name: value[rows] for name, value in context.features.items()},
-        )
+        nothing = Jagged.empty(len(context))
+        asked = context.replace(history=nothing, excluded=nothing).select(rows)
+        return asked.replace(history=context.history.slices(rows, starts, lengths), excluded=excluded)
 
 
 class RequestLoader:
-    """Requests in their own order, so many at once.
+    """Logged requests in their own order, so many at once.
 
     Args:
-        context: the requests.
+        examples: the requests with their answers.
         batch_size: requests in a batch; the last may have fewer.
         max_length: longest history given, the most recent items; None gives all.
     """
 
-    def __init__(self, context: Context, batch_size: int = 256, max_length: int | None = None) -> None:
+    def __init__(self, examples: Example, batch_size: int = 256, max_length: int | None = None) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: a batch holds at least one request")
-        self._context = context if max_length is None else context.recent(max_length)
+        if max_length is not None:
+            examples = examples.replace(context=examples.context.recent(max_length))
+        self._examples = examples
         self._batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self._context) // self._batch_size)
+        return -(-len(self._examples) // self._batch_size)
 
-    def __iter__(self) -> Iterator[Context]:
-        for rows in torch.arange(len(self._context)).split(self._batch_size):
-            yield self._context.select(rows)
+    def __iter__(self) -> Iterator[Example]:
+        for rows in torch.arange(len(self._examples)).split(self._batch_size):
+            yield self._examples.select(rows)
 
 
 def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

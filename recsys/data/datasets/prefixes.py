@@ -1,4 +1,4 @@
-"""Expands sequences into one next-item request for each of their prefixes."""
+"""Expand sequences into one next-item request for each of their prefixes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from jaxtyping import Int
 from torch import Tensor
 
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 
-def prefixes(sequences: Context, repeats: bool) -> Context:
-    """The `T − 1` requests in each sequence of `T` items: `items[..t]` is the history, `items[t + 1]` the target.
+def prefixes(sequences: Context, repeats: bool) -> Example:
+    """Return the `T − 1` examples in each sequence of `T` items: history `items[..t]`, answer `items[t + 1]`.
 
-    Requests stand in the order of `prefix_rows`. If the data knows no repeats, a request excludes what its sequence
+    Examples stand in the order of `prefix_rows`. If the data knows no repeats, a request excludes what its sequence
     excludes and what its own history holds; otherwise what its sequence excludes. Histories are copied out, `ΣT²/2`
     int64 in all.
 
     Args:
-        sequences: one row a sequence; its target is not read.
+        sequences: one row a sequence.
         repeats: whether users may have an item again.
 
     >>> sequences = Context(torch.tensor([3]), Jagged.from_rows([[5, 6, 7]]), Jagged.from_rows([[4]]))
-    >>> requests = prefixes(sequences, repeats=False)
-    >>> requests.history.to_padded(-1), requests.target
+    >>> examples = prefixes(sequences, repeats=False)
+    >>> examples.context.history.to_padded(-1), examples.item
     (tensor([[ 5, -1],
             [ 5,  6]]), tensor([6, 7]))
-    >>> requests.excluded.to_padded(-1)
+    >>> examples.context.excluded.to_padded(-1)
     tensor([[ 4,  5, -1],
             [ 4,  5,  6]])
     """
@@ -38,16 +39,10 @@ def prefixes(sequences: Context, repeats: bool) -> Context:
         excluded = sequences.excluded.select(rows)
     else:
         excluded = sequences.excluded.append(history).head(rows, sequences.excluded.lengths[rows] + lengths)
-    times = None if sequences.times is None else Jagged(sequences.times, history.offsets).head(rows, lengths).values
-    return Context(
-        users=sequences.users[rows],
-        history=history.head(rows, lengths),
-        excluded=excluded,
-        times=times,
-        candidates=None if sequences.candidates is None else sequences.candidates.select(rows),
-        target=history.values[positions + 1],
-        features={name: value[rows] for name, value in sequences.features.items()},
-    )
+    nothing = Jagged.empty(len(sequences), rows.device)
+    asked = sequences.replace(history=nothing, excluded=nothing).select(rows)
+    context = asked.replace(history=history.head(rows, lengths), excluded=excluded)
+    return Example.next_item(context, history.values[positions + 1])
 
 
 def prefix_rows(sequences: Context) -> Int[Tensor, " P"]:

@@ -99,7 +99,7 @@ class SlateTarget:
             RequestError: the log says nothing of its requests, which only a uniform policy can do without.
         """
         if logged.context is not None:
-            return logged.context.without_target()
+            return logged.context
         if not all(isinstance(one, UniformPolicy) for one in (self.policy, self.logging) if one is not None):
             raise RequestError(
                 "a policy is asked about the context of each request, and the log has none: give a table"

@@ -14,21 +14,26 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from recsys.data.datasets.loader import PackedLoader, RequestLoader
 from recsys.errors import ConfigurationError
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 LENGTHS = st.lists(st.integers(0, 23), min_size=1, max_size=12)
 
 
 def users(lengths: list[int]) -> Context:
-    """User `u` has the items `100 u, 100 u + 1, …` at ten times as many seconds, and excludes item 9999."""
+    """User `u` has the items `100 u, 100 u + 1, …`, and excludes item 9999."""
     history = Jagged.from_rows([range(100 * user, 100 * user + length) for user, length in enumerate(lengths)])
     return Context(
         users=torch.arange(len(lengths)),
         history=history,
         excluded=Jagged.from_rows([[9999]] * len(lengths)),
-        times=history.values * 10,
         features={"age": torch.arange(len(lengths)).float()},
     )
+
+
+def answered(lengths: list[int]) -> Example:
+    """The users, answered with the items 7, 8, …"""
+    return Example.next_item(users(lengths), torch.arange(len(lengths)) + 7)
 
 
 def rows(jagged: Jagged) -> list[list[int]]:
@@ -48,7 +53,6 @@ def test_every_next_item_once_within_the_positions(lengths: list[int], most: int
     asked = Counter()
     for batch in batches:
         assert len(batch) * int(batch.history.lengths.max()) <= most + 1 + spare
-        assert batch.times is not None and batch.times.tolist() == (batch.history.values * 10).tolist()
         assert batch.features["age"].tolist() == batch.users.tolist()
         for user, window, excluded in content(batch):
             assert 2 <= len(window) <= most + 1
@@ -181,14 +185,15 @@ def test_requests_that_cannot_be_met() -> None:
     with pytest.raises(ConfigurationError, match="must fit into positions"):
         PackedLoader(users([3]), positions=5, max_length=5)
     with pytest.raises(ConfigurationError, match="at least one request"):
-        RequestLoader(users([3]), batch_size=0)
+        RequestLoader(answered([3]), batch_size=0)
     with pytest.raises(ConfigurationError, match="saved position has seed 1"):
         PackedLoader(users([3]), 6, 5).load_state_dict({"epoch": 0, "batch": 0, "seed": 1})
 
 
 def test_request_loader_keeps_order_and_cuts_histories() -> None:
-    context = users([3, 1, 4])
-    batches = list(RequestLoader(context, batch_size=2))
-    assert [batch.users.tolist() for batch in batches] == [[0, 1], [2]] and len(RequestLoader(context, 2)) == 2
-    cut = next(iter(RequestLoader(context, batch_size=3, max_length=2)))
-    assert rows(cut.history) == [[1, 2], [100], [202, 203]]
+    examples = answered([3, 1, 4])
+    batches = list(RequestLoader(examples, batch_size=2))
+    assert [batch.context.users.tolist() for batch in batches] == [[0, 1], [2]] and len(RequestLoader(examples, 2)) == 2
+    assert [batch.item.tolist() for batch in batches] == [[7, 8], [9]]
+    cut = next(iter(RequestLoader(examples, batch_size=3, max_length=2)))
+    assert rows(cut.context.history) == [[1, 2], [100], [202, 203]]

@@ -22,31 +22,27 @@ def test_against_a_loop(sequences: list[tuple[list[int], list[int]]], repeats: b
         users=torch.arange(len(sequences)) + 100,
         history=history,
         excluded=Jagged.from_rows([before for _, before in sequences]),
-        times=history.values * 10,
         features={"weight": torch.arange(len(sequences)).float()},
     )
-    requests, at = prefixes(batch, repeats), prefix_rows(batch)
+    examples, at = prefixes(batch, repeats), prefix_rows(batch)
+    requests = examples.context
     expected = [
         (100 + user, items[: t + 1], before if repeats else before + items[: t + 1], items[t + 1])
         for user, (items, before) in enumerate(sequences)
         for t in range(len(items) - 1)
     ]
-    assert requests.target is not None and requests.times is not None
     got = zip(
-        requests.users.tolist(), rows(requests.history), rows(requests.excluded), requests.target.tolist(), strict=True
+        requests.users.tolist(), rows(requests.history), rows(requests.excluded), examples.item.tolist(), strict=True
     )
     assert list(got) == expected
-    assert requests.times.tolist() == (requests.history.values * 10).tolist()
     assert (requests.features["weight"] + 100).tolist() == requests.users.tolist()
     assert history.values[at].tolist() == [history[-1] for _, history, _, _ in expected]
 
 
 def test_the_target_of_a_request_is_legal_where_data_knows_no_repeats() -> None:
     batch = Context(torch.tensor([0]), Jagged.from_rows([[3, 1, 2]]), Jagged.from_rows([[0]]))
-    requests = prefixes(batch, repeats=False)
-    assert requests.target is not None
-    assert not requests.illegal(4)[torch.arange(2), requests.target].any()
-    assert requests.times is None
+    examples = prefixes(batch, repeats=False)
+    assert not examples.context.illegal(4)[torch.arange(2), examples.item].any()
 
 
 def test_candidates_travel_along() -> None:
@@ -56,5 +52,5 @@ def test_candidates_travel_along() -> None:
         Jagged.empty(2),
         candidates=Jagged.from_rows([[1], [2, 3]]),
     )
-    requests = prefixes(batch, repeats=True)
+    requests = prefixes(batch, repeats=True).context
     assert requests.candidates is not None and rows(requests.candidates) == [[1], [2, 3]]

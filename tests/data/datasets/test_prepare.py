@@ -18,6 +18,7 @@ from recsys.data.datasets.split import GlobalTime, LeaveOneOut, Splits
 from recsys.data.datasets.tie_breaking import TieByEvent
 from recsys.errors import DataError
 from recsys.types.context import Context
+from recsys.types.example import Example
 
 LOGS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abcdef"), st.integers(0, 4)), min_size=1, max_size=40)
 
@@ -31,9 +32,13 @@ def assert_same(first: Dataset, second: Dataset) -> None:
     assert_frame_equal(first.users, second.users)
     for part in ("train", "validation", "test", "complete"):
         a, b = getattr(first, part), getattr(second, part)
-        for read in (lambda c: c.users, lambda c: c.history.values, lambda c: c.excluded.offsets, lambda c: c.times):
+        if isinstance(a, Example):
+            assert torch.equal(a.item, b.item)
+            a, b = a.context, b.context
+        for read in (lambda c: c.users, lambda c: c.history.values, lambda c: c.excluded.offsets):
             assert torch.equal(read(a), read(b))
     assert first.same_day.keys() == second.same_day.keys()
+    assert all(torch.equal(same, second.same_day[part]) for part, same in first.same_day.items())
     assert (first.name, first.repeats, first.fingerprint, first.summary) == (
         second.name,
         second.repeats,
@@ -122,8 +127,10 @@ def test_features_join_and_are_counted(log: pl.DataFrame, source: Callable[..., 
 def test_datetimes_become_seconds(log: pl.DataFrame, source: Callable[..., Any], tmp_path: Path) -> None:
     dated = log.with_columns(pl.from_epoch("timestamp"))
     dataset = prepare(source(dated), LeaveOneOut(), k_core=0, root=tmp_path)
-    assert_same(dataset, Prepared.load(tmp_path / f"frames-{dataset.fingerprint[:16]}").dataset())
-    assert dataset.test.times is not None and dataset.test.times.tolist() == [10, 20, 0, 86_400, 86_409]
+    prepared = Prepared.load(tmp_path / f"frames-{dataset.fingerprint[:16]}")
+    assert_same(dataset, prepared.dataset())
+    expected = log.sort("user_id", "timestamp")["timestamp"].to_list()
+    assert prepared.events["timestamp"].to_list() == expected and max(expected) < 1_000_000
 
 
 def test_nothing_left_after_the_core(log: pl.DataFrame, source: Callable[..., Any], tmp_path: Path) -> None:
@@ -140,36 +147,37 @@ def test_what_goes_in_comes_out(
     """Every user's events, whole and in order, whatever the order of rows; requests are cuts of them."""
     shuffled = list(log)
     shuffle.shuffle(shuffled)
+    roots = [tmp_path_factory.mktemp("prepared") for _ in range(2)]
     datasets = [
         prepare(
             source(pl.DataFrame(events, schema=["user_id", "item_id", "timestamp"], orient="row")),
             LeaveOneOut(),
             k_core=0,
             repeats=repeats,
-            root=tmp_path_factory.mktemp("prepared"),
+            root=root,
         )
-        for events in (log, shuffled)
+        for events, root in zip((log, shuffled), roots, strict=True)
     ]
     assert_same(*datasets)
     dataset = datasets[0]
     raw = dataset.items.get_column("item_id").to_list()
     assert raw == sorted({item for _, item, _ in log})
     expected = set(log) if repeats else {(u, i, min(t for v, j, t in log if (v, j) == (u, i))) for u, i, _ in log}
-    assert dataset.complete.times is not None
+    times = Prepared.load(next(roots[0].iterdir())).events["timestamp"].to_list()
     got = [
         (int(user), raw[item], time)
         for user, item, time in zip(
             dataset.users.get_column("user_id").gather(dataset.complete.history.row_ids().numpy()).to_list(),
             dataset.complete.history.values.tolist(),
-            dataset.complete.times.tolist(),
+            times,
             strict=True,
         )
     ]
     assert sorted(got) == sorted(expected)
     assert [(user, time) for user, _, time in got] == sorted((user, time) for user, _, time in expected)
     if len(dataset.test):
-        legal = ~dataset.test.illegal(dataset.num_items)
-        assert dataset.test.target is not None and legal[torch.arange(len(dataset.test)), dataset.test.target].all()
+        legal = ~dataset.test.context.illegal(dataset.num_items)
+        assert legal[torch.arange(len(dataset.test)), dataset.test.item].all()
 
 
 def test_load_gives_what_was_saved(tmp_path: Path) -> None:
@@ -191,5 +199,5 @@ def test_load_gives_what_was_saved(tmp_path: Path) -> None:
         assert torch.equal(getattr(loaded.splits, part), getattr(prepared.splits, part))
     assert (loaded.name, loaded.repeats, loaded.fingerprint, loaded.summary) == ("tiny", False, "f", prepared.summary)
     dataset = loaded.dataset()
-    assert dataset.test.history.values.tolist() == [1, 0]
+    assert dataset.test.context.history.values.tolist() == [1, 0]
     assert dataset.items.get_column("interactions").to_list() == [0, 1, 1]

@@ -115,7 +115,7 @@ def test_dense_and_gathered_carry_the_same_gradient(monkeypatch: pytest.MonkeyPa
 def test_every_prefix_in_one_pass_equals_each_alone() -> None:
     model, sequences = network(), requests([1, 2, 3, 4], [9, 8], [5])
     memory = model.select(model.encode_prefixes(sequences), prefix_rows(sequences))
-    alone = model.encode(prefixes(sequences, repeats=False))
+    alone = model.encode(prefixes(sequences, repeats=False).context)
     torch.testing.assert_close(memory.states, alone.states)
 
 
