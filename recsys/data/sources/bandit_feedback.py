@@ -1,6 +1,6 @@
-"""The dictionary of logged feedback of Open Bandit Pipeline as a log of actions.
+"""Read the feedback dictionary of Open Bandit Pipeline as a log of actions.
 
-Layout: the `bandit_feedback` of Open Bandit Pipeline, made by its synthetic and its public data sets.
+Layout: the dictionary `bandit_feedback` that the synthetic and public data sets of Open Bandit Pipeline return.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ REQUIRED = ("n_rounds", "n_actions", "action", "reward")
 
 @dataclass(frozen=True)
 class BanditFeedback:
-    """A log from `n_rounds`, `n_actions`, `action`, `reward` and, where there, `pscore`, `context`, `position`.
+    """A log from `n_rounds`, `n_actions`, `action`, `reward` and, if given, `pscore`, `context` and `position`.
 
-    Actions are 0 … `n_actions` − 1, whether or not they were chosen; what `action_context` says of them becomes their
-    feature `context`. Where `position` takes several values the context begins with one number for each, as
+    The actions are 0 to `n_actions` − 1, whether or not they were chosen. `action_context` becomes their feature
+    `context`. If `position` has several values, the context of a round starts with a one-hot code of the position, as
     `recsys.replay.targets.open_bandit` reads it.
 
     Args:
         feedback: arrays of `n_rounds` rows.
-        name: what reports call the log.
-        exclude: leave out rows at fault and count them, instead of refusing the log.
+        name: name of the log in reports.
+        exclude: True leaves out bad rows and counts them; False raises an error at the first one.
     """
 
     feedback: Mapping[str, Any]
@@ -39,15 +39,15 @@ class BanditFeedback:
     exclude: bool = False
 
     def log(self) -> ActionLog:
-        """The log, checked; "row" in messages is the place in the arrays.
+        """Return the checked log. In messages, "row" is the index into the arrays.
 
         Raises:
             DataError: a key is missing, an array has another number of rows, rewards or actions are no numbers, or a
-                row is at fault.
+                row is invalid.
         """
         missing = [key for key in REQUIRED if key not in self.feedback]
         if missing:
-            raise DataError(f"{self.name}: key {missing[0]!r} is missing; found {', '.join(self.feedback)}: add it")
+            raise DataError(f"{self.name}: key {missing[0]!r} is missing; found {', '.join(self.feedback)}. Add it")
         rounds = int(self.feedback["n_rounds"])
         columns = {
             "action": self._array("action", rounds, "iu").astype(np.int64),
@@ -102,7 +102,7 @@ class BanditFeedback:
 
 
 def fingerprint(frame: pl.DataFrame) -> str:
-    """Changes whenever the frame's content does.
+    """Return text that changes whenever the content of the frame changes.
 
     >>> fingerprint(pl.DataFrame({"a": [1]})) == fingerprint(pl.DataFrame({"a": [2]}))
     False

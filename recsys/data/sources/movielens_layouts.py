@@ -1,7 +1,7 @@
-"""The files of MovieLens releases, and of the packages that carry them, as canonical tables.
+"""Readers of the file layouts of MovieLens releases and of the packages that contain copies of them.
 
-Each reader takes the folder that holds the files. Titles end in the year, "Toy Story (1995)", and `categories` are the
-genres, in every layout.
+Each reader takes the folder that holds the files and returns canonical tables. In every layout titles end in the year,
+as in "Toy Story (1995)", and `categories` are the genres.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 Frames = tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame | None]
-"""Interactions, items, users."""
+"""Interactions, items and users."""
 
 GENRES = [
     "unknown",
@@ -35,13 +35,13 @@ GENRES = [
     "War",
     "Western",
 ]
-"""The columns of flags in `u.item`, in order."""
+"""The genres of the flag columns of `u.item`, in order."""
 
 RATING = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
 
 
 def read_100k(folder: Path) -> Frames:
-    """`u.data` (tabs), `u.item` and `u.user` (bars, Latin-1)."""
+    """Read `u.data` (separated by tabs), `u.item` and `u.user` (separated by bars, Latin-1)."""
     interactions = pl.scan_csv(folder / "u.data", separator="\t", has_header=False, schema=RATING)
     flags = [f"genre_{position}" for position in range(len(GENRES))]
     columns = ["item_id", "title", "release", "video_release", "link", *flags]
@@ -60,7 +60,7 @@ def read_100k(folder: Path) -> Frames:
 
 
 def read_1m(folder: Path) -> Frames:
-    """`ratings.dat`, `movies.dat`, `users.dat`: fields between double colons, Latin-1."""
+    """Read `ratings.dat`, `movies.dat` and `users.dat`: separated by double colons, Latin-1."""
     interactions = _latin(folder / "ratings.dat", b"::", list(RATING)).cast({**RATING})
     items = _latin(folder / "movies.dat", b"::", ["item_id", "title", "genres"]).select(
         pl.col("item_id").cast(pl.Int64), "title", _year(), pl.col("genres").str.split("|").alias("categories")
@@ -70,7 +70,7 @@ def read_1m(folder: Path) -> Frames:
 
 
 def read_32m(folder: Path) -> Frames:
-    """`ratings.csv` and `movies.csv`, UTF-8 with a header; there are no users' features."""
+    """Read `ratings.csv` and `movies.csv`: UTF-8 with a header. This release has no table of users."""
     interactions = pl.scan_csv(
         folder / "ratings.csv",
         schema=dict(zip(["userId", "movieId", "rating", "timestamp"], RATING.values(), strict=True)),
@@ -88,7 +88,7 @@ def read_32m(folder: Path) -> Frames:
 
 
 def read_recbole_100k(folder: Path) -> Frames:
-    """`ml-100k.{inter,item,user}`: tabs, a header of `name:type`."""
+    """Read `ml-100k.{inter,item,user}`: separated by tabs, with a header of `name:type`."""
     interactions = _recbole(folder / "ml-100k.inter").select(
         pl.col("user_id", "item_id").cast(pl.Int64), "rating", pl.col("timestamp").cast(pl.Int64)
     )
@@ -108,7 +108,7 @@ def read_recbole_100k(folder: Path) -> Frames:
 
 
 def read_recbole_1m(folder: Path) -> Frames:
-    """`ml-1m.{inter,item,user}`: as the 100K ones, but items are named by title and users carry the prefix `1m_`."""
+    """Read `ml-1m.{inter,item,user}`: like the 100K files, but item ids are titles and user ids start with `1m_`."""
     user = pl.col("user_id").str.strip_prefix("1m_").cast(pl.Int64)
     interactions = _recbole(folder / "ml-1m.inter").select(
         user, "item_id", "rating", pl.col("timestamp").cast(pl.Int64)
@@ -130,7 +130,7 @@ def read_recbole_1m(folder: Path) -> Frames:
 
 
 def _recbole(path: Path) -> pl.LazyFrame:
-    """A table whose header names columns as `name:type`; `float` is read as such, all else as text."""
+    """Read a table whose header is `name:type`. Columns of type `float` become numbers, all others strings."""
     with path.open(encoding="utf-8") as stream:
         header = [field.split(":") for field in stream.readline().rstrip("\r\n").split("\t")]
     schema = {name: pl.Float64 if kind == "float" else pl.String for name, kind in header}
@@ -138,12 +138,12 @@ def _recbole(path: Path) -> pl.LazyFrame:
 
 
 def _latin(path: Path, separator: bytes, columns: list[str]) -> pl.LazyFrame:
-    """A table of Latin-1 text without a header, every column as text."""
+    """Read a table in Latin-1 without a header. Every column is a string."""
     text = path.read_bytes().replace(separator, b"\t").decode("latin-1").encode()
     schema = dict.fromkeys(columns, pl.String)
     return pl.read_csv(BytesIO(text), separator="\t", has_header=False, quote_char=None, schema=schema).lazy()
 
 
 def _year() -> pl.Expr:
-    """The year that a title ends in, null where it has none."""
+    """Return the year at the end of a title, or null if there is none."""
     return pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Int64).alias("year")

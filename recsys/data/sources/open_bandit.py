@@ -1,4 +1,4 @@
-"""Open Bandit Dataset: fashion items on a shop's front page, shown by a uniform and by a learning policy (ZOZO).
+"""Read the Open Bandit Dataset: fashion items on a shop's front page, shown by a uniform and a learning policy (ZOZO).
 
 Source: Saito, Aihara, Matsutani, Narita 2021, "Open Bandit Dataset and Pipeline: towards realistic and reproducible
 off-policy evaluation". The small release is under Apache-2.0, the full one under CC BY 4.0.
@@ -22,10 +22,10 @@ from recsys.data.tables.tensors import distinct_ids
 from recsys.errors import ConfigurationError
 
 POSITIONS = 3
-"""Slots of the front page, numbered from 1 in the files."""
+"""Number of slots of the front page. The files count them from 1."""
 
 ITEMS = {"all": 80, "men": 34, "women": 46}
-"""Campaign → number of items, numbered from 0."""
+"""Number of items of each campaign. The files count items from 0."""
 
 POLICIES = ("random", "bts")
 
@@ -56,27 +56,28 @@ SHA256 = {
     "bts/women/women.csv": "e5d1b49a39b608585a2f3014a3f54970430cd37a495c1b73fceb85cdf428a5b8",
     "bts/women/item_context.csv": "a56295bad066a558eb783055afd9279f5f4e209a4776eafc22151c53f0ac89d4",
 }
-"""Files of the small release."""
+"""SHA-256 of the files of the small release."""
 
 
 @dataclass(frozen=True)
 class OpenBandit:
-    """A log of the Open Bandit Dataset; a round is one position of one impression.
+    """A log of the Open Bandit Dataset. A round is one position of one impression.
 
-    The action is the item, the reward the click, the propensity that of the item at its position. The context begins
-    with three numbers that say which position it was, and goes on with the visitor's four hashed features, one number a
-    value that comes up. What a position's item earns is taken to depend on nothing in the other two positions, as the
-    data set's authors take it: the rows of an impression cannot be told to belong together, since it has no id.
-    Affinities of visitor and item are left in the file.
+    - Action: the item. Reward: the click. Propensity: the probability of the item at its position.
+    - Context: a one-hot code of the position (three numbers), then one-hot codes of the visitor's four hashed features.
+    - Assumption: the reward of a position does not depend on the items at the other two positions. The authors of the
+      data set assume this too; the files have no id that says which rows belong to one impression.
+    - The affinities of visitor and item are not read.
 
-    Files that lie in `<root>/<policy>/<campaign>/`, of the small release or the full one (400 MB, unzipped by hand from
-    `HOME`), are used; if there are none, those of the small release (10,000 rounds) are fetched from a package.
+    Files in `<root>/<policy>/<campaign>/` are used if they exist. They may belong to the small release or to the full
+    one (400 MB, to be downloaded from `HOME` and unzipped by hand). If there are none, the small release (10,000
+    rounds) is downloaded from a package.
 
     Args:
         policy: "random" (uniform) or "bts" (Bernoulli Thompson sampling, which kept learning while it was logged).
         campaign: "all" (80 items), "men" (34) or "women" (46).
         root: folder for raw data.
-        exclude: leave out rows at fault and count them, instead of refusing the log.
+        exclude: True leaves out bad rows and counts them; False raises an error at the first one.
     """
 
     policy: str = "random"
@@ -90,7 +91,11 @@ class OpenBandit:
                 raise ConfigurationError(f"Open Bandit has no {name} {value!r}: choose one of {', '.join(known)}")
 
     def log(self) -> ActionLog:
-        """The log, checked."""
+        """Return the checked log. The files are downloaded first if they do not exist.
+
+        Raises:
+            DataError: the files cannot be downloaded, or they are malformed.
+        """
         folder = Path(self.root) / self.policy / self.campaign
         rounds, items = folder / f"{self.campaign}.csv", folder / "item_context.csv"
         if not rounds.exists() or not items.exists():
@@ -98,8 +103,8 @@ class OpenBandit:
         rows = read_table(rounds, ROUNDS, values=False)
         table = read_table(items, TableSchema("items", (TableColumn("item_id", ColumnKind.INTEGER, required=True),)))
         find = row_finder(rows, str(rounds))
-        strange = (~pl.col("position").is_between(1, POSITIONS)).fill_null(True)
-        rules = [RowRule("position", strange, f"is no position, expected 1 to {POSITIONS} in every row")]
+        outside = (~pl.col("position").is_between(1, POSITIONS)).fill_null(True)
+        rules = [RowRule("position", outside, f"is no position, expected 1 to {POSITIONS} in every row")]
         counts: dict[str, int] = {}
         if self.exclude:
             rows, counts = exclude(rows, rules, str(rounds))
@@ -121,7 +126,7 @@ class OpenBandit:
 
 
 def small_release(policy: str, campaign: str) -> Package:
-    """The package that carries a log of the small release."""
+    """Return the package that contains a log of the small release."""
     names = (f"{policy}/{campaign}/{campaign}.csv", f"{policy}/{campaign}/item_context.csv")
     return Package("obp==0.4.1", {f"obp/dataset/obd/{name}": SHA256[name] for name in names})
 
@@ -137,7 +142,7 @@ def _canonical(rows: pl.LazyFrame, context: list[pl.Expr]) -> pl.LazyFrame:
 
 
 def _context(rows: pl.LazyFrame) -> tuple[tuple[str, ...], list[pl.Expr]]:
-    """Names and numbers: one for each position, one for each value of each of the visitor's features."""
+    """Return the names and the values of the context: a one-hot code of the position and of each visitor feature."""
     values: dict[str, list[Any]] = {"position": list(range(1, POSITIONS + 1))}
     for name in rows.collect_schema().names():
         if name.startswith("user_feature"):

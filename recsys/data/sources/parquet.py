@@ -1,4 +1,4 @@
-"""A user's own canonical tables of interactions or of impressions."""
+"""Sources that read your own canonical tables of interactions or of impressions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from typing_extensions import override
 
-from recsys.data.sources.source import SlateTables, Tables
+from recsys.data.sources.source import SlateSource, SlateTables, Source, Tables
 from recsys.data.tables import scan
 from recsys.data.tables.canonical import INTERACTIONS, ITEMS, USERS
 from recsys.data.tables.download import sha256
@@ -19,22 +20,23 @@ from recsys.errors import DataError
 
 
 @dataclass(frozen=True)
-class ParquetTables:
-    """A folder with an `interactions` table and, if there are, `items` and `users`.
+class ParquetTables(Source):
+    """A folder with the table `interactions` and, optionally, `items` and `users`.
 
-    Each table is `<root>/<table>.parquet`, a folder `<root>/<table>/` of Parquet files at any depth (hive partitions
-    become columns), or `<root>/<table>.csv`. In an object store (`s3://…`, `gs://…`, `az://…`) nothing is listed:
-    `interactions` is the folder there, and the two others are read only where they are named.
+    Each table is a file `<root>/<table>.parquet`, a folder `<root>/<table>/` of Parquet files at any depth (hive
+    partitions become columns), or a file `<root>/<table>.csv`. Object stores (`s3://…`, `gs://…`, `az://…`) are not
+    listed: there `interactions` is the folder `<root>/interactions`, and `items` and `users` are read only if their
+    locations are given.
 
-    The fingerprint is made of the bytes of local files; of an object store's table, of its address, columns and number
-    of rows, so that a change of values alone goes unnoticed there.
+    The fingerprint of a local table is computed from its bytes. In an object store it is computed from the address, the
+    columns and the number of rows; a change of values alone does not change it.
 
     Args:
         root: the folder, local or in an object store.
-        interactions: location of the table, if not in `root` under its own name: a file, folder, pattern or URL.
-        items: the same.
-        users: the same.
-        name: what reports call the data; the last part of `root` if None.
+        interactions: location of the table if it is not `<root>/interactions`: a file, folder, pattern or URL.
+        items: location of the table if it is not `<root>/items`.
+        users: location of the table if it is not `<root>/users`.
+        name: name of the data in reports; None takes the last part of `root`.
     """
 
     root: str | Path
@@ -43,14 +45,14 @@ class ParquetTables:
     users: str | Path | None = None
     name: str | None = None
 
+    @override
     def tables(self) -> Tables:
-        """The tables, checked."""
         root = str(self.root).rstrip("/")
         if not scan.is_remote(root) and self.interactions is None and not Path(root).is_dir():
-            raise DataError(f"{root}: no such folder; expected one that holds interactions.parquet")
+            raise DataError(f"{root}: no such folder; expected one that holds interactions.parquet. Check the path")
         place = table_location(root, "interactions", self.interactions, main=True)
         if place is None:
-            raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or a folder of them")
+            raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or such a folder")
         interactions = read_table(place, INTERACTIONS)
         features = {}
         marks = [table_fingerprint(place, interactions)]
@@ -70,14 +72,14 @@ class ParquetTables:
 
 
 def table_location(root: str, table: str, given: str | Path | None, *, main: bool = False) -> str | None:
-    """Where a table is; None where it is not.
+    """Return the location of a table, or None if there is no such table.
 
     Args:
         root: folder of the tables, without a slash at its end.
-        table: its name.
-        given: its location if that is not in `root` under its own name.
-        main: whether it is the table without which there is nothing to read: in an object store, where nothing is
-            listed, it is then taken to be the folder of its name.
+        table: name of the table.
+        given: location of the table if it is not `<root>/<table>`.
+        main: whether the table is required. In an object store, which is not listed, a required table is taken to be
+            the folder `<root>/<table>`.
     """
     if given is not None:
         return str(given)
@@ -88,27 +90,27 @@ def table_location(root: str, table: str, given: str | Path | None, *, main: boo
 
 
 def read_features(location: str, schema: TableSchema, key: str, kind: Any, place: str) -> pl.LazyFrame:
-    """A table of features whose ids can be compared with those of the log.
+    """Return a table of features whose ids have the type that they have in the log.
 
     Args:
-        location: of the table.
-        schema: what it must be.
-        key: the column of its ids.
-        kind: polars type of those ids in the log.
-        place: where the log is, for the message.
+        location: location of the table.
+        schema: schema of the table.
+        key: column of the ids.
+        kind: polars type of these ids in the log.
+        place: location of the log, for the message.
 
     Raises:
-        DataError: when one has integers and the other strings, or the table is malformed.
+        DataError: the ids are integers in one table and strings in the other, or the table is malformed.
     """
     table = read_table(location, schema)
     theirs = table.collect_schema()[key]
     if kind.is_integer() != theirs.is_integer():
-        raise DataError(f"column {key!r} is {theirs} in {location} and {kind} in {place}: make both the same")
+        raise DataError(f"column {key!r} is {theirs} in {location} and {kind} in {place}. Cast one of them")
     return table
 
 
 def table_fingerprint(location: str, frame: pl.LazyFrame) -> str:
-    """Text that changes with the table's content."""
+    """Return text that changes whenever the content of the table changes; see `ParquetTables` for object stores."""
     if scan.is_remote(location):
         rows = frame.select(pl.len()).collect().item()
         return f"{location} {frame.collect_schema()} {rows}"
@@ -118,18 +120,18 @@ def table_fingerprint(location: str, frame: pl.LazyFrame) -> str:
 
 
 @dataclass(frozen=True)
-class ParquetSlates:
-    """A folder with an `impressions` table and, if there are, `items` and `users`.
+class ParquetSlates(SlateSource):
+    """A folder with the table `impressions` and, optionally, `items` and `users`.
 
-    The tables are found, and the fingerprint is made, as `recsys.data.sources.parquet.ParquetTables` does it.
+    Tables are located and fingerprints computed as in `ParquetTables`.
 
     Args:
         root: the folder, local or in an object store.
-        impressions: location of the table, if not in `root` under its own name: a file, folder, pattern or URL.
-        items: the same.
-        users: the same.
-        group: column of `items` that puts each item into a group, such as `categories`; None where there are no groups.
-        name: what reports call the data; the last part of `root` if None.
+        impressions: location of the table if it is not `<root>/impressions`: a file, folder, pattern or URL.
+        items: location of the table if it is not `<root>/items`.
+        users: location of the table if it is not `<root>/users`.
+        group: column of `items` that assigns each item to a group, such as `categories`; None means no groups.
+        name: name of the data in reports; None takes the last part of `root`.
     """
 
     root: str | Path
@@ -139,12 +141,12 @@ class ParquetSlates:
     group: str | None = None
     name: str | None = None
 
+    @override
     def slates(self) -> SlateTables:
-        """The tables, checked."""
         root = str(self.root).rstrip("/")
         place = table_location(root, "impressions", self.impressions, main=True)
         if place is None:
-            raise DataError(f"{root}: no table 'impressions' in it; expected impressions.parquet or a folder of them")
+            raise DataError(f"{root}: no table 'impressions' in it; expected impressions.parquet or such a folder")
         impressions = read_impressions(place)
         kinds = {"item_id": element_type(impressions, "slate"), "user_id": impressions.collect_schema()["user_id"]}
         features, marks = {}, [table_fingerprint(place, impressions)]
@@ -158,7 +160,7 @@ class ParquetSlates:
             if self.group not in found:
                 raise DataError(
                     f"{root}: table 'items' has no column {self.group!r} to group items by; found"
-                    f" {', '.join(found) or 'no such table'}"
+                    f" {', '.join(found) or 'no such table'}. Name another column, or set group=null"
                 )
         return SlateTables(
             impressions=impressions,

@@ -1,4 +1,4 @@
-"""The protocols of sources, and the canonical tables that they give."""
+"""The protocols of data sources, and the canonical tables that sources return."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Tables:
-    """Canonical tables of one source, not yet read.
+    """The canonical tables of one source of interactions, as lazy frames.
 
     Args:
-        interactions: one row an event: `user_id`, `item_id`, `timestamp` or `order`.
-        items: one row an item: `item_id` and any feature; None where the source has none.
-        users: one row a user: `user_id` and any feature; None where the source has none.
-        name: what reports and folders call the data.
-        fingerprint: changes whenever the tables' content does.
+        interactions: one row an event, with `user_id`, `item_id`, and `timestamp` or `order`.
+        items: one row an item, with `item_id` and any features; None if the source has no such table.
+        users: one row a user, with `user_id` and any features; None if the source has no such table.
+        name: name of the data in reports and folders.
+        fingerprint: text that changes whenever the content of the tables changes.
     """
 
     interactions: pl.LazyFrame
@@ -30,30 +30,34 @@ class Tables:
 
 @runtime_checkable
 class Source(Protocol):
-    """Something that has canonical tables: a public data set or a folder of one's own."""
+    """A source of interactions: a public data set, or a folder of your own tables."""
 
     def tables(self) -> Tables:
-        """The tables, checked and lazy; whatever must be downloaded is downloaded here."""
+        """Return the checked tables as lazy frames. Missing files are downloaded first if the source can do so.
+
+        Raises:
+            DataError: a table is missing or malformed.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class SlateTables:
-    """Canonical tables of one source of slates, checked and not yet read.
+    """The canonical tables of one source of slates, checked, as lazy frames.
 
     Args:
-        impressions: one row a shown slate: `request_id`, `user_id`, `timestamp`, `slate`, `clicks` and what else
-            `recsys.data.tables.canonical.IMPRESSIONS` names.
-        name: what reports call the data.
-        fingerprint: changes whenever the tables' content does.
-        items: one row an item: `item_id` and any feature; None where the source has none.
-        users: one row a user: `user_id` and any feature; None where the source has none.
-        group: column of `items` that puts each item into a group: a string, an integer, or a list whose whole is the
-            group; None where there are no groups.
-        timed: whether `timestamp` is a time; false where it only orders a user's impressions.
-        displayed: whether `slate` has the order of display; false where that order was not recorded, so that positions
-            are names of slots and nothing more.
-        dropped: what the source holds and the tables do not, in numbers: reason → count.
+        impressions: one row a shown slate, with `request_id`, `user_id`, `timestamp`, `slate`, `clicks` and any other
+            columns of `recsys.data.tables.canonical.IMPRESSIONS`.
+        name: name of the data in reports.
+        fingerprint: text that changes whenever the content of the tables changes.
+        items: one row an item, with `item_id` and any features; None if the source has no such table.
+        users: one row a user, with `user_id` and any features; None if the source has no such table.
+        group: column of `items` that assigns each item to a group. Its values are strings, integers, or lists, of
+            which each distinct list is one group. None if items have no groups.
+        timed: whether `timestamp` is a time; False if it only orders the impressions of a user.
+        displayed: whether `slate` is in the order of display; False if that order was not recorded. Positions then
+            identify slots and have no other meaning.
+        dropped: number of rows or slots that the source holds and the tables leave out, by reason.
     """
 
     impressions: pl.LazyFrame
@@ -69,8 +73,12 @@ class SlateTables:
 
 @runtime_checkable
 class SlateSource(Protocol):
-    """Something that has slates: a public data set or a folder of one's own."""
+    """A source of logged slates: a public data set, or a folder of your own tables."""
 
     def slates(self) -> SlateTables:
-        """The tables, checked."""
+        """Return the checked tables as lazy frames.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """
         ...

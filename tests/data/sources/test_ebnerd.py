@@ -65,7 +65,7 @@ MALFORMED = {
     "hidden clicks": ({"article_ids_clicked": None}, "column 'article_ids_clicked' of table 'behaviors' is missing"),
     "click not in view": (
         {"article_ids_clicked": [[101], [105], [104]]},
-        r"row 2 \(from 0\), column 'article_ids_clicked': article 104 is not among those in view",
+        r"row 2 \(from 0\), column 'article_ids_clicked': article 104 is not in article_ids_inview",
     ),
     "article twice": (
         {"article_ids_inview": [[102, 101], [105, 101, 105], [103]]},
@@ -86,5 +86,7 @@ def test_malformed_files(tmp_path: Path, changes: dict[str, Any], message: str) 
 
 
 def test_where_the_file_is_when_it_is_not_here(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no such file; expected behaviors.parquet of EB-NeRD: .* recsys.eb.dk"):
+    with pytest.raises(
+        DataError, match=r"no such file; expected behaviors.parquet of EB-NeRD. Download it from recsys.eb.dk"
+    ):
         EbNerd(tmp_path).slates()

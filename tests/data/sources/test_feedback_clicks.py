@@ -45,7 +45,7 @@ def test_a_log_of_one_policy_need_not_name_it(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("policy", "message"),
-    [(None, r"slates of 2 policies \(a, b\): name one"), ("c", "no slates of policy 'c'; there are a, b")],
+    [(None, r"slates of 2 policies \(a, b\). Choose one"), ("c", "no slates of policy 'c'; found a, b")],
 )
 def test_users_of_several_policies_are_not_mixed(path: Path, policy: str | None, message: str) -> None:
     LOG.write_parquet(path)

@@ -157,7 +157,7 @@ def test_a_log_without_any_slate(tmp_path: Path) -> None:
 def test_a_truncated_file(tmp_path: Path) -> None:
     data = write(tmp_path) / "data.npz"
     data.write_bytes(data.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"data.npz cannot be read: .* damaged or cut short"):
+    with pytest.raises(DataError, match=r"data.npz cannot be read: .* damaged or truncated"):
         Finn(tmp_path).slates()
 
 

@@ -39,7 +39,7 @@ def test_the_pool_and_the_reward_may_be_named(tmp_path: Path) -> None:
     assert batch.reward.tolist() == [100.0, 900.0]
     assert batch.propensity is not None and batch.propensity.tolist() == [1 / 7583] * 2
     assert log.fingerprint != KuaiRandRandom(path).log().fingerprint
-    with pytest.raises(ConfigurationError, match="2 videos come up, so the pool is not 1"):
+    with pytest.raises(ConfigurationError, match="the log has 2 videos, more than pool=1"):
         KuaiRandRandom(path, pool=1).log()
 
 

@@ -75,7 +75,7 @@ def test_the_fingerprint_follows_the_files(official_100k: Path) -> None:
 @pytest.mark.usefixtures("offline")
 def test_a_damaged_file_is_named(official_100k: Path) -> None:
     good = "196\t242\t3\t881250949\n"
-    for damage, message in (("196\t242\tthree\t881250949\n", "cannot be read"), ("196\t24", "1 row.* cut short")):
+    for damage, message in (("196\t242\tthree\t881250949\n", "cannot be read"), ("196\t24", "1 row.* truncated")):
         (official_100k / "u.data").write_text(good + damage)
         with pytest.raises(DataError, match=rf"u.data.*{message}"):
             MovieLens(root=official_100k.parent).tables()
