@@ -1,7 +1,8 @@
-"""The cheapest way to share rows out over clusters of given sizes, and the prices that explain it.
+"""Assign rows to clusters of given sizes at the least total cost, and find the prices (dual variables) of the solution.
 
-Rows are moved between clusters along cheapest chains: a full cluster passes one row to its neighbour, which passes one
-on, until the chain ends where there is room. Everything happens on the `K × K` table of cheapest passes.
+The problem is a transport problem. Rows move between clusters along cheapest chains: a cluster with too many rows
+passes one row to another cluster, which passes one on, until a cluster has room. The search works on the `K × K` matrix
+of the cheapest move from each cluster to each other one.
 """
 
 from __future__ import annotations
@@ -10,23 +11,24 @@ import numpy as np
 from jaxtyping import Float, Int
 
 PRICE_STEPS = 60
-"""The most steps of price search before rows are moved one chain at a time."""
+"""The most steps of the price search. Afterwards rows are moved one chain at a time."""
 FEW_ROWS = 64
-"""So many rows left to move end the price search: a step of it costs about as much as moving them."""
+"""The price search ends when at most this many rows are left to move: a step costs about as much as moving them."""
 
 
 def balanced_assignment(
     cost: Float[np.ndarray, "N K"], sizes: Int[np.ndarray, " K"], prices: Float[np.ndarray, " K"]
 ) -> Int[np.ndarray, " N"]:
-    """`[N]`: the cluster of each row, cluster `k` getting exactly `sizes[k]` rows, at the least total cost.
+    """Return the cluster of each row, `[N]`, such that cluster `k` has `sizes[k]` rows and the total cost is minimal.
 
-    Prices set demand near the sizes first. Rows then move along cheapest chains (successive shortest paths), which
-    ends at the optimum from any prices. Time grows with the rows left to move times `K²`.
+    The search first looks for prices at which each cluster attracts about `sizes[k]` rows. Then rows move along
+    cheapest chains (successive shortest paths), which end at the optimum from any prices. Time grows with the number of
+    rows that are left to move, times `K²`.
 
     Args:
-        cost: `[N, K]`, of row `n` in cluster `k`.
-        sizes: `[K]`, summing to `N`.
-        prices: `[K]`, where the search starts; the result does not depend on them, up to ties.
+        cost: `[N, K]`, cost of row `n` in cluster `k`.
+        sizes: `[K]`, number of rows of each cluster; they sum to `N`.
+        prices: `[K]`, start of the price search. The result does not depend on it, except among ties.
 
     >>> cost = np.array([[0.0, 5.0], [1.0, 2.0], [0.0, 9.0], [3.0, 3.5]])
     >>> balanced_assignment(cost, np.array([2, 2]), np.zeros(2))
@@ -47,14 +49,15 @@ def balanced_assignment(
 
 
 def supporting_prices(cost: Float[np.ndarray, "N K"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " K"]:
-    """`[K]`: prices under which every row's own cluster is its cheapest, as far from ties as all together allow.
+    """Return prices `[K]` at which the cluster of every row is its cheapest, `cluster[n] = argmin_k cost[n, k] + p_k`.
 
-    They exist exactly where no exchange of rows lowers the total cost of the clusters. Row `n` of cluster `a` asks
-    `p_a − p_b ≤ cost[n, b] − cost[n, a]`; of the solutions at the corners of what is allowed, the mean is returned.
+    Such prices exist if and only if the assignment has the least total cost for its sizes. Each row `n` of cluster `a`
+    requires `p_a − p_b ≤ cost[n, b] − cost[n, a]` for every `b`. The mean of the extreme solutions is returned, which
+    lies far from ties.
 
     Args:
-        cost: `[N, K]`.
-        cluster: `[N]`, the cheapest assignment for its sizes; every cluster has a row.
+        cost: `[N, K]`, cost of row `n` in cluster `k`.
+        cluster: `[N]`, the cheapest assignment for its sizes. Every cluster has at least one row.
 
     >>> supporting_prices(np.array([[0.0, 5.0], [1.0, 2.0]]), np.array([0, 1]))
     array([ 1.5, -1.5])
@@ -67,7 +70,7 @@ def supporting_prices(cost: Float[np.ndarray, "N K"], cluster: Int[np.ndarray, "
 
 
 def _clearing_prices(cost: np.ndarray, sizes: np.ndarray, prices: np.ndarray) -> np.ndarray:
-    """Of the prices met on the way up the gradient of demand, those that leave the fewest rows to move."""
+    """Raise the prices of clusters with too many rows, step by step; return those that leave the fewest to move."""
     best, fewest = prices, np.inf
     step = np.ptp(np.partition(cost, min(1, sizes.size - 1), axis=-1)[:, :2], axis=-1).mean()
     for count in range(PRICE_STEPS):
@@ -82,7 +85,7 @@ def _clearing_prices(cost: np.ndarray, sizes: np.ndarray, prices: np.ndarray) ->
 
 
 def _passes(cost: np.ndarray, cluster: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """What the cheapest row of cluster `k` costs to pass to each cluster, and which row that is."""
+    """Return the least cost of moving a row of cluster `k` to each cluster, and the row that has this cost."""
     rows = np.flatnonzero(cluster == k)
     if rows.size == 0:
         return np.full(cost.shape[1], np.inf), np.full(cost.shape[1], -1)
@@ -97,7 +100,7 @@ def _all_passes(cost: np.ndarray, cluster: np.ndarray, clusters: int) -> tuple[n
 
 
 def _cheapest_chain(passes: np.ndarray, surplus: np.ndarray, tolerance: float) -> list[int]:
-    """The clusters of the cheapest chain from one with too many rows to one with too few (Bellman and Ford)."""
+    """Return the cheapest chain of clusters from one with too many rows to one with too few (Bellman–Ford)."""
     distance = np.where(surplus > 0, 0.0, np.inf)
     previous = np.full(surplus.size, -1)
     while True:

@@ -1,4 +1,4 @@
-"""K-means whose clusters all have the same size, up to one."""
+"""K-means with clusters of equal size: sizes differ by at most one."""
 
 from __future__ import annotations
 
@@ -8,51 +8,55 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.items.balanced_assignment import balanced_assignment, supporting_prices
-from recsys.items.residual_quantizer import Clusters, ResidualQuantizer, squared_distances
+from recsys.items.residual_quantizer import Clusterer, Clusters, ResidualQuantizer, squared_distances
 
 
 class BalancedKMeans(ResidualQuantizer):
-    """Residual quantizer with balanced levels: of `N` fitted vectors each code gets ⌊N/K⌋ or ⌈N/K⌉.
+    """A residual quantizer with balanced levels: each code gets ⌊N/K⌋ or ⌈N/K⌉ of the `N` fitted vectors.
 
-    Balance is kept at each level by itself; with two levels or more, whole codes can still collide.
+    Every level is balanced by itself. With two or more levels, items can still share all their codes.
 
     Args:
-        levels: `L`.
-        codes: `K` codes a level.
-        iterations: the most rounds of assignment and averaging a level; a few dozen reach the fixed point.
+        levels: number of levels `L`.
+        codes: number of codes `K` of each level.
+        iterations: the most rounds of assignment and averaging of a level. A few dozen reach the fixed point.
 
-    Source: OneRec (arXiv 2502.18965), section 3.1 and Algorithm 1. There clusters are filled one after the other, so
-    that the last take what is left; here all are filled at once at the least total squared distance. Each round then
-    lowers the error or ends, and the result does not depend on the order of the clusters.
+    Source: OneRec (arXiv 2502.18965), section 3.1 and Algorithm 1. OneRec fills the clusters one after the other, so
+    the last clusters get the remaining vectors. Here all clusters are filled at once at the least total squared
+    distance. Each round then lowers the error or is the last, and the result does not depend on the order of the
+    clusters.
     """
 
     def __init__(self, levels: int = 1, codes: int = 32, iterations: int = 50) -> None:
         super().__init__(BalancedClusterer(iterations), levels, codes)
 
 
-class BalancedClusterer:
-    """Balanced k-means on one level's residuals.
+class BalancedClusterer(Clusterer):
+    """Balanced k-means on the residuals of one level.
 
     Args:
-        iterations: the most rounds.
+        iterations: the most rounds of assignment and averaging.
     """
 
     def __init__(self, iterations: int = 50) -> None:
         self.iterations = iterations
 
+    @override
     def __call__(self, x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Clusters:
-        """Split `N ≥ codes` vectors, starting from seeds drawn far apart."""
+        """Split `N ≥ codes` vectors into clusters, starting from the centroids of `spread_seeds`."""
         return self.refine(x, spread_seeds(x, codes, generator), x.new_zeros(codes))
 
     def refine(self, x: Float[Tensor, "N D"], centroids: Float[Tensor, "K D"], prices: Float[Tensor, " K"]) -> Clusters:
-        """Alternate assignment and averaging from given centroids; the result is a fixed point of this function.
+        """Alternate assignment and averaging until the error stops falling. The result is a fixed point.
 
         Args:
-            x: `[N, D]`, `N ≥ K`.
-            centroids: `[K, D]`, where to start.
-            prices: `[K]`, where to start. Clusters in demand at these prices get ⌈N/K⌉, the others ⌊N/K⌋.
+            x: `[N, D]`, the vectors, `N ≥ K`.
+            centroids: `[K, D]`, centroids to start from.
+            prices: `[K]`, prices to start from. The clusters that attract the most vectors at these prices get ⌈N/K⌉
+                vectors, the others ⌊N/K⌋.
         """
         price = prices.double().cpu().numpy()
         cost = squared_distances(x.double(), centroids.double()).cpu().numpy()
@@ -75,9 +79,10 @@ class BalancedClusterer:
 
 
 def spread_seeds(x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Float[Tensor, "K D"]:
-    """`[K, D]`: rows of `x` drawn one after the other, each with probability ∝ squared distance to those before it.
+    """Return `K` start centroids `[K, D]` by greedy k-means++.
 
-    Of `2 + ⌊log₂ K⌋` rows drawn at each turn the one stays that leaves the least total distance.
+    Centroids are rows of `x`, drawn one after the other with probability proportional to the squared distance from the
+    nearest centroid so far. Each turn draws `2 + ⌊log₂ K⌋` rows and keeps the one that leaves the least total distance.
 
     Source: Arthur and Vassilvitskii 2007, k-means++, section 3, with the greedy choice of its section 7.
     """
@@ -96,7 +101,7 @@ def spread_seeds(x: Float[Tensor, "N D"], codes: int, generator: torch.Generator
 
 
 def _equal_sizes(demand: Int[np.ndarray, " N"], clusters: int) -> Int[np.ndarray, " K"]:
-    """⌈N/K⌉ for the clusters most in demand, ⌊N/K⌋ for the rest, summing to N."""
+    """Return cluster sizes that sum to `N`: ⌈N/K⌉ for the clusters with the most rows of `demand`, ⌊N/K⌋ for others."""
     floor, larger = divmod(demand.size, clusters)
     order = np.argsort(-np.bincount(demand, minlength=clusters), kind="stable")
     sizes = np.full(clusters, floor)

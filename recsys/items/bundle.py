@@ -1,4 +1,4 @@
-"""Everything about the catalogue that a checkpoint cannot do without, in one folder."""
+"""The item bundle: everything about the catalogue that a checkpoint needs, saved in one folder."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from recsys.items.trie import Trie
 
 @dataclass(frozen=True)
 class ItemBundle:
-    """Item table, semantic IDs and vectors, row `i` of each being item `i`.
+    """Item table, semantic IDs and vectors of a catalogue. Row `i` of each belongs to item `i`.
 
     Args:
-        table: columns `item` (`0 .. N − 1`, in order) and `item_id` (raw, no two equal), and whatever else is known.
+        table: columns `item` (`0 .. N − 1`, in order), `item_id` (raw ids, all different) and any others.
         semantic_ids: codes of the `N` items.
-        vectors: `[N, D]`, what the codes were made from.
-        trained: fingerprint of the bundle that this one extends by new items; None where there are none.
+        vectors: `[N, D]`, the vectors that the codes were computed from.
+        trained: fingerprint of the bundle to which new items were added; None if no items were added.
 
     Raises:
-        DataError: the three do not speak of the same items.
+        DataError: table, codes and vectors have different numbers of items, or the table is malformed.
     """
 
     table: pl.DataFrame
@@ -46,39 +46,43 @@ class ItemBundle:
     def __post_init__(self) -> None:
         lengths = (self.table.height, self.semantic_ids.num_items, self.vectors.shape[0])
         if len(set(lengths)) > 1:
-            raise DataError(f"item table, semantic IDs and vectors have {lengths} items: they must have the same")
+            raise DataError(
+                f"item table, semantic IDs and vectors have {lengths} items; they must have the same number"
+            )
         missing = {"item", "item_id"} - set(self.table.columns)
         if missing:
-            raise DataError(f"item table: no column {sorted(missing)} among {self.table.columns}")
+            raise DataError(f"item table: no column {sorted(missing)} among {self.table.columns}. Add it")
         if not self.table["item"].equals(pl.Series("item", range(self.table.height), dtype=self.table["item"].dtype)):
-            raise DataError("item table: column item must be 0 .. N − 1 in this order: sort and number the rows")
+            raise DataError("item table: column item must be 0 .. N − 1 in this order. Sort and number the rows")
         if self.table["item_id"].is_duplicated().any():
             twin = self.table["item_id"].filter(self.table["item_id"].is_duplicated())[0]
-            raise DataError(f"item table: item_id {twin!r} stands in more than one row")
+            raise DataError(
+                f"item table: item_id {twin!r} occurs in more than one row, expected once. Keep one of them"
+            )
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the codes and the raw ids: equal exactly where every raw id has the same index and codes."""
+        """SHA-256 of codes and raw ids. It is equal if and only if every raw id has the same index and codes."""
         ids = json.dumps(self.table["item_id"].to_list(), default=str)
         return hashlib.sha256(f"{self.semantic_ids.fingerprint}{ids}".encode()).hexdigest()
 
     def trie(self) -> Trie:
-        """The catalogue as a tree of codes."""
+        """Return the trie of the catalogue's codes."""
         return self.semantic_ids.trie()
 
     def check(self, fingerprint: str) -> None:
-        """Refuse weights that were trained on other codes.
+        """Raise an error if weights were trained on other items or codes.
 
         Args:
-            fingerprint: of the bundle the weights were trained with.
+            fingerprint: fingerprint of the bundle that the weights were trained with.
 
         Raises:
-            RequestError: it is neither this bundle's nor that of the bundle which this one extends.
+            RequestError: the fingerprint is neither that of this bundle nor `trained`.
         """
         if fingerprint not in (self.fingerprint, self.trained):
             raise RequestError(
                 f"the weights were trained on items with fingerprint {fingerprint[:12]}, these items have "
-                f"{self.fingerprint[:12]}: load the item bundle saved beside the weights"
+                f"{self.fingerprint[:12]}. Load the item bundle that was saved beside the weights"
             )
 
     def with_new_items(
@@ -88,28 +92,30 @@ class ItemBundle:
         quantizer: Quantizer,
         collisions: CollisionPolicy | None = None,
     ) -> ItemBundle:
-        """The same items followed by `M` new ones, with the codes the fitted quantizer gives them.
+        """Return a bundle of these items followed by `M` new ones, whose codes the fitted quantizer computes.
 
-        No item that was there changes its index or codes, so that weights trained on this bundle pass `check`. The
-        level sizes can grow where a bucket overflows; `ExtraCode(size=…)` leaves room in advance.
+        The items of this bundle keep their indices and codes, so weights trained on this bundle pass `check`. A level
+        grows if a bucket has no free code; `ExtraCode(size=…)` reserves codes in advance.
 
         Args:
-            rows: `item_id` and any further columns, a row an item; columns of the table that are absent become null
-                (0 for `interactions`).
-            vectors: `[M, D]`, made as this bundle's were.
-            quantizer: what made this bundle's codes.
-            collisions: the policy that made them distinct; None means `ExtraCode()`.
+            rows: one row an item, with `item_id` and any further columns. Missing columns of the table become null (0
+                for `interactions`).
+            vectors: `[M, D]`, computed as the vectors of this bundle were.
+            quantizer: the fitted quantizer of this bundle's codes.
+            collisions: the collision policy of this bundle's codes; None means `ExtraCode()`.
 
         Raises:
-            DataError: an id is there already, or rows and vectors do not match.
-            ConfigurationError: quantizer and policy are not those that made this bundle's codes, or there is no room.
+            DataError: an id exists already, or rows and vectors do not match.
+            ConfigurationError: quantizer and policy are not those of this bundle's codes, or a level has no free code.
         """
         if "item_id" not in rows.columns or rows.schema["item_id"] != self.table.schema["item_id"]:
-            raise DataError(f"new items: a column item_id of type {self.table.schema['item_id']} is needed")
+            raise DataError(
+                f"new items: expected a column item_id of type {self.table.schema['item_id']}. Add or cast it"
+            )
         if rows.height != vectors.shape[0] or vectors.shape[1:] != self.vectors.shape[1:]:
             raise DataError(
-                f"new items: {rows.height} rows but vectors of shape {tuple(vectors.shape)}; "
-                f"one row of {self.vectors.shape[1]} numbers an item is needed"
+                f"new items: found {rows.height} rows and vectors of shape {tuple(vectors.shape)}, expected "
+                f"one row of {self.vectors.shape[1]} numbers an item"
             )
         codes, _ = (collisions or ExtraCode()).resolve(
             quantizer.encode(vectors), quantizer, vectors, self.semantic_ids.codes
@@ -127,7 +133,7 @@ class ItemBundle:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the folder, replacing one that is there only when the new one is whole."""
+        """Write the folder. An existing folder is replaced only after the new one is complete."""
         with whole_folder(folder) as aside:
             write_parquet(aside / "items.parquet", self.table)
             self.semantic_ids.save(aside / "semantic_ids.safetensors")
@@ -137,10 +143,10 @@ class ItemBundle:
 
     @classmethod
     def load(cls, folder: Path) -> ItemBundle:
-        """Read what `save` wrote.
+        """Read a bundle that `save` wrote.
 
         Raises:
-            DataError: a file is absent or damaged, or the files are not of one bundle.
+            DataError: a file is missing or damaged, or the files belong to different bundles.
         """
         try:
             saved = json.loads((folder / "bundle.json").read_text())
@@ -151,7 +157,7 @@ class ItemBundle:
                 saved["trained"],
             )
         except (OSError, ValueError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{folder}: no item bundle can be read here ({error}); make it again") from error
+            raise DataError(f"{folder}: the item bundle cannot be read ({error}). Make it again") from error
         if bundle.fingerprint != saved["fingerprint"]:
-            raise DataError(f"{folder}: the files are of different bundles; make the bundle again")
+            raise DataError(f"{folder}: the files belong to different bundles. Make the bundle again")
         return bundle

@@ -1,4 +1,4 @@
-"""Collision policies: make the codes of items distinct where a quantizer gave several items the same codes."""
+"""Collision policies, which make codes distinct if a quantizer gives several items the same codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.items.quantizer import Quantizer, bucket_of, rank_in_bucket
@@ -14,7 +15,7 @@ from recsys.items.quantizer import Quantizer, bucket_of, rank_in_bucket
 
 @runtime_checkable
 class CollisionPolicy(Protocol):
-    """Turns a quantizer's codes into codes that no two items share."""
+    """A rule that turns the codes of a quantizer into codes that no two items share."""
 
     def resolve(
         self,
@@ -23,25 +24,28 @@ class CollisionPolicy(Protocol):
         x: Float[Tensor, "N D"],
         taken: Int[Tensor, "M depth"] | None = None,
     ) -> tuple[Int[Tensor, "N depth"], tuple[int, ...]]:
-        """The distinct codes and how many codes each of their levels has room for.
+        """Return distinct codes `[N, depth]` and the size of each of their levels.
 
         Args:
-            codes: `[N, L]`, as the quantizer gave them.
-            quantizer: what gave them.
-            x: `[N, D]`, the vectors it gave them for.
-            taken: `[M, depth]`, distinct codes that other items have and keep.
+            codes: `[N, L]`, codes from the quantizer.
+            quantizer: the fitted quantizer.
+            x: `[N, D]`, the vectors of the items.
+            taken: `[M, depth]`, distinct codes of other items, which keep them; None means there are no others.
+
+        Raises:
+            ConfigurationError: the codes do not fit into the levels, or `taken` has another depth.
         """
         ...
 
 
-class ExtraCode:
-    """Appends a level that counts the items of each bucket, in item order.
+class ExtraCode(CollisionPolicy):
+    """A collision policy that appends a level, which counts the items of each bucket in item order.
 
-    The level is appended even where nothing collides, so that every item has the same depth.
+    A bucket is the set of items that share all codes. Every item gets the extra code, so all have the same depth.
 
     Args:
-        size: codes of the new level; None means as many as the fullest bucket has items. A larger number leaves room
-            for items that join later in networks whose tables have a fixed size.
+        size: number of codes of the new level; None means the number of items of the largest bucket. A larger number
+            leaves room for items that are added later, in networks whose embedding tables have a fixed size.
 
     Source: TIGER (arXiv 2305.05065), section 3.1.
     """
@@ -49,6 +53,7 @@ class ExtraCode:
     def __init__(self, size: int | None = None) -> None:
         self.size = size
 
+    @override
     def resolve(
         self,
         codes: Int[Tensor, "N L"],
@@ -56,28 +61,23 @@ class ExtraCode:
         x: Float[Tensor, "N D"],
         taken: Int[Tensor, "M depth"] | None = None,
     ) -> tuple[Int[Tensor, "N depth"], tuple[int, ...]]:
-        """See `CollisionPolicy`; the vectors are not looked at.
-
-        Raises:
-            ConfigurationError: a bucket holds more items than the new level has codes, or the codes taken have
-                another depth.
-        """
         distinct = with_place_in_bucket(codes, taken)
         needed = 1 + max(int(every[:, -1].max()) for every in (distinct, taken) if every is not None)
         if self.size is not None and needed > self.size:
             raise ConfigurationError(
-                f"{needed} items share their codes, more than the extra level's size={self.size}: raise it"
+                f"{needed} items share all their codes, more than the extra level's size={self.size}. Raise size"
             )
         return distinct, (*quantizer.codes_per_level, self.size or needed)
 
 
-class NextBest:
-    """Keeps the depth: items that collide move to the nearest last-level code that is free beside their other codes.
+class NextBest(CollisionPolicy):
+    """A collision policy that keeps the depth and moves colliding items to the nearest free last-level code.
 
-    Of the items that want a code the nearest gets it, the others try their next nearest. "Near" is the squared error of
-    the decoded vector. The items that kept their codes are never moved.
+    If several items want the same code, the nearest gets it and the others try their next nearest code. The distance is
+    the squared error of the decoded vector. Items in `taken` are never moved.
     """
 
+    @override
     def resolve(
         self,
         codes: Int[Tensor, "N L"],
@@ -85,12 +85,6 @@ class NextBest:
         x: Float[Tensor, "N D"],
         taken: Int[Tensor, "M depth"] | None = None,
     ) -> tuple[Int[Tensor, "N depth"], tuple[int, ...]]:
-        """See `CollisionPolicy`.
-
-        Raises:
-            ConfigurationError: more items share all codes but the last than the last level has codes, or the codes
-                taken have another depth.
-        """
         size = quantizer.codes_per_level[-1]
         held = codes[:0] if taken is None else taken
         _check_depth(codes.shape[1], held)
@@ -99,8 +93,8 @@ class NextBest:
         crowd = int(prefix.bincount().max())
         if crowd > size:
             raise ConfigurationError(
-                f"{crowd} items share all codes but the last, which has only {size}: "
-                "use more codes or levels, or the ExtraCode policy"
+                f"{crowd} items share all codes but the last, which has only {size} values. "
+                "Use more codes or levels, or the policy ExtraCode"
             )
         free = torch.ones(int(prefix.max()) + 1, size, dtype=torch.bool, device=codes.device)
         free[prefix[: len(held)], held[:, -1]] = False
@@ -121,11 +115,11 @@ class NextBest:
 def with_place_in_bucket(
     codes: Int[Tensor, "N L"], taken: Int[Tensor, "M depth"] | None = None
 ) -> Int[Tensor, "N depth"]:
-    """`[N, L + 1]`: codes followed by each item's place among the items of its bucket, in item order.
+    """Return the codes followed by the place of each item in its bucket, `[N, L + 1]`, in item order.
 
     Args:
-        codes: `[N, L]`.
-        taken: `[M, L + 1]`, items that come before in every bucket; counting starts behind the last of them.
+        codes: `[N, L]`, codes of the items.
+        taken: `[M, L + 1]`, codes of items that precede in every bucket. Counting continues after the last of them.
 
     >>> with_place_in_bucket(torch.tensor([[3], [1], [3]]))
     tensor([[3, 0],
@@ -144,15 +138,15 @@ def with_place_in_bucket(
 def _check_depth(depth: int, taken: Int[Tensor, "M depth"]) -> None:
     if taken.shape[1] != depth:
         raise ConfigurationError(
-            f"new items would have codes of {depth} levels beside items of {taken.shape[1]}: "
-            "use the quantizer and the collision policy that made those"
+            f"new items would have codes of {depth} levels beside items of {taken.shape[1]}. "
+            "Use the quantizer and the collision policy of the existing items"
         )
 
 
 def _last_level_errors(
     codes: Int[Tensor, "N L"], quantizer: Quantizer, x: Float[Tensor, "N D"]
 ) -> Float[Tensor, "N K"]:
-    """`[N, K]`: squared error of each vector with each last-level code in the place of its own."""
+    """Return the squared error `[N, K]` of each decoded vector with its last code replaced by each code."""
     errors = []
     for code in range(quantizer.codes_per_level[-1]):
         tried = torch.cat([codes[:, :-1], torch.full_like(codes[:, -1:], code)], -1)
@@ -161,7 +155,7 @@ def _last_level_errors(
 
 
 def _nearest_of_each(want: Int[Tensor, " n"], error: Float[Tensor, " n"]) -> Tensor:
-    """`[n]`, true for the row of least error among the rows that want the same; the first of equals."""
+    """Return a mask `[n]` of the row with the least error among those that want the same code; ties go to the first."""
     order = error.argsort(stable=True)
     order = order[want[order].argsort(stable=True)]
     ordered = want[order]

@@ -1,4 +1,4 @@
-"""Item vectors from the co-occurrence of items in users' histories (PPMI and SVD)."""
+"""Compute item vectors from the co-occurrence of items in users' histories (PPMI and SVD)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 from torch.nn.functional import normalize
+from typing_extensions import override
 
 from recsys.errors import DataError
+from recsys.items.encoder import ItemEncoder
 from recsys.types.jagged import Jagged
 
 
-class PpmiSvd:
-    """Truncated singular value decomposition of positive pointwise mutual information.
+class PpmiSvd(ItemEncoder):
+    """Item vectors by truncated singular value decomposition (SVD) of positive pointwise mutual information (PPMI).
 
         M[i, j] = max(0, log( P(i, j) / (P(i) · P_s(j)) ) − log shift)  ≈  U S Vᵀ,    vectors = U √S
 
-    `P(i, j)` is the share of co-occurring pairs that are `(i, j)`, `P(i)` its row sums, and `P_s(j) ∝ P(j)^smoothing`.
-    An item without a co-occurrence has the zero vector.
+    `P(i, j)` is the share of co-occurring pairs that are `(i, j)`, `P(i)` the sum of its row, and
+    `P_s(j) ∝ P(j)^smoothing`. An item without co-occurrences gets the zero vector. The item table is not read.
 
     Args:
-        dimensions: width `D`; where the catalogue or the rank is smaller, the last columns are zero.
-        window: two items of a history co-occur where at most so many positions apart; None means anywhere in it.
-            The cost is `ΣT · window`, or `ΣT²` for None. Narrow windows make clusters that tell more of the next item.
-        shift: `k ≥ 1`; larger values drop weak associations. 1 keeps all that are positive.
-        smoothing: exponent in (0, 1] of the context distribution; below 1 it damps the pull of rare items.
-        normalise: scale every vector that is not zero to length 1.
+        dimensions: width `D` of the vectors. If the catalogue or the rank is smaller, the last columns are zero.
+        window: two items of a history co-occur if they are at most this many positions apart; None means anywhere in
+            the history. The cost is `ΣT · window`, or `ΣT²` for None. Narrow windows give clusters that predict the
+            next item better.
+        shift: `k ≥ 1`. Larger values drop weak associations; 1 keeps all positive ones.
+        smoothing: exponent in (0, 1] of the context distribution. Values below 1 reduce the weight of rare items.
+        normalise: whether vectors other than zero are scaled to length 1.
+
+    Raises:
+        DataError: by `encode`, if no history holds two different items.
 
     Source: Levy and Goldberg 2014 (shifted PPMI and its SVD, sections 3 and 5); Levy, Goldberg and Dagan 2015
     (context distribution smoothing, √S, section 3).
@@ -49,17 +55,15 @@ class PpmiSvd:
         self.smoothing = smoothing
         self.normalise = normalise
 
+    @override
     def encode(
         self, items: pl.DataFrame, sequences: Jagged, num_items: int, generator: torch.Generator
     ) -> Float[Tensor, "N D"]:
-        """See `ItemEncoder`; the item table is not looked at.
-
-        Raises:
-            DataError: no two items of a history co-occur.
-        """
         counts = cooccurrences(sequences, num_items, self.window)
         if counts.nnz == 0:
-            raise DataError("no history holds two different items: co-occurrence vectors need longer histories")
+            raise DataError(
+                "no history holds two different items; co-occurrence vectors need longer histories. Use a text encoder"
+            )
         information = positive_information(counts, self.shift, self.smoothing)
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         rank = min(self.dimensions, num_items)
@@ -75,12 +79,12 @@ class PpmiSvd:
 
 
 def cooccurrences(sequences: Jagged, num_items: int, window: int | None) -> sparse.csr_array:
-    """`[N, N]`, symmetric, zero on the diagonal: how often two different items stand together in a history.
+    """Return the number of times that two different items co-occur in a history, `[N, N]`, symmetric.
 
     Args:
-        sequences: items, a row a history.
-        num_items: `N`.
-        window: most positions apart; None counts every pair of positions of a history.
+        sequences: items, one row a history.
+        num_items: number of items `N`.
+        window: the most positions between two items that co-occur; None counts every pair of positions of a history.
 
     >>> cooccurrences(Jagged.from_rows([[0, 1, 2], [0, 1]]), 3, window=1).toarray()
     array([[0., 2., 0.],
@@ -106,7 +110,9 @@ def cooccurrences(sequences: Jagged, num_items: int, window: int | None) -> spar
 
 
 def positive_information(counts: sparse.csr_array, shift: float, smoothing: float) -> sparse.csr_array:
-    """`[N, N]`, nats: shifted positive pointwise mutual information of co-occurrence counts; see `PpmiSvd`.
+    """Return the shifted positive pointwise mutual information `[N, N]`, in nats, of co-occurrence counts.
+
+    The formula is in `PpmiSvd`; `counts` are the pairs, `shift` and `smoothing` its options.
 
     >>> counts = sparse.csr_array(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
     >>> positive_information(counts, shift=1.0, smoothing=1.0).toarray().round(4)

@@ -1,4 +1,4 @@
-"""The quantizer contract, the items that share codes, and the codebook diagnostics of each level."""
+"""The protocol of quantizers, buckets of items that share codes, and diagnostics of the codebooks."""
 
 from __future__ import annotations
 
@@ -12,51 +12,50 @@ from torch import Tensor
 
 @runtime_checkable
 class Quantizer(Protocol):
-    """Codes of `L` levels for vectors of width `D`; the laws below are held by `tests/contracts`.
+    """A quantizer, which maps vectors of width `D` to codes of `L` levels.
 
-    - a vector's codes depend on nothing but the vector (not on its batch);
-    - the mean squared error of the fitted vectors never grows with a level;
+    `tests/contracts` checks that:
+
+    - the codes of a vector depend on the vector only, not on its batch;
+    - a further level never increases the mean squared error of the fitted vectors;
     - equal generators give equal codes;
-    - a state dict loaded into a fresh quantizer of the same options gives the same codes.
+    - a state dict, loaded into a new quantizer with the same options, gives the same codes.
 
     Attributes:
-        levels: `L`.
-        codes_per_level: how many codes each level has.
+        levels: number of levels `L`.
+        codes_per_level: number of codes `K` of each level.
     """
 
-    @property
-    def levels(self) -> int:
-        """`L`."""
-        ...
-
-    @property
-    def codes_per_level(self) -> tuple[int, ...]:
-        """How many codes each level has."""
-        ...
+    levels: int
+    codes_per_level: tuple[int, ...]
 
     def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Quantizer:
-        """Learn the codebooks from `N` vectors."""
+        """Learn the codebooks from `N` vectors and return the quantizer.
+
+        Raises:
+            DataError: there are fewer vectors than codes of a level, or a vector is not finite.
+        """
         ...
 
     def fit_encode(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Int[Tensor, "N L"]:
-        """Learn the codebooks and return the codes the fitted vectors got.
+        """Learn the codebooks as `fit` does and return the codes of the fitted vectors.
 
-        They are what `encode` returns, except among equal vectors, which a balanced quantizer deals out over several
-        codes and `encode` cannot tell apart.
+        The codes are those of `encode`, except for equal vectors: a balanced quantizer may spread them over several
+        codes, and `encode` gives all of them the same.
         """
         ...
 
     def encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
-        """The codes of any vectors, fitted or new."""
+        """Return the codes of any vectors, fitted or new."""
         ...
 
     def decode(self, codes: Int[Tensor, "N l"]) -> Float[Tensor, "N D"]:
-        """The vectors that codes stand for; the first `l ≤ L` levels alone give a coarser answer."""
+        """Return the vectors that codes represent. Fewer levels, `l < L`, give a coarser approximation."""
         ...
 
 
 def bucket_of(codes: Int[Tensor, "N L"]) -> Int[Tensor, " N"]:
-    """`[N]`: the bucket of each row, rows being in one bucket exactly where all their codes agree.
+    """Return the bucket of each row, `[N]`. Two rows are in the same bucket if and only if all their codes are equal.
 
     Buckets are numbered from 0 in lexicographic order of their codes. With `L = 0` every row is in bucket 0.
 
@@ -70,7 +69,7 @@ def bucket_of(codes: Int[Tensor, "N L"]) -> Int[Tensor, " N"]:
 
 
 def rank_in_bucket(bucket: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
-    """`[N]`: how many earlier rows share each row's bucket.
+    """Return the number of earlier rows in the bucket of each row, `[N]`.
 
     >>> rank_in_bucket(torch.tensor([4, 2, 4, 4]))
     tensor([0, 0, 1, 2])
@@ -81,21 +80,21 @@ def rank_in_bucket(bucket: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
 
 
 def codebook_diagnostics(codes: Int[Tensor, "N L"], quantizer: Quantizer, x: Float[Tensor, "N D"]) -> pl.DataFrame:
-    """Health of a quantizer's codes, before any collision policy.
+    """Return diagnostics of a quantizer's codes before any collision policy, one row a level from 1 to `L`.
 
-    Columns, one row a level from 1 to `L`:
+    The columns are:
 
-    - `level`;
-    - `use`: share of the level's codes that some item has, in [0, 1];
-    - `entropy`: of the code of an item drawn at random, nats, from 0 to log `K`;
-    - `largest_bucket`: most items that share their codes up to this level;
-    - `collisions`: share of the items that share theirs with another, in [0, 1];
-    - `error`: mean squared error of the vectors decoded from the levels so far, as a share of their variance.
+    - `level`: the level;
+    - `use`: share of the level's codes that at least one item has, in [0, 1];
+    - `entropy`: entropy of the code of a random item, in nats, from 0 to log `K`;
+    - `largest_bucket`: the largest number of items that share all codes up to this level;
+    - `collisions`: share of items that share all codes up to this level with another item, in [0, 1];
+    - `error`: mean squared error of the vectors decoded from the levels up to this one, as a share of their variance.
 
     Args:
-        codes: `[N, L]`.
-        quantizer: what gave them; it decodes.
-        x: `[N, D]`, the vectors they stand for.
+        codes: `[N, L]`, codes of the items.
+        quantizer: the fitted quantizer, which decodes them.
+        x: `[N, D]`, the vectors of the items.
     """
     variance = (x - x.mean(0)).square().sum(-1).mean().clamp(min=torch.finfo(x.dtype).tiny)
     rows = []
@@ -117,7 +116,7 @@ def codebook_diagnostics(codes: Int[Tensor, "N L"], quantizer: Quantizer, x: Flo
 
 
 def entropy(counts: Int[Tensor, " K"]) -> float:
-    """Entropy in nats of a draw in proportion to counts.
+    """Return the entropy, in nats, of the distribution proportional to `counts`.
 
     >>> round(entropy(torch.tensor([5, 5, 0])), 4)
     0.6931

@@ -1,4 +1,4 @@
-"""Residual quantization: each level codes what the levels before it left over; residual k-means by FAISS."""
+"""Residual quantization, in which each level encodes the residual of the levels before it; k-means by FAISS."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import DataError
+from recsys.items.quantizer import Quantizer
 
 CHUNK = 1 << 16
-"""Vectors encoded at a time, which bounds the memory of their distances to all codewords."""
+"""Number of vectors that are encoded at once. It bounds the memory of the distances to all codewords."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What one level learned.
+    """The clusters that one level learned.
 
     Args:
-        centroids: `[K, D]`.
-        prices: `[K]`, added to the squared distance to each centroid before the nearest is chosen; zero for plain
-            k-means. They are what keeps balanced clusters balanced.
-        codes: `[N]`, the cluster of each vector: the argmin just described, up to ties.
+        centroids: `[K, D]`, the codewords.
+        prices: `[K]`, added to the squared distances before the nearest centroid is chosen. They balance the clusters;
+            plain k-means has prices 0.
+        codes: `[N]`, the cluster of each vector, `argmin_k ‖x − c_k‖² + p_k` except among ties.
     """
 
     centroids: Float[Tensor, "K D"]
@@ -33,25 +35,25 @@ class Clusters:
 
 @runtime_checkable
 class Clusterer(Protocol):
-    """What finds the codewords of one level."""
+    """An algorithm that finds the codewords of one level."""
 
     def __call__(self, x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Clusters:
-        """Split `N` vectors into `codes` clusters."""
+        """Split `N ≥ codes` vectors into `codes` clusters."""
         ...
 
 
-class ResidualQuantizer(nn.Module):
-    """A quantizer that adds up codewords, one a level.
+class ResidualQuantizer(nn.Module, Quantizer):
+    """A quantizer whose decoded vector is the sum of one codeword of each level.
 
         r¹ = x,   sˡ = argmin_k ‖rˡ − cˡ_k‖² + pˡ_k,   rˡ⁺¹ = rˡ − cˡ_sˡ,   x̂ = Σ_l cˡ_sˡ
 
-    Decoded vectors keep their codes when encoded again where each level's sum stays in its own cell: always with one
-    level, and with more wherever the residuals are small beside the distance of the codewords before them.
+    Encoding a decoded vector returns the same codes if each level's sum stays in its own cell. With one level this
+    always holds. With more it holds if the residuals are small compared with the distances between earlier codewords.
 
     Args:
-        clusterer: finds the codewords `c` and prices `p` of a level from its residuals.
-        levels: `L`.
-        codes: `K`, the same at every level.
+        clusterer: algorithm that finds the codewords `c` and prices `p` of a level from its residuals.
+        levels: number of levels `L`.
+        codes: number of codes `K`, the same at every level.
 
     Source: the residual form of OneRec (arXiv 2502.18965, section 3.1); prices are ours.
     """
@@ -68,17 +70,13 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("prices", torch.zeros(levels, codes, dtype=torch.float64))
         self.register_load_state_dict_pre_hook(_take_width)
 
+    @override
     def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> ResidualQuantizer:
-        """Learn the codebooks from `N` vectors."""
         self.fit_encode(x, generator)
         return self
 
+    @override
     def fit_encode(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Int[Tensor, "N L"]:
-        """Learn the codebooks and return the fitted vectors' codes.
-
-        Raises:
-            DataError: there are fewer vectors than codes, or a vector is not finite.
-        """
         check_vectors(x, max(self.codes_per_level))
         residual = x.detach().double()
         levels = []
@@ -90,12 +88,12 @@ class ResidualQuantizer(nn.Module):
         self.prices = torch.stack([level.prices for level in levels])
         return torch.stack([level.codes for level in levels], -1)
 
+    @override
     def encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
-        """The codes of any vectors, fitted or new."""
         return torch.cat([self._encode(rows) for rows in x.split(CHUNK)])
 
+    @override
     def decode(self, codes: Int[Tensor, "N l"]) -> Float[Tensor, "N D"]:
-        """The sum of the codewords of the levels given, as float32."""
         levels = torch.arange(codes.shape[-1], device=codes.device)
         return self.codebooks[levels, codes].sum(-2).float()
 
@@ -110,30 +108,30 @@ class ResidualQuantizer(nn.Module):
 
 
 def _take_width(quantizer: nn.Module, state_dict: dict[str, Any], prefix: str, *rest: object) -> None:
-    """Before a state dict is loaded: take the width of the vectors from it, which a fresh quantizer does not know."""
+    """Take the width of the vectors from a state dict before it is loaded; a new quantizer does not know it."""
     for name in ("codebooks", "prices"):
         if f"{prefix}{name}" in state_dict:
             setattr(quantizer, name, torch.zeros_like(state_dict[f"{prefix}{name}"]))
 
 
 def check_vectors(x: Float[Tensor, "N D"], codes: int) -> None:
-    """Refuse vectors that no quantizer of so many codes a level can be fitted to.
+    """Raise an error if no quantizer with this many codes a level can be fitted to the vectors.
 
     Raises:
         DataError: there are fewer vectors than codes, or a vector is not finite.
     """
     if x.shape[0] < codes:
         raise DataError(
-            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}: use fewer codes"
+            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}. Use fewer codes"
         )
     finite = x.isfinite().all(-1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
-        raise DataError(f"the vector of item {row} is not finite: mend the item encoder or its input")
+        raise DataError(f"the vector of item {row} is not finite. Check the item encoder and its input")
 
 
 def squared_distances(x: Float[Tensor, "N D"], centroids: Float[Tensor, "K D"]) -> Float[Tensor, "N K"]:
-    """`[N, K]`: ‖x_n − c_k‖², never below zero.
+    """Return the squared distances ‖x_n − c_k‖², `[N, K]`; rounding never makes them negative.
 
     >>> squared_distances(torch.tensor([[0.0, 3.0]]), torch.tensor([[0.0, 3.0], [4.0, 0.0]]))
     tensor([[ 0., 25.]])
@@ -143,12 +141,12 @@ def squared_distances(x: Float[Tensor, "N D"], centroids: Float[Tensor, "K D"]) 
 
 
 class ResidualKMeans(ResidualQuantizer):
-    """Residual quantizer whose levels are k-means; codes may be used very unequally.
+    """A residual quantizer with plain k-means at each level. Codes may have very different numbers of items.
 
     Args:
-        levels: `L`.
-        codes: `K` codes a level.
-        iterations: rounds of k-means a level.
+        levels: number of levels `L`.
+        codes: number of codes `K` of each level.
+        iterations: rounds of k-means of each level.
 
     Source: RQ-Kmeans of the OneRec Technical Report (arXiv 2506.13695), section 2.1.
     """
@@ -157,8 +155,8 @@ class ResidualKMeans(ResidualQuantizer):
         super().__init__(FaissClusterer(iterations), levels, codes)
 
 
-class FaissClusterer:
-    """K-means on one level's residuals, on the CPU.
+class FaissClusterer(Clusterer):
+    """FAISS k-means on the residuals of one level, on the CPU.
 
     Args:
         iterations: rounds of assignment and averaging.
@@ -167,8 +165,8 @@ class FaissClusterer:
     def __init__(self, iterations: int = 25) -> None:
         self.iterations = iterations
 
+    @override
     def __call__(self, x: Float[Tensor, "N D"], codes: int, generator: torch.Generator) -> Clusters:
-        """Split `N ≥ codes` vectors."""
         import faiss
 
         kmeans = faiss.Kmeans(

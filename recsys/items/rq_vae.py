@@ -6,30 +6,32 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, mse_loss
+from typing_extensions import override
 
+from recsys.items.quantizer import Quantizer
 from recsys.items.residual_quantizer import ResidualKMeans, check_vectors, squared_distances
 
 
-class RqVae(nn.Module):
-    """An autoencoder whose latent vector is the sum of one codeword a level.
+class RqVae(nn.Module, Quantizer):
+    """An autoencoder whose latent vector is the sum of one codeword of each level.
 
         z = encoder(x),   ẑ = Σ_l cˡ_sˡ with sˡ = argmin_k ‖rˡ − cˡ_k‖²,   x̂ = decoder(ẑ)
         loss = ‖x − x̂‖² + Σ_l ( ‖sg(rˡ) − cˡ_sˡ‖² + commitment · ‖rˡ − sg(cˡ_sˡ)‖² )
 
-    Squares are means over the vector's entries; `sg` stops the gradient, which passes from `ẑ` straight to `z`.
-    Codewords start as the residual k-means of the encoder's first output, and one that a whole epoch left unused moves
-    to a residual of the last batch.
+    Squared norms are means over the entries of a vector. `sg` stops the gradient; the gradient of `ẑ` is passed to `z`
+    unchanged (straight-through). The first codewords are the residual k-means of the encoder's output before training.
+    After each epoch, codewords that no vector used move to residuals of random vectors of one batch.
 
     Args:
-        dimensions: `D`, width of the item vectors.
-        levels: `L`.
-        codes: `K` codes a level.
-        hidden: width of the one hidden layer of encoder and decoder.
+        dimensions: width `D` of the item vectors.
+        levels: number of levels `L`.
+        codes: number of codes `K` of each level.
+        hidden: width of the hidden layer of encoder and decoder; each has one.
         latent: width of the codewords.
-        commitment: weight of the commitment term; TIGER's value is 0.25.
+        commitment: weight of the commitment term; TIGER uses 0.25.
         epochs: passes over the vectors.
         batch_size: vectors a step.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
 
     Source: TIGER (arXiv 2305.05065), section 3.1; Zeghidour et al. 2021 (residual form, k-means start, replacement).
     """
@@ -59,12 +61,8 @@ class RqVae(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, dimensions))
         self.codebooks = nn.Parameter(torch.zeros(levels, codes, latent))
 
+    @override
     def fit(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> RqVae:
-        """Train on `N` vectors.
-
-        Raises:
-            DataError: there are fewer vectors than codes a level, or a vector is not finite.
-        """
         codes = self.codes_per_level[0]
         check_vectors(x, codes)
         x = x.detach().float()
@@ -83,22 +81,22 @@ class RqVae(nn.Module):
             self._replace(~used, x[batches[0]], generator)
         return self
 
+    @override
     def fit_encode(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> Int[Tensor, "N L"]:
-        """Train, then encode the same vectors."""
         return self.fit(x, generator).encode(x)
 
+    @override
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
-        """The codes of any vectors, fitted or new."""
         return self._quantize(self.encoder(x.float()))[1]
 
+    @override
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "N l"]) -> Float[Tensor, "N D"]:
-        """The decoded sum of the codewords of the levels given."""
         return self.decoder(self.codebooks[torch.arange(codes.shape[-1], device=codes.device), codes].sum(-2))
 
     def _quantize(self, latent: Float[Tensor, "N latent"]) -> tuple[Float[Tensor, "N L latent"], Int[Tensor, "N L"]]:
-        """The codewords chosen level by level, and their codes."""
+        """Return the nearest codewords, level by level, and their codes."""
         residual, chosen, codes = latent, [], []
         for codebook in self.codebooks:
             code = squared_distances(residual.detach(), codebook.detach()).argmin(-1)
@@ -119,7 +117,7 @@ class RqVae(nn.Module):
 
     @torch.no_grad()
     def _start(self, x: Float[Tensor, "N D"], generator: torch.Generator) -> None:
-        """Draw fresh weights, then take residual k-means of the first latents as codewords."""
+        """Initialise the weights, then set the codewords to the residual k-means of the latent vectors."""
         for layer in [*self.encoder, *self.decoder]:
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
@@ -129,7 +127,7 @@ class RqVae(nn.Module):
 
     @torch.no_grad()
     def _replace(self, unused: Tensor, x: Float[Tensor, "n D"], generator: torch.Generator) -> None:
-        """Move every unused codeword to the residual, at its level, of a vector drawn at random."""
+        """Move every unused codeword to the residual, at its level, of a random vector."""
         latent = self.encoder(x)
         chosen, _ = self._quantize(latent)
         residual = latent.unsqueeze(1) - (chosen.cumsum(1) - chosen)

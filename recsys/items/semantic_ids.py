@@ -1,4 +1,4 @@
-"""The codes of each item and their exact inverse."""
+"""Semantic IDs: the codes of each item, and the exact map from codes back to items."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from recsys.items.trie import Trie
 
 
 class SemanticIds:
-    """`N` items, each with `L` codes that no other item has. Immutable.
+    """The codes of `N` items. Each item has `L` codes, one a level, and no two items share all of them. Immutable.
 
     Args:
-        codes: `[N, L]`, row `i` holds item `i`'s codes, each from 0 to its level's size − 1.
-        sizes: how many codes each level has room for, used or not.
+        codes: `[N, L]`. Row `i` holds the codes of item `i`, each from 0 to the size of its level − 1.
+        sizes: the size of each level, which is its number of codes, used or not.
 
     Raises:
         DataError: a code is outside its level, or two items share all their codes.
-        ConfigurationError: the sizes do not match the codes, or multiply to 2⁶³ and beyond.
+        ConfigurationError: the number of sizes is not `L`, or the product of the sizes is 2⁶³ or larger.
 
     >>> ids = SemanticIds(torch.tensor([[0, 1], [1, 0]]), sizes=(2, 2))
     >>> ids.encode(torch.tensor([1, 0]))
@@ -42,8 +42,8 @@ class SemanticIds:
         self.sizes = tuple(int(size) for size in sizes)
         if len(self.sizes) != codes.shape[1] or math.prod(self.sizes) >= 1 << 63:
             raise ConfigurationError(
-                f"level sizes {self.sizes} do not fit codes of {codes.shape[1]} levels: give one size a level, "
-                "and levels whose sizes multiply to less than 2**63"
+                f"level sizes {self.sizes} do not fit codes of {codes.shape[1]} levels. Give one size a level, "
+                "with a product below 2**63"
             )
         outside = ((self.codes < 0) | (self.codes >= self._bounds())).any(-1)
         if outside.any():
@@ -54,26 +54,26 @@ class SemanticIds:
         if twins.numel():
             first, second = sorted(self._order[int(twins[0]) : int(twins[0]) + 2].tolist())
             raise DataError(
-                f"items {first} and {second} share the codes {codes[first].tolist()}: "
-                "a collision policy of recsys.items.collisions makes them distinct"
+                f"items {first} and {second} share the codes {codes[first].tolist()}. "
+                "Make codes distinct with a collision policy, such as recsys.items.ExtraCode"
             )
 
     @property
     def num_items(self) -> int:
-        """`N`."""
+        """Number of items `N`."""
         return self.codes.shape[0]
 
     @property
     def depth(self) -> int:
-        """`L`."""
+        """Number of levels `L`."""
         return self.codes.shape[1]
 
     def encode(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
-        """`[..., L]`: the codes of each item."""
+        """Return the codes of each item, `[..., L]`."""
         return self.codes[items]
 
     def items(self, codes: Int[Tensor, "*rows L"]) -> Int[Tensor, "*rows"]:
-        """`[...]`: the item that has each row of codes, −1 where none has."""
+        """Return the item of each row of codes, `[...]`, or −1 if no item has them."""
         codes = codes.long()
         inside = ((codes >= 0) & (codes < self._bounds())).all(-1)
         key = self._key(codes)
@@ -82,57 +82,57 @@ class SemanticIds:
         return torch.where(found, self._order[place], -1)
 
     def trie(self) -> Trie:
-        """The catalogue as a tree of these codes."""
+        """Return the trie of these codes."""
         return Trie.from_codes(self.codes)
 
     def extend(self, new_codes: Int[Tensor, "M L"]) -> SemanticIds:
-        """The same items followed by `M` new ones, `N .. N + M − 1`; levels grow where a new code needs the room.
+        """Return these items followed by `M` new ones, `N .. N + M − 1`. A level grows if a new code does not fit.
 
         Raises:
-            DataError: a new item's codes are negative, or are another item's.
+            DataError: a new code is negative, or another item has the same codes.
         """
         codes = torch.cat([self.codes, new_codes.to(self.codes)])
         needed = (codes.amax(0) + 1).tolist()
         return SemanticIds(codes, tuple(max(size, need) for size, need in zip(self.sizes, needed, strict=True)))
 
     def to(self, device: torch.device | str) -> SemanticIds:
-        """The same codes on another device."""
+        """Return the same codes on another device."""
         return SemanticIds(self.codes.to(device), self.sizes)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of sizes and codes: equal exactly where every item has the same codes in levels of the same sizes."""
+        """SHA-256 of sizes and codes. It is equal if and only if the sizes and the codes of every item are equal."""
         digest = hashlib.sha256(json.dumps([self.num_items, *self.sizes]).encode())
         digest.update(self.codes.cpu().contiguous().numpy().astype("<i8").tobytes())
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file."""
+        """Write the codes to a safetensors file."""
         metadata = {"sizes": json.dumps(self.sizes), "fingerprint": self.fingerprint}
         write_tensors(path, {"codes": self.codes}, metadata)
 
     @classmethod
     def load(cls, path: Path) -> SemanticIds:
-        """Read what `save` wrote.
+        """Read codes that `save` wrote.
 
         Raises:
-            DataError: the file is absent, damaged, or its codes are not those that were saved.
+            DataError: the file is missing or damaged, or its fingerprint is not that of its codes.
         """
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 loaded = cls(file.get_tensor("codes"), tuple(json.loads(metadata["sizes"])))
         except (OSError, SafetensorError, KeyError) as error:
-            raise DataError(f"{path}: no semantic IDs can be read here ({error}); make them again") from error
+            raise DataError(f"{path}: the semantic IDs cannot be read ({error}). Make them again") from error
         if loaded.fingerprint != metadata.get("fingerprint"):
-            raise DataError(f"{path}: the codes do not have the fingerprint saved with them; make them again")
+            raise DataError(f"{path}: the codes do not have the fingerprint saved with them. Make them again")
         return loaded
 
     def _bounds(self) -> Int[Tensor, " L"]:
         return torch.tensor(self.sizes, device=self.codes.device)
 
     def _key(self, codes: Int[Tensor, "*rows L"]) -> Int[Tensor, "*rows"]:
-        """Codes as one number, a level a digit."""
+        """Return the codes as one number, with one digit a level."""
         key = torch.zeros(codes.shape[:-1], dtype=torch.int64, device=codes.device)
         for level, size in enumerate(self.sizes):
             key = key * size + codes[..., level]

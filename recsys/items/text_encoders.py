@@ -1,4 +1,4 @@
-"""Item vectors from the text of the item table: TF-IDF or a sentence encoder."""
+"""Compute item vectors from the text of the item table, by TF-IDF or a sentence encoder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 from torch.nn.functional import normalize
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError, DataError
+from recsys.items.encoder import ItemEncoder
 from recsys.types.jagged import Jagged
 
 
 def item_text(items: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """One string an item: the named columns that the table has, in the order named, joined by spaces.
+    """Return the text of each item: its columns, in the given order, joined by spaces.
 
-    Lists are joined by spaces too, other types are written as polars writes them, nulls are left out.
+    Lists are joined by spaces too. Other types are converted to strings by polars. Nulls are left out.
+
+    Args:
+        items: the item table.
+        columns: names of columns; those that the table lacks are skipped.
 
     Raises:
         DataError: the table has none of the columns.
@@ -31,7 +37,9 @@ def item_text(items: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """
     present = [column for column in columns if column in items.columns]
     if not present:
-        raise DataError(f"item table: none of the text columns {list(columns)} among its columns {items.columns}")
+        raise DataError(
+            f"item table: none of the text columns {list(columns)} among {items.columns}. Name other columns"
+        )
     parts = []
     for column in present:
         if items.schema[column].base_type() is pl.List:
@@ -41,18 +49,22 @@ def item_text(items: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     return items.select(pl.concat_str(parts, separator=" ", ignore_nulls=True)).to_series().to_list()
 
 
-class TfidfText:
-    """Truncated singular value decomposition of the TF-IDF matrix of the items' words: vectors `U S`.
+class TfidfText(ItemEncoder):
+    """Item vectors by truncated singular value decomposition of the TF-IDF matrix of the items' words, `U S`.
 
-    A word counts `1 + log(times)` in an item and is weighted by `1 + log((1 + N) / (1 + items that have it))`; rows are
-    scaled to length 1 before the decomposition. An item without a known word has the zero vector.
+    The entry of word `w` in item `i` is `(1 + log count(w, i)) · (1 + log((1 + N) / (1 + items with w)))`. Rows are
+    scaled to length 1 before the decomposition. An item without a known word gets the zero vector. Histories are not
+    read.
 
     Args:
-        dimensions: width `D`; where there are fewer items or words, the last columns are zero.
-        columns: columns of the item table to read, those it has; text, numbers or lists of text.
-        min_items: words in fewer items are left out.
-        longest_phrase: 1 takes single words, 2 pairs of neighbours too, and so on.
-        normalise: scale every vector that is not zero to length 1.
+        dimensions: width `D` of the vectors. If there are fewer items or words, the last columns are zero.
+        columns: columns of the item table to read, if it has them: text, numbers or lists of text.
+        min_items: words that fewer items have are left out.
+        longest_phrase: 1 uses single words, 2 also pairs of neighbouring words, and so on.
+        normalise: whether vectors other than zero are scaled to length 1.
+
+    Raises:
+        DataError: by `encode`, if the table has none of the columns, or no word occurs in `min_items` items.
 
     Source: Deerwester et al. 1990 (latent semantic analysis).
     """
@@ -71,21 +83,17 @@ class TfidfText:
         self.longest_phrase = longest_phrase
         self.normalise = normalise
 
+    @override
     def encode(
         self, items: pl.DataFrame, sequences: Jagged, num_items: int, generator: torch.Generator
     ) -> Float[Tensor, "N D"]:
-        """See `ItemEncoder`; the histories are not looked at.
-
-        Raises:
-            DataError: the table has none of the columns, or no word stands in `min_items` items.
-        """
         words = TfidfVectorizer(sublinear_tf=True, min_df=self.min_items, ngram_range=(1, self.longest_phrase))
         try:
             matrix = words.fit_transform(item_text(items, self.columns))
         except ValueError as error:
             raise DataError(
-                f"item table: no word of {list(self.columns)} stands in {self.min_items} items or more ({error}): "
-                "lower min_items or name other columns"
+                f"item table: no word of {list(self.columns)} occurs in {self.min_items} items or more ({error}). "
+                "Lower min_items or name other columns"
             ) from error
         rank = min(self.dimensions, *matrix.shape)
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
@@ -95,15 +103,21 @@ class TfidfText:
         return normalize(vectors, dim=-1) if self.normalise else vectors
 
 
-class SentenceText:
-    """Vectors of a sentence-transformers model; needs the `text` extra.
+class SentenceText(ItemEncoder):
+    """Item vectors from a sentence-transformers model, whose width they have. Histories are not read.
+
+    The encoder needs the extra `text`: `pip install 'recsys[text]'`. Nothing about it is random.
 
     Args:
-        model: a model's name, fetched when first used, or the folder it lies in.
-        columns: columns of the item table to read, those it has.
-        batch_size: items encoded at a time.
-        normalise: scale every vector to length 1.
-        device: where the model runs; None lets sentence-transformers choose.
+        model: name of a model, which is downloaded at the first use, or its folder.
+        columns: columns of the item table to read, if it has them.
+        batch_size: number of items that are encoded at once.
+        normalise: whether vectors are scaled to length 1.
+        device: device of the model; None lets sentence-transformers choose.
+
+    Raises:
+        ConfigurationError: by `encode`, if sentence-transformers is not installed.
+        DataError: by `encode`, if the table has none of the columns.
     """
 
     def __init__(
@@ -120,20 +134,15 @@ class SentenceText:
         self.normalise = normalise
         self.device = device
 
+    @override
     def encode(
         self, items: pl.DataFrame, sequences: Jagged, num_items: int, generator: torch.Generator
     ) -> Float[Tensor, "N D"]:
-        """See `ItemEncoder`; the width is the model's, the histories are not looked at, nothing is random.
-
-        Raises:
-            ConfigurationError: sentence-transformers is not installed.
-            DataError: the table has none of the columns.
-        """
         try:
             from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ConfigurationError(
-                "SentenceText needs sentence-transformers: pip install 'recsys[text]', or use TfidfText"
+                "SentenceText needs sentence-transformers. Run pip install 'recsys[text]', or use TfidfText"
             ) from error
         vectors = SentenceTransformer(self.model, device=self.device).encode(
             item_text(items, self.columns),

@@ -1,4 +1,4 @@
-"""The catalogue as a tree of codes, held as flat arrays so that a search reads all its beams with one gather."""
+"""The trie: the catalogue as a tree of codes, in flat arrays, so that a search expands all beams with one gather."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Int, Integer
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import DataError
 
 
 @dataclass(frozen=True)
 class Children:
-    """The children of a tensor of nodes, in code order, padded to the widest node of the level.
+    """The children of a tensor of nodes, in code order, padded to the largest number of children of the level.
 
     Args:
-        nodes: `[..., C]`, int64, each child's index among the nodes of the next level. Padding repeats the last child.
-        mask: `[..., C]`, true where the child exists.
+        nodes: `[..., C]`, int64, index of each child among the nodes of the next level. Padding repeats the last child.
+        mask: `[..., C]`, true for children that exist, false for padding.
         level_token: `[n]`, the code on the edge into each node of the next level.
     """
 
@@ -27,34 +28,34 @@ class Children:
 
     @property
     def tokens(self) -> Int[Tensor, "*nodes C"]:
-        """`[..., C]`, int64: the code on the edge to each child, gathered when asked for."""
+        """Codes on the edges to the children, `[..., C]`, int64. They are gathered on each access."""
         return self.level_token[self.nodes].long()
 
 
 class Trie(nn.Module):
-    """A tree whose `N` leaves are the catalogue, no more and no less.
+    """A tree of codes whose `N` leaves are the items of the catalogue.
 
     Level 0 is the root, level `L` holds the leaves. The nodes of a level are numbered in lexicographic order of the
-    codes that lead to them, so that the children of a node stand side by side and two arrays a level say everything:
+    codes that lead to them. The children of a node are therefore consecutive, and two arrays a level describe the tree:
 
         codes       item 0: (0, 1)   item 1: (1, 0)   item 2: (0, 0)
         level 0     first_child [0, 2]
         level 1     token [0, 1]            first_child [0, 2, 3]
         level 2     token [0, 1, 0]         leaf_item [2, 0, 1]
 
-    The arrays are buffers: they move with `.to(device)` and travel in the state dict. Built by `from_codes`.
+    The arrays are buffers: they move with `.to(device)` and are part of the state dict. `from_codes` builds a trie.
 
     Args:
-        first_child: a tensor `[n_level + 1]` (int32) for each of the levels `0 .. L − 1`.
-        token: a tensor `[n_level]` for each of the levels `1 .. L`.
-        leaf_item: `[N]`, the item at each leaf.
+        first_child: a tensor `[n_level + 1]` (int32) for each of the levels `0 .. L − 1`; see the method.
+        token: a tensor `[n_level]` for each of the levels `1 .. L`; see the method.
+        leaf_item: `[N]`, the item of each leaf.
 
     Attributes:
-        depth: `L`.
-        num_items: `N`.
-        level_size: how many nodes each of the levels `0 .. L` has; the first is 1, the last is `N`.
-        branching: the most children a node of each of the levels `0 .. L − 1` has (`C`).
-        codes_per_level: the largest code used on each of the levels `1 .. L`, plus one.
+        depth: number of levels `L`.
+        num_items: number of items `N`.
+        level_size: number of nodes of each of the levels `0 .. L`; the first is 1, the last `N`.
+        branching: the largest number of children `C` of a node, for each of the levels `0 .. L − 1`.
+        codes_per_level: the largest code in use on each of the levels `1 .. L`, plus one.
     """
 
     leaf_item: Int[Tensor, " N"]
@@ -76,9 +77,9 @@ class Trie(nn.Module):
 
     @classmethod
     def from_codes(cls, codes: Int[Tensor, "N L"]) -> Trie:
-        """The trie of `N` items, row `i` holding item `i`'s codes.
+        """Return the trie of `N` items. Row `i` of `codes` holds the codes of item `i`.
 
-        Linear in `N × L` where the rows are in lexicographic order already, one sort a level otherwise.
+        The time is linear in `N × L` if the rows are in lexicographic order; otherwise each level is sorted once.
 
         Raises:
             DataError: there is no item, a code is negative, or two items share all their codes.
@@ -111,25 +112,28 @@ class Trie(nn.Module):
             twin = int((~starts_node).nonzero()[0])
             first, second = sorted(order[[twin - 1, twin]].tolist())
             raise DataError(
-                f"items {first} and {second} share the codes {codes[second].tolist()}: "
-                "a collision policy of recsys.items.collisions makes them distinct"
+                f"items {first} and {second} share the codes {codes[second].tolist()}. "
+                "Make codes distinct with a collision policy, such as recsys.items.ExtraCode"
             )
         return cls(first_child, token, order)
 
     def first_child(self, level: int) -> Int[Tensor, " n_level_plus_one"]:
-        """`[n_level + 1]`, int32: node `i`'s children are nodes `first_child[i] .. first_child[i + 1] − 1` below."""
+        """Return the array `first_child` of a level from 0 to `L − 1`, `[n_level + 1]`, int32.
+
+        The children of node `i` are the nodes `first_child[i] .. first_child[i + 1] − 1` of the next level.
+        """
         return self.get_buffer(f"first_child_{level}")
 
     def token(self, level: int) -> Integer[Tensor, " n_level"]:
-        """`[n_level]`: the code on the edge into each node of a level from 1 to `L`."""
+        """Return the code on the edge into each node of a level from 1 to `L`, `[n_level]`."""
         return self.get_buffer(f"token_{level}")
 
     def root(self, rows: int) -> Int[Tensor, "rows 1"]:
-        """`[rows, 1]`: one beam a row, standing at the root."""
+        """Return the root as the only beam of each row, `[rows, 1]`."""
         return torch.zeros(rows, 1, dtype=torch.int64, device=self.leaf_item.device)
 
     def expand(self, nodes: Int[Tensor, "*nodes"], level: int) -> Children:
-        """The children of any tensor of nodes of a level from 0 to `L − 1`; `C` is `branching[level]`."""
+        """Return the children of a tensor of nodes of a level from 0 to `L − 1`; `C` is `branching[level]`."""
         pointers = self.first_child(level)
         low = pointers[nodes].long().unsqueeze(-1)
         high = pointers[nodes + 1].long().unsqueeze(-1)
@@ -137,7 +141,7 @@ class Trie(nn.Module):
         return Children(torch.minimum(low + offset, high - 1), offset < high - low, self.token(level + 1))
 
     def path(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
-        """`[..., L]`: the node each item's path crosses at levels `1 .. L`, found from the leaf upwards.
+        """Return the nodes on the path of each item at levels `1 .. L`, `[..., L]`. The search starts at the leaf.
 
         >>> Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]])).path(torch.tensor([0, 1]))
         tensor([[0, 1],
@@ -154,11 +158,11 @@ class Trie(nn.Module):
     def leaf_range(
         self, level: int, nodes: Int[Tensor, "*nodes"] | None = None
     ) -> tuple[Int[Tensor, "*nodes"], Int[Tensor, "*nodes"]]:
-        """The leaves under nodes of a level, as half-open intervals `low .. high − 1` (int64).
+        """Return the leaves below nodes of a level, as bounds `low` and `high` of `low .. high − 1` (int64).
 
         Args:
-            level: from 0 (the root, over every leaf) to `L` (each leaf over itself).
-            nodes: which of the level's nodes; None means all, in order.
+            level: from 0 (the root, above every leaf) to `L` (the leaves themselves).
+            nodes: nodes of the level; None means all of them, in order.
 
         >>> Trie.from_codes(torch.tensor([[0, 1], [1, 0], [0, 0]])).leaf_range(1)
         (tensor([0, 2]), tensor([2, 3]))
@@ -171,18 +175,18 @@ class Trie(nn.Module):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the index: pointers and tokens. Which item stands at which leaf belongs to the semantic IDs."""
+        """Bytes of pointers and tokens. The map from leaves to items is not counted: it belongs to the semantic IDs."""
         buffers = [self.first_child(level) for level in range(self.depth)]
         buffers += [self.token(level) for level in range(1, self.depth + 1)]
         return sum(buffer.nbytes for buffer in buffers)
 
     def _measure(self) -> None:
-        """Read off the buffers what callers need as plain numbers."""
+        """Compute `branching` and `codes_per_level` from the buffers."""
         self.branching = tuple(int(self.first_child(level).diff().max()) for level in range(self.depth))
         self.codes_per_level = tuple(int(self.token(level).max()) + 1 for level in range(1, self.depth + 1))
 
+    @override
     def extra_repr(self) -> str:
-        """Shown by `print`."""
         return f"items={self.num_items}, level_size={self.level_size}, branching={self.branching}"
 
 
@@ -197,7 +201,7 @@ def _smallest_dtype(largest: int) -> torch.dtype:
 
 
 def _is_sorted(columns: Integer[Tensor, "L N"]) -> bool:
-    """Whether the rows rise lexicographically (equal neighbours allowed)."""
+    """Return whether the rows are in lexicographic order; equal neighbours are allowed."""
     equal = torch.ones(columns.shape[1] - 1, dtype=torch.bool, device=columns.device)
     for column in columns:
         if bool((equal & (column[1:] < column[:-1])).any()):
@@ -207,7 +211,7 @@ def _is_sorted(columns: Integer[Tensor, "L N"]) -> bool:
 
 
 def _lexicographic_order(columns: Integer[Tensor, "L N"]) -> Int[Tensor, " N"]:
-    """The stable order that sorts the rows: one stable sort a level, the least significant first."""
+    """Return the stable order that sorts the rows, by one stable sort a level, the least significant level first."""
     order = torch.arange(columns.shape[1], device=columns.device)
     for column in columns.flip(0):
         order = order[column[order].argsort(stable=True)]

@@ -38,21 +38,21 @@ def test_saved_and_loaded(bundle: ItemBundle, tmp_path: Path) -> None:
 
 def test_refuses_folders_that_are_absent_damaged_or_mixed(bundle: ItemBundle, tmp_path: Path) -> None:
     folder = tmp_path / "items"
-    with pytest.raises(DataError, match="no item bundle can be read here"):
+    with pytest.raises(DataError, match="the item bundle cannot be read"):
         ItemBundle.load(folder)
     bundle.save(folder)
     bundle.table.with_columns(item_id=bundle.table["item_id"].reverse()).write_parquet(folder / "items.parquet")
-    with pytest.raises(DataError, match="of different bundles"):
+    with pytest.raises(DataError, match="belong to different bundles"):
         ItemBundle.load(folder)
     (folder / "items.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="no item bundle can be read here"):
+    with pytest.raises(DataError, match="the item bundle cannot be read"):
         ItemBundle.load(folder)
 
 
 def test_check_accepts_only_its_own_fingerprint(bundle: ItemBundle) -> None:
     bundle.check(bundle.fingerprint)
     renamed = ItemBundle(TABLE.with_columns(item_id=TABLE["item_id"] + "!"), bundle.semantic_ids, VECTORS)
-    with pytest.raises(RequestError, match="load the item bundle saved beside the weights"):
+    with pytest.raises(RequestError, match="Load the item bundle that was saved beside the weights"):
         bundle.check(renamed.fingerprint)
 
 
@@ -79,13 +79,13 @@ def test_new_items_join_without_moving_the_old(bundle: ItemBundle, tmp_path: Pat
 
 
 def test_new_items_must_fit(bundle: ItemBundle) -> None:
-    with pytest.raises(DataError, match="'film-3' stands in more than one row"):
+    with pytest.raises(DataError, match="'film-3' occurs in more than one row"):
         bundle.with_new_items(pl.DataFrame({"item_id": ["film-3"]}), VECTORS[:1], QUANTIZER)
     with pytest.raises(DataError, match="a column item_id of type String"):
         bundle.with_new_items(pl.DataFrame({"item_id": [3]}), VECTORS[:1], QUANTIZER)
     with pytest.raises(DataError, match="one row of 3 numbers an item"):
         bundle.with_new_items(pl.DataFrame({"item_id": ["new"]}), VECTORS[:2], QUANTIZER)
-    with pytest.raises(ConfigurationError, match="beside items of 2:"):
+    with pytest.raises(ConfigurationError, match="beside items of 2"):
         bundle.with_new_items(pl.DataFrame({"item_id": ["new"]}), VECTORS[:1], QUANTIZER, NextBest())
 
 

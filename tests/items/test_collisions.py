@@ -83,5 +83,5 @@ def test_next_best_refuses_what_has_no_room(line: ResidualQuantizer) -> None:
 @pytest.mark.parametrize("policy", [ExtraCode(), NextBest()])
 def test_refuses_codes_taken_of_another_depth(policy: ExtraCode | NextBest, line: ResidualQuantizer) -> None:
     x = column(0, 1)
-    with pytest.raises(ConfigurationError, match="beside items of 3:"):
+    with pytest.raises(ConfigurationError, match="beside items of 3"):
         policy.resolve(line.encode(x), line, x, taken=torch.zeros(1, 3, dtype=torch.int64))

@@ -45,10 +45,10 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_refuses_files_that_are_absent_damaged_or_changed(tmp_path: Path) -> None:
     path = tmp_path / "ids.safetensors"
-    with pytest.raises(DataError, match="no semantic IDs can be read"):
+    with pytest.raises(DataError, match="the semantic IDs cannot be read"):
         SemanticIds.load(path)
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match="no semantic IDs can be read"):
+    with pytest.raises(DataError, match="the semantic IDs cannot be read"):
         SemanticIds.load(path)
     save_file({"codes": CODES}, path, {"sizes": "[3, 2]", "fingerprint": "0" * 64})
     with pytest.raises(DataError, match="do not have the fingerprint"):

@@ -48,7 +48,7 @@ def test_rare_words_phrases_and_columns_are_options() -> None:
 
 
 def test_refuses_a_table_without_common_words() -> None:
-    with pytest.raises(DataError, match="stands in 4 items or more"):
+    with pytest.raises(DataError, match="occurs in 4 items or more"):
         encode(min_items=4)
     with pytest.raises(DataError, match="none of the text columns"):
         encode(columns=("plot",))

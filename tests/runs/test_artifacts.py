@@ -66,7 +66,7 @@ def test_weights_of_other_items_are_refused(tmp_path: Path) -> None:
     save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle().fingerprint, tmp_path)
     ours = tiny_bundle()
     other = ItemBundle(ours.table, SemanticIds(ours.semantic_ids.codes.flip(0), ours.semantic_ids.sizes), ours.vectors)
-    with pytest.raises(RequestError, match="load the item bundle saved beside the weights"):
+    with pytest.raises(RequestError, match="Load the item bundle that was saved beside the weights"):
         load_network(tmp_path, other)
     renamed = ours.table.with_columns(pl.Series("item_id", [f"other {item}" for item in range(20)]))
     with pytest.raises(RequestError, match="trained on items with fingerprint"):
