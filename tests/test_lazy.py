@@ -40,6 +40,14 @@ def test_type_checkers_see_what_python_loads(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", LAZY)
+def test_no_public_name_is_a_modules(package: str) -> None:
+    """Importing the module would hide the name."""
+    folder = LAZY[package].parent
+    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert not modules & set(import_module(package).__all__)
+
+
+@pytest.mark.parametrize("package", LAZY)
 def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'contxt'"):
         import_module(package).contxt  # noqa: B018

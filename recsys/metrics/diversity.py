@@ -1,4 +1,4 @@
-"""Metrics beyond accuracy: diversity within a list, novelty of its items, coverage of the catalogue."""
+"""Metrics beyond accuracy: diversity of a list, novelty of its items, and coverage of the catalogue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
-    """How often each item stands in the lists; −1 is no item.
+    """Return the number of occurrences of each item in the lists. Entries of −1 are no item.
 
     >>> exposure(torch.tensor([[0, 2], [2, -1]]), 3)
     tensor([1, 0, 2])
@@ -17,7 +17,7 @@ def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
 
 
 def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:
-    """Share of the catalogue that stands in at least one list; in `[0, 1]`, 0 without lists.
+    """Return the share of the catalogue that occurs in at least one list, in `[0, 1]`; 0 if there are no lists.
 
     >>> coverage(torch.tensor([[0, 2], [2, -1]]), 4)
     0.5
@@ -26,9 +26,11 @@ def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:
 
 
 def gini(counts: Num[Tensor, " N"]) -> float:
-    """Gini index of how unevenly exposure is spread: 0 if every item has the same, `1 − 1/N` if one has it all.
+    """Return the Gini index of the exposure of items, `Σ_i (2i − N − 1) c_(i) / (N Σ c)` with `c_(1) ≤ … ≤ c_(N)`.
 
-    `Σ_i (2i − N − 1) c_(i) / (N Σ c)` with `c_(1) ≤ … ≤ c_(N)`; 0 where nothing was recommended.
+    The index is 0 if all items have the same exposure or if nothing was recommended, and `1 − 1/N` if one item has all
+    of it.
+
     Source: Castells, Hurley and Vargas 2022, "Novelty and diversity in recommender systems".
 
     >>> gini(torch.tensor([1, 1, 1, 1])), gini(torch.tensor([0, 0, 0, 5])), gini(torch.tensor([1, 3]))
@@ -43,33 +45,36 @@ def gini(counts: Num[Tensor, " N"]) -> float:
 
 
 def intra_list_distance(items: Int[Tensor, "B K"], vectors: Float[Tensor, "N D"]) -> Float[Tensor, " B"]:
-    """Mean cosine distance `1 − cos(v_i, v_j)` over a list's pairs of items; in `[0, 2]`.
+    """Return the mean cosine distance `1 − cos(v_i, v_j)` over the pairs of items of each list, in `[0, 2]`.
 
-    Needs no pairs in memory: over unit vectors `Σ_{i≠j} cos = ‖Σ v‖² − Σ ‖v‖²`. A list of fewer than two items scores
-    0; an item with a zero vector is at distance 1 from every other.
+    A list of fewer than two items has the value 0. An item with a zero vector has distance 1 from every other item. The
+    pairs are not stored: for unit vectors `Σ_{i≠j} cos(v_i, v_j) = ‖Σ v‖² − Σ ‖v‖²`.
+
     Source: Ziegler et al. 2005, "Improving recommendation lists through topic diversification".
 
     Args:
-        items: lists; −1 is no item.
-        vectors: one row an item, of any length.
+        items: lists of items; −1 is no item.
+        vectors: one vector an item, of any length.
 
     >>> intra_list_distance(torch.tensor([[0, 1], [0, 2], [1, -1]]), torch.tensor([[1.0, 0], [0, 2], [3, 0]]))
     tensor([1., 0., 0.])
     """
-    there = items >= 0
+    valid_mask = items >= 0
     unit = torch.nn.functional.normalize(vectors, dim=1)
-    listed = unit[items.clamp(min=0)] * there.unsqueeze(-1)
+    listed = unit[items.clamp(min=0)] * valid_mask.unsqueeze(-1)
     cosines = listed.sum(1).square().sum(-1) - listed.square().sum((1, 2))
-    count = there.sum(1)
+    count = valid_mask.sum(1)
     pairs = (count * (count - 1)).clamp(min=1)
     return torch.where(count > 1, 1 - cosines / pairs, 0.0)
 
 
 def self_information(counts: Num[Tensor, " N"]) -> Float[Tensor, " N"]:
-    """`−log2 p(i)` in bits, `p(i) = (c_i + 1) / Σ_j (c_j + 1)`: finite even where nobody took the item.
+    """Return the self-information `−log2 p(i)` of each item in bits, with `p(i) = (c_i + 1) / Σ_j (c_j + 1)`.
+
+    The added 1 keeps it finite for items without interactions.
 
     Args:
-        counts: training interactions of each item.
+        counts: number of training interactions `c_i` of each item.
 
     >>> self_information(torch.tensor([3, 1, 1, 7]))
     tensor([2., 3., 3., 1.], dtype=torch.float64)
@@ -79,16 +84,16 @@ def self_information(counts: Num[Tensor, " N"]) -> Float[Tensor, " N"]:
 
 
 def novelty(items: Int[Tensor, "B K"], information: Float[Tensor, " N"]) -> Float[Tensor, " B"]:
-    """Mean self-information (bits) of each list's items; 0 for a list without items.
+    """Return the mean self-information of the items of each list, in bits; 0 for a list without items.
 
     Source: Zhou et al. 2010, "Solving the apparent diversity-accuracy dilemma of recommender systems".
 
     Args:
-        items: lists; −1 is no item.
-        information: of `self_information`.
+        items: lists of items; −1 is no item.
+        information: self-information of each item, from `self_information`.
 
     >>> novelty(torch.tensor([[0, 1], [3, -1]]), torch.tensor([2.0, 3.0, 3.0, 1.0]))
     tensor([2.5000, 1.0000])
     """
-    there = items >= 0
-    return (information[items.clamp(min=0)] * there).sum(1) / there.sum(1).clamp(min=1)
+    valid_mask = items >= 0
+    return (information[items.clamp(min=0)] * valid_mask).sum(1) / valid_mask.sum(1).clamp(min=1)

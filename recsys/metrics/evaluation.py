@@ -1,4 +1,4 @@
-"""The recommended lists of held-out requests, and every metric of them."""
+"""The recommended lists of held-out requests, and their metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recsys.metrics.ranking import hit_rate, ndcg, rank_in_list
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Lists of one policy for `B` requests with one held-out item each.
+    """The lists that one policy recommends for `B` requests, each of which has one held-out item.
 
     Args:
-        users: `[B]`, who asks.
-        target: `[B]`, the held-out item.
-        items: `[B, K]`, the recommended ones, best first; −1 where a request has fewer. `K` is the largest cutoff.
-        cutoffs: rising.
+        users: `[B]`, user of each request.
+        target: `[B]`, held-out item of each request.
+        items: `[B, K]`, recommended items, best first, padded with −1. `K` is the largest cutoff.
+        cutoffs: the cutoffs `k` of the metrics, ascending.
     """
 
     users: Int[Tensor, " B"]
@@ -29,36 +29,36 @@ class Evaluation:
 
     @property
     def rank(self) -> Int[Tensor, " B"]:
-        """`[B]`, the place of the held-out item, from 1; 0 where it is not among the `K`."""
+        """Rank of each held-out item in its list, `[B]`, from 1; 0 if it is not in the list."""
         return rank_in_list(self.items, self.target)
 
     def accuracy(self) -> dict[str, Float[Tensor, " B"]]:
-        """`hr@k` and `ndcg@k` of each request, for every cutoff."""
+        """Return the hit rate `hr@k` and `ndcg@k` of each request, for every cutoff."""
         rank = self.rank
         found = {f"hr@{k}": hit_rate(rank, k) for k in self.cutoffs}
         return found | {f"ndcg@{k}": ndcg(rank, k) for k in self.cutoffs}
 
     def novelty(self, information: Float[Tensor, " N"]) -> dict[str, Float[Tensor, " B"]]:
-        """`novelty@k` of each request in bits.
+        """Return `novelty@k` of each request, in bits: the mean self-information of the items of its list.
 
         Args:
-            information: of each item, see `recsys.metrics.diversity.self_information`.
+            information: self-information of each item, from `recsys.metrics.self_information`.
         """
         return {f"novelty@{k}": novelty(self.items[:, :k], information) for k in self.cutoffs}
 
     def diversity(self, vectors: Float[Tensor, "N D"]) -> dict[str, Float[Tensor, " B"]]:
-        """`diversity@k` of each request, the mean cosine distance in its list, for cutoffs from 2 on.
+        """Return `diversity@k` of each request: the mean cosine distance of the pairs of its list, for `k ≥ 2`.
 
         Args:
-            vectors: of each item; not those the policy was trained on, or the policy judges itself.
+            vectors: vector of each item. Vectors that the policy was trained on would favour that policy.
         """
         return {f"diversity@{k}": intra_list_distance(self.items[:, :k], vectors) for k in self.cutoffs if k > 1}
 
     def reach(self, num_items: int) -> dict[str, float]:
-        """`coverage@k` and `gini@k`: of all requests together, so that there is no value of one request.
+        """Return `coverage@k` and `gini@k` of all requests together. Single requests have no such value.
 
         Args:
-            num_items: `N`, size of the catalogue.
+            num_items: number of items `N` of the catalogue.
         """
         covered = {f"coverage@{k}": coverage(self.items[:, :k], num_items) for k in self.cutoffs}
         return covered | {f"gini@{k}": gini(exposure(self.items[:, :k], num_items)) for k in self.cutoffs}

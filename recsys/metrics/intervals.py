@@ -1,7 +1,8 @@
-"""How sure a mean is: bootstrap over users, over several training seeds where there are some.
+"""Confidence intervals of means by bootstrap over users and, if wanted, over training seeds.
 
-Requests of one user are not independent, so users are resampled with everything that is theirs. A difference between
-two rows is resampled pairwise, which removes what the users themselves vary by.
+Requests of one user are not independent, so users are resampled together with all their requests. The difference of two
+rows is paired by request, which removes the variation between users.
+
 Sources: Field and Welsh 2007, "Bootstrapping clustered data"; Owen and Eckles 2012, "Bootstrapping data arrays of
 arbitrary order" for resampling users and seeds independently of each other.
 """
@@ -19,14 +20,20 @@ CHUNK_NUMBERS = 2**24
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the interval it lies in with the confidence asked for; None at both ends where there is none."""
+    """An estimate and its confidence interval.
+
+    Args:
+        value: the estimate.
+        low: lower end of the interval; None if there is no interval.
+        high: upper end of the interval; None if there is no interval.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """As `metrics.json` has it.
+        """Return the entry of `metrics.json`.
 
         >>> Interval(0.5, 0.4, 0.6).to_dict()
         {'value': 0.5, 'low': 0.4, 'high': 0.6}
@@ -43,19 +50,19 @@ def bootstrap(
     resample_seeds: bool = False,
     seed: int = 0,
 ) -> list[Interval]:
-    """Mean of each of `M` metrics over requests and seeds, with its percentile interval over resampled users.
+    """Return the mean of each of `M` metrics over requests and seeds, with a percentile interval over resampled users.
 
-    One draw of users serves every metric and every seed. Memory does not grow with `samples`. No interval where there
-    are fewer than two users.
+    All metrics and seeds use the same resampled users. Memory does not grow with `samples`. With fewer than two users
+    there is no interval.
 
     Args:
-        values: each training seed's value of each metric at each request. For a paired difference give the difference.
-        users: whose request it is, any integers.
-        samples: resamples.
-        confidence: mass of the interval, in (0, 1).
-        resample_seeds: resample seeds as well, independently of users; the interval is then meant for training runs
-            not made yet, and needs more than a few seeds. Otherwise it holds for the seeds given.
-        seed: of the resampling; equal seeds give equal intervals.
+        values: value of each metric for each training seed and request; for a paired difference, the differences.
+        users: user of each request, any integers.
+        samples: number of resamples.
+        confidence: probability mass of the interval, in (0, 1).
+        resample_seeds: whether seeds are resampled too, independently of users. The interval then covers training runs
+            with other seeds, which takes more than a few seeds. Otherwise it covers the given seeds only.
+        seed: seed of the resampling. Equal seeds give equal intervals.
 
     >>> [interval] = bootstrap(torch.tensor([[[0.0], [1.0], [0.0], [1.0]]]), torch.arange(4))
     >>> interval
@@ -85,11 +92,13 @@ def paired_difference(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> list[Interval]:
-    """Mean of `values − reference` over the same requests, with its interval over resampled users.
+    """Return the mean of `values − reference` over the same requests, with an interval over resampled users.
+
+    Each side is first averaged over its seeds.
 
     Args:
         values: as in `bootstrap`.
-        reference: of the row compared with; the means over each row's seeds are compared.
+        reference: values of the reference row, as in `bootstrap`.
         users: as in `bootstrap`.
         samples: as in `bootstrap`.
         confidence: as in `bootstrap`.
@@ -107,7 +116,7 @@ def paired_difference(
 def _user_sums(
     values: Float[Tensor, "seeds B M"], users: Int[Tensor, " B"]
 ) -> tuple[Float[Tensor, "U seeds M"], Float[Tensor, " U"]]:
-    """Each user's sum of values and number of requests."""
+    """Return the sum of values and the number of requests of each user."""
     seeds, _, metrics = values.shape
     names, index = users.unique(return_inverse=True)
     numbers = values.new_zeros(len(names), seeds, metrics).index_add_(0, index, values.transpose(0, 1))
@@ -121,7 +130,7 @@ def _resampled_means(
     resample_seeds: bool,
     generator: torch.Generator,
 ) -> Float[Tensor, "samples M"]:
-    """Mean over as many users as there are, drawn with replacement, once a sample."""
+    """Return the means over users drawn with replacement, as many as there are, for each sample."""
     users, seeds, _ = numbers.shape
     user_weights = _multiplicities(samples, users, generator)
     seed_weights = _multiplicities(samples, seeds, generator) if resample_seeds else numbers.new_ones(samples, seeds)
@@ -131,7 +140,7 @@ def _resampled_means(
 
 
 def _multiplicities(samples: int, units: int, generator: torch.Generator) -> Float[Tensor, "samples units"]:
-    """How often each unit comes up in `units` draws with replacement."""
+    """Return how often each unit is drawn in `units` draws with replacement, for each sample."""
     drawn = torch.randint(units, (samples, units), generator=generator)
     drawn += torch.arange(samples).unsqueeze(1) * units
     return torch.bincount(drawn.flatten(), minlength=samples * units).view(samples, units).double()

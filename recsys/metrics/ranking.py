@@ -1,7 +1,7 @@
-"""Where the held-out item stands in a ranking, and what that is worth.
+"""Metrics of the rank of a held-out item: hit rate, NDCG and reciprocal rank.
 
-A rank is 1 for the first item. An item that is not in the list has rank 0 (integers) or infinity (floats); it scores 0.
-With one held-out item a request, recall@k is the hit rate and the ideal DCG is 1.
+The first item has rank 1. An item that is not in the list has rank 0 (integers) or infinity (floats), and scores 0.
+With one held-out item a request, recall@k equals the hit rate and the ideal DCG is 1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def hit_rate(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
-    """1 where the held-out item is among the first `k`, else 0.
+    """Return 1 if the held-out item is among the first `k`, else 0.
 
     >>> hit_rate(torch.tensor([1, 3, 4, 0]), 3)
     tensor([1., 1., 0., 0.], dtype=torch.float64)
@@ -21,7 +21,7 @@ def hit_rate(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
 
 
 def ndcg(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
-    """`1 / log2(rank + 1)` where the held-out item is among the first `k`, else 0; in `[0, 1]`.
+    """Return `1 / log2(rank + 1)` if the held-out item is among the first `k`, else 0; in `[0, 1]`.
 
     Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with one relevant item.
 
@@ -32,7 +32,7 @@ def ndcg(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
 
 
 def reciprocal_rank(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
-    """`1 / rank` where the held-out item is among the first `k`, else 0; in `[0, 1]`.
+    """Return `1 / rank` if the held-out item is among the first `k`, else 0; in `[0, 1]`.
 
     >>> reciprocal_rank(torch.tensor([1, 4, 0]), 10)
     tensor([1.0000, 0.2500, 0.0000], dtype=torch.float64)
@@ -41,7 +41,7 @@ def reciprocal_rank(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
 
 
 def rank_in_list(items: Int[Tensor, "B K"], target: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Rank of each target in its list of distinct items; 0 where it is not in the list.
+    """Return the rank of each target in its list of distinct items; 0 if it is not in the list.
 
     >>> rank_in_list(torch.tensor([[5, 2, 9], [5, 2, -1]]), torch.tensor([2, 9]))
     tensor([2, 0])
@@ -51,9 +51,9 @@ def rank_in_list(items: Int[Tensor, "B K"], target: Int[Tensor, " B"]) -> Int[Te
 
 
 def rank_in_scores(scores: Float[Tensor, "B N"], target: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Rank of each target among all items by falling score; of equal scores the lowest index comes first.
+    """Return the rank of each target among all items, by descending score. Ties go to the lower index.
 
-    0 where the target's score is −inf: it cannot be recommended.
+    The rank is 0 if the score of the target is −inf, because it cannot be recommended.
 
     >>> rank_in_scores(torch.tensor([[0.1, 0.7, 0.7, 0.2], [0.1, 0.7, float("-inf"), 0.2]]), torch.tensor([2, 2]))
     tensor([2, 0])

@@ -1,7 +1,7 @@
-"""Tables of results: metrics with bootstrap intervals, paired differences, strata, and values per user.
+"""Tables of results: metrics with bootstrap intervals, paired differences, strata, and values of each user.
 
-Where times are coarse, events of one day have no real order: whatever broke the tie leaks into the target, and a
-model may score there for the wrong reason. Strata of requests show it.
+If timestamps are coarse, the order of events of one day is decided by a tie-breaking rule. A model can score by
+learning that rule. Strata of requests, such as same day and other day, show whether it does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recsys.metrics.evaluation import Evaluation
 from recsys.metrics.intervals import Interval, bootstrap
 
 Values = Mapping[str, Tensor]
-"""Metric → `[seeds, B]`: its value at each request, one line a training seed."""
+"""Values `[seeds, B]` of each metric, for each training seed and request."""
 
 
 def summarise(
@@ -30,17 +30,19 @@ def summarise(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, dict[str, Interval]]:
-    """Every row's metrics with bootstrap intervals; differences to a reference stand as `<metric>_minus_<reference>`.
+    """Return the mean of each metric of each row, with bootstrap intervals over users.
 
-    A row is not compared with itself, and a reference that is not among the rows is passed over.
+    Paired differences from a reference are named `<metric>_minus_<reference>`. A row is not compared with itself.
+    References that are not among the rows are ignored.
 
     Args:
-        rows: row → metric → `[seeds, B]`; at least one; all with the same requests in the same order.
-        users: `[B]`, whose request it is.
-        references: rows every other row is compared with, metric by metric.
-        samples: as in `recsys.metrics.intervals.bootstrap`.
-        confidence: as there.
-        seed: as there; the same users are drawn for every row.
+        rows: values `[seeds, B]` by row and metric. There is at least one row. All rows have the same requests in the
+            same order.
+        users: `[B]`, user of each request.
+        references: rows that every other row is compared with, metric by metric.
+        samples: as in `recsys.metrics.bootstrap`.
+        confidence: as in `recsys.metrics.bootstrap`.
+        seed: seed of the bootstrap. The same users are drawn for every row.
 
     >>> rows = {"sft": {"hr@1": torch.tensor([[0.0, 1.0]])}, "rere": {"hr@1": torch.tensor([[1.0, 1.0]])}}
     >>> table = summarise(rows, torch.tensor([7, 8]), references=["sft"])
@@ -70,14 +72,16 @@ def by_stratum(
     samples: int = 2000,
     seed: int = 0,
 ) -> dict[str, dict[str, Interval]]:
-    """Every row's metrics over the requests of each stratum, as `<metric>/<stratum>`; empty strata are left out.
+    """Return the mean of each metric over the requests of each stratum, as `<metric>/<stratum>`.
+
+    Strata without requests are left out.
 
     Args:
-        rows: as in `recsys.metrics.results.summarise`.
-        users: as there.
-        strata: name → `[B]`, true at its requests; strata may overlap.
-        samples: as there.
-        seed: as there.
+        rows: as in `summarise`.
+        users: as in `summarise`.
+        strata: mask `[B]` of the requests of each stratum, by name. Strata may overlap.
+        samples: as in `summarise`.
+        seed: as in `summarise`.
 
     >>> import torch
     >>> mask = torch.tensor([True, False])
@@ -97,13 +101,13 @@ def by_stratum(
 
 
 Rows = Mapping[str, Mapping[int, Evaluation]]
-"""Row → training seed → evaluation. All have the same requests in the same order; what is not trained has one seed."""
+"""Evaluations by row and training seed. All have the same requests in the same order. Untrained rows have one seed."""
 
 Results = dict[str, dict[str, dict[str, float | None]]]
 """`{row: {metric: {"value": v, "low": l, "high": h}}}`, as `metrics.json` holds it."""
 
 
-def results(
+def evaluation_results(
     rows: Rows,
     num_items: int,
     *,
@@ -114,20 +118,20 @@ def results(
     samples: int = 2000,
     seed: int = 0,
 ) -> Results:
-    """Every row's metrics, means over requests and seeds, with 95 % intervals by bootstrap over users.
+    """Return the metrics of each row: means over requests and seeds, with 95 % bootstrap intervals over users.
 
-    `hr@k` and `ndcg@k` come with paired differences `<metric>_minus_<reference>` and, for each stratum,
-    `<metric>/<stratum>`; `coverage@k` and `gini@k` have no interval, since they are of all lists together.
+    `hr@k` and `ndcg@k` have paired differences `<metric>_minus_<reference>` and, for each stratum,
+    `<metric>/<stratum>`. `coverage@k` and `gini@k` describe all lists together and have no interval.
 
     Args:
-        rows: at least one.
-        num_items: `N`.
-        references: rows that all others are compared with, such as `sft` and its controls.
-        strata: name → requests it holds, such as `same_day` and `other_day`.
-        information: adds `novelty@k`, see `Evaluation.novelty`.
-        vectors: adds `diversity@k`, see `Evaluation.diversity`.
-        samples: resamples of the bootstrap.
-        seed: of the bootstrap.
+        rows: evaluations by row and training seed, at least one.
+        num_items: number of items `N` of the catalogue.
+        references: rows that all other rows are compared with, such as `sft` and its controls.
+        strata: mask of the requests of each stratum, by name, such as `same_day` and `other_day`.
+        information: self-information of items; adds `novelty@k`, see `Evaluation.novelty`.
+        vectors: vectors of items; adds `diversity@k`, see `Evaluation.diversity`.
+        samples: number of resamples of the bootstrap.
+        seed: seed of the bootstrap.
     """
     users = _users(rows)
     accuracy = {row: _by_seed([one.accuracy() for one in seeds.values()]) for row, seeds in rows.items()}
@@ -141,13 +145,13 @@ def results(
 
 
 def per_user(rows: Rows, user_ids: pl.Series) -> pl.DataFrame:
-    """`user_id`, `row`, `metric`, `seed`, `value`: what paired comparisons of two runs need, as `metrics.parquet` is.
+    """Return the table that `metrics.parquet` holds: `user_id`, `row`, `metric`, `seed`, `value`.
 
-    A user with several requests has the mean over them.
+    It allows paired comparisons of two runs. The value of a user with several requests is the mean over them.
 
     Args:
-        rows: as in `results`.
-        user_ids: the raw id of each user index.
+        rows: as in `evaluation_results`.
+        user_ids: raw id of each user index.
     """
     users = _users(rows).numpy()
     frames = [
@@ -169,7 +173,9 @@ def _users(rows: Rows) -> Tensor:
     first = evaluations[0]
     for other in evaluations:
         if not (torch.equal(first.users, other.users) and torch.equal(first.target, other.target)):
-            raise ValueError("rows are compared request by request: give evaluations of the same requests in one order")
+            raise ValueError(
+                "rows are compared request by request. Pass evaluations of the same requests in the same order"
+            )
     return first.users.cpu()
 
 
@@ -180,7 +186,7 @@ def _by_seed(values: Sequence[Mapping[str, Tensor]]) -> Values:
 def _beyond_accuracy(
     evaluations: Sequence[Evaluation], num_items: int, information: Tensor | None, vectors: Tensor | None
 ) -> dict[str, dict[str, float | None]]:
-    """Means over requests and seeds, without intervals."""
+    """Return metrics other than accuracy: means over requests and seeds, without intervals."""
     means: list[dict[str, float]] = []
     for one in evaluations:
         lists = {} if information is None else one.novelty(information)

@@ -1,4 +1,4 @@
-"""Log-likelihood of clicks in slates, per slate and as a table of results."""
+"""Log-likelihood of clicks on slates: of each slate, and as a table of results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from recsys.metrics.results import Results, summarise
 
 
 def log_likelihoods(probability: Float[Tensor, "n S1"], click: Int[Tensor, " n"]) -> dict[str, Float[Tensor, " n"]]:
-    """Nats of each answer: `log_likelihood` of what was clicked, if anything; `click_log_likelihood` given one was.
+    """Return the log-likelihoods of each slate's answer, in nats.
 
-    The second is NaN where nothing was clicked.
+    - `log_likelihood`: log-probability of the clicked slot, or of no click;
+    - `click_log_likelihood`: log-probability of the clicked slot given that a slot was clicked; NaN if none was.
 
     Args:
-        probability: of each slot and then of no click.
-        click: the slot, −1 where nothing was clicked.
+        probability: predicted probability of a click on each slot, and, last, of no click.
+        click: the clicked slot, or −1 if no slot was clicked.
 
     >>> found = log_likelihoods(torch.tensor([[0.3, 0.2, 0.5], [0.3, 0.2, 0.5]]), torch.tensor([0, -1]))
     >>> found["log_likelihood"].exp(), found["click_log_likelihood"].exp()  # .3, .5; of .5 the share .3 / .5
@@ -38,17 +39,19 @@ def slate_results(
     references: Sequence[str] = (),
     seed: int = 0,
 ) -> Results:
-    """Means over slates, 95 % intervals by bootstrap over users, paired differences as `<metric>_minus_<reference>`.
+    """Return the mean of each metric of `log_likelihoods` over slates, with 95 % bootstrap intervals over users.
 
-    Each metric also as `<metric>/<stratum>`; a stratum without a slate is left out.
+    - `<metric>`: over all slates;
+    - `<metric>/<stratum>`: over the slates of a stratum; strata without slates are left out;
+    - `<metric>_minus_<reference>`: paired difference from the reference row.
 
     Args:
-        rows: each row's probabilities of the same slates.
-        click: see `log_likelihoods`.
-        users: whose slates they are.
-        strata: name → slates it holds.
-        references: rows that all others are compared with.
-        seed: of the bootstrap.
+        rows: for each row of the table, its predicted probabilities for the same slates.
+        click: clicked slots, as in `log_likelihoods`.
+        users: user of each slate.
+        strata: mask of the slates of each stratum, by name.
+        references: rows that all other rows are compared with.
+        seed: seed of the bootstrap.
     """
     values = {row: log_likelihoods(probability, click) for row, probability in rows.items()}
     table: Results = {row: {} for row in rows}

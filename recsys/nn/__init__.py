@@ -1,1 +1,1 @@
-"""Blocks that networks are built of."""
+"""Layers and blocks that the networks of `recsys.models` are built of."""

@@ -1,4 +1,4 @@
-"""The affinity of a user's position and an item's vector: inner product or negative distance."""
+"""Affinities of user vectors and item vectors: the inner product and the negative distance."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from torch import Tensor
 
 
 def inner_product(users: Float[Tensor, "B *K D"], items: Float[Tensor, "*B N D"]) -> Float[Tensor, "B *K N"]:
-    """`⟨z, v⟩`, of items that are the same for every user (`[N, D]`) or the user's own (`[B, N, D]`).
+    """Return the inner products `⟨z, v⟩` of user vectors `z` and item vectors `v`.
 
-    A user may stand in several places at once (`[B, K, D]`); the items are then the user's own.
+    Args:
+        users: `[B, D]`, one vector a user, or `[B, K, D]`, `K` vectors a user.
+        items: `[N, D]`, the same items for every user, or `[B, N, D]`, items of each user. `K` vectors a user need
+            items of each user.
 
     >>> inner_product(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 1.0], [0.0, 2.0]]))
     tensor([[7., 8.]])
@@ -21,7 +24,7 @@ def inner_product(users: Float[Tensor, "B *K D"], items: Float[Tensor, "*B N D"]
 
 
 def negative_distance(users: Float[Tensor, "B *K D"], items: Float[Tensor, "*B N D"]) -> Float[Tensor, "B *K N"]:
-    """`−‖z − v‖₂`, at most 0; shapes as in `inner_product`.
+    """Return the negative distances `−‖z − v‖₂`, which are at most 0. Shapes are those of `inner_product`.
 
     Source: Eide, Leslie, Frigessi 2022 (DMKD 36).
 

@@ -1,4 +1,4 @@
-"""Attention of a sequence to itself and of queries to a memory that is projected once."""
+"""Self-attention of sequences, and cross-attention to a memory whose keys and values are computed once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.nn.dropout import Dropout
 from recsys.nn.packing import Packing
@@ -13,18 +14,18 @@ from recsys.nn.positions import RotaryEmbedding
 
 
 class SelfAttentionMaps(nn.Module):
-    """The linear maps of multi-head self-attention, without biases, and the attention between them.
+    """The linear maps of multi-head self-attention, without biases, and the attention itself.
 
-    There is no dropout on the attention weights: it takes the fused kernels away and doubles the time of a step on a
-    CPU. Dropout is on what attention adds to the residual stream.
+    Dropout applies to the output. Dropout on the attention weights would rule out the fused kernels and double the time
+    of a step on a CPU.
 
     Args:
-        width: `D`, of input and output.
-        heads: `H`.
+        width: width `D` of input and output.
+        heads: number of heads `H`.
         dropout: probability of dropping an output value, in `[0, 1)`.
-        rotary: turn queries and keys by their positions, counted from the start of the row.
-        head_width: `d`, of one head; None takes `width / heads`.
-        scale: factor on the logits; None takes `1/√d`, T5 takes 1.
+        rotary: whether queries and keys are turned by their positions, which count from the start of the row.
+        head_width: width `d` of one head; None means `width / heads`.
+        scale: factor of the logits; None means `1/√d`. T5 uses 1.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class SelfAttentionMaps(nn.Module):
     ) -> None:
         super().__init__()
         if head_width is None and width % heads:
-            raise ValueError(f"width {width} is not a multiple of {heads} heads; give head_width")
+            raise ValueError(f"width {width} is not a multiple of {heads} heads. Set head_width")
         self.heads = heads
         self.scale = scale
         inner = heads * (head_width or width // heads)
@@ -48,11 +49,11 @@ class SelfAttentionMaps(nn.Module):
         self.rotary = RotaryEmbedding(inner // heads) if rotary else None
 
     def project(self, x: Float[Tensor, "B T D"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values `[B, H, T, d]` of positions `start .. start + T − 1`."""
+        """Return queries, keys and values `[B, H, T, d]` of the positions `start .. start + T − 1`."""
         return self.split(self.query_key_value(x), start)
 
     def split(self, projected: Float[Tensor, "B T three_inner"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values `[B, H, T, d]` from the output of `query_key_value`."""
+        """Return queries, keys and values `[B, H, T, d]` from the output of `query_key_value`."""
         query, key, value = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.rotary is not None:
             query, key = self.rotary(query, start), self.rotary(key, start)
@@ -61,41 +62,43 @@ class SelfAttentionMaps(nn.Module):
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
     ) -> Float[Tensor, "B T inner"]:
-        """What the queries `[B, H, T, d]` gather from keys and values `[B, H, S, d]`, heads side by side."""
+        """Return the attention output of queries `[B, H, T, d]` over keys and values `[B, H, S, d]`, heads joined."""
         gathered = F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=self.scale)
         return gathered.transpose(1, 2).flatten(2)
 
     def combine(self, gathered: Float[Tensor, "... inner"]) -> Float[Tensor, "... D"]:
-        """The heads mapped to the width, through dropout."""
+        """Map the joined heads to the width `D` and apply dropout."""
         return self.dropout(self.out(gathered))
 
 
 class SelfAttention(SelfAttentionMaps):
-    """Attention of padded rows to themselves, causal unless a bias is given; arguments as in `SelfAttentionMaps`.
+    """Self-attention of padded rows, causal unless a bias is given. Arguments are those of `SelfAttentionMaps`.
 
-    Rows are flush left, so that no position sees the padding behind its row; what stands in the padding is arbitrary
-    and finite, and the caller drops it.
+    Rows are aligned left, so causal attention never reads the padding after a row. The output at padding is finite and
+    has no meaning.
     """
 
+    @override
     def forward(
         self, x: Float[Tensor, "B T D"], bias: Float[Tensor, "#B #H T T"] | None = None
     ) -> Float[Tensor, "B T D"]:
-        """Attention over the rows.
+        """Return the attention output of each position.
 
         Args:
-            x: padded rows, flush left.
-            bias: added to the logits in place of the causal mask; −inf forbids.
+            x: padded rows, aligned left.
+            bias: number that is added to the logits, instead of the causal mask; −inf masks a key.
         """
         return self.combine(self.attend(*self.project(x), bias=bias, causal=bias is None))
 
 
 class PackedSelfAttention(SelfAttentionMaps):
-    """Attention within rows that lie one after the other; arguments as in `SelfAttentionMaps`.
+    """Self-attention within packed rows. Arguments are those of `SelfAttentionMaps`.
 
-    Rows of one length are attended at once and nothing is padded: a batch of unequal rows costs what its rows cost. On
-    a CPU, 256 rows of 4 to 80 positions that fill 46 % of a padded batch take a fifth of its time.
+    Rows of the same length are processed together, without padding. On a CPU, 256 rows of 4 to 80 positions, which
+    would fill 46 % of a padded batch, take a fifth of the time of that batch.
     """
 
+    @override
     def forward(
         self,
         x: Float[Tensor, "total D"],
@@ -107,13 +110,12 @@ class PackedSelfAttention(SelfAttentionMaps):
             ),
         ],
     ) -> Float[Tensor, "total D"]:
-        """Attention within each row.
+        """Return the attention output of each position over the positions of its row.
 
         Args:
-            x: rows one after the other.
-            packing: of the rows.
-            bias: added to the logits of the longest row, and as much of it as they have positions to those of the
-                others.
+            x: packed rows.
+            packing: packing of the rows.
+            bias: number that is added to the logits of the longest row. Shorter rows use its upper left part.
         """
         if not packing.runs:
             return self.combine(x.new_zeros(0, self.out.in_features))
@@ -126,17 +128,17 @@ class PackedSelfAttention(SelfAttentionMaps):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of queries to a memory whose keys and values are projected once.
+    """Multi-head attention of queries to a memory whose keys and values are computed once.
 
-    All queries of a request (beams, candidates, positions) stand in one query axis, so the memory is never copied:
-    16 beams over a history of 80 tokens read its keys once where a batch of beams reads 16 copies.
+    All queries of a request (beams, candidates, positions) share one query axis, so the memory is never copied. With 16
+    beams over a history of 80 tokens, the keys are read once instead of 16 times.
 
     Args:
-        width: `D`, of queries, memory and output.
-        heads: `H`.
+        width: width `D` of queries, memory and output.
+        heads: number of heads `H`.
         dropout: probability of dropping an output value, in `[0, 1)`.
-        head_width: `d`, of one head; None takes `width / heads`.
-        scale: factor on the logits; None takes `1/√d`, T5 takes 1.
+        head_width: width `d` of one head; None means `width / heads`.
+        scale: factor of the logits; None means `1/√d`. T5 uses 1.
     """
 
     def __init__(
@@ -152,10 +154,11 @@ class CrossAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def project(self, memory: Float[Tensor, "total D"], packing: Packing) -> tuple[Tensor, Tensor]:
-        """Keys and values `[B, H, S, d]` of a packed memory."""
+        """Return keys and values `[B, H, S, d]` of a packed memory."""
         key, value = packing.pad(self.key_value(memory)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return key, value
 
+    @override
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
@@ -163,7 +166,14 @@ class CrossAttention(nn.Module):
         value: Float[Tensor, "B H S d"],
         mask: Bool[Tensor, "B 1 1 S"] | None = None,
     ) -> Float[Tensor, "B Q D"]:
-        """What each of a request's `Q` queries gathers from the request's memory; `mask` is true at real keys."""
+        """Return the attention output of each of a request's `Q` queries over the memory of the request.
+
+        Args:
+            x: queries.
+            key: keys of the memory, from `project`.
+            value: values of the memory, from `project`.
+            mask: true at keys that exist; None means that all do.
+        """
         query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         gathered = F.scaled_dot_product_attention(query, key, value, mask, scale=self.scale)
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))

@@ -1,4 +1,4 @@
-"""Embedding tables, looked up in plain torch or by torchrec."""
+"""Embedding tables with several backends: plain torch, torchrec, and FBGEMM with a fused optimizer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.types.jagged import Jagged
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Embedding(nn.Module, ABC):
-    """Tables by name, all `D` wide; a jagged feature of indices becomes a jagged feature of rows.
+    """Embedding tables of one width `D`. A jagged feature of indices becomes a jagged feature of table rows.
 
-    Backends differ in speed and in how they spread over machines, not in results: forward, gradients and the names in
-    the state dict (`collection.embeddings.<table>.weight`) are the same, so a checkpoint moves from one to the other.
+    Backends differ in speed and in how they are distributed over processes. Their outputs, gradients and names in the
+    state dict (`collection.embeddings.<table>.weight`) are the same, so each backend loads the checkpoints of another.
 
     Args:
-        tables: rows of each table by its name.
-        width: `D`.
-        initial: standard deviation of the initial rows; None takes `1/√D`, rows of length about 1.
+        tables: number of rows of each table, by name.
+        width: width `D` of the rows.
+        initial: standard deviation of the initial entries; None means `1/√D`, which gives rows of length about 1.
     """
 
     def __init__(self, tables: Mapping[str, int], width: int, initial: float | None = None) -> None:
@@ -38,33 +39,34 @@ class Embedding(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Mapping[str, Jagged]) -> dict[str, Jagged]:
-        """Rows of each named table.
+        """Look up the rows of each feature.
 
         Args:
-            features: indices (int64) by table name; tables may be left out, all features have the same number of rows.
+            features: indices (int64) by table name. Tables may be left out. All features have the same number of rows.
 
         Returns:
-            By the same names, `[ΣT, D]` values with the offsets that came in.
+            The table rows of each feature, by table name: values `[ΣT, D]` with the offsets of the feature.
 
         Raises:
-            ConfigurationError: there is no feature, one names no table, or their numbers of rows differ.
+            ConfigurationError: there is no feature, a feature has no table, or the features have different numbers of
+                rows.
         """
 
     @abstractmethod
     def weight(self, table: str) -> Float[Tensor, "rows D"]:
-        """The whole table as a parameter, for output layers that share it."""
+        """Return the whole table as a parameter, for output layers that share it."""
 
     def _check(self, features: Mapping[str, Jagged]) -> None:
         for name in features:
             if name not in self.rows:
-                raise ConfigurationError(f"feature {name!r} has no embedding table; there are {sorted(self.rows)}")
+                raise ConfigurationError(f"feature {name!r} has no embedding table; found tables {sorted(self.rows)}")
         if len({len(feature) for feature in features.values()}) != 1:
             counts = {name: len(feature) for name, feature in features.items()}
-            raise ConfigurationError(f"a batch needs features, all with the same number of rows, found {counts}")
+            raise ConfigurationError(f"a batch needs features, all with the same number of rows; found rows {counts}")
 
 
 class TorchEmbedding(Embedding):
-    """Tables as `torch.nn.Embedding`: the reference, which needs nothing but torch.
+    """Embedding tables in plain torch. This backend is the reference for the others.
 
     >>> embedding = TorchEmbedding({"item": 3}, width=2)
     >>> embedding({"item": Jagged.from_rows([[2], [0, 2]])})["item"].values.shape
@@ -76,23 +78,24 @@ class TorchEmbedding(Embedding):
         weights = {name: nn.Parameter(torch.randn(rows, width) * self.initial) for name, rows in tables.items()}
         self.collection = _named(weights)
 
+    @override
     def forward(self, features: Mapping[str, Jagged]) -> dict[str, Jagged]:
-        """One lookup a feature."""
         self._check(features)
         return {
             name: Jagged(nn.functional.embedding(feature.values, self.weight(name)), feature.offsets)
             for name, feature in features.items()
         }
 
+    @override
     def weight(self, table: str) -> Float[Tensor, "rows D"]:
-        """The parameter itself."""
         return self.collection.get_parameter(f"embeddings.{table}.weight")
 
 
 class TorchrecEmbedding(Embedding):
-    """Tables as one `torchrec.EmbeddingCollection`, which `DistributedModelParallel` shards over processes.
+    """Embedding tables in one `torchrec.EmbeddingCollection`.
 
-    Its weights are ordinary parameters, so any torch optimizer trains them.
+    `DistributedModelParallel` can shard them over processes. The weights are ordinary parameters; any torch optimizer
+    trains them.
     """
 
     def __init__(self, tables: Mapping[str, int], width: int, initial: float | None = None) -> None:
@@ -112,33 +115,35 @@ class TorchrecEmbedding(Embedding):
             ]
         )
 
+    @override
     def forward(self, features: Mapping[str, Jagged]) -> dict[str, Jagged]:
-        """One call for all features; a single feature goes in without a copy."""
         self._check(features)
         rows = self.collection(_keyed(list(self.rows), features))
         return {name: Jagged(rows[name].values(), feature.offsets) for name, feature in features.items()}
 
+    @override
     def weight(self, table: str) -> Float[Tensor, "rows D"]:
-        """The collection's own parameter."""
         return self.collection.get_parameter(f"embeddings.{table}.weight")
 
 
 class FusedEmbedding(Embedding):
-    """Tables in FBGEMM's kernel, which takes a row-wise Adagrad step inside the backward pass.
+    """Embedding tables in an FBGEMM kernel that takes a row-wise Adagrad step inside the backward pass.
 
-    No gradient of a table is ever stored and only rows that were looked up are touched: step for step the same as
-    `recsys.nn.row_wise_adagrad.RowWiseAdagrad` on another backend, at a cost that does not grow with the table.
-    The tables need no other optimizer (their parameters ask for no gradient) and cannot be shared with an output
-    layer. One forward pass belongs to one backward pass; gradients are not accumulated over several.
-    The accumulators travel in the state dict as `accumulator_<table>`.
+    The kernel stores no gradient of a table and changes only the rows that were looked up, so the cost of a step does
+    not grow with the table. Each step equals one of `recsys.nn.row_wise_adagrad.RowWiseAdagrad` on another backend.
+
+    - The tables need no other optimizer: their parameters have `requires_grad=False`.
+    - The tables cannot be shared with an output layer.
+    - Each forward pass needs its own backward pass; gradients cannot be accumulated over several.
+    - The accumulators are in the state dict as `accumulator_<table>`.
 
     Args:
-        tables: rows of each table by its name.
-        width: `D`, a multiple of 4.
-        initial: standard deviation of the initial rows; None takes `1/√D`.
-        learning_rate: of the row-wise Adagrad.
-        eps: added to the root of the accumulator.
-        device: where the tables stay; they cannot be moved afterwards.
+        tables: number of rows of each table, by name.
+        width: width `D` of the rows, a multiple of 4.
+        initial: standard deviation of the initial entries; None means `1/√D`.
+        learning_rate: learning rate of the row-wise Adagrad.
+        eps: number that is added to the root of the accumulator.
+        device: device of the tables. They cannot be moved later.
     """
 
     def __init__(
@@ -178,35 +183,37 @@ class FusedEmbedding(Embedding):
         for name, state in zip(tables, kernel.split_optimizer_states(), strict=True):
             self.register_buffer(f"accumulator_{name}", state[0])
 
+    @override
     def forward(self, features: Mapping[str, Jagged]) -> dict[str, Jagged]:
-        """One kernel for all features; its backward pass updates the tables."""
+        """Look up the rows of each feature. The backward pass through the result updates the tables."""
         self._check(features)
         keyed = _keyed(list(self.rows), features)
         rows = self._kernel[0](keyed.values(), keyed.offsets())
         split = dict(zip(keyed.keys(), rows.split(keyed.length_per_key()), strict=True))
         return {name: Jagged(split[name], feature.offsets) for name, feature in features.items()}
 
+    @override
     def weight(self, table: str) -> Float[Tensor, "rows D"]:
-        """Refused: an output layer's gradient would not reach the table."""
+        """Raise a ConfigurationError, because the gradient of an output layer would not reach the table."""
         raise ConfigurationError(
-            f"table {table!r} is trained inside its own backward pass and cannot be shared with an output layer; "
-            "use TorchEmbedding or TorchrecEmbedding"
+            f"table {table!r} is trained inside its own backward pass and cannot be shared with an output layer. "
+            "Use TorchEmbedding or TorchrecEmbedding"
         )
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The learning rate from the next backward pass on."""
+        """Set the learning rate of the following backward passes."""
         self._kernel[0].set_learning_rate(learning_rate)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FusedEmbedding:
         before = [parameter.data_ptr() for parameter in self.parameters()]
         moved = super()._apply(fn, recurse)
         if before != [parameter.data_ptr() for parameter in self.parameters()]:
-            raise ConfigurationError("fused tables cannot be moved or cast; give the device at construction")
+            raise ConfigurationError("fused tables cannot be moved or cast. Pass their device to the constructor")
         return moved
 
 
 def _named(weights: Mapping[str, nn.Parameter]) -> nn.Module:
-    """Parameters under the names torchrec gives them."""
+    """Return a module that holds the parameters under the names that torchrec uses."""
     collection = nn.Module()
     collection.embeddings = nn.ModuleDict()
     for name, weight in weights.items():
@@ -216,7 +223,7 @@ def _named(weights: Mapping[str, nn.Parameter]) -> nn.Module:
 
 
 def _keyed(names: list[str], features: Mapping[str, Jagged]) -> KeyedJaggedTensor:
-    """The features as torchrec takes them: every table named once, in order."""
+    """Return the features in torchrec's format, in which every table occurs once and in order."""
     from torchrec import KeyedJaggedTensor
 
     if len(names) == 1:

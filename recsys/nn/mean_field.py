@@ -1,4 +1,4 @@
-"""Mean-field normal tables for variational inference over vectors."""
+"""Mean-field normal distributions over tables of vectors, for variational inference."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 
 class MeanField(nn.Module):
-    """`rows × width` independent normals `N(m, s²)`, as the parameters `m` and `log s`.
+    """A table of `rows × width` independent normal distributions `N(m, s²)` with parameters `m` and `log s`.
 
     Args:
-        rows: vectors.
-        width: `D`, of each.
-        deviation: `s` at the start, above 0.
-        initial: standard deviation of the means at the start.
-        mean: what they lie around.
+        rows: number of vectors.
+        width: width `D` of each vector.
+        deviation: initial value of `s`, above 0.
+        initial: standard deviation of the initial means.
+        mean: centre of the initial means.
     """
 
     def __init__(self, rows: int, width: int, deviation: float = 0.1, initial: float = 0.0, mean: float = 0.0) -> None:
@@ -26,16 +26,16 @@ class MeanField(nn.Module):
         self.log_deviation = nn.Parameter(torch.full((rows, width), math.log(deviation)))
 
     def draw(self, rows: Int[Tensor, "R K"], generator: torch.Generator) -> Float[Tensor, "R K D"]:
-        """`m + s · N(0, 1)` with gradient, one draw of the table a row of `rows`.
+        """Return samples `m + s · N(0, 1)`, differentiable, with one independent sample of the table for each row.
 
-        In a row the same number gives the same vector; rows do not depend on each other. An expectation of a sum over
-        users is a sum of expectations, so each user can have a draw of their own: the gradient has less variance than
-        under one draw for all, and the same mean (the local reparameterisation of Kingma, Salimans, Welling 2015).
-        Entries of −1 are 0 and take no random number.
+        Within a row, equal numbers give the same vector. Different rows (users) get independent samples. The
+        expectation of a sum over users is the sum of their expectations, so independent samples leave the mean of the
+        gradient unchanged and lower its variance (local reparameterisation; Kingma, Salimans, Welling 2015). Entries of
+        −1 give the vector 0 and use no random number.
 
         Args:
-            rows: numbers of normals; −1 where there is none.
-            generator: on the device of the table.
+            rows: numbers of the vectors to sample; −1 means none.
+            generator: random generator on the device of the table.
         """
         named = rows >= 0
         size = len(self.mean)
@@ -48,15 +48,15 @@ class MeanField(nn.Module):
         return drawn.new_zeros(*rows.shape, shape[1]).index_put((named,), drawn[place])
 
     def moments(self, rows: Int[Tensor, "*R"]) -> tuple[Float[Tensor, "*R D"], Float[Tensor, "*R D"]]:
-        """Mean and variance of the named rows."""
+        """Return mean and variance of the given vectors."""
         return self.mean[rows], (2 * self.log_deviation[rows]).exp()
 
     def kl(self, rows: Int[Tensor, " E"], mean: float, deviation: float) -> Float[Tensor, " E"]:
-        """`KL(N(m, s²) ‖ N(mean, deviation²))` of the named rows, summed over their numbers; nats, at least 0.
+        """Return the divergence `KL(N(m, s²) ‖ N(mean, deviation²))` of each given vector, in nats, at least 0.
 
-        Each number's is `log(deviation / s) + (s² + (m − mean)²) / (2 deviation²) − 1/2`.
+        It is the sum over entries of `log(deviation / s) + (s² + (m − mean)²) / (2 deviation²) − 1/2`.
 
-        >>> one = MeanField(1, 2, deviation=1.0, mean=2.0)  # both numbers: 2² / 2
+        >>> one = MeanField(1, 2, deviation=1.0, mean=2.0)  # each of the two entries: 2² / 2
         >>> one.kl(torch.tensor([0]), mean=0.0, deviation=1.0).detach()
         tensor([4.])
         """
@@ -66,6 +66,6 @@ class MeanField(nn.Module):
 
     @torch.no_grad()
     def reset(self, rows: Int[Tensor, " E"], mean: float, deviation: float) -> None:
-        """Make the named rows `N(mean, deviation²)`."""
+        """Set the given vectors to `N(mean, deviation²)`."""
         self.mean[rows] = mean
         self.log_deviation[rows] = math.log(deviation)

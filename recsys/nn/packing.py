@@ -1,4 +1,4 @@
-"""Convert between packed rows and rows padded to one length."""
+"""Convert between packed rows, which lie one after the other, and rows padded to one length."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from recsys.types.jagged import Jagged
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each of `ΣT` positions stands in a padded batch `[B, T]`.
+    """The place of each of `ΣT` packed positions in a padded batch `[B, T]`.
 
     Args:
-        where: `[ΣT]`, index into the flattened batch.
-        lengths: `[B]`, of the batch's rows.
-        length: `T`, the longest row, at least 1.
-        full: the positions are the flattened batch.
-        runs: neighbouring packed rows of one length: how many, and the length; rows without a position left out.
+        where: `[ΣT]`, index of each packed position in the flattened batch.
+        lengths: `[B]`, length of each row of the batch.
+        length: length `T` of the longest row, at least 1.
+        full: whether the packed positions are the flattened batch, without padding and in order.
+        runs: number and length of each run of consecutive packed rows that have the same length. Empty rows are left
+            out.
     """
 
     where: Int[Tensor, " total"]
@@ -31,7 +32,11 @@ class Packing:
 
     @classmethod
     def of(cls, rows: Jagged, order: Int[Tensor, " B"]) -> Packing:
-        """The packing of a batch's rows, one after the other in the order given; by length, runs are longest.
+        """Return the packing of a batch's rows in the given order. Runs are longest if the order sorts by length.
+
+        Args:
+            rows: the rows of the batch.
+            order: `[B]`, the rows in the order in which they are packed.
 
         >>> packing = Packing.of(Jagged.from_rows([[7, 8], [], [9]]), torch.tensor([2, 0, 1]))
         >>> packing.where, packing.runs
@@ -48,12 +53,12 @@ class Packing:
         return cls(where, rows.lengths, length, full, runs)
 
     def pad(self, values: Float[Tensor, "total W"]) -> Float[Tensor, "B T W"]:
-        """The padded batch, zeros in the padding."""
+        """Return packed values as a padded batch. The padding is 0."""
         shape = (self.lengths.numel(), self.length, values.shape[-1])
         if self.full:
             return values.view(shape)
         return values.new_zeros(shape[0] * shape[1], shape[2]).index_copy(0, self.where, values).view(shape)
 
     def mask(self) -> Bool[Tensor, "B T"]:
-        """True at the positions of each row; at the first of an empty row too, so that a softmax stays finite."""
+        """Return a mask of real positions. An empty row has its first position set, which keeps a softmax finite."""
         return torch.arange(self.length, device=self.where.device) < self.lengths.clamp(min=1).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Positions inside attention: rotary embeddings and T5's relative position bias."""
+"""Position encodings of attention: rotary embeddings and the relative position bias of T5."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary positions: turns each pair `(i, i + d/2)` of a query or key by the angle `t · base^(−2i/d)`.
+    """Rotary positions: each pair of entries `(i, i + d/2)` of a vector at position `t` turns by `t · base^(−2i/d)`.
 
-    The inner product of a turned query and key depends on the distance of their positions only.
+    The inner product of a query and a key then depends on their positions only through the difference.
+
     Source: Su et al. 2021, "RoFormer", §3.2.
 
     >>> turned = RotaryEmbedding(width=2)(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
@@ -20,8 +22,8 @@ class RotaryEmbedding(nn.Module):
     [0.5403, 0.8415]
 
     Args:
-        width: `d`, of one head; even.
-        base: ratio of the slowest wavelength to the fastest.
+        width: width `d` of one head, an even number.
+        base: ratio of the longest wavelength to the shortest.
     """
 
     rate: Tensor
@@ -29,12 +31,15 @@ class RotaryEmbedding(nn.Module):
     def __init__(self, width: int, base: float = 10_000.0) -> None:
         super().__init__()
         if width % 2:
-            raise ValueError(f"rotary positions turn pairs: the head width must be even, not {width}")
+            raise ValueError(
+                f"rotary positions turn pairs of entries: found a head width of {width}, expected an even number"
+            )
         rate = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
         self.register_buffer("rate", rate, persistent=False)
 
+    @override
     def forward(self, x: Float[Tensor, "... T d"], start: int = 0) -> Float[Tensor, "... T d"]:
-        """`x` with position `start + t` in its row `t`."""
+        """Return `x` turned by its positions. Row `t` has position `start + t`."""
         steps = torch.arange(start, start + x.shape[-2], device=x.device, dtype=self.rate.dtype)
         angle = torch.outer(steps, self.rate)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
@@ -43,17 +48,19 @@ class RotaryEmbedding(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """`bias[h, i, j] = table[bucket(j − i), h]`.
+    """A learned bias of attention logits by relative position: `bias[h, i, j] = table[bucket(j − i), h]`.
 
-    Half of the buckets of a direction hold one distance each, the rest widen logarithmically up to `max_distance`;
-    everything further shares the last. Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a
-    Unified Text-to-Text Transformer", §2.1.
+    In each direction, the first half of the buckets hold one distance each. The others widen logarithmically up to
+    `max_distance`; all larger distances share the last bucket.
+
+    Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    §2.1.
 
     Args:
-        heads: `H`.
-        buckets: how many, both directions together.
-        max_distance: where the last bucket begins.
-        causal: keys never stand after their query, and all buckets look back.
+        heads: number of heads `H`.
+        buckets: number of buckets of both directions together.
+        max_distance: distance at which the last bucket begins.
+        causal: whether keys after their query are masked. All buckets are then for keys before the query.
     """
 
     def __init__(self, heads: int, buckets: int = 32, max_distance: int = 128, causal: bool = False) -> None:
@@ -63,7 +70,7 @@ class RelativePositionBias(nn.Module):
         self.weight = nn.Parameter(torch.randn(buckets, heads) * 0.02)
 
     def bucket(self, distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """The bucket of each distance `j − i` (key minus query).
+        """Return the bucket of each distance `j − i` (position of the key minus position of the query).
 
         >>> RelativePositionBias(heads=1).bucket(torch.tensor([0, -1, 1, -7, -8, -200]))
         tensor([ 0,  1, 17,  7,  8, 15])
@@ -79,8 +86,9 @@ class RelativePositionBias(nn.Module):
         wide = (exact + (growth * (buckets - exact)).long()).clamp(max=buckets - 1)
         return first + torch.where(back < exact, back, wide)
 
+    @override
     def forward(self, queries: int, keys: int) -> Float[Tensor, "1 H queries keys"]:
-        """The bias of the last `queries` of `keys` positions; −inf at keys after their query where causal."""
+        """Return the bias of the last `queries` of `keys` positions; if causal, −inf at keys after their query."""
         key = torch.arange(keys, device=self.weight.device)
         distance = key - key[keys - queries :].unsqueeze(1)
         bias = self.weight[self.bucket(distance)].permute(2, 0, 1).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Adagrad with one accumulator a row."""
+"""Adagrad with one accumulator a row of a table."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from typing_extensions import override
 
 
 class RowWiseAdagrad(Optimizer):
-    """Adagrad that keeps one number a row of a table: `G_i += mean_d g_id²`, `w_i −= η · g_i / (√G_i + ε)`.
+    """Adagrad that accumulates one number a row: `G_i += mean_d g_id²`, `w_i −= η · g_i / (√G_i + ε)`.
 
-    A `D`-th of Adagrad's memory. Rows without a gradient stay as they are. The reference for the fused update of
-    `recsys.nn.embedding.FusedEmbedding`. Source: FBGEMM's exact row-wise Adagrad; Gupta et al. 2014 for the idea.
+    Its state takes 1/`D` of the memory of Adagrad's. Rows with gradient 0 do not change. It is the reference for the
+    fused update of `recsys.nn.embedding.FusedEmbedding`.
+
+    Source: FBGEMM's exact row-wise Adagrad; Gupta et al. 2014 for the idea.
 
     >>> table = torch.nn.Parameter(torch.zeros(2, 2))
     >>> table.grad = torch.tensor([[3.0, 1.0], [0.0, 0.0]])
@@ -24,16 +27,17 @@ class RowWiseAdagrad(Optimizer):
 
     Args:
         params: tables, `[rows, D]`.
-        lr: `η`.
-        eps: `ε`.
+        lr: learning rate `η`.
+        eps: `ε`, added to the root of the accumulator.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float = 0.01, eps: float = 1e-10) -> None:
         super().__init__(params, {"lr": lr, "eps": eps})
 
+    @override
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step from the gradients that are there; returns what the closure returned."""
+        """Update the tables that have a gradient. Return the result of the closure, or None."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -15,7 +15,7 @@ from torch import Tensor
 from recsys.atomic import write_json, write_parquet
 from recsys.data.datasets.dataset import Dataset
 from recsys.metrics.diversity import self_information
-from recsys.metrics.results import Results, per_user, results
+from recsys.metrics.results import Results, evaluation_results, per_user
 from recsys.models.generators.sasrec import SASRec
 from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.generative import GenerativePolicy
@@ -79,7 +79,7 @@ class Evaluate:
             name: {self.seed: evaluate(policy, test, description=name)}
             for name, policy in self.policies(run, dataset).items()
         }
-        table = results(
+        table = evaluation_results(
             rows,
             dataset.num_items,
             references=self.references,

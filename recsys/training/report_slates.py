@@ -121,8 +121,8 @@ def _calibration(curves: dict[str, dict[str, list[float]]]) -> Markup:
     charts = [
         line_chart(
             [
-                Series("happened", one["said"], one["happened"], one["low"], one["high"]),
-                Series("said", one["said"], one["said"]),
+                Series("observed", one["predicted"], one["observed"], one["low"], one["high"]),
+                Series("predicted", one["predicted"], one["predicted"]),
             ],
             name,
             "probability said",

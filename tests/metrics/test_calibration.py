@@ -11,15 +11,15 @@ def test_probabilities_that_hold_are_found_to_hold(generator: torch.Generator) -
     happened = torch.rand(20_000, generator=generator) < said
     found = reliability(said, happened)
     assert found.error < 0.01
-    assert ((found.low <= found.said) & (found.said <= found.high)).sum() >= 8
+    assert ((found.low <= found.predicted) & (found.predicted <= found.high)).sum() >= 8
     assert reliability(said, ~happened).error > 0.3
 
 
 def test_bins_hold_equally_many_from_low_to_high() -> None:
     found = reliability(torch.tensor([0.9, 0.1, 0.5, 0.3, 0.7, 0.2]), torch.tensor([1, 0, 1, 0, 1, 0]).bool(), bins=3)
-    torch.testing.assert_close(found.said, torch.tensor([0.15, 0.4, 0.8]))
-    torch.testing.assert_close(found.happened, torch.tensor([0.0, 0.5, 1.0]))
-    assert len(reliability(torch.tensor([0.5, 0.6]), torch.tensor([True, False])).said) == 2
+    torch.testing.assert_close(found.predicted, torch.tensor([0.15, 0.4, 0.8]))
+    torch.testing.assert_close(found.observed, torch.tensor([0.0, 0.5, 1.0]))
+    assert len(reliability(torch.tensor([0.5, 0.6]), torch.tensor([True, False])).predicted) == 2
 
 
 def test_the_interval_of_a_share_by_hand() -> None:

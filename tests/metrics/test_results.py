@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recsys.metrics.evaluation import Evaluation
-from recsys.metrics.results import Rows, per_user, results
+from recsys.metrics.results import Rows, evaluation_results, per_user
 
 USERS = torch.tensor([2, 0, 2, 1])
 TARGET = torch.tensor([0, 1, 2, 3])
@@ -24,7 +24,7 @@ ROWS: Rows = {
 
 
 def test_values_are_means_over_requests_and_seeds() -> None:
-    table = results(ROWS, num_items=8, references=["popularity"])
+    table = evaluation_results(ROWS, num_items=8, references=["popularity"])
     assert table["popularity"]["hr@1"]["value"] == 0.25
     assert table["sft"]["hr@1"]["value"] == pytest.approx(5 / 8)
     assert table["sft"]["hr@1_minus_popularity"]["value"] == pytest.approx(3 / 8)
@@ -32,15 +32,15 @@ def test_values_are_means_over_requests_and_seeds() -> None:
 
 
 def test_can_be_written_as_json_and_every_accuracy_has_an_interval() -> None:
-    table = json.loads(json.dumps(results(ROWS, num_items=8)))
+    table = json.loads(json.dumps(evaluation_results(ROWS, num_items=8)))
     for metric in ("hr@1", "hr@2", "ndcg@1", "ndcg@2"):
         found = table["sft"][metric]
         assert found["low"] <= found["value"] <= found["high"]
 
 
 def test_optional_metrics_appear_when_asked_for() -> None:
-    plain = results(ROWS, num_items=8)["sft"]
-    full = results(
+    plain = evaluation_results(ROWS, num_items=8)["sft"]
+    full = evaluation_results(
         ROWS,
         num_items=8,
         strata={"same_day": torch.tensor([True, False, False, True])},
@@ -63,4 +63,4 @@ def test_users_by_raw_id_with_the_mean_over_their_requests() -> None:
 def test_unlike_requests_are_refused() -> None:
     other = Evaluation(USERS.flip(0), TARGET, torch.zeros(4, 2, dtype=torch.int64), (1, 2))
     with pytest.raises(ValueError, match="same requests"):
-        results({"sft": {0: ROWS["sft"][0]}, "rere": {0: other}}, num_items=8)
+        evaluation_results({"sft": {0: ROWS["sft"][0]}, "rere": {0: other}}, num_items=8)

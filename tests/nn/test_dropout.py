@@ -47,5 +47,5 @@ def test_half_precision_stays() -> None:
 
 @pytest.mark.parametrize("probability", [-0.1, 1.0])
 def test_impossible_probabilities(probability: float) -> None:
-    with pytest.raises(ValueError, match="lies in"):
+    with pytest.raises(ValueError, match="dropout probability"):
         Dropout(probability)
