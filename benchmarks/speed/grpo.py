@@ -11,7 +11,7 @@ from hugging_face import Pair, requests
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.group_terms import group_normalised
 from recsys.policies.generative import UnmaskedPolicy
-from recsys.types.rollout import Group
+from recsys.types.rollout import Rollout
 
 ITEMS, PROMPTS, GROUP = 10_000, 16, 16
 KL_WEIGHT = 1e-3
@@ -61,14 +61,12 @@ class Ours:
         """The loss of one iteration."""
         policy, frozen = UnmaskedPolicy(self.network, GROUP), UnmaskedPolicy(self.reference, GROUP)
         memory = self.network.encode(self.context)
-        items = policy.top_from(memory, self.context, GROUP).items.squeeze(-1)
+        items = policy.top_from(memory, self.context, GROUP).items
         with torch.no_grad():
-            encoded = self.reference.encode(self.context)
-            reference = frozen.log_prob_from(encoded, self.context, items.unsqueeze(-1)).squeeze(2)
-        tokens = policy.log_prob_from(memory, self.context, items.unsqueeze(-1)).squeeze(2)
-        nobody = torch.zeros_like(items, dtype=torch.bool)
-        group = Group(tokens, tokens.detach(), reward(items), nobody, ~nobody, tokens[:, 0], reference)
-        loss = grpo(group, kl_weight=KL_WEIGHT).value
+            reference = frozen.log_prob_from(self.reference.encode(self.context), self.context, items)
+        tokens = policy.log_prob_from(memory, self.context, items)
+        rollout = Rollout(items, tokens, tokens.detach(), reward(items.squeeze(-1)), reference_log_prob=reference)
+        loss = grpo(rollout, kl_weight=KL_WEIGHT).value
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from recsys.errors import ConfigurationError
 from recsys.objectives.group_terms import group_mean, largest_of, masked_mean
-from recsys.types.rollout import Group, Loss
+from recsys.objectives.objective import Loss, require_slate_rewards
+from recsys.types.rollout import Rollout
 
 
-def truncated_expectation(group: Group, *, temperature: float = 1.0) -> Loss:
+def truncated_expectation(rollout: Rollout, *, temperature: float = 1.0) -> Loss:
     """`−mean_p Σ_i p̃_i r_i` with `p̃ = softmax_i(log π_θ(y_i) / τ)` over the group.
 
     The gradient is `−Σ_i p̃_i (r_i − r̄) ∇log π_θ(y_i) / τ` with `r̄ = Σ p̃ r`: it needs no sampling, no ratio and no
@@ -24,50 +25,51 @@ def truncated_expectation(group: Group, *, temperature: float = 1.0) -> Loss:
     the same five has cosine .9218. `covered_mass` tells how much of the policy the group holds.
 
     Args:
-        group: rewards and current log-probabilities are read; the behaviour is not.
+        rollout: rewards of slates and current log-probabilities are read; the behaviour is not.
         temperature: τ of p̃, no unit; above 1 spreads the weight to less probable candidates.
 
     Raises:
-        ConfigurationError: the temperature is not positive.
+        ConfigurationError: the temperature is not positive, or slots are rewarded one by one.
 
     Source: ours; docs/papers.md#beams-are-not-samples.
     """
+    require_slate_rewards(rollout, "truncated_expectation")
     if temperature <= 0:
         raise ConfigurationError(f"temperature is {temperature}: it must be positive (1 weighs as the policy does)")
-    log_prob = group.log_prob.masked_fill(~group.alive, torch.finfo(group.token_log_prob.dtype).min)
+    log_prob = rollout.log_prob.masked_fill(~rollout.mask, torch.finfo(rollout.token_log_prob.dtype).min)
     weight = (log_prob / temperature).softmax(-1)
-    expected = (weight * group.reward.masked_fill(~group.alive, 0.0)).sum(-1)
-    mass = group.log_prob.detach().exp().masked_fill(~group.alive, 0.0).sum(-1)
-    exists = group.alive.any(-1)
+    expected = (weight * rollout.reward.masked_fill(~rollout.mask, 0.0)).sum(-1)
+    mass = rollout.log_prob.detach().exp().masked_fill(~rollout.mask, 0.0).sum(-1)
+    exists = rollout.mask.any(-1)
     return Loss(
         -masked_mean(expected, exists),
         {
             "covered_mass": masked_mean(mass, exists),
             "expected_reward": masked_mean(expected.detach(), exists),
-            "reward_mean": group_mean(group.reward, group.alive),
+            "reward_mean": group_mean(rollout.reward, rollout.mask),
         },
     )
 
 
-def importance_weights(group: Group) -> Float[Tensor, "P G"]:
+def importance_weights(rollout: Rollout) -> Float[Tensor, "P G"]:
     """`w_i = π_θ(y_i) / q(y_i)`, with gradient; 0 where there is no candidate. Their mean sum over draws is 1.
 
     `q = exp(log_inclusion)` is the probability that candidate i is among the G largest perturbed log-probabilities,
     given the `G + 1`-th.
 
     Raises:
-        ConfigurationError: the group carries no inclusion probabilities.
+        ConfigurationError: the rollout carries no inclusion probabilities.
     """
-    if group.log_inclusion is None:
+    if rollout.log_inclusion is None:
         raise ConfigurationError(
-            "this objective needs log_inclusion in the group: draw it by stochastic beam search "
-            "(Drawn.WITHOUT_REPLACEMENT)"
+            "this objective needs log_inclusion in the rollout: sample the group by stochastic beam search "
+            "(recsys.systems.group_sampling.StochasticBeamSampler)"
         )
-    log_weight = group.log_prob - group.log_inclusion.masked_fill(~group.alive, 0.0)
-    return log_weight.exp().masked_fill(~group.alive, 0.0)
+    log_weight = rollout.log_prob - rollout.log_inclusion.masked_fill(~rollout.mask, 0.0)
+    return log_weight.exp().masked_fill(~rollout.mask, 0.0)
 
 
-def without_replacement(group: Group) -> Loss:
+def without_replacement(rollout: Rollout) -> Loss:
     """`−mean_p Σ_i w_i r_i`, with the gradient `Σ_i w_i r_i ∇log π_θ(y_i)`.
 
     Bias: none, at the first inner step and at later ones; weights are not clipped. It has no baseline: a reward level
@@ -75,16 +77,17 @@ def without_replacement(group: Group) -> Loss:
     leave-one-out baseline keeps the estimator unbiased, but products of weights make it noisier than none.)
 
     Args:
-        group: drawn without replacement; `behaviour_log_prob` is not read, `log_inclusion` is.
+        rollout: sampled without replacement, rewards of slates; `behaviour_log_prob` is not read, `log_inclusion` is.
 
     Source: Kool, van Hoof and Welling, "Stochastic beams and where to find them" (2019), section 4.
     """
-    reward = group.reward.masked_fill(~group.alive, 0.0)
-    weight = importance_weights(group)
-    return _loss(group, (weight * reward).sum(-1), weight, reward)
+    require_slate_rewards(rollout, "without_replacement")
+    reward = rollout.reward.masked_fill(~rollout.mask, 0.0)
+    weight = importance_weights(rollout)
+    return _loss(rollout, (weight * reward).sum(-1), weight, reward)
 
 
-def normalised_without_replacement(group: Group) -> Loss:
+def normalised_without_replacement(rollout: Rollout) -> Loss:
     """Gradient `−mean_p Σ_i w_i / W_i · (r_i − B / W) ∇log π_θ(y_i)`, with a baseline from the group itself.
 
     `W = Σ_j w_j`, `B = Σ_j w_j r_j` and `W_i = W − w_i + π_θ(y_i)`, so that no candidate discounts itself. A constant
@@ -94,24 +97,25 @@ def normalised_without_replacement(group: Group) -> Loss:
     are off by 14.4 %, 6.0 % and 2.7 % of the exact policy gradient's length, with cosines above .9998.
 
     Args:
-        group: drawn without replacement; `behaviour_log_prob` is not read, `log_inclusion` is.
+        rollout: sampled without replacement, rewards of slates; `behaviour_log_prob` is not read, `log_inclusion` is.
 
     Source: Kool, van Hoof and Welling, "Buy 4 REINFORCE samples, get a baseline for free!" (2019), section 4.
     """
-    reward = group.reward.masked_fill(~group.alive, 0.0)
-    weight = importance_weights(group)
+    require_slate_rewards(rollout, "normalised_without_replacement")
+    reward = rollout.reward.masked_fill(~rollout.mask, 0.0)
+    weight = importance_weights(rollout)
     fixed = weight.detach()
     total = fixed.sum(-1, keepdim=True)
-    probability = group.log_prob.detach().exp()
-    others = (total - fixed + probability).masked_fill(~group.alive, 1.0)
+    probability = rollout.log_prob.detach().exp()
+    others = (total - fixed + probability).masked_fill(~rollout.mask, 1.0)
     level = (fixed * reward).sum(-1, keepdim=True) / total.masked_fill(total == 0, 1.0)
-    coefficient = (fixed / others * (reward - level)).masked_fill(~group.alive, 0.0)
-    on_policy = (group.log_prob - group.log_prob.detach()).exp()
-    return _loss(group, (coefficient * on_policy).sum(-1), weight, reward)
+    coefficient = (fixed / others * (reward - level)).masked_fill(~rollout.mask, 0.0)
+    on_policy = (rollout.log_prob - rollout.log_prob.detach()).exp()
+    return _loss(rollout, (coefficient * on_policy).sum(-1), weight, reward)
 
 
-def _loss(group: Group, gain: Float[Tensor, " P"], weight: Float[Tensor, "P G"], reward: Tensor) -> Loss:
-    exists = group.alive.any(-1)
+def _loss(rollout: Rollout, gain: Float[Tensor, " P"], weight: Float[Tensor, "P G"], reward: Tensor) -> Loss:
+    exists = rollout.mask.any(-1)
     fixed = weight.detach()
     return Loss(
         -masked_mean(gain, exists),

@@ -1,45 +1,54 @@
-"""Group-relative policy optimisation: GRPO, DAPO, Dr. GRPO, GSPO, GRPO-SR, ECPO and GBPO."""
+"""Group-relative policy optimisation: GRPO, DAPO, Dr. GRPO, GSPO, GRPO-SR, ECPO and GBPO.
+
+The advantage of a candidate is that of its slate, `A_i`, or of each of its slots, `A_is`, where the reward is given a
+slot: normalised in the group slot by slot, of the reward to go (`recsys.objectives.group_terms.returns`). The formulas
+write `A` for either.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from recsys.objectives.group_terms import (
-    behaviour_log_prob,
-    centred,
+    by_unit,
+    centred_advantage,
     clipped,
     clipped_surrogate,
     group_mean,
-    group_normalised,
     kl_penalty,
     largest_of,
     masked_mean,
+    normalised_advantage,
+    returns,
     token_log_ratio,
+    unit_behaviour_log_prob,
+    unit_log_prob,
 )
 from recsys.objectives.likelihood import cross_entropy
-from recsys.types.rollout import Group, Loss
+from recsys.objectives.objective import Loss, require_is_logged, require_slate_rewards
+from recsys.types.rollout import Rollout
 
 
-def grpo(group: Group, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: float = 1e-4) -> Loss:
-    """`−mean_p mean_i mean_l [ min(ρ_il A_i, clip(ρ_il) A_i) − β · k3_il ]`.
+def grpo(rollout: Rollout, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: float = 1e-4) -> Loss:
+    """`−mean_p mean_i mean_sl [ min(ρ_isl A, clip(ρ_isl) A) − β · k3_isl ]`.
 
-    `ρ_il = π_θ(code l of y_i) / π_old(…)`, and `A_i = (r_i − mean r) / (std r + ε)` within the request's group. The
-    mean over codes makes gradients `1 / L` as long as the policy gradient's. Groups whose rewards are all equal add
-    nothing but stay in the mean; `recsys.objectives.group_transforms.informative` drops them.
+    `ρ_isl = π_θ(code l of slot s of y_i) / π_old(…)`, and `A_i = (r_i − mean r) / (std r + ε)` within the request's
+    group. The mean over codes makes gradients `1 / (S · L)` as long as the policy gradient's. Groups whose rewards are
+    all equal add nothing but stay in the mean; `recsys.objectives.group_transforms.informative` drops them.
 
     Bias: the division by std gives requests different weights and couples a candidate's advantage to its own draw. In
     the oracle test (six items, G = 3 draws with replacement, first inner step, `1 / L` undone) a hit reward leaves the
     direction exact and makes the gradient 1.1545 times as long; graded rewards of both signs have cosine .9881 to the
     exact policy gradient and 1.0775 times its length. On the four most probable items instead of draws
-    (`SamplingMethod.TOP`) the cosine is .8449; see `truncated_expectation`.
+    (`SamplingMethod.TOP`) the cosine is .8449; see `truncated_expectation`. On slates of two slots (four items, twelve
+    slates, G = 3) the cosine is .9758 with rewards a slate and .9705 with rewards a slot.
 
     Args:
-        group: with `reference_log_prob` where there is a KL term.
+        rollout: with `reference_log_prob` where there is a KL term; rewards of slates or of slots.
         clip: ε of PPO, half-width of the window of ρ outside which a candidate gets no more gradient; no effect at the
             first inner step, where ρ = 1.
         kl_weight: β; 1e-3 in ReRe. 0 needs no reference.
@@ -47,41 +56,42 @@ def grpo(group: Group, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon: fl
 
     Source: Shao et al., "DeepSeekMath" (arXiv 2402.03300), section 4.1; docs/papers.md#objectives.
     """
-    advantage = group_normalised(group.reward, group.alive, epsilon=epsilon).unsqueeze(-1)
-    log_ratio = token_log_ratio(group)
+    advantage = normalised_advantage(rollout, epsilon).unsqueeze(-1)
+    log_ratio = token_log_ratio(rollout)
     surrogate = clipped_surrogate(log_ratio, advantage, clip, clip)
-    held = clipped(log_ratio, advantage, clip, clip)
-    return _with_kl(group, -group_mean(surrogate.mean(-1), group.alive), kl_weight, held)
+    is_clipped = clipped(log_ratio, advantage, clip, clip)
+    return _with_kl(rollout, -group_mean(surrogate.flatten(2).mean(-1), rollout.mask), kl_weight, is_clipped)
 
 
-def released_grpo(group: Group, *, kl_weight: float = 1e-3, epsilon: float = 1e-4) -> Loss:
+def released_grpo(rollout: Rollout, *, kl_weight: float = 1e-3, epsilon: float = 1e-4) -> Loss:
     """ReRe's and MiniOneRec's released form: `ρ = π_θ / sg(π_θ)`, so that it is 1 at every step and never clipped.
 
-    Bias: that of `grpo`. Equal to it at the first inner step; at later ones it ignores that the group was drawn by an
+    Bias: that of `grpo`. Equal to it at the first inner step; at later ones it ignores that the group was sampled by an
         older policy.
 
     Args:
-        group: `behaviour_log_prob` is not read.
+        rollout: `behaviour_log_prob` is not read; rewards of slates or of slots.
         kl_weight: β; 1e-3 in the released scripts.
         epsilon: added to the standard deviation; 1e-4 in the released code.
 
     Source: `rere_trainer.py` of ReRe's released code; docs/papers.md#paper-and-released-code.
     """
-    advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
-    log_prob = group.token_log_prob.masked_fill(~group.alive.unsqueeze(-1), 0.0).mean(-1)
+    advantage = normalised_advantage(rollout, epsilon)
+    tokens = rollout.token_log_prob.masked_fill(~rollout.mask[..., None, None], 0.0)
+    log_prob = by_unit(tokens, rollout).mean(-1)
     surrogate = (log_prob - log_prob.detach()).exp() * advantage
-    return _with_kl(group, -group_mean(surrogate, group.alive), kl_weight, None)
+    return _with_kl(rollout, -group_mean(surrogate.mean(-1), rollout.mask), kl_weight, None)
 
 
-def _with_kl(group: Group, loss: Tensor, kl_weight: float, held: Tensor | None) -> Loss:
-    penalty = kl_penalty(group, kl_weight)
-    alive = group.alive.unsqueeze(-1).expand_as(group.token_log_prob)
-    share = loss.new_zeros(()) if held is None else masked_mean(held.to(loss.dtype), alive)
+def _with_kl(rollout: Rollout, loss: Tensor, kl_weight: float, is_clipped: Tensor | None) -> Loss:
+    penalty = kl_penalty(rollout, kl_weight)
+    every_code = rollout.mask[..., None, None].expand_as(rollout.token_log_prob)
+    share = loss.new_zeros(()) if is_clipped is None else masked_mean(is_clipped.to(loss.dtype), every_code)
     return Loss(loss + penalty, {"clip_fraction": share, "kl_penalty": penalty.detach()})
 
 
-def dapo(group: Group, *, clip_low: float = 0.2, clip_high: float = 0.28, epsilon: float = 1e-4) -> Loss:
-    """`−mean_{p,i,l} min(ρ_il A_i, clip(ρ_il, 1 − ε_low, 1 + ε_high) A_i)`, no KL term.
+def dapo(rollout: Rollout, *, clip_low: float = 0.2, clip_high: float = 0.28, epsilon: float = 1e-4) -> Loss:
+    """`−mean_{p,i,s,l} min(ρ_isl A, clip(ρ_isl, 1 − ε_low, 1 + ε_high) A)`, no KL term.
 
     The mean runs over all codes of all candidates of all requests at once, so that requests with more candidates weigh
     more. DAPO also redraws groups whose rewards are all equal: `recsys.objectives.group_transforms.informative` drops
@@ -90,74 +100,82 @@ def dapo(group: Group, *, clip_low: float = 0.2, clip_high: float = 0.28, epsilo
     Bias: that of `grpo` at the first inner step, where the two are equal on groups of one size.
 
     Args:
-        group: the candidates.
+        rollout: the candidates; rewards of slates or of slots.
         clip_low: half-width of the window of ρ below 1.
         clip_high: the same above 1; wider, so that improbable good candidates can grow; .28 in the paper.
         epsilon: added to the standard deviation of the rewards.
 
     Source: Yu et al., "DAPO" (arXiv 2503.14476), section 3; docs/papers.md#objectives.
     """
-    advantage = group_normalised(group.reward, group.alive, epsilon=epsilon).unsqueeze(-1)
-    log_ratio = token_log_ratio(group)
-    alive = group.alive.unsqueeze(-1).expand_as(log_ratio)
-    loss = -masked_mean(clipped_surrogate(log_ratio, advantage, clip_low, clip_high), alive)
-    held = clipped(log_ratio, advantage, clip_low, clip_high)
-    return Loss(loss, {"clip_fraction": masked_mean(held.to(loss.dtype), alive)})
+    advantage = normalised_advantage(rollout, epsilon).unsqueeze(-1)
+    log_ratio = token_log_ratio(rollout)
+    every_code = rollout.mask[..., None, None].expand_as(log_ratio)
+    loss = -masked_mean(clipped_surrogate(log_ratio, advantage, clip_low, clip_high), every_code)
+    is_clipped = clipped(log_ratio, advantage, clip_low, clip_high)
+    return Loss(loss, {"clip_fraction": masked_mean(is_clipped.to(loss.dtype), every_code)})
 
 
-def dr_grpo(group: Group, *, clip: float = 0.2) -> Loss:
-    """`−mean_p mean_i Σ_l min(ρ_il A_i, clip(ρ_il, 1 − ε, 1 + ε) A_i)` with `A_i = r_i − mean r`.
+def dr_grpo(rollout: Rollout, *, clip: float = 0.2) -> Loss:
+    """`−mean_p mean_i Σ_sl min(ρ_isl A, clip(ρ_isl, 1 − ε, 1 + ε) A)` with `A_i = r_i − mean r`.
 
     No division by the standard deviation, no mean over codes.
 
     Bias: for G draws with replacement, at the first inner step, exactly `(G − 1) / G` times the policy gradient, since
-    a candidate's own reward is part of its baseline: the direction is exact.
+    a candidate's own reward is part of its baseline: the direction is exact. That holds for slates of several slots,
+    with rewards a slate or a slot.
 
     Args:
-        group: the candidates.
+        rollout: the candidates; rewards of slates or of slots.
         clip: half-width of the window of ρ around 1.
 
     Source: Liu et al., "Understanding R1-Zero-like training" (arXiv 2503.20783), section 3; docs/papers.md#objectives.
     """
-    advantage = centred(group.reward, group.alive).unsqueeze(-1)
-    log_ratio = token_log_ratio(group)
-    surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).sum(-1)
-    held = clipped(log_ratio, advantage, clip, clip)
-    loss = -group_mean(surrogate, group.alive)
-    return Loss(loss, {"clip_fraction": group_mean(held.to(loss.dtype).mean(-1), group.alive)})
+    advantage = centred_advantage(rollout).unsqueeze(-1)
+    log_ratio = token_log_ratio(rollout)
+    surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).flatten(2).sum(-1)
+    is_clipped = clipped(log_ratio, advantage, clip, clip)
+    loss = -group_mean(surrogate, rollout.mask)
+    return Loss(loss, {"clip_fraction": group_mean(is_clipped.to(loss.dtype).flatten(2).mean(-1), rollout.mask)})
 
 
-def gspo(group: Group, *, clip_low: float = 3e-4, clip_high: float = 4e-4, epsilon: float = 1e-4) -> Loss:
-    """`−mean_p mean_i min(s_i A_i, clip(s_i, 1 − ε_low, 1 + ε_high) A_i)` with `s_i = (π_θ(y_i) / π_old(y_i))^{1/L}`.
+def gspo(rollout: Rollout, *, clip_low: float = 3e-4, clip_high: float = 4e-4, epsilon: float = 1e-4) -> Loss:
+    """`−mean_p mean_i min(ρ_i A_i, clip(ρ_i, 1 − ε_low, 1 + ε_high) A_i)`, `ρ_i = (π_θ(y_i) / π_old(y_i))^{1/(S·L)}`.
 
-    A candidate is clipped as a whole, so that no update keeps half of an item's codes.
+    A candidate is clipped as a whole, so that no update keeps half of an item's codes. Where slots are rewarded, each
+    slot is such a sequence, `ρ_is = (π_θ(y_is | y_i,<s) / π_old(…))^{1/L}`, and the loss is the mean over slots.
 
     Bias: that of `grpo` at the first inner step, where the two have the same gradient.
 
     Args:
-        group: the candidates.
-        clip_low: half-width of the window of s below 1; s is a geometric mean and moves little, hence the small values
+        rollout: the candidates; rewards of slates or of slots.
+        clip_low: half-width of the window of ρ below 1; ρ is a geometric mean and moves little, hence the small values
             of the paper.
         clip_high: the same above 1.
         epsilon: added to the standard deviation of the rewards.
 
     Source: Zheng et al., "Group sequence policy optimization" (arXiv 2507.18071), section 4; docs/papers.md#objectives.
     """
-    advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
-    log_ratio = token_log_ratio(group).mean(-1)
-    loss = -group_mean(clipped_surrogate(log_ratio, advantage, clip_low, clip_high), group.alive)
-    held = clipped(log_ratio, advantage, clip_low, clip_high)
-    return Loss(loss, {"clip_fraction": group_mean(held.to(loss.dtype), group.alive)})
+    advantage = normalised_advantage(rollout, epsilon)
+    log_ratio = by_unit(token_log_ratio(rollout), rollout).mean(-1)
+    surrogate = clipped_surrogate(log_ratio, advantage, clip_low, clip_high)
+    is_clipped = clipped(log_ratio, advantage, clip_low, clip_high)
+    loss = -group_mean(surrogate.mean(-1), rollout.mask)
+    return Loss(loss, {"clip_fraction": group_mean(is_clipped.to(loss.dtype).mean(-1), rollout.mask)})
 
 
-def lifted_to_best(group: Group) -> Float[Tensor, "P G"]:
-    """`[P, G]`: the rewards, the logged item's raised to the largest of its group; 0 where there is no candidate."""
-    best = group.reward.masked_fill(~group.alive, float("-inf")).amax(-1, keepdim=True)
-    return torch.where(group.is_target, best, group.reward).masked_fill(~group.alive, 0.0)
+def lifted_to_best(rollout: Rollout) -> Float[Tensor, "P G"]:
+    """`[P, G]`: the rewards, the logged answer's raised to the largest of its group; 0 where there is no candidate.
+
+    Raises:
+        ConfigurationError: the rollout does not say which candidate is the logged answer.
+    """
+    is_logged = require_is_logged(rollout, "grpo_sr")
+    best = rollout.reward.masked_fill(~rollout.mask, float("-inf")).amax(-1, keepdim=True)
+    return torch.where(is_logged, best, rollout.reward).masked_fill(~rollout.mask, 0.0)
 
 
-def grpo_sr(group: Group, *, target_weight: float = 0.1, epsilon: float = 1e-4) -> Loss:
-    """`−mean_p mean_i mean_l (π_θ / sg(π_θ)) A_i + α · mean_p −log π_θ(target_p)`, `A` of the lifted rewards.
+def grpo_sr(rollout: Rollout, *, target_weight: float = 0.1, epsilon: float = 1e-4) -> Loss:
+    """`−mean_p mean_i mean_sl (π_θ / sg(π_θ)) A_i + α · mean_p −log π_θ(target_p)`, `A` of the lifted rewards.
 
     The paper's gate `1[relevance > τ] · preference` is a reward: `recsys.rewards.combined.ThresholdedReward`.
 
@@ -166,14 +184,15 @@ def grpo_sr(group: Group, *, target_weight: float = 0.1, epsilon: float = 1e-4) 
     is .9542, where `grpo`'s is .9821; with `α = .1` it is .6135. The second term is `cross_entropy`'s.
 
     Args:
-        group: `behaviour_log_prob` is not read.
+        rollout: with the logged answers; `behaviour_log_prob` is not read; rewards of slates only.
         target_weight: α; the paper gives no value, .1 is ours.
         epsilon: added to the standard deviation of the rewards.
 
     Source: arXiv 2604.14878; docs/papers.md#objectives.
     """
-    reward_loss = released_grpo(replace(group, reward=lifted_to_best(group)), kl_weight=0.0, epsilon=epsilon)
-    likelihood = cross_entropy(group)
+    require_slate_rewards(rollout, "grpo_sr")
+    reward_loss = released_grpo(rollout.replace(reward=lifted_to_best(rollout)), kl_weight=0.0, epsilon=epsilon)
+    likelihood = cross_entropy(rollout)
     return Loss(
         reward_loss.value + target_weight * likelihood.value, {**reward_loss.diagnostics, **likelihood.diagnostics}
     )
@@ -191,33 +210,34 @@ def early_clipped_log_ratio(
     return log_prob - torch.maximum(old_log_prob, floor)
 
 
-def ecpo(group: Group, *, clip: float = 0.2, delta: float = 0.1, epsilon: float = 1e-4) -> Loss:
+def ecpo(rollout: Rollout, *, clip: float = 0.2, delta: float = 0.1, epsilon: float = 1e-4) -> Loss:
     """`−mean_p mean_i min(ρ'_i A_i, clip(ρ'_i, 1 − ε, 1 + ε) A_i)`, with one ratio a candidate and no KL term.
 
     PPO's minimum leaves the gradient of `A < 0, ρ ≫ 1` unbounded; `ρ'` bounds it at `1 + ε + δ` times `A ∇log π`
-    without making it vanish. The report mixes the loss with next-item training: see `mixture`.
+    without making it vanish. The report mixes the loss with next-item training: see `mixture`. Where slots are
+    rewarded, each slot has its own ratio and advantage, and the loss is the sum over slots.
 
-    Bias: at the first inner step `ρ' = 1`, and the gradient is `L` times that of `grpo`: the same direction.
+    Bias: at the first inner step `ρ' = 1`, and the gradient is `S · L` times that of `grpo`: the same direction.
 
     Args:
-        group: the candidates.
+        rollout: the candidates; rewards of slates or of slots.
         clip: ε, half-width of the window.
         delta: δ, how far beyond the window ρ may go; .1 in the report.
         epsilon: added to the standard deviation of the rewards.
 
     Source: OneRec technical report (arXiv 2506.13695); docs/papers.md#objectives.
     """
-    advantage = group_normalised(group.reward, group.alive, epsilon=epsilon)
-    old = behaviour_log_prob(group)
-    log_ratio = early_clipped_log_ratio(group.log_prob, old, clip, delta)
-    loss = -group_mean(clipped_surrogate(log_ratio, advantage, clip, clip), group.alive)
-    held = clipped(log_ratio, advantage, clip, clip)
-    early = (group.log_prob.detach() - old > math.log1p(clip + delta)) & (advantage < 0)
+    advantage = normalised_advantage(rollout, epsilon)
+    log_prob, old = unit_log_prob(rollout), unit_behaviour_log_prob(rollout)
+    log_ratio = early_clipped_log_ratio(log_prob, old, clip, delta)
+    loss = -group_mean(clipped_surrogate(log_ratio, advantage, clip, clip).sum(-1), rollout.mask)
+    is_clipped = clipped(log_ratio, advantage, clip, clip)
+    early = (log_prob.detach() - old > math.log1p(clip + delta)) & (advantage < 0)
     return Loss(
         loss,
         {
-            "clip_fraction": group_mean(held.to(loss.dtype), group.alive),
-            "early_clip_fraction": masked_mean(early.to(loss.dtype), group.alive),
+            "clip_fraction": group_mean(is_clipped.to(loss.dtype).mean(-1), rollout.mask),
+            "early_clip_fraction": masked_mean(early.to(loss.dtype).mean(-1), rollout.mask),
         },
     )
 
@@ -235,25 +255,27 @@ def bounded_log_ratio(
     return log_prob - torch.maximum(old_log_prob, bound)
 
 
-def gbpo(group: Group) -> Loss:
+def gbpo(rollout: Rollout) -> Loss:
     """`−mean_p mean_i (π_θ(y_i) / π'_old(y_i)) A_i` with `A = r`, no window and no KL term.
 
     A good candidate's gradient is at most `A ∇log π`; a bad one's is at most that of binary cross-entropy,
     `π / (1 − π) ∇log π`. Rewards are used as they are: the paper's are +1 (good), −1 (disliked), 0, without any
-    normalisation in the group.
+    normalisation in the group. Where slots are rewarded, each slot has its own ratio and its reward to go as advantage,
+    and the loss is the sum over slots.
 
     Bias: at the first inner step good candidates count fully and bad ones only `π / max(π, 1 − π)` times as much as in
     the policy gradient, so that improbable bad items are hardly pushed down. In the oracle test (six items, graded
-    rewards of both signs) that is cosine .9104 and .6031 times the length of the exact policy gradient. Where no reward
-    is negative there is none.
+    rewards of both signs) that is cosine .9104 and .6031 times the length of the exact policy gradient; on slates of
+    two slots .9580 and .7947 with rewards a slate, .9745 and .9726 with rewards a slot. Where no reward to go is
+    negative there is none.
 
     Args:
-        group: rewards in [−1, 1].
+        rollout: rewards in [−1, 1], of slates or of slots.
 
     Source: OneRec-V2 (arXiv 2508.20900); docs/papers.md#objectives.
     """
-    advantage = group.reward.masked_fill(~group.alive, 0.0)
-    ratio = bounded_log_ratio(group.log_prob, behaviour_log_prob(group), advantage).exp()
-    loss = -group_mean(ratio * advantage, group.alive)
-    largest = largest_of(ratio.detach().masked_fill(~group.alive, 0.0))
+    advantage = returns(rollout)
+    ratio = bounded_log_ratio(unit_log_prob(rollout), unit_behaviour_log_prob(rollout), advantage).exp()
+    loss = -group_mean((ratio * advantage).sum(-1), rollout.mask)
+    largest = largest_of(ratio.detach().masked_fill(~rollout.mask.unsqueeze(-1), 0.0))
     return Loss(loss, {"largest_ratio": largest})

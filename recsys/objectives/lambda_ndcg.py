@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from recsys.objectives.group_terms import masked_mean
-from recsys.types.rollout import Group, Loss
+from recsys.objectives.objective import Loss, require_is_logged, require_logged_log_prob, require_one_slot
+from recsys.types.rollout import Rollout
 
 
 def gain_at(rank: Int[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]:
@@ -20,7 +21,7 @@ def gain_at(rank: Int[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]
     return (1 / (rank + 1).log2()).masked_fill(rank > cutoff, 0.0)
 
 
-def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> Loss:
+def lambda_ndcg(rollout: Rollout, *, cutoff: int = 10, temperature: float = 1.0) -> Loss:
     """`mean_p Σ_j |ΔNDCG@K(t, j)| · τ · softplus((s_j − s_t) / τ)` with scores `s = log π_θ`.
 
     `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
@@ -34,16 +35,21 @@ def lambda_ndcg(group: Group, *, cutoff: int = 10, temperature: float = 1.0) -> 
     outside the group, where a policy gradient over the same group is 0.
 
     Args:
-        group: rewards are not read.
+        rollout: of single items, with the logged ones; rewards are not read.
         cutoff: K of NDCG@K; at least that many candidates should be in the group.
         temperature: τ, nats; small values tell only the pairs near the boundary, large ones all pairs alike.
 
+    Raises:
+        ConfigurationError: slates have several slots, or the rollout does not know the logged item.
+
     Source: Burges, "From RankNet to LambdaRank to LambdaMART" (2010), section 4; docs/log.md has its figures.
     """
-    legal = group.target_log_prob.isfinite().all(-1)
-    target = group.target_log_prob.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1, keepdim=True)
-    rival = group.alive & ~group.is_target & legal.unsqueeze(-1)
-    score = group.log_prob
+    require_one_slot(rollout, "lambda_ndcg")
+    logged = require_logged_log_prob(rollout, "lambda_ndcg").flatten(1)
+    legal = logged.isfinite().all(-1)
+    target = logged.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1, keepdim=True)
+    rival = rollout.mask & ~require_is_logged(rollout, "lambda_ndcg") & legal.unsqueeze(-1)
+    score = rollout.log_prob
     ahead = rival & (score.detach() > target.detach())
     target_rank = 1 + ahead.sum(-1, keepdim=True)
     order = score.detach().masked_fill(~rival, float("-inf")).argsort(dim=-1, descending=True, stable=True)

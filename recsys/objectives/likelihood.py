@@ -1,4 +1,4 @@
-"""Likelihood of the logged next item: over the catalogue, over the legal set, or beside a group."""
+"""Likelihood of the logged next item: over the catalogue, over the legal set, or beside a rollout."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 from recsys.decode.score import score
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_terms import masked_mean
+from recsys.objectives.objective import Loss, require_logged_log_prob
 from recsys.types.example import Example
-from recsys.types.rollout import Group, Loss
+from recsys.types.rollout import Rollout
 
 
 @runtime_checkable
@@ -37,18 +38,25 @@ def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples:
     return -score(network, memory, examples.context, examples.item.unsqueeze(1)).sum(-1).mean()
 
 
-def cross_entropy(group: Group) -> Loss:
-    """`−mean_p log π_θ(target_p)`, nats an item.
+def cross_entropy(rollout: Rollout) -> Loss:
+    """`−mean_p log π_θ(logged answer_p)`, nats a slate.
 
-    Where `target_log_prob` is renormalised over the request's legal set, as everything of a `Group` is, this is the
-    legal-set cross-entropy: no probability is spent on what will never be shown. Requests whose target lies outside
+    Where `logged_log_prob` is renormalised over the request's legal set, as everything of a `Rollout` is, this is the
+    legal-set cross-entropy: no probability is spent on what will never be shown. Requests whose answer lies outside
     their legal set (log-probability −inf) teach nothing and are left out; their share is `illegal_target_share`.
 
     Bias: none for its own purpose. As a policy gradient of the hit reward `1[y = target]` it is `∇π(t) / π(t)`: the
     exact direction, `1 / π(t)` times as long, so that rare targets weigh more (tests/oracles/test_objectives.py).
+
+    Args:
+        rollout: with the logged answers; rewards are not read.
+
+    Raises:
+        ConfigurationError: the rollout has no logged answers.
     """
-    legal = group.target_log_prob.isfinite().all(-1)
-    log_prob = group.target_log_prob.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1)
+    logged = require_logged_log_prob(rollout, "cross_entropy").flatten(1)
+    legal = logged.isfinite().all(-1)
+    log_prob = logged.masked_fill(~legal.unsqueeze(-1), 0.0).sum(-1)
     loss = -masked_mean(log_prob, legal)
     illegal = masked_mean((~legal).to(log_prob.dtype), torch.ones_like(legal))
     return Loss(loss, {"target_log_prob": -loss.detach(), "illegal_target_share": illegal})

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.types.rollout import Group, Loss, Objective
+from recsys.objectives.objective import Loss, Objective
+from recsys.types.rollout import Rollout
 
 
-def mixture(group: Group, *, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> Loss:
+def mixture(rollout: Rollout, *, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> Loss:
     """`Σ_m w_m · loss_m`, each part's value and diagnostics under `<name>/…`.
 
     Bias: gradients add up, so that the mixture has its parts' bias, each by its weight.
 
     Args:
-        group: what every part is given.
+        rollout: what every part is given.
         objectives: the parts by name; `{reward: grpo, next_item: cross_entropy}` with weights `{1, .3}` mixes next-item
             training in (docs/log.md).
         weights: a number for each part.
@@ -33,7 +34,7 @@ def mixture(group: Group, *, objectives: Mapping[str, Objective], weights: Mappi
     diagnostics: dict[str, Tensor] = {}
     values = []
     for name, objective in objectives.items():
-        part = objective(group)
+        part = objective(rollout)
         values.append(weights[name] * part.value)
         diagnostics[f"{name}/loss"] = part.value.detach()
         diagnostics |= {f"{name}/{key}": value for key, value in part.diagnostics.items()}

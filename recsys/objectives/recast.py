@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -18,7 +16,8 @@ from recsys.objectives.group_terms import (
     masked_mean,
     token_log_ratio,
 )
-from recsys.types.rollout import Group, Loss
+from recsys.objectives.objective import Loss, require_is_logged, require_one_slot, require_slate_rewards
+from recsys.types.rollout import Rollout
 
 
 def structural_score(shared_codes: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*shape"]:
@@ -37,28 +36,29 @@ def structural_score(shared_codes: Int[Tensor, "*shape"], levels: int) -> Float[
     return table[shared_codes.long()]
 
 
-def boundary_pair(group: Group) -> tuple[Int[Tensor, "P 2"], Bool[Tensor, " P"]]:
+def boundary_pair(rollout: Rollout) -> tuple[Int[Tensor, "P 2"], Bool[Tensor, " P"]]:
     """Columns of each request's best hit and of its hardest miss, and whether the request has both.
 
     The best hit has the largest reward; the hardest miss the largest `structural_score`, then the largest probability
-    when drawn. Ties go to the candidate listed first.
+    when it was sampled. Ties go to the candidate listed first.
 
     Raises:
-        ConfigurationError: the group carries no `shared_codes`.
+        ConfigurationError: the rollout carries no `shared_codes`, or does not know the logged item.
     """
-    if group.shared_codes is None:
-        raise ConfigurationError("recast needs shared_codes in the group: let the system compare the items' codes")
+    is_logged = require_is_logged(rollout, "recast")
+    if rollout.shared_codes is None:
+        raise ConfigurationError("recast needs shared_codes in the rollout: let the system compare the items' codes")
     lowest = float("-inf")
-    hit, miss = group.is_target & group.alive, ~group.is_target & group.alive
-    best = group.reward.masked_fill(~hit, lowest).argmax(-1)
-    codes = group.shared_codes.masked_fill(~miss, 0)
-    score = structural_score(codes, group.token_log_prob.shape[-1]).masked_fill(~miss, lowest)
+    hit, miss = is_logged & rollout.mask, ~is_logged & rollout.mask
+    best = rollout.reward.masked_fill(~hit, lowest).argmax(-1)
+    codes = rollout.shared_codes.masked_fill(~miss, 0)
+    score = structural_score(codes, rollout.token_log_prob.shape[-1]).masked_fill(~miss, lowest)
     hardest = miss & (score == score.amax(-1, keepdim=True))
-    rival = behaviour_log_prob(group).masked_fill(~hardest, lowest).argmax(-1)
+    rival = behaviour_log_prob(rollout).masked_fill(~hardest, lowest).argmax(-1)
     return torch.stack([best, rival], -1), hit.any(-1) & miss.any(-1)
 
 
-def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: float = 0.0) -> Loss:
+def recast(rollout: Rollout, *, weight: float = 1.0, clip: float = 0.2, kl_weight: float = 0.0) -> Loss:
     """`−mean_p ½ Σ_{i ∈ pair} [ mean_l min(ρ_il A_i, clip(ρ_il) A_i) − β k3 ]`, `A = +w` the best hit, `−w` the miss.
 
     Only the boundary pair of each request takes part, so that two sequences a request are back-propagated. Requests
@@ -69,37 +69,29 @@ def recast(group: Group, *, weight: float = 1.0, clip: float = 0.2, kl_weight: f
     G = 3 draws with replacement) it has cosine .9769 to the exact policy gradient, and .9495 after repair.
 
     Args:
-        group: with `shared_codes`, and `reference_log_prob` where there is a KL term.
+        rollout: of single items, with `shared_codes`, and `reference_log_prob` where there is a KL term; rewards of
+            slates only.
         weight: w; 1 in the paper.
         clip: half-width of the window of ρ around 1.
         kl_weight: β; 0 needs no reference.
 
+    Raises:
+        ConfigurationError: slates have several slots, slots are rewarded one by one, or the rollout does not know the
+            logged item.
+
     Source: ReCast (arXiv 2604.22169); docs/papers.md#objectives.
     """
-    columns, complete = boundary_pair(group)
-    pair = _narrowed(group, columns, complete)
-    advantage = torch.tensor([weight, -weight], dtype=group.token_log_prob.dtype, device=columns.device).view(1, 2, 1)
+    require_one_slot(rollout, "recast")
+    require_slate_rewards(rollout, "recast")
+    columns, complete = boundary_pair(rollout)
+    pair = rollout.candidates(columns, complete.unsqueeze(-1))
+    advantage = torch.tensor([weight, -weight], dtype=rollout.token_log_prob.dtype, device=columns.device)
+    advantage = advantage.view(1, 2, 1, 1)
     log_ratio = token_log_ratio(pair)
-    surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).mean(-1)
-    loss = -group_mean(surrogate, pair.alive) + kl_penalty(pair, kl_weight)
-    held = clipped(log_ratio, advantage, clip, clip)
-    share = group_mean(held.to(loss.dtype).mean(-1), pair.alive)
+    surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).flatten(2).mean(-1)
+    loss = -group_mean(surrogate, pair.mask) + kl_penalty(pair, kl_weight)
+    is_clipped = clipped(log_ratio, advantage, clip, clip)
+    share = group_mean(is_clipped.to(loss.dtype).flatten(2).mean(-1), pair.mask)
     return Loss(
         loss, {"clip_fraction": share, "pair_share": masked_mean(complete.to(loss.dtype), torch.ones_like(complete))}
-    )
-
-
-def _narrowed(group: Group, columns: Int[Tensor, "P 2"], complete: Bool[Tensor, " P"]) -> Group:
-    rows = torch.arange(columns.shape[0], device=columns.device).unsqueeze(-1)
-    reference = group.reference_log_prob
-    return replace(
-        group,
-        token_log_prob=group.token_log_prob[rows, columns],
-        behaviour_log_prob=group.behaviour_log_prob[rows, columns],
-        reference_log_prob=None if reference is None else reference[rows, columns],
-        reward=group.reward[rows, columns],
-        is_target=group.is_target[rows, columns],
-        alive=group.alive[rows, columns] & complete.unsqueeze(-1),
-        log_inclusion=None,
-        shared_codes=None,
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_transforms import shared_codes
 from recsys.objectives.likelihood import cross_entropy
+from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
@@ -21,7 +22,7 @@ from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_prefixes
 from recsys.types.context import Context
 from recsys.types.example import Example
-from recsys.types.rollout import Group, Objective
+from recsys.types.rollout import Rollout
 from recsys.types.slates import SamplingMethod, Slates
 
 
@@ -31,16 +32,16 @@ class Held:
 
     Args:
         rows: `[P]`, which prefixes of the batch were rolled out.
-        items: `[P, G]`, −1 where there is no candidate.
+        items: `[P, G, S]`, −1 where there is no item.
         reward: `[P, G]`.
-        behaviour: `[P, G, L]`, log-probabilities when drawn.
+        behaviour: `[P, G, S, L]`, log-probabilities when sampled.
         log_inclusion: `[P, G]` or None.
     """
 
     rows: Int[Tensor, " P"]
-    items: Int[Tensor, "P G"]
+    items: Int[Tensor, "P G S"]
     reward: Float[Tensor, "P G"]
-    behaviour: Float[Tensor, "P G L"] | None = None
+    behaviour: Float[Tensor, "P G S L"] | None = None
     log_inclusion: Float[Tensor, "P G"] | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         policy: Callable[[Generator[Any, Any]], GenerativePolicy] = GenerativePolicy,
         request_share: float = 0.5,
         inner_steps: int = 1,
-        keep: Callable[[Group], Group] | None = None,
+        keep: Callable[[Rollout], Rollout] | None = None,
         ntp_weight: float = 0.0,
         reference: bool = False,
         seed: int = 0,
@@ -126,28 +127,28 @@ class GroupPolicyOptimisation(SequentialSystem):
         group = self.group(memory, examples, held, frozen)
         held.behaviour = group.behaviour_log_prob
         loss = self.objective(group if self.keep is None else self.keep(group))
-        watched = {**rl_diagnostics(group), **loss.diagnostics, "unique_share": unique_share(held.items, group.alive)}
+        watched = {**rl_diagnostics(group), **loss.diagnostics, "unique_share": unique_share(held.items)}
         self.log_training({**watched, "loss": loss.value.detach()}, len(examples))
         return loss.value + self.ntp_weight * cross_entropy(group).value if self.ntp_weight else loss.value
 
-    def group(self, memory: Any, examples: Example, held: Held, reference_memory: Any = None) -> Group:
-        """The rewarded group as the objective sees it; candidates and target are scored in one call."""
-        context, target, alive = examples.context, examples.item.unsqueeze(1), held.items >= 0
-        asked = torch.cat([held.items.where(alive, target), target], 1)
-        scores = self.policy.log_prob_from(memory, context, asked.unsqueeze(-1)).squeeze(2)
+    def group(self, memory: Any, examples: Example, held: Held, reference_memory: Any = None) -> Rollout:
+        """The rewarded group as the objective sees it; candidates and logged item are scored in one call."""
+        context, logged = examples.context, examples.slates.items
+        asked = torch.cat([held.items.where((held.items >= 0).all(-1, keepdim=True), logged), logged], 1)
+        scores = self.policy.log_prob_from(memory, context, asked)
         frozen = None
         if self.reference is not None:
             with torch.no_grad():
                 policy = self.make_policy(self.reference)
-                frozen = policy.log_prob_from(reference_memory, context, asked.unsqueeze(-1)).squeeze(2)[:, :-1]
+                frozen = policy.log_prob_from(reference_memory, context, asked)[:, :-1]
         paths = self.network.trie.path(asked)
-        return Group(
+        return Rollout(
+            items=held.items,
             token_log_prob=scores[:, :-1],
             behaviour_log_prob=scores[:, :-1].detach() if held.behaviour is None else held.behaviour,
             reward=held.reward,
-            is_target=(held.items == target) & alive,
-            alive=alive,
-            target_log_prob=scores[:, -1],
+            logged_log_prob=scores[:, -1],
+            is_logged=(held.items == logged).all(-1),
             reference_log_prob=frozen,
             log_inclusion=held.log_inclusion,
             shared_codes=shared_codes(paths[:, :-1], paths[:, -1]),
@@ -180,7 +181,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         asked = examples.select(rows)
         slates: Slates = self.rollout(self.policy, self.network.select(memory, rows), asked, generator)
         inclusion = slates.log_inclusion if slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT else None
-        return Held(rows, slates.items.squeeze(-1), self.reward(asked, slates), None, inclusion)
+        return Held(rows, slates.items, self.reward(asked, slates), None, inclusion)
 
     def _reference_memory(self, batch: Context, requests: Context, rows: Int[Tensor, " R"]) -> Any:
         if self.reference is None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from recsys.objectives.group_transforms import add_target, dynamic_sampling, recast_repair, shared_codes
+from recsys.objectives.group_transforms import dynamic_sampling, insert_logged, recast_repair, shared_codes
 from recsys.objectives.recast import structural_score
 from recsys.policies.generative import GenerativePolicy
 from recsys.types.example import Example
@@ -75,8 +75,8 @@ class TargetInsertionSampler:
     def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
         slates = self.rollout(policy, memory, examples, generator)
-        items = add_target(slates.items.squeeze(-1), examples.item)
-        return Slates(items.unsqueeze(-1), slates.log_prob, SamplingMethod.GIVEN)
+        items = insert_logged(slates.items, examples.item.unsqueeze(1))
+        return Slates(items, slates.log_prob, SamplingMethod.GIVEN)
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,11 @@ class ReCastSampler:
     def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
         slates = self.rollout(policy, memory, examples, generator)
-        items, target = slates.items.squeeze(-1), examples.item.unsqueeze(1)
-        paths = policy.network.trie.path(torch.cat([items.where(items >= 0, target), target], 1))
-        score = structural_score(shared_codes(paths[:, :-1], paths[:, -1]), policy.network.trie.depth)
-        return Slates(
-            recast_repair(items, target.squeeze(1), score).unsqueeze(-1), slates.log_prob, SamplingMethod.GIVEN
-        )
+        items, logged = slates.items, examples.item.unsqueeze(1)
+        asked = items.where(slates.alive.unsqueeze(-1), logged.unsqueeze(1))
+        trie = policy.network.trie
+        score = structural_score(shared_codes(trie.path(asked), trie.path(logged)), trie.depth)
+        return Slates(recast_repair(items, logged, score), slates.log_prob, SamplingMethod.GIVEN)
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,7 @@ class DynamicSampler:
     def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
         """See `GroupSampler`."""
         drawn = policy.sample_from(memory, examples.context, math.ceil(self.candidates * self.factor), 1, generator)
-        kept = dynamic_sampling(drawn.items.squeeze(-1), examples.item, self.candidates)
-        columns = kept.unsqueeze(-1)
+        columns = dynamic_sampling(drawn.items, examples.item.unsqueeze(1), self.candidates).unsqueeze(-1)
         return replace(
             drawn,
             items=drawn.items.gather(1, columns),

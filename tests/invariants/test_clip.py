@@ -10,16 +10,17 @@ import torch
 
 from recsys.data.datasets.loader import PackedLoader
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, grpo, gspo
+from recsys.objectives.objective import Loss
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler
-from recsys.types.rollout import Group, Loss
+from recsys.types.rollout import Rollout
 from tests.fitting import ADAM
 from tests.tiny import tiny_dataset, tiny_generator
 
 
 @pytest.mark.parametrize("objective", [grpo, dapo, gspo, dr_grpo, ecpo])
-def test_clip_fraction(objective: Callable[[Group], Loss]) -> None:
+def test_clip_fraction(objective: Callable[[Rollout], Loss]) -> None:
     """With dropout, and again after the next rollout; later inner steps may clip."""
     system = GroupPolicyOptimisation(
         tiny_generator(dropout=0.3), BeamSampler(8), HitReward(), objective, ADAM, inner_steps=2, request_share=1.0

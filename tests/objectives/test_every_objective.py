@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from functools import partial
 
 import pytest
@@ -15,8 +14,9 @@ from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, gr
 from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
+from recsys.objectives.objective import Objective
 from recsys.objectives.recast import recast
-from recsys.types.rollout import Group, Objective
+from recsys.types.rollout import Rollout
 
 OBJECTIVES = {
     "cross_entropy": cross_entropy,
@@ -38,27 +38,27 @@ OBJECTIVES = {
     "without_replacement": without_replacement,
 }
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-MakeGroup = Callable[..., Group]
+MakeRollout = Callable[..., Rollout]
 
 
-def drawn(make_group: MakeGroup, items: list[list[int]], **changes: object) -> Group:
-    group = make_group(items, **changes)
-    inclusion = group.behaviour_log_prob.sum(-1) / 2
-    return replace(group, log_inclusion=inclusion)
+def drawn(make_rollout: MakeRollout, items: list[list[int]], **changes: object) -> Rollout:
+    group = make_rollout(items, **changes)
+    inclusion = group.behaviour_log_prob.flatten(2).sum(-1) / 2
+    return group.replace(log_inclusion=inclusion)
 
 
-def slope_of(objective: Objective, group: Group, logits: Tensor) -> Tensor:
+def slope_of(objective: Objective, group: Rollout, logits: Tensor) -> Tensor:
     (slope,) = torch.autograd.grad(objective(group).value, logits, retain_graph=True)
     return slope
 
 
 @every_objective
 def test_missing_candidates_change_neither_value_nor_gradient(
-    objective: Objective, make_group: MakeGroup, logits: Tensor
+    objective: Objective, make_rollout: MakeRollout, logits: Tensor
 ) -> None:
     old = logits.detach() + torch.tensor([0.1, -0.3, 0.0, 0.2, 0.5, -0.1], dtype=torch.float64)
-    whole = drawn(make_group, [[2, 0, 5], [1, 3, 0]], old=old)
-    padded = drawn(make_group, [[2, 0, 5, -1, -1], [1, 3, 0, -1, -1]], old=old)
+    whole = drawn(make_rollout, [[2, 0, 5], [1, 3, 0]], old=old)
+    padded = drawn(make_rollout, [[2, 0, 5, -1, -1], [1, 3, 0, -1, -1]], old=old)
     assert torch.isclose(objective(padded).value, objective(whole).value)
     slope = slope_of(objective, padded, logits)
     assert slope.isfinite().all()
@@ -68,52 +68,54 @@ def test_missing_candidates_change_neither_value_nor_gradient(
 
 @every_objective
 def test_impossible_log_probabilities_of_missing_candidates_get_the_gradient_zero(
-    objective: Objective, make_group: MakeGroup
+    objective: Objective, make_rollout: MakeRollout
 ) -> None:
-    group = drawn(make_group, [[2, 0, 5, -1], [1, 3, 0, -1], [-1, -1, -1, -1]])
+    group = drawn(make_rollout, [[2, 0, 5, -1], [1, 3, 0, -1], [-1, -1, -1, -1]])
     tokens = group.token_log_prob.detach().clone().requires_grad_()
-    target = group.target_log_prob.detach().clone().requires_grad_()
-    loss = objective(replace(group, token_log_prob=tokens, target_log_prob=target))
+    target = group.logged_log_prob.detach().clone().requires_grad_()
+    loss = objective(group.replace(token_log_prob=tokens, logged_log_prob=target))
     slopes = torch.autograd.grad(loss.value, [tokens, target], allow_unused=True, materialize_grads=True)
     assert all(slope.isfinite().all() for slope in slopes)
-    assert (slopes[0][~group.alive] == 0).all()
+    assert (slopes[0][~group.mask] == 0).all()
 
 
 @every_objective
 def test_a_batch_without_requests_or_without_candidates_is_zero(
-    objective: Objective, make_group: MakeGroup, logits: Tensor
+    objective: Objective, make_rollout: MakeRollout, logits: Tensor
 ) -> None:
-    group = drawn(make_group, [[2, 0, 5]])
-    nothing = Group(**{field.name: getattr(group, field.name)[:0] for field in fields(group)})
-    for empty in (nothing, drawn(make_group, [[-1, -1, -1]], target_log_prob=torch.full((1, 2), -torch.inf))):
+    group = drawn(make_rollout, [[2, 0, 5]])
+    nothing = group.select(torch.zeros(0, dtype=torch.int64))
+    for empty in (nothing, drawn(make_rollout, [[-1, -1, -1]], logged_log_prob=torch.full((1, 1, 2), -torch.inf))):
         loss = objective(empty)
         assert loss.value == 0
         assert all(scalar.isfinite() for scalar in loss.diagnostics.values())
 
 
 @every_objective
-def test_a_request_is_not_touched_by_the_others(objective: Objective, make_group: MakeGroup, logits: Tensor) -> None:
+def test_a_request_is_not_touched_by_the_others(
+    objective: Objective, make_rollout: MakeRollout, logits: Tensor
+) -> None:
     rows = [[2, 0, 5], [1, 3, 0]]
-    both = slope_of(objective, drawn(make_group, rows), logits)
-    alone = [slope_of(objective, drawn(make_group, [row]), logits) for row in rows]
+    both = slope_of(objective, drawn(make_rollout, rows), logits)
+    alone = [slope_of(objective, drawn(make_rollout, [row]), logits) for row in rows]
     assert torch.allclose(both, (alone[0] + alone[1]) / 2)
 
 
 @every_objective
-def test_nothing_is_clipped_at_the_first_inner_step(objective: Objective, make_group: MakeGroup) -> None:
-    diagnostics = objective(drawn(make_group, [[2, 0, 5], [1, 3, 0]])).diagnostics
+def test_nothing_is_clipped_at_the_first_inner_step(objective: Objective, make_rollout: MakeRollout) -> None:
+    diagnostics = objective(drawn(make_rollout, [[2, 0, 5], [1, 3, 0]])).diagnostics
     clips = [value for name, value in diagnostics.items() if name.endswith("clip_fraction")]
     assert all(value == 0 for value in clips)
 
 
 @pytest.mark.parametrize("name", ["dapo", "dr_grpo", "ecpo", "grpo", "gspo", "recast"])
-def test_the_clip_is_reported_when_the_policy_moved(name: str, make_group: MakeGroup, logits: Tensor) -> None:
+def test_the_clip_is_reported_when_the_policy_moved(name: str, make_rollout: MakeRollout, logits: Tensor) -> None:
     old = logits.detach() - torch.tensor([3.0, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
-    assert OBJECTIVES[name](make_group([[2, 0, 5]], old=old)).diagnostics["clip_fraction"] > 0
+    assert OBJECTIVES[name](make_rollout([[2, 0, 5]], old=old)).diagnostics["clip_fraction"] > 0
 
 
 @every_objective
-def test_diagnostics_are_scalars_without_gradient(objective: Objective, make_group: MakeGroup) -> None:
-    loss = objective(drawn(make_group, [[2, 0, 5], [1, 3, 0]]))
+def test_diagnostics_are_scalars_without_gradient(objective: Objective, make_rollout: MakeRollout) -> None:
+    loss = objective(drawn(make_rollout, [[2, 0, 5], [1, 3, 0]]))
     assert loss.value.requires_grad
     assert all(scalar.ndim == 0 and not scalar.requires_grad for scalar in loss.diagnostics.values())

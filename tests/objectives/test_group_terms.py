@@ -23,7 +23,7 @@ from recsys.objectives.group_terms import (
     masked_mean,
     token_log_ratio,
 )
-from recsys.types.rollout import Group
+from recsys.types.rollout import Rollout
 
 
 def test_golden_values_of_one_hit_among_four() -> None:
@@ -80,15 +80,15 @@ def test_k3_is_never_negative_and_zero_at_the_reference() -> None:
     assert (k3(policy, policy) == 0).all()
 
 
-def test_the_penalty_is_the_mean_over_codes_candidates_and_requests(make_group: Callable[..., Group]) -> None:
-    group = make_group([[0, 1], [2, -1]])
+def test_the_penalty_is_the_mean_over_codes_candidates_and_requests(make_rollout: Callable[..., Rollout]) -> None:
+    group = make_rollout([[0, 1], [2, -1]])
     step = torch.tensor(0.1, dtype=torch.float64)
     assert torch.isclose(kl_to_reference(group), (-step).exp() + step - 1)
     assert torch.isclose(kl_penalty(group, 0.5), 0.5 * kl_to_reference(group))
 
 
-def test_a_weight_without_a_reference_is_refused(make_group: Callable[..., Group]) -> None:
-    group = make_group([[0, 1]], reference_log_prob=None)
+def test_a_weight_without_a_reference_is_refused(make_rollout: Callable[..., Rollout]) -> None:
+    group = make_rollout([[0, 1]], reference_log_prob=None)
     assert kl_penalty(group, 0.0) == 0
     with pytest.raises(ConfigurationError, match="reference"):
         kl_penalty(group, 0.1)
@@ -116,9 +116,9 @@ def test_the_clip_holds_only_what_already_went_far_enough(
     assert clipped(log_ratio, torch.tensor([advantage], dtype=torch.float64), 0.2, 0.3).item() is held
 
 
-def test_ratios_of_missing_candidates_are_one(make_group: Callable[..., Group], logits: Tensor) -> None:
-    group = make_group([[0, -1]], old=logits.detach().flip(0))
-    assert token_log_ratio(group)[0, 1].tolist() == [0.0, 0.0]
+def test_ratios_of_missing_candidates_are_one(make_rollout: Callable[..., Rollout], logits: Tensor) -> None:
+    group = make_rollout([[0, -1]], old=logits.detach().flip(0))
+    assert token_log_ratio(group)[0, 1].tolist() == [[0.0, 0.0]]
     assert token_log_ratio(group)[0, 0].sum().item() == pytest.approx(0.3 - 0.6)
     assert behaviour_log_prob(group)[0, 1] == 0
 

@@ -9,13 +9,13 @@ from recsys.errors import ConfigurationError
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
-from recsys.types.rollout import Group
+from recsys.types.rollout import Rollout
 
 PARTS = {"reward": grpo, "next_item": cross_entropy}
 
 
-def test_parts_are_weighted_and_reported_by_name(make_group: Callable[..., Group]) -> None:
-    group = make_group([[2, 0, 5]])
+def test_parts_are_weighted_and_reported_by_name(make_rollout: Callable[..., Rollout]) -> None:
+    group = make_rollout([[2, 0, 5]])
     loss = mixture(group, objectives=PARTS, weights={"next_item": 0.3, "reward": 2.0})
     expected = 2.0 * grpo(group).value + 0.3 * cross_entropy(group).value
     assert loss.value.item() == pytest.approx(expected.item())
@@ -27,13 +27,13 @@ def test_parts_are_weighted_and_reported_by_name(make_group: Callable[..., Group
     ("objectives", "weights"), [(PARTS, {"reward": 1.0}), (PARTS, {"reward": 1.0, "next_itm": 1.0}), ({}, {})]
 )
 def test_every_part_needs_one_weight(
-    objectives: dict[str, object], weights: dict[str, float], make_group: Callable[..., Group]
+    objectives: dict[str, object], weights: dict[str, float], make_rollout: Callable[..., Rollout]
 ) -> None:
     with pytest.raises(ConfigurationError, match="weight"):
-        mixture(make_group([[2, 0]]), objectives=objectives, weights=weights)
+        mixture(make_rollout([[2, 0]]), objectives=objectives, weights=weights)
 
 
-def test_a_configuration_binds_the_options(make_group: Callable[..., Group]) -> None:
+def test_a_configuration_binds_the_options(make_rollout: Callable[..., Rollout]) -> None:
     configured = instantiate(
         {
             "_target_": "recsys.objectives.mixture.mixture",
@@ -45,6 +45,6 @@ def test_a_configuration_binds_the_options(make_group: Callable[..., Group]) -> 
             "weights": {"reward": 1, "next_item": 0.3},
         }
     )
-    group = make_group([[2, 0, 5]])
+    group = make_rollout([[2, 0, 5]])
     expected = grpo(group, kl_weight=0.1).value + 0.3 * cross_entropy(group).value
     assert configured(group).value.item() == pytest.approx(expected.item())

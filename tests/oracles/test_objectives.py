@@ -19,12 +19,13 @@ from torch import Tensor
 
 from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
-from recsys.objectives.group_transforms import add_target, informative, recast_repair, shared_codes
+from recsys.objectives.group_transforms import informative, insert_logged, recast_repair, shared_codes
 from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
+from recsys.objectives.objective import Objective
 from recsys.objectives.recast import recast, structural_score
-from recsys.types.rollout import Group, Objective
+from recsys.types.rollout import Rollout
 
 ITEMS, TARGET, LEVELS = 6, 1, 2
 LOGITS = torch.tensor([0.3, -0.5, 1.0, 0.0, -1.2, 0.6], dtype=torch.float64)
@@ -83,19 +84,27 @@ def stochastic_beams(size: int, nodes: int = 60) -> Sampler:
     return draw
 
 
-def group_of(items: Tensor, logits: Tensor, old: Tensor, reward: Tensor, log_inclusion: Tensor | None = None) -> Group:
+def rollout_of(
+    items: Tensor, logits: Tensor, old: Tensor, reward: Tensor, log_inclusion: Tensor | None = None
+) -> Rollout:
+    """Of single items `[P, G]`."""
     tokens, old_tokens = code_log_prob(logits), code_log_prob(old)
-    return Group(
-        token_log_prob=tokens[items],
-        behaviour_log_prob=old_tokens[items].detach(),
+    return Rollout(
+        items=items.unsqueeze(-1),
+        token_log_prob=tokens[items].unsqueeze(2),
+        behaviour_log_prob=old_tokens[items].unsqueeze(2).detach(),
         reward=reward[items],
-        is_target=items == TARGET,
-        alive=items >= 0,
-        target_log_prob=tokens[TARGET].expand(len(items), LEVELS),
-        reference_log_prob=old_tokens[items].detach(),
+        is_logged=items == TARGET,
+        logged_log_prob=tokens[TARGET].expand(len(items), 1, LEVELS),
+        reference_log_prob=old_tokens[items].unsqueeze(2).detach(),
         log_inclusion=log_inclusion,
-        shared_codes=shared_codes(CODES[items], CODES[TARGET].expand(len(items), LEVELS)),
+        shared_codes=alike(items),
     )
+
+
+def alike(items: Tensor) -> Tensor:
+    """How many leading codes each of `[P, G]` items shares with the target."""
+    return shared_codes(CODES[items].unsqueeze(2), CODES[TARGET].expand(len(items), 1, LEVELS))
 
 
 def mean_step(
@@ -113,8 +122,8 @@ def mean_step(
     logits = LOGITS.clone().requires_grad_()
     items, probability, log_inclusion = draw(old)
     assert probability.sum().item() == pytest.approx(1, abs=1e-7)
-    group = group_of(repair(items), logits, old, reward, log_inclusion)
-    scores = [group.token_log_prob, group.target_log_prob]
+    group = rollout_of(repair(items), logits, old, reward, log_inclusion)
+    scores = [group.token_log_prob, group.logged_log_prob]
     slopes = torch.autograd.grad(objective(group).value, scores, retain_graph=True, allow_unused=True)
     weight = (probability * len(items)).view(-1, *[1] * (group.token_log_prob.ndim - 1))
     total = torch.zeros((), dtype=torch.float64)
@@ -132,13 +141,12 @@ def bias(step: Tensor, reward: Tensor) -> tuple[float, float]:
 
 
 def repaired(items: Tensor) -> Tensor:
-    target = torch.full((len(items),), TARGET)
-    shared = shared_codes(CODES[items], CODES[target])
-    return recast_repair(items, target, structural_score(shared, LEVELS))
+    target, score = torch.full((len(items), 1), TARGET), structural_score(alike(items), LEVELS)
+    return recast_repair(items.unsqueeze(-1), target, score).squeeze(-1)
 
 
 def with_target(items: Tensor) -> Tensor:
-    return add_target(items, torch.full((len(items),), TARGET))
+    return insert_logged(items.unsqueeze(-1), torch.full((len(items), 1), TARGET)).squeeze(-1)
 
 
 def test_the_quadrature_of_stochastic_beams_has_the_inclusion_probabilities_of_sampling_without_replacement() -> None:
@@ -176,8 +184,8 @@ def deviation(objective: Objective, draw: Sampler, reward: Tensor) -> float:
     first = log_prob.view(-1, 2, 3).logsumexp(-1).repeat_interleave(3, -1)
     tokens = torch.stack([first, log_prob - first], -1)
     group = replace(
-        group_of(items, LOGITS, LOGITS, reward, log_inclusion),
-        token_log_prob=tokens.gather(1, items.unsqueeze(-1).expand(-1, -1, LEVELS)),
+        rollout_of(items, LOGITS, LOGITS, reward, log_inclusion),
+        token_log_prob=tokens.gather(1, items.unsqueeze(-1).expand(-1, -1, LEVELS)).unsqueeze(2),
     )
     (slope,) = torch.autograd.grad(objective(group).value * len(items), logits)
     mean = (probability.unsqueeze(-1) * slope).sum(0)
@@ -298,7 +306,7 @@ def test_dropping_uninformative_groups_divides_by_their_share() -> None:
     items, probability, _ = with_replacement(3)(LOGITS)
     picked = torch.multinomial(probability, 500, replacement=True, generator=torch.Generator().manual_seed(0))
     logits = LOGITS.clone().requires_grad_()
-    group = group_of(items[picked], logits, LOGITS, HIT)
+    group = rollout_of(items[picked], logits, LOGITS, HIT)
     kept = informative(group)
     (whole,) = torch.autograd.grad(grpo(group).value, logits, retain_graph=True)
     (dropped,) = torch.autograd.grad(grpo(kept).value, logits)

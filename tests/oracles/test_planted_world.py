@@ -18,14 +18,16 @@ from torch import Tensor
 from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.objectives.objective import Loss
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import GroupSampler, IndependentSampler, StochasticBeamSampler
 from recsys.systems.sequential import SequentialSystem
 from recsys.systems.supervised import SupervisedSystem
 from recsys.types.context import Context
+from recsys.types.example import Example
 from recsys.types.jagged import Jagged
-from recsys.types.rollout import Group, Loss
+from recsys.types.rollout import Rollout
 from recsys.types.slates import Slates
 from tests.tiny import tiny_generator
 
@@ -40,8 +42,8 @@ class Worth:
 
     order_matters, bounds = False, (0.0, 1.0)
 
-    def __call__(self, context: Context, slates: Slates) -> Tensor:
-        step = (slates.items.squeeze(-1) - last_item(context).unsqueeze(1)) % ITEMS
+    def __call__(self, example: Example, slates: Slates) -> Tensor:
+        step = (slates.items.squeeze(-1) - last_item(example.context).unsqueeze(1)) % ITEMS
         return WORTH[step].where(slates.alive, torch.tensor(0.0))
 
 
@@ -111,7 +113,7 @@ def test_imitation_earns_what_the_log_earned(imitated: dict[str, Tensor]) -> Non
     ids=["grpo", "without replacement"],
 )
 def test_reward_training_finds_the_best_item(
-    objective: Callable[[Group], Loss], rollout: GroupSampler, imitated: dict[str, Tensor]
+    objective: Callable[[Rollout], Loss], rollout: GroupSampler, imitated: dict[str, Tensor]
 ) -> None:
     make: Callable[..., Any] = partial(
         GroupPolicyOptimisation, reward=Worth(), objective=objective, optimizer=torch.optim.Adam

@@ -12,6 +12,7 @@ from recsys.models.generators.causal import CausalGenerator
 from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.group_transforms import informative
+from recsys.objectives.objective import Loss
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
@@ -19,7 +20,7 @@ from recsys.systems.group_sampling import BeamSampler, IndependentSampler, Stoch
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
 from recsys.types.example import Example
-from recsys.types.rollout import Group, Loss
+from recsys.types.rollout import Rollout
 from recsys.types.slates import Slates
 from tests.systems.conftest import ADAM
 from tests.tiny import tiny_generator
@@ -27,7 +28,9 @@ from tests.tiny import tiny_generator
 Watch = Callable[[SequentialSystem], dict[str, float]]
 
 
-def system(objective: Callable[[Group], Loss] = grpo, dropout: float = 0.0, **options: Any) -> GroupPolicyOptimisation:
+def system(
+    objective: Callable[[Rollout], Loss] = grpo, dropout: float = 0.0, **options: Any
+) -> GroupPolicyOptimisation:
     given: dict[str, Any] = {"rollout": StochasticBeamSampler(6), "reward": HitReward(), "warmup_steps": 0, **options}
     return GroupPolicyOptimisation(tiny_generator(dropout), objective=objective, optimizer=ADAM, **given)
 
@@ -35,11 +38,11 @@ def system(objective: Callable[[Group], Loss] = grpo, dropout: float = 0.0, **op
 class Groups:
     """An objective that keeps what it is given."""
 
-    def __init__(self, objective: Callable[[Group], Loss] = grpo) -> None:
-        self.seen: list[Group] = []
+    def __init__(self, objective: Callable[[Rollout], Loss] = grpo) -> None:
+        self.seen: list[Rollout] = []
         self.objective = objective
 
-    def __call__(self, group: Group) -> Loss:
+    def __call__(self, group: Rollout) -> Loss:
         self.seen.append(group)
         return self.objective(group)
 
@@ -66,14 +69,14 @@ def test_the_group_is_what_the_policy_says_of_it(batch: Context, watched: Watch)
     slates = one.policy.top_from(memory, examples.context, 8)
     items, target = slates.items.squeeze(-1), examples.item.unsqueeze(1)
     every = one.policy.catalogue_log_prob_from(memory, examples.context)
-    torch.testing.assert_close(group.log_prob, every.gather(1, items.clamp(min=0)).where(group.alive, torch.tensor(0)))
-    torch.testing.assert_close(group.target_log_prob.sum(-1), every.gather(1, target).squeeze(1))
-    assert torch.equal(group.is_target, items == target)
+    torch.testing.assert_close(group.log_prob, every.gather(1, items.clamp(min=0)).where(group.mask, torch.tensor(0)))
+    torch.testing.assert_close(group.logged_log_prob.sum((1, 2)), every.gather(1, target).squeeze(1))
+    assert torch.equal(group.is_logged, items == target)
     assert torch.equal(group.reward, HitReward()(examples, slates))
-    assert torch.equal(group.alive, items >= 0)
+    assert torch.equal(group.mask, items >= 0)
     assert group.shared_codes is not None
-    alike = (items // 5 == target // 5).long() + group.is_target
-    assert torch.equal(group.shared_codes[group.alive], alike[group.alive])
+    alike = (items // 5 == target // 5).long() + group.is_logged
+    assert torch.equal(group.shared_codes[group.mask], alike[group.mask])
     assert group.reference_log_prob is None and group.log_inclusion is None
 
 
@@ -100,7 +103,7 @@ def test_later_inner_steps_learn_from_the_held_group(batch: Context, watched: Wa
     first, second, third, fresh = groups.seen
     for later in (second, third):
         assert torch.equal(later.behaviour_log_prob, first.behaviour_log_prob)
-        assert torch.equal(later.is_target, first.is_target)
+        assert torch.equal(later.is_logged, first.is_logged)
         assert not torch.equal(later.token_log_prob, first.token_log_prob)
     assert not torch.equal(fresh.behaviour_log_prob, first.behaviour_log_prob)
     assert clipped[0] == clipped[3] == 0.0
@@ -150,7 +153,7 @@ def test_next_item_training_is_mixed_in_by_its_weight(batch: Context, watched: W
         one = system(groups := Groups(), ntp_weight=weight)
         watched(one)
         losses.append(one.training_step(batch, 0))
-    expected = losses[0] - 0.3 * groups.seen[0].target_log_prob.sum(-1).mean()
+    expected = losses[0] - 0.3 * groups.seen[0].logged_log_prob.sum(-1).mean()
     torch.testing.assert_close(losses[1], expected)
 
 
