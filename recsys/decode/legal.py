@@ -12,10 +12,11 @@ from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
+from recsys.types.record import TensorRecord
 
 
 @dataclass(frozen=True)
-class LegalSet:
+class LegalSet(TensorRecord):
     """The legal leaves of `B` requests, kept as whichever list the requests came with.
 
     Args:
@@ -52,10 +53,6 @@ class LegalSet:
 
     def __len__(self) -> int:
         return len(self.leaves)
-
-    def select(self, rows: Int[Tensor, " R"]) -> LegalSet:
-        """The legal sets of the named requests, in the order named."""
-        return LegalSet(self.trie, self.leaves.select(rows), self.inclusive)
 
     def contains(self, items: Int[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
         """`[B, G]`, true where the request allows the item; −1 is no item."""

@@ -75,14 +75,14 @@ def slate_negative_elbo(
         exposure: of all counted slates, of which the batch's are a part.
         temperature: of the likelihood, above 0; 1 is Bayes' rule.
     """
-    weights = model.log_weight(values, batch.slates, batch.click, batch.counts, temperature).view(-1, len(batch))
+    weights = model.log_weight(values, batch.slates, batch.click, batch.loss_mask, temperature).view(-1, len(batch))
     users = weights.logsumexp(0) - math.log(len(weights))
-    shown = batch.slates[batch.counts]
+    shown = batch.slates[batch.loss_mask]
     items, times = shown[shown >= 0].unique(return_counts=True)
     return negative_elbo_share(
         users,
         model.items.kl(items),
         times / exposure.occurrences[items],
         model.shared_kl(),
-        int(batch.counts.sum()) / exposure.impressions,
+        int(batch.loss_mask.sum()) / exposure.impressions,
     )

@@ -87,7 +87,7 @@ class SlateElboSystem(lightning.LightningModule):
         """Log `validation/log_likelihood`: nats a slate that counts, forecast from the same few draws each time."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
         probability = forecast(self.model, batch, VALIDATION_SAMPLES, generator).mean(0)
-        log_prob = answered(probability, batch.click)[batch.counts].log()
+        log_prob = answered(probability, batch.click)[batch.loss_mask].log()
         self.log("validation/log_likelihood", log_prob.mean(), batch_size=len(log_prob), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

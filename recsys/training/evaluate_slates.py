@@ -79,7 +79,7 @@ class EvaluateSlates:
     def run(self, run: RunFolder) -> None:
         """Evaluate, write `metrics.json` and `metrics.parquet`, print the table."""
         slates, split = load_slate_log(run)
-        held = SlateTestSet.of(slates, split, self.users, self.limit)
+        held = SlateTestSet.from_split(slates, split, self.users, self.limit)
         rows = {
             name: held.flat(counted.choices(batch.slates).exp() for batch in held.batches)
             for name, counted in (
@@ -111,7 +111,7 @@ class EvaluateSlates:
     ) -> tuple[Float[Tensor, "n S1"], dict[str, float]]:
         """The posterior predictive, and what is known of it where the world is."""
         generator = torch.Generator().manual_seed(self.seed)
-        drawn = (forecast(model, batch, self.draws, generator)[:, batch.counts] for batch in held.batches)
+        drawn = (forecast(model, batch, self.draws, generator)[:, batch.loss_mask] for batch in held.batches)
         if self.truth is None:
             return torch.cat([part.mean(0) for part in drawn]), {}
         draws, truth = torch.cat(list(drawn), 1), self.truth.click_probability(slates)[held.row]

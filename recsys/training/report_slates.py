@@ -65,7 +65,7 @@ class ReportSlates:
         references = config.stage.evaluate.references
         columns = [name for name in NAMES if any(name in cells for cells in metrics.values())]
         calibration = json.loads((run.stage("evaluate") / CALIBRATION_FILE).read_text())
-        held = SlateTestSet.of(slates, split)
+        held = SlateTestSet.from_split(slates, split)
         sections = [
             Section(
                 "Results", metrics_table(metrics, columns, names=NAMES, lower_is_better=("calibration_error",)), LEAD
@@ -135,7 +135,7 @@ def _calibration(curves: dict[str, dict[str, list[float]]]) -> Markup:
 
 def _card(slates: SlateLog, batch: UserSlates, probability: torch.Tensor, user: int, index: int) -> Card:
     """The user's last held-out slate, the most likely clicks first."""
-    step = int(batch.counts[user].nonzero().max())
+    step = int(batch.loss_mask[user].nonzero().max())
     before = [
         _title(slates, int(items[click]))
         for items, click in zip(batch.slates[user, :step], batch.click[user, :step].tolist(), strict=True)

@@ -52,9 +52,9 @@ class SlateTraining(TrainingStage[SlateData]):
     An arm is one training:
 
     - `network`: what to build, given the log; or `start`: the arm whose weights to go on from
-    - `answers`: changes the log and what counts in it, before training and validation; left out, nothing is changed
+    - `answers`: changes the log and its loss mask, before training and validation; left out, nothing is changed
     - `system`: the LightningModule, given the network, `exposure` and `batches`
-    - `loader`: the loader, given the log and what counts; validation has its users in order
+    - `loader`: the loader, given the log and its loss mask; validation has its users in order
     - `schedule`: how long (`recsys.training.fit.Schedule`)
 
     Where the schedule keeps the best weights, validation log-likelihood decides, each arm's by its own likelihood.
@@ -93,11 +93,11 @@ class SlateTraining(TrainingStage[SlateData]):
             build_slate_model(recipe, log) if start is None else load_slate_model(start, log).train().requires_grad_()
         )
         answers = instantiate(arm.answers, _partial_=True) if "answers" in arm else _as_shown
-        shown, counts = answers(log, split.train)
+        shown, loss_mask = answers(log, split.train)
         loader = instantiate(arm.loader, _partial_=True)
-        training = loader(shown, counts)
+        training = loader(shown, loss_mask)
         system = instantiate(arm.system, _partial_=True)(
-            network, exposure=Exposure.of(shown, counts), batches=len(training)
+            network, exposure=Exposure.from_log(shown, loss_mask), batches=len(training)
         )
         validation = loader(*answers(log, split.validation), shuffle=False)
         fitted = fit(
@@ -132,8 +132,8 @@ def load_slate_model(folder: Path, log: SlateLog) -> SlateModel:
     return model.requires_grad_(False).eval()
 
 
-def _as_shown(log: SlateLog, counts: Any) -> tuple[SlateLog, Any]:
-    return log, counts
+def _as_shown(log: SlateLog, loss_mask: Any) -> tuple[SlateLog, Any]:
+    return log, loss_mask
 
 
 def _batches(

@@ -50,21 +50,25 @@ class TensorRecord:
     def cat(cls: type[Record], records: Sequence[Record]) -> Record:
         """Return the rows of several records, one record after the other.
 
-        A field that is None in one record must be None in all; what belongs to the whole record comes from the first.
+        A field that is None in one record must be None in all; what belongs to the whole record must be equal.
 
         Args:
-            records: at least one.
+            records: at least one, all of one class, which may be a subclass of this one.
 
         Raises:
-            ValueError: there is no record, or a field is given in some and missing in others.
+            ValueError: there is no record, classes differ, a field is given in some and missing in others, or records
+                differ in what belongs to the whole.
         """
         if not records:
             raise ValueError(f"{cls.__name__}.cat needs at least one record")
+        first = records[0]
+        if names := {type(one).__name__ for one in records if type(one) is not type(first)}:
+            raise ValueError(f"{cls.__name__}.cat joins records of one class, found {type(first).__name__} and {names}")
         named = {
-            field.name: _cat([getattr(one, field.name) for one in records], f"{cls.__name__}.{field.name}")
-            for field in fields(cls)  # type: ignore[arg-type]
+            field.name: _cat([getattr(one, field.name) for one in records], f"{type(first).__name__}.{field.name}")
+            for field in fields(first)  # type: ignore[arg-type]
         }
-        return replace(records[0], **named)  # type: ignore[type-var]
+        return replace(first, **named)  # type: ignore[type-var]
 
     def _map(self: Record, change: Callable[[Any], Any]) -> Record:
         named = {field.name: _mapped(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
@@ -95,4 +99,7 @@ def _cat(values: Sequence[Any], name: str) -> Any:
         if any(value.keys() != first.keys() for value in values):
             raise ValueError(f"{name}: the records name different parts: {[sorted(value) for value in values]}")
         return {key: _cat([value[key] for value in values], f"{name}[{key!r}]") for key in first}
+    for value in values:
+        if value is not first and value != first:
+            raise ValueError(f"{name}: belongs to a whole record and must be equal in all, found {first} and {value}")
     return first

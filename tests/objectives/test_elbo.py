@@ -56,7 +56,7 @@ def test_a_user_has_one_draw_of_items_and_several_of_the_start(starts: int) -> N
 def test_more_starts_raise_the_bound() -> None:
     made = model()
     (batch,) = SlateLoader(tiny_log(), EVERY, users=9, shuffle=False)
-    exposure = Exposure.of(tiny_log(), EVERY)
+    exposure = Exposure.from_log(tiny_log(), EVERY)
     bounds = []
     for starts in (1, 30):
         draws = [

@@ -39,7 +39,7 @@ class World:
 
     @property
     def exposure(self) -> Exposure:
-        return Exposure.of(self.planted.log, self.split.train)
+        return Exposure.from_log(self.planted.log, self.split.train)
 
     @property
     def held_out(self) -> UserSlates:

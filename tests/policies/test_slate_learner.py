@@ -109,9 +109,9 @@ def test_an_epoch_of_batches_is_the_bound_of_all_answers_so_far(users: int, roun
     made = taught(learner(), rounds).double()
     exposure, shown = made.memory.exposure, torch.arange(SHOWN)
     (everyone,) = made.memory.epoch(USERS, seeded())
-    assert exposure.impressions == rounds * USERS == int(everyone.counts.sum())
+    assert exposure.impressions == rounds * USERS == int(everyone.loss_mask.sum())
     means = made.model.means(everyone.slates)
-    explained = made.model.log_weight(means, everyone.slates, everyone.click, everyone.counts).sum()
+    explained = made.model.log_weight(means, everyone.slates, everyone.click, everyone.loss_mask).sum()
     known = exposure.occurrences[shown] > 0
     expected = -explained + made.model.items.kl(shown[known]).sum() + made.model.shared_kl()
     parts = [

@@ -26,7 +26,7 @@ TRAIN = torch.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1, 1]).bool()
 def system(batches: int = 2, **options: Any) -> SlateElboSystem:
     torch.manual_seed(0)
     model = SlateModel(GroupedItems(GROUP, 3, initial=0.5, deviation=0.3), GammaLinearUser(), slots=3)
-    made = SlateElboSystem(model, Exposure.of(tiny_log(), TRAIN), batches, ADAM, **options)
+    made = SlateElboSystem(model, Exposure.from_log(tiny_log(), TRAIN), batches, ADAM, **options)
     made.log = lambda *_, **__: None  # type: ignore[method-assign]
     return made
 
@@ -39,7 +39,7 @@ def full_negative_elbo(made: SlateElboSystem, temperature: float) -> torch.Tenso
     """Impression by impression and item by item, at the posterior means."""
     (everyone,) = SlateLoader(tiny_log(), TRAIN, users=9, shuffle=False)
     means = made.model.means(everyone.slates)
-    weights = made.model.log_weight(means, everyone.slates, everyone.click, everyone.counts, temperature)
+    weights = made.model.log_weight(means, everyone.slates, everyone.click, everyone.loss_mask, temperature)
     divergence = sum(made.model.items.kl(torch.tensor([item])) for item in range(5)) + made.model.shared_kl()
     return -weights.sum() + divergence
 
@@ -61,12 +61,12 @@ def test_an_epoch_is_the_bound_whatever_the_batches(users: int, seed: int, tempe
 
 
 def test_a_batch_has_its_slots_and_slates_share_of_every_divergence() -> None:
-    made, occurrences = system(), Exposure.of(tiny_log(), TRAIN).occurrences
+    made, occurrences = system(), Exposure.from_log(tiny_log(), TRAIN).occurrences
     assert occurrences.tolist() == [4, 5, 4, 3, 2, 0]
     batch = list(SlateLoader(tiny_log(), TRAIN, 1, shuffle=False))[2]
-    assert batch.slates[0, batch.counts[0]].tolist() == [[1, 2, 3], [3, -1, -1], [1, 0, -1]]
+    assert batch.slates[0, batch.loss_mask[0]].tolist() == [[1, 2, 3], [3, -1, -1], [1, 0, -1]]
     values = made.model.means(batch.slates)
-    likelihood = made.model.log_weight(values, batch.slates, batch.click, batch.counts).sum()
+    likelihood = made.model.log_weight(values, batch.slates, batch.click, batch.loss_mask).sum()
     own = made.model.items.kl(torch.arange(4)) @ torch.tensor([1 / 4, 2 / 5, 1 / 4, 2 / 3])
     expected = -likelihood + own + 3 / 8 * made.model.shared_kl()
     torch.testing.assert_close(made.negative_elbo(values, batch), expected)
@@ -111,13 +111,13 @@ def fit(made: SlateElboSystem, loader: SlateLoader, epochs: int) -> None:
 def test_the_bound_of_one_unknown_number_comes_close_to_the_evidence(clicks: int) -> None:
     """Only `b` is unknown: everything else has its prior for a posterior, and items and users are at 0."""
     log = slate_log([[[0]]] * 40, [[0]] * clicks + [[-1]] * (40 - clicks), [0])
-    counts = torch.ones(40, dtype=torch.bool)
+    loss_mask = torch.ones(40, dtype=torch.bool)
     model = SlateModel(
         FlatItems(1, 1, 1e-4, 1.0, 0.0), MarkovUser(), 1, inner_product, InitialState(1e-4, evidence=1e6), deviation=1.0
     )
-    made = SlateElboSystem(model, Exposure.of(log, counts), 1, partial(torch.optim.Adam, lr=0.02))
+    made = SlateElboSystem(model, Exposure.from_log(log, loss_mask), 1, partial(torch.optim.Adam, lr=0.02))
     made.log = lambda *_, **__: None  # type: ignore[method-assign]
-    fit(made, SlateLoader(log, counts, 40), epochs=400)
+    fit(made, SlateLoader(log, loss_mask, 40), epochs=400)
 
     grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     prior = torch.distributions.Normal(0.0, 1.0).log_prob(grid)
@@ -129,7 +129,7 @@ def test_the_bound_of_one_unknown_number_comes_close_to_the_evidence(clicks: int
     assert model.no_click.mean.item() == pytest.approx(mean.item(), abs=0.1)
     assert model.no_click.log_deviation.exp().item() == pytest.approx(deviation.item(), rel=0.15)
 
-    batch = next(iter(SlateLoader(log, counts, 40)))
+    batch = next(iter(SlateLoader(log, loss_mask, 40)))
     draws = [made.negative_elbo(made.draw(batch.slates, torch.Generator().manual_seed(s)), batch) for s in range(300)]
     bound = -torch.stack(draws).mean().item()
     assert evidence.item() - 0.15 < bound < evidence.item() + 0.05
@@ -142,7 +142,7 @@ def test_validation_is_the_likelihood_of_what_counts() -> None:
     made.validation_step(batch, 0)
     generator = torch.Generator().manual_seed(0)
     draws = [made.model.draw(batch.slates, generator) for _ in range(8)]
-    each = torch.stack([made.model.forecast_log_prob(one, batch.slates, batch.click)[batch.counts] for one in draws])
+    each = torch.stack([made.model.forecast_log_prob(one, batch.slates, batch.click)[batch.loss_mask] for one in draws])
     value, slates = seen["validation/log_likelihood"]
     assert slates == 2
     torch.testing.assert_close(value, each.exp().mean(0).log().mean())

@@ -27,22 +27,22 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
 
     Args:
         log: what was shown and clicked.
-        counts: `[R]`, the impressions to be explained: a part of a split. Earlier ones of the same users come along.
+        loss_mask: `[R]`, the impressions to be explained: a part of a split. Earlier ones of the same users come along.
         users: in a batch; the last may have fewer.
         seed: of the order.
         shuffle: whether users come in random order, another each epoch.
     """
 
     def __init__(
-        self, log: SlateLog, counts: Bool[Tensor, " R"], users: int = 256, seed: int = 0, *, shuffle: bool = True
+        self, log: SlateLog, loss_mask: Bool[Tensor, " R"], users: int = 256, seed: int = 0, *, shuffle: bool = True
     ) -> None:
         if users < 1:
             raise ConfigurationError(f"users={users}: a batch holds at least one user")
-        if not counts.any():
+        if not loss_mask.any():
             raise DataError(f"no slate of {log.name} counts: the part of the split that was asked for is empty")
         super().__init__(seed)
-        self._log, self._counts, self._click = log, counts, log.first_click()
-        self._steps = _steps(log, counts)
+        self._log, self._loss_mask, self._click = log, loss_mask, log.first_click()
+        self._steps = _steps(log, loss_mask)
         self._users = self._steps.nonzero().squeeze(1)
         self._size, self._shuffle = users, shuffle
         self._slots = int(log.slates.lengths.max())
@@ -64,13 +64,13 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
         return UserSlates(
             Jagged(slates, impressions.offsets).to_padded(-1),
             Jagged(self._click[impressions.values], impressions.offsets).to_padded(-1),
-            Jagged(self._counts[impressions.values], impressions.offsets).to_padded(False),
+            Jagged(self._loss_mask[impressions.values], impressions.offsets).to_padded(False),
         )
 
 
-def _steps(log: SlateLog, counts: Bool[Tensor, " R"]) -> Int[Tensor, " users"]:
+def _steps(log: SlateLog, loss_mask: Bool[Tensor, " R"]) -> Int[Tensor, " users"]:
     """`[U]`, each user's impressions up to the last that counts; 0 where none does."""
-    reached = torch.where(counts, log.steps() + 1, 0)
+    reached = torch.where(loss_mask, log.steps() + 1, 0)
     return torch.zeros(log.num_users, dtype=torch.int64).scatter_reduce(0, log.user_indices(), reached, "amax")
 
 
@@ -94,7 +94,7 @@ class SlateTestSet:
     strata: dict[str, Bool[Tensor, " n"]]
 
     @classmethod
-    def of(cls, log: SlateLog, split: SlateSplit, users: int = 128, limit: int | None = None) -> SlateTestSet:
+    def from_split(cls, log: SlateLog, split: SlateSplit, users: int = 128, limit: int | None = None) -> SlateTestSet:
         """The test part of a split.
 
         Args:
@@ -104,17 +104,17 @@ class SlateTestSet:
             limit: batches at most; None for all.
         """
         batches = list(SlateLoader(log, split.test, users, shuffle=False))[:limit]
-        row = split.test.nonzero().squeeze(1)[: sum(int(batch.counts.sum()) for batch in batches)]
-        click = torch.cat([batch.click[batch.counts] for batch in batches])
+        row = split.test.nonzero().squeeze(1)[: sum(int(batch.loss_mask.sum()) for batch in batches)]
+        click = torch.cat([batch.click[batch.loss_mask] for batch in batches])
         return cls(batches, row, log.user_indices()[row], click, _strata(log, split, row, click))
 
     def flat(self, parts: Iterable[Shaped[Tensor, "U T S1"]]) -> Shaped[Tensor, "n S1"]:
         """What was found batch by batch, a line a held-out slate."""
-        return torch.cat([part[batch.counts] for part, batch in zip(parts, self.batches, strict=True)])
+        return torch.cat([part[batch.loss_mask] for part, batch in zip(parts, self.batches, strict=True)])
 
 
 def _strata(log: SlateLog, split: SlateSplit, row: Tensor, click: Tensor) -> dict[str, Bool[Tensor, " n"]]:
-    shown = Exposure.of(log, split.train).occurrences
+    shown = Exposure.from_log(log, split.train).occurrences
     chosen = log.slates.values[log.slates.offsets[:-1][row] + click.clamp(min=0)]
     often, clicked = shown[chosen].double(), click >= 0
     strata = {"rare": clicked & (often <= often[clicked].quantile(0.2))} if clicked.any() else {}

@@ -116,7 +116,7 @@ SIZES = ("users", "items", "groups", "impressions", "clicks", "without_click", "
 
 
 def all_item_negatives(
-    log: SlateLog, counts: Bool[Tensor, " R"], negatives: int = 24, seed: int = 0
+    log: SlateLog, loss_mask: Bool[Tensor, " R"], negatives: int = 24, seed: int = 0
 ) -> tuple[SlateLog, Bool[Tensor, " R"]]:
     """Clicked slates become the clicked item and others drawn evenly from the catalogue; the rest no longer count.
 
@@ -125,7 +125,7 @@ def all_item_negatives(
 
     Args:
         log: what was shown and clicked.
-        counts: the impressions to be explained.
+        loss_mask: the impressions to be explained.
         negatives: items beside the click.
         seed: of the draw.
 
@@ -145,4 +145,4 @@ def all_item_negatives(
         clicks=Jagged.from_lengths(torch.zeros(int(clicked.sum()), dtype=torch.int64), clicked.long()),
         fingerprint=f"{log.fingerprint}/all_items/{negatives}/{seed}",
     )
-    return changed, counts & clicked
+    return changed, loss_mask & clicked

@@ -11,28 +11,25 @@ from torch import Tensor
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.errors import DataError
+from recsys.types.record import TensorRecord
 
 
 @dataclass(frozen=True)
-class UserSlates:
+class UserSlates(TensorRecord):
     """`U` users, each with up to `T` slates of up to `S` items, oldest first and flush left.
 
     Args:
         slates: `[U, T, S]`, items, −1 in empty slots.
         click: `[U, T]`, the slot clicked, −1 where none was.
-        counts: `[U, T]`, true where the slate is to be explained; the others only say where the user stood.
+        loss_mask: `[U, T]`, true where the slate is to be explained; the others only say where the user stood.
     """
 
     slates: Int[Tensor, "U T S"]
     click: Int[Tensor, "U T"]
-    counts: Bool[Tensor, "U T"]
+    loss_mask: Bool[Tensor, "U T"]
 
     def __len__(self) -> int:
         return len(self.slates)
-
-    def to(self, device: torch.device | str) -> UserSlates:
-        """The same users on another device."""
-        return UserSlates(self.slates.to(device), self.click.to(device), self.counts.to(device))
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,15 @@ class Exposure:
     impressions: int
 
     @classmethod
-    def of(cls, log: SlateLog, counts: Bool[Tensor, " R"]) -> Exposure:
-        """Of the impressions that count."""
-        items = log.slates.select(counts.nonzero().squeeze(1)).values
-        return cls(torch.bincount(items, minlength=log.num_items), int(counts.sum()))
+    def from_log(cls, log: SlateLog, loss_mask: Bool[Tensor, " R"]) -> Exposure:
+        """Return the exposure of the impressions of a log that the mask names.
+
+        Args:
+            log: what was shown.
+            loss_mask: `[R]`, true at the impressions that are explained.
+        """
+        items = log.slates.select(loss_mask.nonzero().squeeze(1)).values
+        return cls(torch.bincount(items, minlength=log.num_items), int(loss_mask.sum()))
 
 
 class SlateBuffer:
@@ -98,12 +100,12 @@ class SlateBuffer:
         self._lengths[users] += 1
         self._occurrences += torch.bincount(items[items >= 0], minlength=len(self._occurrences))
 
-    def of(self, users: Int[Tensor, " B"]) -> UserSlates:
-        """All slates of the named users; all count."""
+    def select(self, users: Int[Tensor, " B"]) -> UserSlates:
+        """Return all slates of the named users; the loss mask holds all of them."""
         lengths = self._lengths[users]
         steps = int(lengths.max())
-        counts = torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
-        return UserSlates(self._slates[users, :steps], self._click[users, :steps], counts)
+        loss_mask = torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
+        return UserSlates(self._slates[users, :steps], self._click[users, :steps], loss_mask)
 
     def num_batches(self, size: int) -> int:
         """Of an epoch."""
@@ -121,7 +123,7 @@ class SlateBuffer:
         known = self._lengths.nonzero().squeeze(1)
         order = torch.randperm(len(known), generator=generator, device=known.device)
         for start in range(0, len(known), size):
-            yield self.of(known[order[start : start + size]])
+            yield self.select(known[order[start : start + size]])
 
     def _make_room(self, users: int) -> None:
         """For the named number of users and one slate more each, in jumps."""

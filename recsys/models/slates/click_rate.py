@@ -25,36 +25,36 @@ class ClickRateModel:
     no_click: Float[Tensor, " S"]
 
     @classmethod
-    def uniform(cls, log: SlateLog, counts: Bool[Tensor, " R"]) -> ClickRateModel:
+    def uniform(cls, log: SlateLog, mask: Bool[Tensor, " R"]) -> ClickRateModel:
         """All items alike.
 
         Args:
             log: what was shown and clicked.
-            counts: the impressions that are counted.
+            mask: the impressions that are counted.
         """
-        return cls(torch.ones(log.num_items), _without_click(log, counts))
+        return cls(torch.ones(log.num_items), _without_click(log, mask))
 
     @classmethod
-    def popularity(cls, log: SlateLog, counts: Bool[Tensor, " R"]) -> ClickRateModel:
+    def popularity(cls, log: SlateLog, mask: Bool[Tensor, " R"]) -> ClickRateModel:
         """By each item's clicks a showing, `(clicks + mean) / (showings + 1)`: hardly shown items have the mean.
 
         Args:
             log: see `uniform`.
-            counts: see `uniform`.
+            mask: see `uniform`.
         """
-        shown = Exposure.of(log, counts).occurrences
+        shown = Exposure.from_log(log, mask).occurrences
         click = log.first_click()
-        clicked = counts & (click >= 0)
+        clicked = mask & (click >= 0)
         chosen = log.slates.values[log.slates.offsets[:-1][clicked] + click[clicked]]
         clicks = torch.bincount(chosen, minlength=log.num_items)
         mean = (clicks.sum() + 1) / (shown.sum() + 1)
-        return cls((clicks + mean) / (shown + 1), _without_click(log, counts))
+        return cls((clicks + mean) / (shown + 1), _without_click(log, mask))
 
     def choices(self, slates: Int[Tensor, "U T S"]) -> Float[Tensor, "U T S1"]:
         """Log-probability (nats) of each slot and then of no click; of a slate that shows nothing no click is certain.
 
-        >>> counts = ClickRateModel(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.2]))
-        >>> counts.choices(torch.tensor([[[0, 1], [1, -1]]])).exp()
+        >>> model = ClickRateModel(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.2]))
+        >>> model.choices(torch.tensor([[[0, 1], [1, -1]]])).exp()
         tensor([[[0.2000, 0.6000, 0.2000],
                  [0.5000, 0.0000, 0.5000]]])
         """
@@ -66,10 +66,10 @@ class ClickRateModel:
         return torch.cat([share * (1 - none).unsqueeze(-1), none.unsqueeze(-1)], -1).log()
 
 
-def _without_click(log: SlateLog, counts: Bool[Tensor, " R"]) -> Float[Tensor, " S"]:
+def _without_click(log: SlateLog, mask: Bool[Tensor, " R"]) -> Float[Tensor, " S"]:
     """By length, each with one slate more that has the share of all."""
-    lengths, none = log.slates.lengths - 1, (log.clicks.lengths == 0) & counts
+    lengths, none = log.slates.lengths - 1, (log.clicks.lengths == 0) & mask
     slots = int(lengths.max()) + 1
-    all_, without = (torch.bincount(lengths[mask], minlength=slots) for mask in (counts, none))
+    all_, without = (torch.bincount(lengths[part], minlength=slots) for part in (mask, none))
     share = (without.sum() + 1) / (all_.sum() + 2)
     return (without + share) / (all_ + 1)

@@ -121,7 +121,7 @@ class SlateModel(nn.Module):
         values: SlateValues,
         slates: Int[Tensor, "U T S"],
         click: Int[Tensor, "U T"],
-        counts: Bool[Tensor, "U T"],
+        loss_mask: Bool[Tensor, "U T"],
         temperature: float = 1.0,
     ) -> Float[Tensor, "*K U"]:
         """`1/temperature · Σ log p(click | start) + log p(start) − log q(start)` of each user, nats, at each start.
@@ -134,13 +134,13 @@ class SlateModel(nn.Module):
             values: of these slates.
             slates: items, −1 in empty slots.
             click: slots, −1 where nothing was clicked.
-            counts: what is explained.
+            loss_mask: what is explained.
             temperature: above 0; 1 is Bayes' rule.
         """
         vectors, clicked = _clicked(values, click)
         mean, deviation = (part[:, -1] for part in self.start.given(vectors, clicked))
         users = self.user(mean + deviation * values.start, vectors, clicked)
-        answers = self._log_prob(users, values, slates, click).masked_fill(~counts, 0).sum(-1)
+        answers = self._log_prob(users, values, slates, click).masked_fill(~loss_mask, 0).sum(-1)
         return answers / temperature + self.start.log_ratio(values.start, mean, deviation)
 
     def forecast_log_prob(

@@ -25,7 +25,7 @@ def log_from(source: list[str | None]) -> SlateLog:
 
 
 def held_out(limit: int | None = None) -> SlateTestSet:
-    return SlateTestSet.of(log_from(["search", None] * 5), SPLIT, 2, limit)
+    return SlateTestSet.from_split(log_from(["search", None] * 5), SPLIT, 2, limit)
 
 
 def test_rows_users_and_clicks_are_those_of_the_log() -> None:
@@ -57,7 +57,7 @@ def test_strata_are_what_training_showed_least_and_the_sources() -> None:
 
 def test_without_a_click_nothing_is_rare() -> None:
     only = SlateSplit(~TEST, torch.zeros(10, dtype=torch.bool), torch.arange(10) == 2)
-    assert SlateTestSet.of(log_from([None] * 10), only).strata == {}
+    assert SlateTestSet.from_split(log_from([None] * 10), only).strata == {}
 
 
 EVERY = torch.ones(10, dtype=torch.bool)
@@ -82,15 +82,15 @@ def test_a_batch_by_hand() -> None:
         [[2, 4, -1], [2, 1, 0], [-1, -1, -1], [-1, -1, -1]],
     ]
     assert batch.click.tolist() == [[1, 0, -1, -1], [-1, -1, -1, -1], [2, -1, 0, 1], [1, 2, -1, -1]]
-    assert batch.counts.sum(1).tolist() == [3, 1, 4, 2]
-    assert torch.equal(batch.counts, (batch.slates >= 0).any(2))
+    assert batch.loss_mask.sum(1).tolist() == [3, 1, 4, 2]
+    assert torch.equal(batch.loss_mask, (batch.slates >= 0).any(2))
 
 
 def test_users_come_with_what_was_before_and_never_with_what_comes_after() -> None:
-    counts = torch.tensor([0, 1, 0, 0, 0, 0, 0, 1, 0, 0]).bool()
-    (batch,) = SlateLoader(tiny_log(), counts, users=9, shuffle=False)
+    loss_mask = torch.tensor([0, 1, 0, 0, 0, 0, 0, 1, 0, 0]).bool()
+    (batch,) = SlateLoader(tiny_log(), loss_mask, users=9, shuffle=False)
     assert batch.slates[:, :, 0].tolist() == [[0, 3, -1, -1], [1, 0, 3, 1]]
-    assert batch.counts.tolist() == [[False, True, False, False], [False, False, False, True]]
+    assert batch.loss_mask.tolist() == [[False, True, False, False], [False, False, False, True]]
 
 
 def test_an_epoch_has_every_user_once_in_an_order_of_its_own() -> None:
@@ -124,9 +124,9 @@ def test_of_several_clicks_the_first_of_the_source() -> None:
 
 
 def test_exposure_counts_the_slots_of_slates_that_count() -> None:
-    exposure = Exposure.of(tiny_log(), EVERY)
+    exposure = Exposure.from_log(tiny_log(), EVERY)
     assert exposure.occurrences.tolist() == [5, 5, 6, 3, 3, 0] and exposure.impressions == 10
-    exposure = Exposure.of(tiny_log(), torch.tensor([0, 1, 0, 0, 0, 0, 0, 1, 0, 0]).bool())
+    exposure = Exposure.from_log(tiny_log(), torch.tensor([0, 1, 0, 0, 0, 0, 0, 1, 0, 0]).bool())
     assert exposure.occurrences.tolist() == [1, 2, 0, 1, 0, 0] and exposure.impressions == 2
 
 
@@ -134,7 +134,7 @@ def test_a_batch_moves_whole() -> None:
     batch = next(iter(tens()))
     moved = batch.to("meta")
     assert isinstance(moved, UserSlates) and len(moved) == 3
-    assert all(part.is_meta for part in (moved.slates, moved.click, moved.counts))
+    assert all(part.is_meta for part in (moved.slates, moved.click, moved.loss_mask))
 
 
 def test_what_cannot_be() -> None:

@@ -15,9 +15,9 @@ EVERY = torch.ones(10, dtype=torch.bool)
 
 def test_a_click_stands_before_items_by_chance() -> None:
     log = tiny_log()
-    changed, counts = all_item_negatives(log, EVERY, negatives=4, seed=1)
+    changed, loss_mask = all_item_negatives(log, EVERY, negatives=4, seed=1)
     clicked = log.first_click() >= 0
-    assert torch.equal(counts, clicked)
+    assert torch.equal(loss_mask, clicked)
     assert changed.slates.lengths.unique().tolist() == [5]
     assert torch.equal(changed.first_click(), torch.where(clicked, 0, -1))
     for row in clicked.nonzero().squeeze(1).tolist():
@@ -27,8 +27,8 @@ def test_a_click_stands_before_items_by_chance() -> None:
 
 
 def test_what_did_not_count_does_not_count() -> None:
-    counts = torch.arange(10) < 3
-    assert torch.equal(all_item_negatives(tiny_log(), counts)[1], counts & (tiny_log().first_click() >= 0))
+    loss_mask = torch.arange(10) < 3
+    assert torch.equal(all_item_negatives(tiny_log(), loss_mask)[1], loss_mask & (tiny_log().first_click() >= 0))
 
 
 def test_all_items_are_drawn_alike_and_by_the_seed() -> None:

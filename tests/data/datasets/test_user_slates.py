@@ -16,14 +16,14 @@ def told(*rounds: tuple[list[int], list[list[int]], list[int]]) -> SlateBuffer:
 
 def test_slates_lie_by_user_oldest_first() -> None:
     memory = told(([1, 0], [[3, 4], [0, -1]], [1, -1]), ([1], [[5, 0]], [0]), ([4], [[2, 1]], [-1]))
-    batch = memory.of(torch.tensor([1, 4, 0]))
+    batch = memory.select(torch.tensor([1, 4, 0]))
     assert batch.slates.tolist() == [
         [[3, 4, -1], [5, 0, -1]],
         [[2, 1, -1], [-1, -1, -1]],
         [[0, -1, -1], [-1, -1, -1]],
     ]
     assert batch.click.tolist() == [[1, 0], [-1, -1], [-1, -1]]
-    assert batch.counts.tolist() == [[True, True], [True, False], [True, False]]
+    assert batch.loss_mask.tolist() == [[True, True], [True, False], [True, False]]
 
 
 def test_exposure_counts_every_slot_that_shows_something() -> None:
@@ -43,7 +43,7 @@ def test_it_grows_and_forgets_nothing() -> None:
         for user, slate in zip(users.tolist(), items.tolist(), strict=True):
             expected.setdefault(user, []).append(slate)
     for user, slates in expected.items():
-        batch = memory.of(torch.tensor([user]))
+        batch = memory.select(torch.tensor([user]))
         assert batch.slates[0].tolist() == slates
         assert batch.click[0].tolist() == [slate[0] % 2 for slate in slates]
     assert memory.exposure.impressions == 160

@@ -27,7 +27,7 @@ def test_each_draw_is_a_distribution_over_what_is_shown_and_nothing() -> None:
 
 def test_it_does_not_know_of_the_click_itself() -> None:
     first = forecast(model(), BATCH, 3, torch.Generator().manual_seed(0))
-    other = UserSlates(SLATES, torch.tensor([[2, 0], [1, -1]]), BATCH.counts)
+    other = UserSlates(SLATES, torch.tensor([[2, 0], [1, -1]]), BATCH.loss_mask)
     second = forecast(model(), other, 3, torch.Generator().manual_seed(0))
     assert torch.equal(first[:, :, 0], second[:, :, 0])
     assert not torch.isclose(first[:, 0, 1, :2], second[:, 0, 1, :2]).all()

@@ -114,11 +114,11 @@ def test_padding_changes_nothing(user, affinity) -> None:
 @every_user
 @both_affinities
 def test_several_starts_are_weighed_as_each_alone(user, affinity, generator: torch.Generator) -> None:
-    model, counts = slate_model(affinity, user), torch.ones_like(CLICK).bool()
+    model, loss_mask = slate_model(affinity, user), torch.ones_like(CLICK).bool()
     values = model.draw(SLATES, torch.Generator().manual_seed(1))
     starts = torch.randn(5, *values.start.shape, generator=generator)
-    found = model.log_weight(replace(values, start=starts), SLATES, CLICK, counts)
-    alone = [model.log_weight(replace(values, start=start), SLATES, CLICK, counts) for start in starts]
+    found = model.log_weight(replace(values, start=starts), SLATES, CLICK, loss_mask)
+    alone = [model.log_weight(replace(values, start=start), SLATES, CLICK, loss_mask) for start in starts]
     torch.testing.assert_close(found, torch.stack(alone))
 
 
