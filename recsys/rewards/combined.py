@@ -15,7 +15,7 @@ from recsys.types.slates import Slates
 
 
 class WeightedSum(nn.Module):
-    """`Σ_m w_m R_m`. ReRe's published reward is `rule + ranking`, both with weight 1.
+    """`Σ_m w_m R_m`. ReRe's published reward is `hit + ranking`, both with weight 1.
 
     Args:
         rewards: the parts by name.
@@ -92,4 +92,4 @@ class ThresholdedReward:
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`."""
         passes = self.gate(example, slates) > self.threshold
-        return torch.where(passes, self.reward(example, slates), 0.0).masked_fill(~slates.alive, 0.0)
+        return torch.where(passes, self.reward(example, slates), 0.0).masked_fill(~slates.mask, 0.0)

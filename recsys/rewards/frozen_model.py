@@ -62,7 +62,7 @@ class CollaborativeReward(nn.Module):
         """`[B, G]`, in [floor, 0]."""
         log_prob = self.scorer.catalogue_log_prob(example.context).clamp(self.floor, 0.0)
         of_slot = log_prob.gather(-1, slates.items.clamp(min=0).flatten(1)).view_as(slates.log_prob)
-        return of_slot.mean(-1).masked_fill(~slates.alive, 0.0).to(slates.log_prob.dtype)
+        return of_slot.mean(-1).masked_fill(~slates.mask, 0.0).to(slates.log_prob.dtype)
 
 
 class SemanticReward(nn.Module):
@@ -89,4 +89,4 @@ class SemanticReward(nn.Module):
         target = self.item_vectors[example.item]
         shown = self.item_vectors[slates.items.clamp(min=0)]
         cosine = torch.einsum("bgsd,bd->bgs", shown, target).clamp(-1.0, 1.0)
-        return cosine.mean(-1).masked_fill(~slates.alive, 0.0).to(slates.log_prob.dtype)
+        return cosine.mean(-1).masked_fill(~slates.mask, 0.0).to(slates.log_prob.dtype)

@@ -15,7 +15,7 @@ from recsys.types.slates import Slates
 class NdcgReward:
     """`1 / log2(s + 1)` for a slate that holds the logged next item in slot s (from 1) of the first K, else 0.
 
-    With one relevant item that is NDCG@K. Slates of one slot earn what `Rule` gives.
+    With one relevant item that is NDCG@K. Slates of one slot earn what `HitReward` gives.
 
     Args:
         cutoff: K, at least 1.
@@ -44,11 +44,11 @@ class NdcgReward:
         hit = slates.items[..., : self.cutoff] == example.item[:, None, None]
         slot = torch.arange(1, hit.shape[-1] + 1, device=hit.device, dtype=slates.log_prob.dtype)
         gain = (hit / (slot + 1).log2()).amax(-1)
-        return gain.masked_fill(~slates.alive, 0.0)
+        return gain.masked_fill(~slates.mask, 0.0)
 
 
 class RankingReward:
-    """ReRe's ranking reward as the formula has it; published rewards add it to `Rule` (see `WeightedSum`).
+    """ReRe's ranking reward as the formula has it; published rewards add it to `HitReward` (see `WeightedSum`).
 
     With `ρ_k` the rank of candidate k by probability in its group (1 = most probable, ties in the order listed):
 
@@ -74,10 +74,10 @@ class RankingReward:
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 0]."""
-        log_prob = slates.slate_log_prob.masked_fill(~slates.alive, float("-inf"))
+        log_prob = slates.slate_log_prob.masked_fill(~slates.mask, float("-inf"))
         rank = log_prob.argsort(dim=-1, descending=True, stable=True).argsort(-1)
-        wrong = slates.alive & ~is_hit(example, slates)
-        return _shared_penalty(rank.to(log_prob.dtype), counted=wrong, penalised=wrong)
+        wrong = slates.mask & ~is_hit(example, slates)
+        return _shared_penalty(rank.to(log_prob.dtype), mask=wrong, penalised=wrong)
 
 
 class ReleasedRankingReward:
@@ -95,15 +95,15 @@ class ReleasedRankingReward:
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, in [−1, 0]."""
-        alive, hit = slates.alive, is_hit(example, slates)
-        position = torch.arange(alive.shape[1], device=alive.device, dtype=slates.log_prob.dtype).expand_as(alive)
-        return _shared_penalty(position, counted=alive, penalised=alive & ~hit & hit.any(-1, keepdim=True))
+        mask, hit = slates.mask, is_hit(example, slates)
+        position = torch.arange(mask.shape[1], device=mask.device, dtype=slates.log_prob.dtype).expand_as(mask)
+        return _shared_penalty(position, mask=mask, penalised=mask & ~hit & hit.any(-1, keepdim=True))
 
 
 def _shared_penalty(
-    rank: Float[Tensor, "B G"], counted: Bool[Tensor, "B G"], penalised: Bool[Tensor, "B G"]
+    rank: Float[Tensor, "B G"], mask: Bool[Tensor, "B G"], penalised: Bool[Tensor, "B G"]
 ) -> Float[Tensor, "B G"]:
-    """`−w_k / Σ_j w_j` with `w = 1 / log2(rank + 2)`, ranks from 0; the sum runs over `counted`."""
+    """`−w_k / Σ_j w_j` with `w = 1 / log2(rank + 2)`, ranks from 0; the sum runs over `mask`."""
     weight = 1 / (rank + 2).log2()
-    total = (weight * counted).sum(-1, keepdim=True)
+    total = (weight * mask).sum(-1, keepdim=True)
     return torch.where(penalised, -weight / total, 0.0)

@@ -13,7 +13,7 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class Reward(Protocol):
-    """A number for each slate. Always finite; 0 where there is no slate (`~slates.alive`)."""
+    """A number for each slate. Always finite; 0 where there is no slate (`~slates.mask`)."""
 
     @property
     def order_matters(self) -> bool:
@@ -36,7 +36,7 @@ class Reward(Protocol):
 
 def is_hit(example: Example, slates: Slates) -> Bool[Tensor, "B G"]:
     """Return `[B, G]`, true where a slate holds the logged next item in any slot."""
-    return (slates.items == example.item[:, None, None]).any(-1) & slates.alive
+    return (slates.items == example.item[:, None, None]).any(-1) & slates.mask
 
 
 class HitReward:

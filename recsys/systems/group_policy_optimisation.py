@@ -180,7 +180,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         rows = order[:count].sort().values
         asked = examples.select(rows)
         slates: Slates = self.rollout(self.policy, self.network.select(memory, rows), asked, generator)
-        inclusion = slates.log_inclusion if slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT else None
+        inclusion = slates.log_inclusion if slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT else None
         return Held(rows, slates.items, self.reward(asked, slates), None, inclusion)
 
     def _reference_memory(self, batch: Context, requests: Context, rows: Int[Tensor, " R"]) -> Any:

@@ -93,7 +93,7 @@ class ReCastSampler:
         """See `GroupSampler`."""
         slates = self.rollout(policy, memory, examples, generator)
         items, logged = slates.items, examples.item.unsqueeze(1)
-        asked = items.where(slates.alive.unsqueeze(-1), logged.unsqueeze(1))
+        asked = items.where(slates.mask.unsqueeze(-1), logged.unsqueeze(1))
         trie = policy.network.trie
         score = structural_score(shared_codes(trie.path(asked), trie.path(logged)), trie.depth)
         return Slates(recast_repair(items, logged, score), slates.log_prob, SamplingMethod.GIVEN)
@@ -119,5 +119,5 @@ class DynamicSampler:
             drawn,
             items=drawn.items.gather(1, columns),
             log_prob=drawn.log_prob.gather(1, columns),
-            drawn=SamplingMethod.GIVEN,
+            sampling_method=SamplingMethod.GIVEN,
         )

@@ -12,7 +12,7 @@ from recsys.types.record import TensorRecord
 
 
 class SamplingMethod(StrEnum):
-    """How slates were drawn, which decides the estimators that may use them."""
+    """How slates were chosen, which decides the estimators that may use them."""
 
     SAMPLE = "sample"
     """Independently from the policy, so that a slate may come twice."""
@@ -34,18 +34,18 @@ class Slates(TensorRecord):
     Args:
         items: `[B, G, S]`, item indices, −1 where there is no item.
         log_prob: `[B, G, S]`, nats: each slot given the slots before it. A slate's is the sum over its slots.
-        drawn: how the slates were drawn.
+        sampling_method: how the slates were chosen.
         log_inclusion: `[B, G]`, nats: log-probability that the slate is among the `G` drawn, given the threshold of the
             draw (Kool et al. 2019, section 4); None unless drawn without replacement.
     """
 
     items: Int[Tensor, "B G S"]
     log_prob: Float[Tensor, "B G S"]
-    drawn: SamplingMethod = SamplingMethod.GIVEN
+    sampling_method: SamplingMethod = SamplingMethod.GIVEN
     log_inclusion: Float[Tensor, "B G"] | None = None
 
     @property
-    def alive(self) -> Bool[Tensor, "B G"]:
+    def mask(self) -> Bool[Tensor, "B G"]:
         """`[B, G]`, true where the slate has an item in every slot."""
         return (self.items >= 0).all(-1)
 

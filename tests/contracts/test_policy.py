@@ -79,7 +79,7 @@ def test_slates_are_drawn_by_their_probability(policy: Policy, requests: Context
     generator = torch.Generator().manual_seed(0)
     drawn = policy.sample(requests, DRAWS, slots, generator)
     assert drawn.items.shape == drawn.log_prob.shape == (len(requests), DRAWS, slots)
-    assert drawn.drawn is SamplingMethod.SAMPLE
+    assert drawn.sampling_method is SamplingMethod.SAMPLE
     slates = enumerated(len(requests), slots)
     expected = policy.log_prob(requests, slates).sum(-1).double().exp() * DRAWS
     seen = (drawn.items.unsqueeze(2) == slates.items.unsqueeze(1)).all(-1).sum(1)
@@ -141,7 +141,7 @@ def test_top_ranks_by_the_same_probabilities(policy: Policy, requests: Context) 
     every = policy.log_prob(requests, enumerated(len(requests), 1)).squeeze(-1)
     assert torch.allclose(catalogue, every, atol=1e-4)
     top = policy.top(requests, NUM_ITEMS + 2)
-    assert top.items.shape == (len(requests), NUM_ITEMS + 2, 1) and top.drawn is SamplingMethod.TOP
+    assert top.items.shape == (len(requests), NUM_ITEMS + 2, 1) and top.sampling_method is SamplingMethod.TOP
     ranked = catalogue.sort(-1, descending=True).values
     assert torch.allclose(top.log_prob[:, :NUM_ITEMS, 0], ranked, atol=1e-4)
     assert torch.equal(top.items < 0, top.log_prob.isneginf()) and (top.items[:, NUM_ITEMS:] == -1).all()

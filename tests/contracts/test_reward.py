@@ -36,13 +36,13 @@ def item_vectors() -> Tensor:
 
 
 REWARDS: dict[str, Callable[[], Reward]] = {
-    "rule": HitReward,
+    "hit": HitReward,
     "ranking": RankingReward,
     "released_ranking": ReleasedRankingReward,
     "ndcg": lambda: NdcgReward(cutoff=2),
     "semantic": lambda: SemanticReward(item_vectors()),
     "collaborative": lambda: CollaborativeReward(FrozenScorer(), floor=-3.0),
-    "weighted": lambda: WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"rule": 1.0, "ranking": -0.5}),
+    "weighted": lambda: WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"hit": 1.0, "ranking": -0.5}),
     "gated": lambda: ThresholdedReward(NdcgReward(), gate=SemanticReward(item_vectors()), threshold=0.1),
 }
 every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
@@ -79,7 +79,7 @@ def test_one_finite_number_a_slate_and_zero_where_there_is_none(
     assert value.shape == (REQUESTS, CANDIDATES)
     assert value.dtype == slates.log_prob.dtype
     assert value.isfinite().all()
-    assert (value[~slates.alive] == 0).all()
+    assert (value[~slates.mask] == 0).all()
     assert value.unique().numel() > 1
 
 

@@ -44,7 +44,7 @@ class Worth:
 
     def __call__(self, example: Example, slates: Slates) -> Tensor:
         step = (slates.items.squeeze(-1) - last_item(example.context).unsqueeze(1)) % ITEMS
-        return WORTH[step].where(slates.alive, torch.tensor(0.0))
+        return WORTH[step].where(slates.mask, torch.tensor(0.0))
 
 
 def last_item(context: Context) -> Tensor:

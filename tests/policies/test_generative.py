@@ -56,7 +56,7 @@ def test_slates_wider_than_the_legal_set_end_without_items(policy: GenerativePol
     slates = policy.sample(requests, 4, 3, torch.Generator().manual_seed(0))
     assert (slates.items[2, :, :2].sort(-1).values == torch.tensor([5, 6])).all()
     assert (slates.items[2, :, 2] == -1).all() and slates.log_prob[2, :, 2].isneginf().all()
-    assert slates.alive[:2].all() and not slates.alive[2].any()
+    assert slates.mask[:2].all() and not slates.mask[2].any()
 
 
 def test_gradient_reaches_the_network_through_every_slot(policy: GenerativePolicy, requests: Context) -> None:
@@ -79,17 +79,17 @@ def test_top_is_cut_from_a_search_at_least_as_wide_as_beams(requests: Context) -
     first = requests.select(torch.tensor([0]))
     assert GenerativePolicy(network, beams=1).top(first, 1).items.item() == 0
     wide = GenerativePolicy(network, beams=2).top(first, 1)
-    assert wide.items.item() == 6 and wide.items.shape == (1, 1, 1) and wide.drawn is SamplingMethod.TOP
+    assert wide.items.item() == 6 and wide.items.shape == (1, 1, 1) and wide.sampling_method is SamplingMethod.TOP
     assert GenerativePolicy(network, beams=1).top(first, 9).items.shape == (1, 9, 1)
 
 
 def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolicy, requests: Context) -> None:
     memory = policy.network.encode(requests)
     slates = policy.sample_without_replacement_from(memory, requests, 3, torch.Generator().manual_seed(0))
-    assert slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
+    assert slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT and slates.items.shape == (3, 3, 1)
     assert slates.log_inclusion is not None
     assert (slates.log_inclusion[:2] > slates.slate_log_prob[:2]).all()
-    assert torch.equal(slates.alive, torch.tensor([[True] * 3, [True] * 3, [True, True, False]]))
+    assert torch.equal(slates.mask, torch.tensor([[True] * 3, [True] * 3, [True, True, False]]))
 
 
 def test_log_prob_from_is_the_sum_of_its_codes(policy: GenerativePolicy, requests: Context) -> None:

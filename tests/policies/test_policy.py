@@ -64,7 +64,7 @@ def test_slates_are_drawn_as_often_as_their_probability_says() -> None:
     every = Slates(enumerated_slates(4, 2), torch.zeros(1, 12, 2))
     expected = policy.log_prob(context, every).sum(-1)[0].exp()
     seen = (slates.items[0].unsqueeze(1) == every.items[0]).all(-1).double().mean(0)
-    assert slates.drawn is SamplingMethod.SAMPLE
+    assert slates.sampling_method is SamplingMethod.SAMPLE
     assert torch.allclose(seen, expected.double(), atol=4 * (0.25 / draws) ** 0.5)
     assert torch.equal(slates.log_prob, policy.log_prob(context, slates))
 
@@ -72,12 +72,12 @@ def test_slates_are_drawn_as_often_as_their_probability_says() -> None:
 def test_slates_wider_than_the_legal_set_end_without_items() -> None:
     slates = Fixed(torch.zeros(3)).sample(requests([[1]]), 2, 4, torch.Generator().manual_seed(0))
     assert (slates.items[..., :2] >= 0).all() and (slates.items[..., 2:] == -1).all()
-    assert slates.log_prob[..., 2:].isneginf().all() and not slates.alive.any()
+    assert slates.log_prob[..., 2:].isneginf().all() and not slates.mask.any()
 
 
 def test_top_is_the_ranking_with_ties_to_the_lowest_item_and_a_tail_of_nothing() -> None:
     slates = Fixed(torch.tensor([1.0, 2.0, 1.0, 2.0, 1.0])).top(requests([[1], []]), 7)
     assert slates.items[..., 0].tolist() == [[3, 0, 2, 4, -1, -1, -1], [1, 3, 0, 2, 4, -1, -1]]
-    assert slates.drawn is SamplingMethod.TOP
+    assert slates.sampling_method is SamplingMethod.TOP
     assert torch.allclose(slates.log_prob.exp().sum((1, 2)), torch.ones(2))
     assert torch.equal(slates.log_prob.isneginf(), slates.items < 0)

@@ -40,24 +40,24 @@ class Unbounded:
 
 
 def test_the_published_sum(make_example: Callable[..., Example], make_slates: Callable[..., Slates]) -> None:
-    reward = WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"ranking": 1.0, "rule": 1.0})
+    reward = WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"ranking": 1.0, "hit": 1.0})
     example, slates = make_example([7]), make_slates([[7, 1, 2, 3]])
     assert reward(example, slates)[0].tolist() == pytest.approx([1.0, -0.4040, -0.3202, -0.2758], abs=5e-5)
-    assert reward.parts(example, slates)["rule"].tolist() == [[1, 0, 0, 0]]
+    assert reward.parts(example, slates)["hit"].tolist() == [[1, 0, 0, 0]]
     assert reward.bounds == (-1.0, 1.0)
 
 
 def test_bounds_and_order_follow_the_parts() -> None:
-    assert WeightedSum({"rule": HitReward(), "ranking": RankingReward()}, {"rule": 2.0, "ranking": -3.0}).bounds == (
+    assert WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"hit": 2.0, "ranking": -3.0}).bounds == (
         0.0,
         5.0,
     )
-    assert WeightedSum({"rule": HitReward(), "free": Unbounded()}, {"rule": 1.0, "free": 1.0}).bounds is None
+    assert WeightedSum({"hit": HitReward(), "free": Unbounded()}, {"hit": 1.0, "free": 1.0}).bounds is None
     assert WeightedSum({"ndcg": NdcgReward()}, {"ndcg": 1.0}).order_matters
-    assert not WeightedSum({"rule": HitReward(), "ndcg": NdcgReward()}, {"rule": 1.0, "ndcg": 0.0}).order_matters
+    assert not WeightedSum({"hit": HitReward(), "ndcg": NdcgReward()}, {"hit": 1.0, "ndcg": 0.0}).order_matters
 
 
-@pytest.mark.parametrize(("parts", "weights"), [({"rule": HitReward()}, {"rul": 1.0}), ({}, {})])
+@pytest.mark.parametrize(("parts", "weights"), [({"hit": HitReward()}, {"hits": 1.0}), ({}, {})])
 def test_every_part_needs_one_weight(parts: dict[str, HitReward], weights: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="weight"):
         WeightedSum(parts, weights)
@@ -70,10 +70,10 @@ def test_a_configuration_binds_parts_and_weights(
         {
             "_target_": "recsys.rewards.combined.WeightedSum",
             "rewards": {
-                "rule": {"_target_": "recsys.rewards.reward.HitReward"},
+                "hit": {"_target_": "recsys.rewards.reward.HitReward"},
                 "ranking": {"_target_": "recsys.rewards.rank.RankingReward"},
             },
-            "weights": {"rule": 1, "ranking": 0.5},
+            "weights": {"hit": 1, "ranking": 0.5},
         }
     )
     earned = reward(make_example([7]), make_slates([[7, 1]]))

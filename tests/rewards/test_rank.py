@@ -22,7 +22,7 @@ def test_the_slot_of_the_target_is_discounted(
     assert NdcgReward(cutoff=2)(example, slates)[0].tolist() == pytest.approx([1.0, 1 / math.log2(3), 0.0, 0.0])
 
 
-def test_slates_of_one_slot_earn_the_rule(
+def test_slates_of_one_slot_earn_a_hit(
     make_example: Callable[..., Example], make_slates: Callable[..., Slates]
 ) -> None:
     example, slates = make_example([7]), make_slates([[7, 1, -1]])

@@ -64,29 +64,29 @@ def test_beams_are_the_most_probable_items(policy: GenerativePolicy) -> None:
     exact = policy.catalogue_log_prob(REQUESTS).topk(3, 1).indices
     slates = roll_out(policy, BeamSampler(20))
     assert torch.equal(slates.items[:, :3, 0], exact)
-    assert slates.drawn is SamplingMethod.TOP
+    assert slates.sampling_method is SamplingMethod.TOP
     assert slates.items[2, 3:].unique().tolist() == [-1]
 
 
 def test_stochastic_beams_are_distinct_and_know_their_chances(policy: GenerativePolicy) -> None:
     slates = roll_out(policy, StochasticBeamSampler(6))
-    assert slates.drawn is SamplingMethod.WITHOUT_REPLACEMENT
+    assert slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT
     assert slates.log_inclusion is not None
     for items in slates.items[:2, :, 0].tolist():
         assert len(set(items)) == 6
     assert sorted(slates.items[2, :, 0].tolist()) == [-1, -1, -1, 0, 9, 19]
-    torch.testing.assert_close(slates.log_inclusion[2, slates.alive[2]], torch.zeros(3))
+    torch.testing.assert_close(slates.log_inclusion[2, slates.mask[2]], torch.zeros(3))
 
 
 def test_independent_draws_may_come_twice(policy: GenerativePolicy) -> None:
     slates = roll_out(policy, IndependentSampler(6))
-    assert slates.drawn is SamplingMethod.SAMPLE
+    assert slates.sampling_method is SamplingMethod.SAMPLE
     assert len(set(slates.items[2].flatten().tolist())) <= 3
 
 
 def test_the_target_takes_the_last_place_where_it_is_missing(policy: GenerativePolicy) -> None:
     plain, forced = roll_out(policy, BeamSampler(3)), roll_out(policy, TargetInsertionSampler(BeamSampler(3)))
-    assert forced.drawn is SamplingMethod.GIVEN
+    assert forced.sampling_method is SamplingMethod.GIVEN
     for before, after, target in zip(plain.items.tolist(), forced.items.tolist(), [4, 17, 9], strict=True):
         expected = before if [target] in before else [*before[:-1], [target]]
         assert after == expected
@@ -105,7 +105,7 @@ def test_the_target_takes_the_place_of_the_one_least_like_it(policy: GenerativeP
 
 def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy) -> None:
     kept, drawn = roll_out(policy, DynamicSampler(4, factor=8.0)), roll_out(policy, IndependentSampler(32))
-    assert kept.drawn is SamplingMethod.GIVEN
+    assert kept.sampling_method is SamplingMethod.GIVEN
     for row, target in enumerate([4, 17, 9]):
         every, some = drawn.items[row, :, 0].tolist(), kept.items[row, :, 0].tolist()
         assert (target in some) == (target in every)

@@ -147,8 +147,8 @@ def test_a_subclass_keeps_its_own_fields_whatever_class_joins() -> None:
 
 def test_what_belongs_to_the_whole_record_must_agree() -> None:
     found = example(2, (True, True, True, 1, 1), 0).slates
-    drawn = found.replace(drawn=SamplingMethod.SAMPLE)
-    with pytest.raises(ValueError, match=r"Slates\.drawn"):
+    drawn = found.replace(sampling_method=SamplingMethod.SAMPLE)
+    with pytest.raises(ValueError, match=r"Slates\.sampling_method"):
         Slates.cat([found, drawn])
 
 
