@@ -1,4 +1,4 @@
-"""The folder of the Hydra groups."""
+"""Locate the folder of the Hydra configuration groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def configuration_folder() -> Path:
-    """The folder of configuration groups: inside the package where it was installed, beside it in a checkout.
+    """Return the folder of configuration groups: inside an installed package, or beside the package in a checkout.
 
     >>> configuration_folder().name
     'conf'
@@ -17,7 +17,7 @@ def configuration_folder() -> Path:
 
 
 def job_folder(configuration: Path, name: str) -> Path:
-    """Where the groups of a job lie: in a folder of its name if that holds `<name>.yaml`, else with the rest.
+    """Return the folder of a job's groups: the folder of its name if that holds `<name>.yaml`, else the common one.
 
     >>> job_folder(configuration_folder(), "replay").name, job_folder(configuration_folder(), "train").name
     ('replay', 'conf')

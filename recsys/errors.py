@@ -1,16 +1,18 @@
-"""Errors that the caller can correct, and their base class.
+"""Errors that the caller can correct.
 
-The command line prints the message of a `RequestError` without a traceback and exits with 2.
-Any other exception is a failure inside and exits with 1.
+The command line prints the message of a `RequestError` without a traceback and exits with code 2. Any other exception
+is a failure of the program and exits with code 1.
 """
 
 
 class RequestError(Exception):
-    """The request cannot be carried out as asked; the message names what was found, what was expected, what to do."""
+    """The base class: a request cannot be carried out. The message says what was found, where, what was expected, and
+    what to do.
+    """
 
 
 class ConfigurationError(RequestError):
-    """A configuration key is unknown, missing or of the wrong type."""
+    """A configuration key is unknown or missing, or a value has the wrong type."""
 
 
 class DataError(RequestError):
@@ -18,4 +20,4 @@ class DataError(RequestError):
 
 
 class EmptyLegalSetError(RequestError):
-    """A request excludes every item of the catalogue, so that no policy has anything left to choose from."""
+    """The legal set of a request is empty: the request excludes every item that it could be answered with."""

@@ -1,1 +1,1 @@
-"""Compose configurations, check them against the signatures of what they configure, and explain what is wrong."""
+"""Compose configurations, check them against the signatures of their targets, and explain errors."""

@@ -1,4 +1,4 @@
-"""Compose a configuration as the command line does, and explain Hydra's errors in plain words."""
+"""Compose a configuration as the command line does, and turn Hydra's errors into plain messages."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'
 def explain_hydra_error(
     error: HydraException | OmegaConfBaseException, config_name: str, overrides: Sequence[str]
 ) -> Exception:
-    """The same refusal as a `ConfigurationError` of one plain message.
+    """Return a `ConfigurationError` whose message says what is wrong and what to write instead.
 
     Args:
-        error: as Hydra raised it while composing.
-        config_name: the configuration that was composed.
-        overrides: as given on the command line.
+        error: error that Hydra raised while composing.
+        config_name: name of the configuration.
+        overrides: overrides of the command line.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         options = error.options or ()
@@ -44,7 +44,7 @@ def explain_hydra_error(
 
 
 def compose_with_hydra(overrides: Sequence[str], config_name: str) -> DictConfig:
-    """Compose, with Hydra's own errors."""
+    """Compose a configuration. Errors are Hydra's own."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(_folder(config_name)), version_base="1.3"):
         return hydra.compose(config_name, list(overrides))
@@ -55,7 +55,7 @@ def _folder(config_name: str) -> Path:
 
 
 def _missing_option(file: str, options: Sequence[str], folder: Path) -> str:
-    """A group has no such option, or there is no such group."""
+    """Describe an option that its group lacks, or a configuration that does not exist."""
     group, _, option = file.removesuffix(".yaml").partition("/")
     if not option:
         return f"there is no configuration '{group}'; {suggestion(group, _names(folder))}"
@@ -68,7 +68,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
-    """No key of that name was composed: an argument left at its default, a slip, or a group."""
+    """Describe a key that was not composed: an argument left at its default, a misspelled key, or a group."""
     config = _without_values(config_name, overrides)
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
@@ -76,7 +76,7 @@ def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     if isinstance(node, DictConfig) and "_target_" in node:
         arguments = keyword_names(parameters(locate(f"{parent}._target_", node["_target_"])) or {})
     if name in arguments:
-        return f"{key}: it is left at its default and stands in no file; write +{key}=… to give it"
+        return f"{key}: this argument has its default value and is in no file; write +{key}=… to set it"
     beside = {str(one) for one in node} if isinstance(node, DictConfig) else set()
     if match := nearest_word(name, beside | arguments):
         return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
@@ -96,13 +96,13 @@ def _last(key: str) -> str:
 
 
 def _groups(folder: Path) -> set[str]:
-    """Names of the groups, without those of a job that has its own."""
+    """Return the names of the groups, without those of a job that has its own folder."""
     found = {one.relative_to(folder) for one in folder.rglob("*") if one.is_dir()}
     return {str(one) for one in found if job_folder(folder, one.parts[0]) == folder}
 
 
 def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    """What the choices of groups alone compose to; empty where they compose to nothing."""
+    """Compose the choices of groups alone. Return an empty configuration if this fails."""
     groups = [one for one in overrides if (_folder(config_name) / one.lstrip("+").partition("=")[0]).is_dir()]
     try:
         return compose_with_hydra(groups, config_name)
@@ -111,13 +111,17 @@ def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
-    """The configuration that `recsys <config_name> <overrides>` runs with.
+    """Return the configuration that `recsys <config_name> <overrides>` runs with.
+
+    Args:
+        overrides: overrides as on the command line.
+        config_name: name of the command, such as `train` or `bench`.
 
     >>> compose(["debug=limit", "seed=7"]).seed
     7
 
     Raises:
-        ConfigurationError: a key or an option of a group that is not there.
+        ConfigurationError: an override names a key, a group or an option that does not exist.
     """
     try:
         return compose_with_hydra(overrides, config_name)

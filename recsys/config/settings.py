@@ -1,4 +1,4 @@
-"""The settings of a run beside its stages: the plain top-level keys of its configuration."""
+"""The settings of a run: the plain top-level keys of its configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RunSettings:
 
     @classmethod
     def of(cls, config: DictConfig) -> RunSettings:
-        """Read the keys that are there; the others keep their defaults."""
+        """Read the settings of a configuration. Keys that it lacks keep their defaults."""
         given = {one: config[one] for one in cls.names() if one in config}
         for one in {"stages", "offers"} & given.keys():
             given[one] = list(given[one])
@@ -48,7 +48,7 @@ class RunSettings:
 
     @classmethod
     def names(cls) -> list[str]:
-        """The keys.
+        """Return the names of the settings.
 
         >>> RunSettings.names()[:2]
         ['name', 'stages']
@@ -57,4 +57,4 @@ class RunSettings:
 
 
 LOCATION_KEYS = ("root", "run", "resume")
-"""Keys that say where a run lies, not what it is: they are no part of its identity."""
+"""Settings that locate a run. They are no part of its identity."""

@@ -1,4 +1,4 @@
-"""Check a configuration node against the signature of its target."""
+"""Check configuration nodes against the signatures of their targets."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 def check_call(config: DictConfig, target: Callable[..., Any]) -> None:
-    """Refuse a configuration that is not a call of `target`.
+    """Raise an error if a configuration is no valid call of `target`.
 
     Raises:
-        ConfigurationError: with a line a fault: the full key, what was found and expected, the nearest right key.
+        ConfigurationError: a key or a value is wrong. The message has one line for each fault, with the full key, what
+            was found, what was expected, and the nearest valid key.
     """
     faults = [*argument_faults(target, config, ""), *missing_faults(target, config, "")]
     if faults:
@@ -31,7 +32,7 @@ def check_call(config: DictConfig, target: Callable[..., Any]) -> None:
 
 
 def argument_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iterator[str]:
-    """Keys of `node` that `target` has no argument for, and values that do not fit their argument's annotation."""
+    """Yield the keys of `node` that are no arguments of `target`, and the values that do not fit their annotations."""
     known = parameters(target)
     if known is None:
         return
@@ -46,7 +47,7 @@ def argument_faults(target: Callable[..., Any], node: DictConfig, path: str) -> 
 
 
 def missing_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iterator[str]:
-    """Arguments without a default that `node` does not give."""
+    """Yield the arguments without a default that `node` does not set."""
     known = parameters(target)
     if known is None or node.get("_partial_", False) or "_args_" in node:
         return
@@ -56,7 +57,7 @@ def missing_faults(target: Callable[..., Any], node: DictConfig, path: str) -> I
 
 
 def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iterator[str]:
-    """Whether the value at `key` is there and fits; a node read from elsewhere is looked at where it is written."""
+    """Yield the faults of the value at `key`: it is missing, cannot be resolved, or does not fit its annotation."""
     if OmegaConf.is_missing(node, key):
         yield f"{path}: must be given"
         return
@@ -71,7 +72,7 @@ def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iter
 
 
 def shape_faults(path: str, value: Any, annotation: Any) -> Iterator[str]:
-    """Whether a plain value fits; the keys of a `TypedDict`, and of a mapping of them, are looked at one by one."""
+    """Yield the faults of a plain value. The keys of a `TypedDict` are checked one by one."""
     if isinstance(value, Mapping) and is_typeddict(annotation):
         known = get_type_hints(annotation, include_extras=True)
         for key, one in value.items():
@@ -91,15 +92,19 @@ def shape_faults(path: str, value: Any, annotation: Any) -> Iterator[str]:
 
 
 def keyword_names(known: dict[str, inspect.Parameter]) -> set[str]:
-    """Parameters that can be given by name."""
+    """Return the parameters that can be passed by name."""
     return {name for name, one in known.items() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
 
 
 def locate(key: str, target: Any) -> Any:
-    """The Python object that a `_target_` names.
+    """Return the class or function that a `_target_` names.
+
+    Args:
+        key: full key of the `_target_`, for messages.
+        target: its value.
 
     Raises:
-        ConfigurationError: nothing has that name; or its module needs a package that is not installed.
+        ConfigurationError: nothing has that name, or its module needs a package that is not installed.
     """
     if not isinstance(target, str) or "." not in target:
         raise ConfigurationError(f"{key}: expected the dotted name of a class or function, found {target!r}")
@@ -123,7 +128,7 @@ def locate(key: str, target: Any) -> Any:
 
 
 def join_key(path: str, key: Any) -> str:
-    """The full key.
+    """Return the full key of `key` below `path`.
 
     >>> join_key("", "stage"), join_key("stage", "sft")
     ('stage', 'stage.sft')
@@ -132,7 +137,7 @@ def join_key(path: str, key: Any) -> str:
 
 
 def _owner(name: str) -> Any:
-    """The module, or the class inside one, of that name."""
+    """Return the module of that name, or the class inside a module."""
     try:
         return import_module(name)
     except ModuleNotFoundError:
@@ -143,12 +148,12 @@ def _owner(name: str) -> Any:
 
 
 def _unmarked(annotation: Any) -> Any:
-    """Without `Required` and `NotRequired` around it."""
+    """Return an annotation without `Required` or `NotRequired` around it."""
     return get_args(annotation)[0] if get_origin(annotation) in (Required, NotRequired) else annotation
 
 
 def _nearest_module(missing: str) -> str:
-    """The right module beside a wrong one, as the end of a message."""
+    """Return the end of a message that suggests the nearest module."""
     package, _, name = missing.rpartition(".")
     if not package:
         return ""

@@ -1,4 +1,4 @@
-"""Suggest the nearest known word for a wrong one, for error messages."""
+"""Suggest the nearest known word for a misspelled one, for error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEAST_SIMILARITY = 0.6
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word` (difflib ratio of at least 0.6), None where there is none.
+    """Return the known word that is most similar to `word` (difflib ratio of at least 0.6), or None.
 
     >>> nearest_word("widht", ["heads", "width"])
     'width'
@@ -20,7 +20,7 @@ def nearest_word(word: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """What to write instead of `word`, as the end of a message: the nearest, or else all that is known.
+    """Return the end of a message that suggests the nearest known word or, if none is near, lists the known words.
 
     >>> suggestion("widht", ["heads", "width"])
     "did you mean 'width'?"

@@ -14,7 +14,7 @@ UNKNOWN = (Any, object, inspect.Parameter.empty)
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    """Parameters by name with their annotations evaluated, without `self`; None where Python cannot tell.
+    """Return the parameters by name, without `self`, with evaluated annotations; None if they are unknown.
 
     >>> def area(width: "int", height: float = 1.0) -> float: ...
     >>> {name: parameter.annotation for name, parameter in parameters(area).items()}
@@ -29,7 +29,7 @@ def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | Non
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Evaluated annotations; a name that exists for type checkers alone costs its own parameter, not the others."""
+    """Return evaluated annotations. One that cannot be evaluated, for example under TYPE_CHECKING, becomes Any."""
     try:
         return get_type_hints(function)
     except (AttributeError, NameError, TypeError):
@@ -46,10 +46,11 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether a value as YAML gives it can stand where `annotation` is asked for.
+    """Return whether a value from YAML fits an annotation.
 
-    An integer fits a float, a list a tuple, a member's name an enumeration, a string a path; a node with `_target_`
-    fits everything, because what it makes is not known before it is made. An annotation that cannot be read fits, too.
+    An integer fits a float, a list a tuple, the name of a member an enumeration, a string a path. A node with
+    `_target_` fits everything, because its type is unknown before it is instantiated. Everything fits an annotation
+    that cannot be read.
 
     >>> fits(3, float), fits(3.0, int), fits(True, int), fits(None, int | None), fits([1, 2], tuple[int, ...])
     (True, False, False, True, True)
@@ -75,7 +76,7 @@ def fits(value: Any, annotation: Any) -> bool:
 
 
 def describe(annotation: Any) -> str:
-    """The annotation as it reads in the source.
+    """Return the annotation as text for messages.
 
     >>> describe(int), describe(int | None), describe(Literal["a", "b"])
     ('int', 'int | None', "'a' or 'b'")
@@ -124,7 +125,7 @@ def _scalar_fits(value: Any, kind: Any) -> bool:
 
 
 def _instance(value: Any, kind: type) -> bool:
-    """Plain values are no instance of a protocol that cannot be checked at run time."""
+    """Return `isinstance(value, kind)`, or False for a protocol that cannot be checked at run time."""
     try:
         return isinstance(value, kind)
     except TypeError:

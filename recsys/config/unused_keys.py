@@ -16,7 +16,11 @@ RESOLVERS_OF_KEYS = ("oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecat
 
 
 def unused_keys(config: DictConfig) -> list[str]:
-    """One line for every value outside `stage`, the settings and what they offer that no interpolation leads to."""
+    """Return one line for each value that nothing reads.
+
+    Values in `stage`, the settings, and the keys listed in `offers` are read. Other values must be the target of an
+    interpolation.
+    """
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
     everything = dict(leaves(tree))
@@ -34,7 +38,7 @@ def unused_keys(config: DictConfig) -> list[str]:
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Full key and value of every leaf; an empty container is a leaf.
+    """Yield the full key and the value of every leaf; an empty container is a leaf.
 
     >>> dict(leaves({"a": {"b": [7, 8]}, "c": {}}))
     {'a.b.0': 7, 'a.b.1': 8, 'c': {}}
@@ -48,7 +52,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def covers(place: str, path: str) -> bool:
-    """Whether reading `place` reads `path`.
+    """Return whether `path` is `place` or lies below it.
 
     >>> covers("data", "data.root"), covers("data", "database"), covers("", "data")
     (True, False, True)
@@ -57,7 +61,7 @@ def covers(place: str, path: str) -> bool:
 
 
 def interpolated_keys(value: str, path: str) -> list[str]:
-    """Full keys that the interpolations of `value`, standing at `path`, lead to.
+    """Return the full keys that the interpolations in `value`, at `path`, refer to.
 
     >>> interpolated_keys("${a.b}/${..c} and ${oc.select:d,1}", "x.y.z")
     ['a.b', 'x.c', 'd']
@@ -72,7 +76,7 @@ def interpolated_keys(value: str, path: str) -> list[str]:
 
 
 def _key(inside: str) -> str | None:
-    """The key that an interpolation names, up to what is known only when it is resolved; None where it names no key."""
+    """Return the key that an interpolation refers to, up to a nested interpolation; None if it refers to no key."""
     if ":" in inside:
         resolver, _, arguments = inside.partition(":")
         if resolver.strip() not in RESOLVERS_OF_KEYS:

@@ -1,4 +1,4 @@
-"""Validate a whole configuration before anything runs: every key against the signature of what it configures."""
+"""Validate a whole configuration before anything runs: every key against the signature of its target."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from recsys.errors import ConfigurationError
 
 
 def validate(config: DictConfig) -> None:
-    """Refuse a run's configuration that has a wrong key anywhere; all faults in one message.
+    """Raise an error if the configuration of a run has a wrong key or value. One message lists all faults.
 
-    Stages that are not listed in `stages` are not looked at. Below a node with `_recursive_: false` the code makes the
-    parts and adds arguments of its own, so that there unknown keys and wrong types are faults and missing ones are not.
-    Keys of a plain dictionary given to an argument are known where the argument's annotation is a `TypedDict`.
+    - Stages that are not in `stages` are not checked.
+    - Below a node with `_recursive_: false` the code instantiates the parts and adds arguments. There unknown keys and
+      wrong types are faults, missing keys are not.
+    - The keys of a plain dictionary are checked if the annotation of its argument is a `TypedDict`.
 
     Raises:
-        ConfigurationError: a line a fault: the full key, what was found and expected, the nearest right key.
+        ConfigurationError: a key or a value is wrong. The message has one line for each fault, with the full key, what
+            was found, what was expected, and the nearest valid key.
     """
     faults = list(setting_faults(config))
     if faults:
@@ -42,7 +44,7 @@ def validate(config: DictConfig) -> None:
 
 
 def setting_faults(config: DictConfig) -> Iterator[str]:
-    """Settings of the wrong type, and limits below one batch."""
+    """Yield the settings of the wrong type, and limits below one batch."""
     known = parameters(RunSettings) or {}
     for name in RunSettings.names():
         if name in config:
@@ -54,7 +56,7 @@ def setting_faults(config: DictConfig) -> Iterator[str]:
 
 
 def nodes(node: DictConfig | ListConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
-    """Every dictionary in the tree with its full key, each at the place where it is written, not where it is read."""
+    """Yield every dictionary of the tree with its full key. Interpolations are not followed."""
     if isinstance(node, DictConfig):
         yield path, node
     for key in keys(node):
@@ -65,12 +67,12 @@ def nodes(node: DictConfig | ListConfig, path: str = "") -> Iterator[tuple[str, 
 
 
 def keys(node: DictConfig | ListConfig) -> list[Any]:
-    """Keys of a dictionary, indices of a list."""
+    """Return the keys of a dictionary or the indices of a list."""
     return list(node) if isinstance(node, DictConfig) else list(range(len(node)))
 
 
 def node_faults(path: str, node: DictConfig) -> Iterator[str]:
-    """What is wrong with the keys that one node has."""
+    """Yield the faults of the keys of one node."""
     if "_target_" in node:
         try:
             yield from argument_faults(locate(join_key(path, "_target_"), node["_target_"]), node, path)
@@ -83,7 +85,7 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
 
 
 def incomplete(node: DictConfig | ListConfig) -> Iterator[str]:
-    """What is missing in the calls that making `node` makes; interpolations are followed to where they lead."""
+    """Yield the missing arguments of all calls that instantiating `node` makes. Interpolations are followed."""
     if isinstance(node, DictConfig) and "_target_" in node:
         path = node._get_full_key(None)
         yield from missing_faults(locate(join_key(path, "_target_"), node["_target_"]), node, path)
@@ -100,7 +102,7 @@ def incomplete(node: DictConfig | ListConfig) -> Iterator[str]:
 
 
 def stage_faults(config: DictConfig) -> Iterator[str]:
-    """Listed stages that are no node of `stage`, are listed twice or have no target."""
+    """Yield the faults of listed stages: they do not exist, have no target, or are listed twice."""
     known = config.get("stage") or {}
     names = RunSettings.of(config).stages
     for name in dict.fromkeys(names):
@@ -113,6 +115,6 @@ def stage_faults(config: DictConfig) -> Iterator[str]:
 
 
 def _idle(path: str, config: DictConfig) -> bool:
-    """Whether the node belongs to a stage that does not run."""
+    """Return whether the node belongs to a stage that does not run."""
     parts = path.split(".")
     return parts[0] == "stage" and len(parts) > 1 and parts[1] not in RunSettings.of(config).stages

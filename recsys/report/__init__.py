@@ -1,1 +1,1 @@
-"""Draw pages that report a run: HTML and SVG from plain values."""
+"""Write report pages of runs: HTML and SVG from plain values."""

@@ -1,4 +1,4 @@
-"""Cards that show a user's history and what was recommended next."""
+"""Draw cards that show a user's history and the items that are recommended next."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from recsys.report.markup import Markup, element, join
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A generated item.
+    """A recommended item.
 
     Args:
-        title: what the item is called.
-        probability: in [0, 1].
-        hit: whether the log shows it next.
+        title: title of the item.
+        probability: probability of the item, in [0, 1].
+        hit: whether the item is the next one in the log.
     """
 
     title: str
@@ -25,14 +25,14 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Card:
-    """One request and its answer.
+    """One request and its recommendations.
 
     Args:
-        name: who asks.
-        history: titles, oldest first.
-        suggestions: the most probable first.
-        target: the title that the log shows next; None where it is unknown.
-        earlier: how many items came before those in `history`.
+        name: name of the user.
+        history: titles of the latest items of the user, oldest first.
+        suggestions: recommended items, most probable first.
+        target: title of the next item in the log; None if it is unknown.
+        earlier: number of items before those in `history`.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Card:
 
 
 def card_grid(cards: Sequence[Card], verb: str = "had") -> Markup:
-    """The cards beside each other, as many as the page is wide.
+    """Return the cards side by side, as many in a row as fit.
 
     Args:
-        cards: from left to right.
-        verb: what users did with items, in the past (`watched`, `bought`).
+        cards: the cards, from left to right.
+        verb: past tense of what users do with items, such as `watched` or `bought`.
     """
     return element("div", *(_card(card, verb) for card in cards), class_="cards")
 
 
 def percent(probability: float) -> str:
-    """A probability as it is read.
+    """Return a probability as text in percent.
 
     >>> percent(0.1234), percent(0.00004)
     ('12.3 %', '< 0.1 %')

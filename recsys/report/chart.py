@@ -1,4 +1,4 @@
-"""Line charts: several series with bands, labelled where they end."""
+"""Draw line charts of several series with bands; each series is labelled at its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, li
 from recsys.report.markup import Markup, element, join
 
 COLOURS = 8
-"""How many series of a chart have a colour of their own; the rest share a grey."""
+"""Number of series of a chart that have a colour of their own. The others are grey."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Series:
     """One line of a chart.
 
     Args:
-        name: what stands at its end.
-        x: in rising order.
-        y: as many; None or a value that is not finite leaves a gap.
-        low: lower edge of the band around the line; none without `high`.
-        high: upper edge of the band.
+        name: name of the series, written at its end.
+        x: horizontal values, ascending.
+        y: vertical values, one for each of `x`. None or a value that is not finite leaves a gap.
+        low: lower edge of the band around the line; None means no band.
+        high: upper edge of the band; None means no band.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Size:
-    """Pixels of a drawing, axes and labels included."""
+    """Width and height of a drawing in pixels, axes and labels included."""
 
     width: float
     height: float
@@ -53,17 +53,17 @@ def line_chart(
     size: Size = LARGE,
     note: str = "",
 ) -> Markup:
-    """A chart of one or more series over a common axis.
+    """Draw one or more series over common axes.
 
-    A single series carries its last value, several carry their names; colours follow the order of `series`, so that
-    charts that list the same series in the same order agree.
+    A single series is labelled with its last value, several series with their names. Colours follow the order of
+    `series`, so charts with the same series in the same order use the same colours.
 
     Args:
-        series: the first `COLOURS` in a colour each.
-        title: what the vertical axis measures.
-        x_label: what the horizontal axis measures.
-        references: named levels drawn as dashed lines.
-        size: `LARGE` for a chart alone, `SMALL` for one among several.
+        series: the series. The first `COLOURS` have different colours.
+        title: name of the quantity on the vertical axis.
+        x_label: name of the quantity on the horizontal axis.
+        references: levels that are drawn as dashed lines, by name.
+        size: `LARGE` for a single chart, `SMALL` for one of several.
         note: one line below the chart.
     """
     levels = dict(references or {})
@@ -93,7 +93,7 @@ def line_chart(
 
 
 def downsampled(series: Series, points: int = 200) -> Series:
-    """A long, noisy series as means of equal stretches, with a band from the smallest to the largest value of each.
+    """Shorten a long series to means over equal parts, with a band from the smallest to the largest value of each part.
 
     >>> downsampled(Series("loss", range(4), [4.0, 2.0, 1.0, 3.0]), points=2)
     Series(name='loss', x=[0.5, 2.5], y=[3.0, 2.0], low=[2.0, 1.0], high=[4.0, 3.0])
@@ -116,7 +116,7 @@ def downsampled(series: Series, points: int = 200) -> Series:
 def _axes(
     series: Sequence[Series], levels: Mapping[str, float], size: Size, room: float, x_label: str
 ) -> tuple[Scale, Scale, Markup]:
-    """Both scales, and the grid with its numbers."""
+    """Return both scales, and the grid with its numbers."""
     low, high = extent(
         [*(value for one in series for part in (one.y, one.low, one.high) for value in part or ()), *levels.values()],
         0.06,
@@ -139,7 +139,7 @@ def _axes(
 
 
 def _line(series: Series, colour: str, x: Scale, y: Scale) -> Markup:
-    """Band, line, and a dot at the end; points show their values under a pointer."""
+    """Draw band, line and a dot at the end. Points show their values on hover."""
     band = [
         (x(at), y(low), y(high))
         for at, low, high in zip(series.x, series.low or (), series.high or (), strict=False)
@@ -178,7 +178,7 @@ def _drawable(value: float | None) -> bool:
 
 
 def _last(series: Series) -> tuple[float, float]:
-    """The last point that can be drawn."""
+    """Return the last point with a finite value."""
     return next(
         (at, value)
         for at, value in zip(reversed(series.x), reversed(series.y), strict=True)
@@ -187,7 +187,7 @@ def _last(series: Series) -> tuple[float, float]:
 
 
 def _describe(series: Sequence[Series], levels: Mapping[str, float], x_label: str) -> str:
-    """The chart in words."""
+    """Describe the chart for screen readers."""
     words = [
         f"{one.name}: {number(next(value for value in one.y if _drawable(value)))} at first, "
         f"{number(_last(one)[1])} at {x_label or 'the end'} {_last(one)[0]:g}."

@@ -1,4 +1,4 @@
-"""Drawing primitives of charts: scales, ticks, number formats, and an SVG that a screen reader can read."""
+"""Drawing primitives of charts: scales, ticks, number formats, and SVG figures that screen readers can read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recsys.report.markup import Markup, element, join
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight line from `[low, high]` in data to `[start, end]` on the page.
+    """A linear map from `[low, high]` in data units to `[start, end]` in pixels.
 
     >>> Scale(0.0, 10.0, 100.0, 200.0)(2.5)
     125.0
@@ -24,14 +24,14 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Where `value` lies on the page."""
+        """Return the place of `value` on the page, in pixels."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
 def extent(values: Iterable[float | None], pad: float = 0.0) -> tuple[float, float]:
-    """Smallest and largest finite value, widened by `pad` of their distance, not across zero.
+    """Return the smallest and largest finite value, widened by `pad` times their distance, but not across zero.
 
-    One value alone gets room on both sides.
+    A single value gets room on both sides. Without values the extent is (0, 1).
 
     >>> extent([2.0, None, 4.0], pad=0.5)
     (1.0, 5.0)
@@ -49,7 +49,7 @@ def extent(values: Iterable[float | None], pad: float = 0.0) -> tuple[float, flo
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round values inside `[low, high]`: multiples of 1, 2 or 5 times a power of ten.
+    """Return about `count` round values inside `[low, high]`: multiples of 1, 2 or 5 times a power of ten.
 
     >>> ticks(0.0, 10.0)
     [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
@@ -64,7 +64,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def decimals(values: Iterable[float]) -> int:
-    """The decimals needed to tell round values apart.
+    """Return the number of decimals that distinguish round values.
 
     >>> decimals([0.08, 0.1, 0.12])
     2
@@ -73,7 +73,7 @@ def decimals(values: Iterable[float]) -> int:
 
 
 def number(value: float | None, places: int = 4, signed: bool = False) -> str:
-    """A number as it is read: true minus sign, thousands apart, a dash where there is none.
+    """Return a number as text, with a minus sign, separated thousands, and a dash for a missing number.
 
     >>> number(-0.00891), number(0.5, 2, signed=True), number(12500.0, 0), number(None)
     ('−0.0089', '+0.50', '12,500', '–')
@@ -87,18 +87,18 @@ def number(value: float | None, places: int = 4, signed: bool = False) -> str:
 
 
 CHARACTER = 7.2
-"""Width in pixels of an average character at the size of labels (12 px)."""
+"""Width of an average character of labels (12 px), in pixels."""
 
 
 def figure(*drawn: str, title: str, description: str, width: float, height: float, note: str = "") -> Markup:
-    """A figure: heading, drawing, and a note below it.
+    """Return a figure with a heading, a drawing and a note below it.
 
     Args:
         drawn: SVG elements in a coordinate system of `width` by `height` pixels.
-        title: what is drawn; may be empty.
-        description: the drawing in words, for those who cannot see it.
-        width: in pixels; the drawing shrinks with the page and keeps its proportions.
-        height: in pixels.
+        title: heading of the figure; may be empty.
+        description: description of the drawing for screen readers.
+        width: width in pixels. The drawing shrinks with the page and keeps its proportions.
+        height: height in pixels.
         note: one line below the drawing; may be empty.
     """
     name = "d" + sha256("".join((title, description, *drawn)).encode()).hexdigest()[:12]
@@ -119,17 +119,17 @@ def figure(*drawn: str, title: str, description: str, width: float, height: floa
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", kind: str | None = None) -> Markup:
-    """Words at a place; `anchor` is `start`, `middle` or `end`."""
+    """Return text at a place; `anchor` is `start`, `middle` or `end`."""
     return element("text", words, x=x, y=y, text_anchor=None if anchor == "start" else anchor, class_=kind)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
-    """A straight line."""
+    """Return a straight line; `kind` is its CSS class."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
 
 
 def spread_labels(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Places near those wanted, at least `gap` apart, in the same order, within `[low, high]` while they fit.
+    """Return places near the wanted ones, at least `gap` apart, in the same order, and in `[low, high]` if they fit.
 
     >>> spread_labels([10.0, 11.0, 40.0], 10.0, 0.0, 100.0)
     [5.5, 15.5, 40.0]

@@ -1,4 +1,4 @@
-"""Forest charts: estimates with their intervals beside what they are compared with."""
+"""Draw forest charts: estimates with their intervals beside a reference level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW = 30.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate and its interval; both ends None where there is none."""
+    """An estimate and its interval. Both ends are None if there is no interval."""
 
     name: str
     value: float
@@ -23,7 +23,7 @@ class Estimate:
     high: float | None = None
 
     def verdict(self, level: float = 0.0) -> str:
-        """`above` or `below` where the interval leaves the level out, else `open`.
+        """Return `above` or `below` if the interval does not contain the level, else `open`.
 
         >>> Estimate("a", 0.2, 0.1, 0.3).verdict(), Estimate("b", 0.2, 0.1, 0.3).verdict(0.25)
         ('above', 'open')
@@ -42,17 +42,17 @@ def forest_chart(
     note: str = "",
     level: float = 0.0,
 ) -> Markup:
-    """One row an estimate: a dot at its value, a bar over the interval, the numbers to the right.
+    """Draw one row for each estimate: a dot at its value, a bar over its interval, and the numbers on the right.
 
     Args:
-        estimates: from top to bottom.
-        title: what is compared with what.
-        x_label: what the horizontal axis measures.
-        places: decimals of the numbers.
-        width: pixels.
+        estimates: the estimates, from top to bottom.
+        title: title of the chart, which says what is compared with what.
+        x_label: name of the quantity on the horizontal axis.
+        places: number of decimals.
+        width: width in pixels.
         note: one line below the chart.
-        level: what the estimates are compared with, a line across the rows; 0 where they are differences, which have a
-            sign.
+        level: reference level, drawn as a line across the rows. 0 means that the estimates are differences, which are
+            printed with a sign.
     """
     words = [_words(one, places, signed=level == 0) for one in estimates]
     left = 16 + CHARACTER * max((len(one.name) for one in estimates), default=0)
@@ -80,7 +80,7 @@ def forest_chart(
 
 
 def _row(one: Estimate, words: str, x: Scale, y: float, width: float, verdict: str) -> Markup:
-    """Name, interval, estimate, numbers."""
+    """Draw the name, interval, value and numbers of one estimate."""
     whisker = []
     if one.low is not None and one.high is not None:
         start, end = x(one.low), x(one.high)
@@ -107,13 +107,13 @@ def _words(one: Estimate, places: int, signed: bool) -> str:
 
 
 def difference_charts(metrics: Metrics, metric: str, title: str, references: Sequence[str]) -> Markup:
-    """A chart for each reference that rows are compared with.
+    """Draw a forest chart of differences for each reference row.
 
     Args:
         metrics: the results, with `<metric>_minus_<reference>` in the rows that are compared.
-        metric: of the differences.
-        title: what the metric is called.
-        references: rows; one that nothing is compared with has no chart.
+        metric: key of the metric.
+        title: name of the metric on the page.
+        references: reference rows. A reference that no row is compared with gets no chart.
     """
     charts = []
     for reference in references:

@@ -1,4 +1,4 @@
-"""Markup that cannot be broken by what it shows: text is escaped unless it is markup already."""
+"""Build HTML and SVG from text. Text is escaped unless it is markup already."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _CLOSED = frozenset({"circle", "line", "path", "rect", "meta", "br"})
 
 
 class Markup(str):
-    """A fragment of HTML or SVG, safe to be put into a page as it stands."""
+    """A fragment of HTML or SVG that needs no escaping."""
 
     __slots__ = ()
 
 
 def element(tag: str, *children: str, **attributes: str | float | None) -> Markup:
-    """One element; children that are not `Markup` are escaped.
+    """Return one element. Children that are not `Markup` are escaped.
 
-    An attribute's trailing underscore is dropped and inner ones become hyphens (`class_`, `stroke_width`); numbers are
-    written with at most two decimals; an attribute that is None is left out.
+    In names of attributes, a trailing underscore is dropped and others become hyphens (`class_`, `stroke_width`).
+    Numbers get at most two decimals. Attributes that are None are left out.
 
     >>> element("p", "a < b", class_="note", title=None)
     '<p class="note">a &lt; b</p>'
@@ -36,7 +36,7 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
 
 
 def join(*parts: str) -> Markup:
-    """Fragments one after the other; parts that are not `Markup` are escaped.
+    """Concatenate fragments. Parts that are not `Markup` are escaped.
 
     >>> join(element("b", "x"), " & y")
     '<b>x</b> &amp; y'
@@ -48,6 +48,6 @@ def _attribute(value: str | float) -> str:
     if isinstance(value, str):
         return value
     if not math.isfinite(value):
-        raise ValueError(f"an attribute is {value}; markup has no word for it")
+        raise ValueError(f"an attribute is {value}, expected a finite number or text")
     written = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if written == "-0" else written

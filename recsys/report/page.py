@@ -1,4 +1,4 @@
-"""One report page as a single file without network access or scripts."""
+"""Write a report page as a single HTML file that needs no network access and runs no scripts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ STYLE = Path(__file__).with_name("page.css")
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Args:
-        title: stands in the list of contents.
-        body: what `line_chart`, `metrics_table` and the other builders return, joined by `join`.
-        lead: one or two sentences that say what is seen; may be empty.
+        title: title of the section, also listed in the contents.
+        body: markup from `line_chart`, `metrics_table` and the other builders, joined by `join`.
+        lead: one or two sentences that say what the section shows; may be empty.
     """
 
     title: str
@@ -27,13 +27,13 @@ class Section:
 
 
 def page(title: str, sections: Sequence[Section], subtitle: str = "", facts: Mapping[str, str] | None = None) -> str:
-    """The whole page as text, to be written to a file.
+    """Return the HTML of the whole page.
 
     Args:
-        title: of the page and of the browser's tab.
-        sections: from top to bottom.
+        title: title of the page and of the browser tab.
+        sections: the sections, from top to bottom.
         subtitle: one sentence below the title.
-        facts: names and values in a strip below it (data, split, seeds, time taken, …).
+        facts: names and values that are listed below the title, such as data, split, seeds and duration.
     """
     head = element(
         "head",
@@ -57,17 +57,17 @@ def page(title: str, sections: Sequence[Section], subtitle: str = "", facts: Map
 
 
 def small_multiples(charts: Sequence[Markup]) -> Markup:
-    """Charts of the same kind beside each other, as many as the page is wide."""
+    """Return charts of the same kind side by side, as many in a row as fit."""
     return element("div", *charts, class_="multiples")
 
 
 def collapsible(summary: str, text: str) -> Markup:
-    """Preformatted text that opens on a click: a configuration, a log."""
+    """Return preformatted text, such as a configuration or a log, that opens on a click."""
     return element("details", element("summary", summary), element("pre", text))
 
 
 def paragraph(*parts: str) -> Markup:
-    """Running text."""
+    """Return a paragraph of text."""
     return element("p", *parts)
 
 

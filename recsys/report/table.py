@@ -1,4 +1,4 @@
-"""Tables of results: every value with its interval, the best of each column marked."""
+"""Write tables of results: values with their intervals; the best value of each column is marked."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ def metrics_table(
     places: int = 4,
     caption: str = "",
 ) -> Markup:
-    """Rows of results with their 95 % intervals.
+    """Return a table of results with their 95 % intervals.
 
-    Columns that share what stands before `@` share a heading. In each column the best value is emphasised; equal best
-    values all are.
+    Metrics with the same name before `@` share a heading. The best value of each column is emphasised, with all ties.
 
     Args:
-        metrics: the results; a missing or None value is shown as a dash.
-        columns: metrics in the order shown; every metric in order of appearance unless given.
-        groups: headings of rows and the rows below each, in order; rows in no group are left out. None: all, in order.
-        names: what rows and metrics are called on the page, where not by their key.
-        lower_is_better: metrics of which the smallest value is the best.
-        places: decimals.
+        metrics: the results. A missing value is shown as a dash.
+        columns: metrics in the order of the columns; None means all, in order of appearance.
+        groups: headings and the rows below each, in order. Rows without a group are left out. None means all rows.
+        names: names of rows and metrics on the page, if other than their keys.
+        lower_is_better: metrics whose smallest value is the best.
+        places: number of decimals.
         caption: one sentence above the table.
     """
     shown = (
@@ -59,7 +58,7 @@ def metrics_table(
 
 
 def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> Markup:
-    """A table of words; the first column heads its row."""
+    """Return a table of text. The first cell of each row is its heading."""
     return element(
         "div",
         element(
@@ -80,7 +79,7 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str
 
 
 def _head(columns: Sequence[str], names: Mapping[str, str]) -> Markup:
-    """Two header rows: families of metrics, and the cut-off of each; one where no metric has a cut-off."""
+    """Return the header: metric names, and below them the cutoffs, if any metric has one."""
     families: list[tuple[str, list[str]]] = []
     for column in columns:
         family = column.partition("@")[0]
@@ -124,7 +123,7 @@ def _cell(cell: Mapping[str, float | None], best: float | None, places: int) -> 
 
 
 def _short(value: float | None, places: int) -> str:
-    """Without the zero before the point: columns of shares and gains stay narrow."""
+    """Return a number without the zero before the decimal point, which keeps columns narrow."""
     sign, zero, rest = number(value, places).partition("0.")
     return f"{sign}.{rest}" if zero and sign in ("", "−") else f"{sign}{zero}{rest}"
 
