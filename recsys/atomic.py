@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from safetensors.torch import save_file
-from torch import Tensor
 
 
 @contextmanager
@@ -73,8 +71,10 @@ def write_parquet(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(aside)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors by name as safetensors, whole or not at all; tensors that share memory are written one by one."""
+    from safetensors.torch import save_file  # imports torch, which a refused command does without
+
     with whole_file(path) as aside:
         separate = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         save_file(separate, aside, dict(metadata or {}))

@@ -53,7 +53,7 @@ def test_a_run_folder_alone_runs_what_it_keeps(folder: Path, trap: Path, capsys:
         (["experiment=fake", "reward.wieght=1"], "reward.wieght: there is no such key; did you mean 'reward.weight'?"),
         (["experiment=fake", "+reward.wieght=1"], "reward.wieght: Reward has no argument 'wieght'; did you mean 'we"),
         (["experiment=fake", "reward.weight=x"], "reward.weight: expected float, found 'x' (str)"),
-        (["experiment=fake", "reward.kind=rule"], "reward.kind: it is left at its default"),
+        (["experiment=fake", "reward.kind=rule"], "reward.kind: this argument has its default value"),
         (["experiment=fake", "seed=1,2"], "Ambiguous value for argument 'seed=1,2'"),
         (["experiment=fake", "stages=[sft]"], "stage.sft.inputs: it reads 'prepare'"),
     ],

@@ -15,7 +15,7 @@ FILES = {
     "experiment/rere/movies.yaml": "# @package _global_\nname: rere/movies\n",
     "experiment/rere/music.yaml": "# @package _global_\nname: rere/music\n",
 }
-AT_DEFAULT = "it is left at its default and stands in no file"
+AT_DEFAULT = "this argument has its default value and is in no file"
 ALL_KEYS = "known: experiment, experiment/rere, model, seed, stage"
 
 
@@ -45,7 +45,7 @@ def test_overrides_and_groups_compose(folder: Path) -> None:
     [
         (["sead=1"], "sead: there is no such key; did you mean 'seed'?"),
         (["model=small", "model.wieght=1"], "model.wieght: there is no such key; did you mean 'model.weight'?"),
-        (["model=small", "model.kind=x"], f"model.kind: {AT_DEFAULT}; write +model.kind=… to give it"),
+        (["model=small", "model.kind=x"], f"model.kind: {AT_DEFAULT}; write +model.kind=… to set it"),
         (["experimnt=rere/movies"], "experimnt: there is no such key; did you mean 'experiment'?"),
         (["weight=1", "model=small"], "weight: there is no such key; did you mean 'model.weight'?"),
         (["experiment=rere/movis"], "experiment=rere/movis: there is no such experiment; did you mean 'rere/movies'?"),
