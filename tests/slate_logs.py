@@ -68,7 +68,7 @@ def planted_log(world: PlantedGroups, users: int, slots: int, popular: float = 0
         gumbel = -torch.empty(users, world.num_items).exponential_(generator=generator).log()
         shown = (weight + gumbel).topk(slots).indices
         scores = world.scores(state).gather(1, shown)
-        state, answer = world.step(state, Slates(shown.unsqueeze(1), torch.zeros(users, 1, slots)), generator)
+        state, answer, _ = world.step(state, Slates(shown.unsqueeze(1), torch.zeros(users, 1, slots)), generator)
         clicked = answer.reward[:, 0] > 0
         truth.append(world.choice.log_prob(scores, torch.ones_like(clicked), clicked))
         clicks.append(torch.where(clicked.any(1), clicked.long().argmax(1), -1))

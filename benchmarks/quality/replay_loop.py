@@ -26,8 +26,8 @@ from rich.markdown import Markdown
 from rich.progress import track
 from torch import Tensor
 
-from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
 from recsys.bench.feedback_table import feedback_table
+from recsys.bench.record import EpisodeRecord, record_episode
 from recsys.config.compose import compose
 from recsys.data.logs.feedback_source import ParquetFeedback
 from recsys.data.logs.slates import SlateFeedbackLog
@@ -56,6 +56,7 @@ from recsys.replay.slates.weights import (
     SlotWeights,
     WholeSlateWeights,
 )
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run import run_stages
 from recsys.runs.trained_policy import RemappedPolicy
 from recsys.simulate.choice_models import MultinomialLogit
@@ -116,7 +117,9 @@ class Frozen:
 class Watched(PlantedGroups):
     """A world that remembers where its users stood, so that it can be asked afterwards what they would have clicked."""
 
-    def step(self, state: PlantedState, slates: Slates, generator: torch.Generator) -> tuple[PlantedState, Feedback]:
+    def step(
+        self, state: PlantedState, slates: Slates, generator: torch.Generator
+    ) -> tuple[PlantedState, Feedback, Tensor]:
         """As any."""
         self.states = [*getattr(self, "states", []), state]
         return super().step(state, slates, generator)
@@ -159,14 +162,14 @@ def truth(world: Watched, policy: Policy) -> float:
 def beliefs(world: PlantedGroups) -> BetaPosterior:
     """What a few users taught of each item: enough to prefer, not to be sure, so that every slate has a chance."""
     posterior = BetaPosterior(ITEMS, pool=512)
-    run_episode(world, InSlateThompson(posterior), EpisodeConfig(10, 3, SLOTS), seed=10_000)
+    record_episode(world, InSlateThompson(posterior), EpisodeConfig(10, 3, SLOTS), seed=10_000)
     return posterior
 
 
 def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, users: int, seed: int) -> Any:
     """Estimates of every policy by every estimator, with the truth beside."""
     world.states = []
-    played: Trajectory = run_episode(world, logging, EpisodeConfig(users, STEPS, SLOTS), seed)
+    played: EpisodeRecord = record_episode(world, logging, EpisodeConfig(users, STEPS, SLOTS), seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feedback.parquet"
         feedback_table("in_slate_thompson", seed, played).write_parquet(path)
@@ -183,7 +186,7 @@ def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, us
 
 def generative(world: PlantedGroups, folder: Path) -> Policy:
     """A small generator, trained by `recsys train` on what users took from random slates of this world."""
-    played = run_episode(world, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
+    played = record_episode(world, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
     feedback_table("random", 0, played).write_parquet(folder / "feedback.parquet")
     small = ["clusters=2", "max_length=20", "network.width=16", "network.layers=1", "schedule.max_epochs=4"]
     where = [f"dataset.path={folder / 'feedback.parquet'}", f"root={folder}", f"+stage.prepare.root={folder / 'data'}"]

@@ -60,7 +60,7 @@ def our_sessions(world: str, users: int, seed: int) -> dict[str, np.ndarray]:
     steps, earned, clicks = (torch.zeros(users, dtype=torch.float64) for _ in range(3))
     while not state.done.all():
         steps += ~state.done
-        state, feedback = simulator.step(state, slates, generator)
+        state, feedback, _ = simulator.step(state, slates, generator)
         reward = feedback.reward.sum((1, 2))
         earned += reward
         clicks += reward > 0
@@ -83,7 +83,7 @@ def walk(world: str) -> Timing:
     def steps() -> None:
         nonlocal state
         for _ in range(STEPS):
-            state, _ = simulator.step(state, slates, generator)
+            state, _, _ = simulator.step(state, slates, generator)
             simulator.observe(state)
 
     return of_a_million(timed(steps), USERS * STEPS)

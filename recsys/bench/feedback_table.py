@@ -6,38 +6,38 @@ import numpy as np
 import polars as pl
 import torch
 
-from recsys.bench.episode import Trajectory
+from recsys.bench.record import EpisodeRecord
 
 
-def feedback_table(policy: str, seed: int, played: Trajectory) -> pl.DataFrame:
-    """One row a slate that a user who was still there saw.
+def feedback_table(policy: str, seed: int, record: EpisodeRecord) -> pl.DataFrame:
+    """Return one row a slate that a user who was still there saw.
 
     Columns as in `docs/guide/tables.md`: `request_id`, `user_id`, `timestamp` (the step), `policy`, `slate`, `rewards`,
     `prefix_propensities` (each slot given those before it) and `propensity` (their product), and where they were
     estimated `slot_propensities` (each item at its slot, whatever else is in the slate). Empty slots are left out.
     """
-    step, user = (played.active > 0).nonzero(as_tuple=True)
-    shown = played.items[step, user] >= 0
+    step, user = (record.active > 0).nonzero(as_tuple=True)
+    shown = record.items[step, user] >= 0
     lengths = shown.sum(1).numpy()
     rows = np.repeat(np.arange(len(step)), lengths)
-    log_prob = played.log_prob[step, user].double()  # a slate of many slots is less likely than float32 can say
+    log_prob = record.log_prob[step, user].double()  # a slate of many slots is less likely than float32 can say
     slots = pl.DataFrame(
         {
             "row": rows,
-            "slate": played.items[step, user][shown].numpy(),
-            "rewards": played.reward[step, user][shown].numpy(),
+            "slate": record.items[step, user][shown].numpy(),
+            "rewards": record.reward[step, user][shown].numpy(),
             "prefix_propensities": log_prob[shown].exp().numpy(),
         }
     )
     marginal = []
-    if played.slot_share is not None:
+    if record.slot_propensity is not None:
         marginal = ["slot_propensities"]
-        slots = slots.with_columns(slot_propensities=played.slot_share[step, user][shown].double().numpy())
+        slots = slots.with_columns(slot_propensities=record.slot_propensity[step, user][shown].double().numpy())
     whole = log_prob.masked_fill(~shown, 0).sum(1).exp()
     slates = pl.DataFrame(
         {
             "row": torch.arange(len(step)).numpy(),
-            "user_id": (seed * played.active.shape[1] + user).numpy(),
+            "user_id": (seed * record.active.shape[1] + user).numpy(),
             "timestamp": step.numpy(),
             "propensity": whole.numpy(),
         }

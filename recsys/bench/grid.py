@@ -1,11 +1,13 @@
-"""Run the grid of policies and seeds in parallel processes, keeping each result on disk."""
+"""Play runs in parallel processes, keeping each record on disk."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields
@@ -19,130 +21,157 @@ from rich.live import Live
 from rich.table import Table
 
 from recsys.atomic import whole_file
-from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
+from recsys.bench.comparison import BenchRun, PlayedRuns
+from recsys.bench.record import EpisodeRecord
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
 
-RESULT_VERSION = 1
-"""Raised whenever what is played or kept changes: older cells are then played again."""
+RECORD_VERSION = 2
+"""Raised whenever what is played or kept changes: older runs are then played again."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class BenchRun:
-    """One policy with one seed.
+class Configured:
+    """Makes what a configuration names; another process can be given it.
 
     Args:
-        policy: its name.
-        seed: of the game.
-        simulator: configuration of the world.
-        acts: configuration of the policy.
-        game: what is played.
-        folder: where the result is kept.
+        node: plain values with `_target_`.
     """
 
-    policy: str
-    seed: int
-    simulator: dict[str, Any]
-    acts: dict[str, Any]
-    game: EpisodeConfig
+    node: Mapping[str, Any]
+
+    def __call__(self) -> Any:
+        """Make it anew."""
+        return instantiate(self.node, _convert_="all")
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run of a configured simulator and policy, and where its record is kept.
+
+    Args:
+        run: what is played; its factories are `Configured`.
+        folder: of the record.
+    """
+
+    run: BenchRun
     folder: Path
 
     @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.policy}, seed {self.seed}"
-
-    @property
-    def mark(self) -> str:
-        """Of everything the result depends on."""
-        game = [getattr(self.game, field.name) for field in fields(EpisodeConfig)]
-        return fingerprint(RESULT_VERSION, self.simulator, self.acts, self.seed, game)
+    def fingerprint(self) -> str:
+        """Return the fingerprint of everything that the record depends on."""
+        run = self.run
+        nodes = [run.make_simulator, run.make_policy]
+        assert all(isinstance(node, Configured) for node in nodes), "runs that are kept come from a configuration"
+        episode = [getattr(run.episode, field.name) for field in fields(run.episode)]
+        return fingerprint(RECORD_VERSION, *(node.node for node in nodes), run.seed, episode, run.slot_draws)
 
     @property
     def done(self) -> bool:
-        """Whether the result is there."""
-        return is_fresh(self.folder, self.mark)
+        """Return whether the record is there."""
+        return is_fresh(self.folder, self.fingerprint)
 
-    def read(self) -> Trajectory:
-        """The result."""
-        kept = torch.load(self.folder / "played.pt", weights_only=True)
-        return Trajectory(**kept)
+    def read(self) -> EpisodeRecord:
+        """Return the record."""
+        return EpisodeRecord(**torch.load(self.folder / "record.pt", weights_only=True))
 
+    def play(self) -> float:
+        """Play the run and keep its record; on one thread, so that equal seeds give equal numbers wherever it runs.
 
-def run(cell: BenchRun) -> float:
-    """Play a cell and keep the result; one thread, so that equal seeds give equal numbers wherever it runs.
+        Returns:
+            Seconds it took.
+        """
+        started = time.perf_counter()
+        torch.set_num_threads(1)
+        record = self.run.play()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.folder / "record.pt") as aside:
+            torch.save({field.name: getattr(record, field.name) for field in fields(record)}, aside)
+        mark_fresh(self.folder, self.fingerprint)
+        return time.perf_counter() - started
 
-    Returns:
-        Seconds it took.
-    """
-    started = time.perf_counter()
-    torch.set_num_threads(1)
-    torch.manual_seed(cell.seed)
-    simulator, policy = (instantiate(node, _convert_="all") for node in (cell.simulator, cell.acts))
-    with torch.no_grad():
-        played = run_episode(simulator, policy, cell.game, cell.seed)
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(cell.folder / "played.pt") as aside:
-        torch.save({field.name: getattr(played, field.name) for field in fields(Trajectory)}, aside)
-    mark_fresh(cell.folder, cell.mark)
-    return time.perf_counter() - started
-
-
-log = logging.getLogger(__name__)
 
 WAITING, DONE, FAILED = "·", "done", "failed"
 
 
-def run_grid(cells: Sequence[BenchRun], processes: int, run: Callable[[BenchRun], float] = run) -> dict[str, str]:
-    """Play the cells that have no result yet.
+@dataclass(frozen=True)
+class ProcessGrid:
+    """Play runs several at a time, each in a process of its own, and keep what was played.
 
-    A cell that fails takes nothing from the others. What is done when interrupted is kept: playing again goes on there.
+    A run that fails takes nothing from the others. What is done when interrupted is kept: playing again goes on there.
+    Records of policies and seeds that are no longer asked for are taken away.
 
     Args:
-        cells: any order.
-        processes: how many cells at a time; numbers do not depend on it.
-        run: plays one cell, in a process of its own.
-
-    Returns:
-        What went wrong, by the cell's name; empty where all is well.
+        folder: gets `<policy>/<seed>/record.pt`.
+        processes: runs at a time, and numbers do not depend on it; 0 takes one for each core.
     """
-    state = {cell.name: DONE if cell.done else WAITING for cell in cells}
-    open_cells = [cell for cell in cells if not cell.done]
-    problems: dict[str, str] = {}
-    console = Console(stderr=True)
-    context = multiprocessing.get_context("spawn")
-    with (
-        Live(_table(cells, state), console=console, transient=True, refresh_per_second=4) as live,
-        ProcessPoolExecutor(max(1, min(processes, len(open_cells))), mp_context=context) as pool,
-    ):
-        running = {pool.submit(run, cell): cell for cell in open_cells}
-        try:
-            for future in as_completed(running):
-                cell = running[future]
-                try:
-                    seconds = future.result()
-                    state[cell.name] = f"{seconds:.1f} s"
-                    log.info("%s: %.1f s", cell.name, seconds)
-                except BrokenProcessPool:
-                    problems[cell.name] = "its process died, as it does without memory"
-                except Exception as error:
-                    problems[cell.name] = f"{type(error).__name__}: {error}"
-                if cell.name in problems:
-                    state[cell.name] = FAILED
-                    log.error("%s: %s", cell.name, problems[cell.name])
-                live.update(_table(cells, state))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return problems
+
+    folder: Path
+    processes: int = 0
+
+    def __call__(self, runs: Sequence[BenchRun]) -> PlayedRuns:
+        """Return the records, and what went wrong."""
+        kept = [self.place(run) for run in runs]
+        self._forget_others({one.folder for one in kept})
+        problems = self._play([one for one in kept if not one.done], kept)
+        return PlayedRuns({one.run.name: one.read() for one in kept if one.run.name not in problems}, problems)
+
+    def place(self, run: BenchRun) -> KeptRun:
+        """Return the run with the folder where its record is kept."""
+        return KeptRun(run, self.folder / run.policy / str(run.seed))
+
+    def _play(self, open_runs: Sequence[KeptRun], every: Sequence[KeptRun]) -> dict[str, str]:
+        """Return what went wrong, by the run's name; empty where all is well."""
+        state = {one.run.name: DONE for one in every} | {one.run.name: WAITING for one in open_runs}
+        problems: dict[str, str] = {}
+        workers = max(1, min(self.processes or _cores(), len(open_runs)))
+        context = multiprocessing.get_context("spawn")
+        with (
+            Live(_table(every, state), console=Console(stderr=True), transient=True, refresh_per_second=4) as live,
+            ProcessPoolExecutor(workers, mp_context=context) as pool,
+        ):
+            running = {pool.submit(one.play): one.run.name for one in open_runs}
+            try:
+                for future in as_completed(running):
+                    name = running[future]
+                    try:
+                        seconds = future.result()
+                        state[name] = f"{seconds:.1f} s"
+                        log.info("%s: %.1f s", name, seconds)
+                    except BrokenProcessPool:
+                        problems[name] = "its process died, as it does without memory"
+                    except Exception as error:
+                        problems[name] = f"{type(error).__name__}: {error}"
+                    if name in problems:
+                        state[name] = FAILED
+                        log.error("%s: %s", name, problems[name])
+                    live.update(_table(every, state))
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return problems
+
+    def _forget_others(self, folders: set[Path]) -> None:
+        for one in self.folder.glob("*/*/"):
+            if one not in folders:
+                shutil.rmtree(one)
+        for one in self.folder.glob("*/"):
+            if not any(one.iterdir()):
+                one.rmdir()
 
 
-def _table(cells: Sequence[BenchRun], state: dict[str, str]) -> Table:
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _table(runs: Sequence[KeptRun], state: Mapping[str, str]) -> Table:
     table = Table(box=None, title="policies × seeds")
-    seeds = sorted({cell.seed for cell in cells})
+    seeds = sorted({one.run.seed for one in runs})
     table.add_column("")
     for seed in seeds:
         table.add_column(str(seed), justify="right")
-    for policy in dict.fromkeys(cell.policy for cell in cells):
-        own = {cell.seed: state[cell.name] for cell in cells if cell.policy == policy}
+    for policy in dict.fromkeys(one.run.policy for one in runs):
+        own = {one.run.seed: state[one.run.name] for one in runs if one.run.policy == policy}
         table.add_row(policy, *(own.get(seed, "") for seed in seeds))
     return table

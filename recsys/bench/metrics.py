@@ -1,4 +1,4 @@
-"""Metrics of simulated trajectories with intervals, and their curves over time."""
+"""Figures of recorded episodes with intervals, and their curves over time."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from jaxtyping import Float
 from scipy.stats import t
 from torch import Tensor
 
-from recsys.bench.episode import Trajectory
+from recsys.bench.record import EpisodeRecord
 from recsys.metrics.intervals import Interval, bootstrap
 from recsys.metrics.results import Results
 
-TrajectoriesByPolicy = Mapping[str, Sequence[Trajectory]]
-"""Policy → one game a seed; the seeds are the same for all, in the same order."""
+RecordsByPolicy = Mapping[str, Sequence[EpisodeRecord]]
+"""Policy → one episode a seed; the seeds are the same for all, in the same order."""
 
 
-def user_metrics(games: Sequence[Trajectory]) -> dict[str, Float[Tensor, "seeds B 1"]]:
+def user_metrics(records: Sequence[EpisodeRecord]) -> dict[str, Float[Tensor, "seeds B 1"]]:
     """Each user's own figures: `reward` a session, `click_rate` a slate, `diversity` of a slate, `steps` stayed.
 
     Steps after the session do not count; a session that is over at once counts as a click rate and a diversity of 0.
     """
-    reward = torch.stack([game.reward.sum((0, 2)) for game in games])
-    clicked = torch.stack([(game.reward > 0).any(2).float().sum(0) for game in games])
-    distance = torch.stack([(game.diversity * game.active).sum(0) for game in games])
-    steps = torch.stack([game.active.sum(0) for game in games])
+    reward = torch.stack([record.reward.sum((0, 2)) for record in records])
+    clicked = torch.stack([(record.reward > 0).any(2).float().sum(0) for record in records])
+    distance = torch.stack([(record.diversity * record.active).sum(0) for record in records])
+    steps = torch.stack([record.active.sum(0) for record in records])
     shown = steps.clamp(min=1)
     found = {"reward": reward, "click_rate": clicked / shown, "diversity": distance / shown, "steps": steps}
     return {name: value.unsqueeze(-1) for name, value in found.items()}
 
 
 def results(
-    games: TrajectoriesByPolicy, num_items: int, references: Sequence[str] = (), samples: int = 1000, seed: int = 0
+    records: RecordsByPolicy, num_items: int, references: Sequence[str] = (), samples: int = 1000, seed: int = 0
 ) -> Results:
     """Means over users and seeds with 95 % intervals by bootstrap over both: a policy's users share what it learnt.
 
@@ -42,13 +42,13 @@ def results(
     were shown to anyone, `latency` milliseconds a slate; both without interval.
 
     Args:
-        games: at least one policy.
+        records: at least one policy.
         num_items: `N`.
         references: rows that the others are compared with.
         samples: resamples.
         seed: of the bootstrap.
     """
-    figures = {row: user_metrics(played) for row, played in games.items()}
+    figures = {row: user_metrics(played) for row, played in records.items()}
 
     def interval(values: Tensor) -> Interval:
         """Over users and, where there are several, seeds."""
@@ -64,21 +64,21 @@ def results(
             if reference != row and reference in figures:
                 for name in ("reward", "click_rate"):
                     cells[f"{name}_minus_{reference}"] = interval(own[name] - figures[reference][name])
-        cells["coverage"] = Interval(coverage(games[row], num_items))
-        cells["latency"] = Interval(latency(games[row]))
+        cells["coverage"] = Interval(coverage(records[row], num_items))
+        cells["latency"] = Interval(latency(records[row]))
         table[row] = {name: cell.to_dict() for name, cell in cells.items()}
     return table
 
 
-def coverage(games: Sequence[Trajectory], num_items: int) -> float:
+def coverage(records: Sequence[EpisodeRecord], num_items: int) -> float:
     """Share of the items that stood in any slate; the mean over seeds."""
-    shares = [len(game.items[game.items >= 0].unique()) / num_items for game in games]
+    shares = [len(record.items[record.items >= 0].unique()) / num_items for record in records]
     return sum(shares) / len(shares)
 
 
-def latency(games: Sequence[Trajectory]) -> float:
+def latency(records: Sequence[EpisodeRecord]) -> float:
     """Milliseconds a slate, users being served together; the mean over seeds."""
-    return 1000 * sum(game.seconds / game.active.numel() for game in games) / len(games)
+    return 1000 * sum(record.seconds / record.active.numel() for record in records) / len(records)
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,13 @@ def student_quantile(degrees: int) -> float:
     return float(t.ppf(0.975, degrees))
 
 
-def per_step(games: Sequence[Trajectory]) -> dict[str, Float[Tensor, "seeds T"]]:
+def per_step(records: Sequence[EpisodeRecord]) -> dict[str, Float[Tensor, "seeds T"]]:
     """Over all users together: `reward` so far a user, and `click_rate` of the sessions that go on.
 
     The latter is NaN where fewer than one session in twenty goes on.
     """
-    earned = torch.stack([game.reward.sum(2).mean(1).cumsum(0) for game in games])
-    clicked = torch.stack([(game.reward > 0).any(2).float().sum(1) for game in games])
-    active = torch.stack([game.active.sum(1) for game in games])
-    few = active < games[0].active.shape[1] / 20
+    earned = torch.stack([record.reward.sum(2).mean(1).cumsum(0) for record in records])
+    clicked = torch.stack([(record.reward > 0).any(2).float().sum(1) for record in records])
+    active = torch.stack([record.active.sum(1) for record in records])
+    few = active < records[0].active.shape[1] / 20
     return {"reward": earned, "click_rate": (clicked / active).masked_fill(few, float("nan"))}

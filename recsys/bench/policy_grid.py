@@ -1,45 +1,34 @@
-"""Stage: run every policy with every seed in one simulator."""
+"""Stage: compare every configured policy with every seed in one simulator."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from recsys.atomic import write_json, write_parquet
-from recsys.bench.episode import EpisodeConfig
-from recsys.bench.feedback_table import feedback_table
-from recsys.bench.grid import BenchRun, run_grid
-from recsys.bench.metrics import TrajectoriesByPolicy, results, user_metrics
+from recsys.bench.comparison import BenchResult, BenchRun, FailedBenchRuns, compare
+from recsys.bench.grid import Configured, ProcessGrid
+from recsys.bench.metrics import RecordsByPolicy
 from recsys.errors import ConfigurationError
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run_folder import RunFolder
-
-log = logging.getLogger(__name__)
-
-
-class FailedBenchRuns(Exception):
-    """Some cells failed; the others' results are kept."""
 
 
 class PolicyGrid:
-    """Policies × seeds in one simulated world.
+    """Policies × seeds in one simulator; see `recsys.bench.compare`.
 
     Args:
-        world: what the world is called in the rows of `metrics.json`.
-        simulator: configuration of the world.
+        simulator_name: what the simulator is called in the rows of `metrics.json`.
+        simulator: configuration of the simulator.
         policies: configuration of each policy, by name. One called `oracle` is what regret is measured against.
         users: at once.
         steps: slates a user is shown at most.
         slots: of a slate.
         seeds: how many, from 0.
-        processes: cells played at a time; 0 takes one for each core.
+        processes: runs played at a time; 0 takes one for each core.
         references: policies that the others are compared with.
         log: whether what was played is written as the table `feedback.parquet`.
         slot_draws: further slates drawn a request for the table's `slot_propensities`; 0 leaves them out. No effect
@@ -53,7 +42,7 @@ class PolicyGrid:
 
     def __init__(
         self,
-        world: str,
+        simulator_name: str,
         simulator: Any,
         policies: Mapping[str, Any],
         users: int = 200,
@@ -69,11 +58,12 @@ class PolicyGrid:
     ) -> None:
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
-        self.world = world
-        self.simulator = _plain(simulator)
-        self.policies = {str(name): _plain(node) for name, node in policies.items()}
+        self.simulator_name = simulator_name
+        self.simulator = _configured(simulator)
+        self.policies = {str(name): _configured(node) for name, node in policies.items()}
         few = limit or max(users, steps)
-        self.game = EpisodeConfig(min(users, few), min(steps, few), slots, slot_draws if log else 0)
+        self.episode = EpisodeConfig(min(users, few), min(steps, few), slots)
+        self.slot_draws = slot_draws if log else 0
         self.seeds = seeds if limit is None else min(seeds, 2)
         self.processes = processes
         self.references = list(references)
@@ -84,72 +74,48 @@ class PolicyGrid:
         """Play, then write the figures.
 
         Raises:
-            FailedCells: some failed; the figures are of the policies whose cells are all there.
+            FailedBenchRuns: some failed; the figures are of the policies of which every run was played.
         """
-        cells = self.cells(run.stage("play"))
-        self._forget_others(run.stage("play"))
-        problems = run_grid(cells, self.processes or _cores())
-        whole = [name for name in self.policies if not any(f"{name}, seed {seed}" in problems for seed in self._each())]
-        if whole:
-            self._write(run, {name: [cell.read() for cell in cells if cell.policy == name] for name in whole})
-        if problems:
-            raise FailedBenchRuns("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
-
-    def cells(self, folder: Path) -> list[BenchRun]:
-        """Every policy with every seed, seed by seed."""
-        return [
-            BenchRun(name, seed, self.simulator, node, self.game, folder / name / str(seed))
-            for seed in self._each()
-            for name, node in self.policies.items()
-        ]
-
-    def _write(self, run: RunFolder, games: TrajectoriesByPolicy) -> None:
-        num_items = instantiate(self.simulator).num_items
-        table = results(games, num_items, self.references)
-        rows = {f"{self.world}/{name}": row for name, row in table.items()}
-        write_json(run.metrics, rows, indent=2)
-        write_parquet(run.metrics_table, self._per_user(games))
-        if self.log:
-            parts = [
-                feedback_table(name, seed, one) for name, played in games.items() for seed, one in enumerate(played)
-            ]
-            write_parquet(run.path / "feedback.parquet", pl.concat(parts))
-
-    def _per_user(self, games: TrajectoriesByPolicy) -> pl.DataFrame:
-        frames = [
-            pl.DataFrame({"value": value[seed, :, 0].double().numpy()}).select(
-                pl.int_range(pl.len()).alias("user_id"),
-                pl.lit(f"{self.world}/{name}").alias("row"),
-                pl.lit(metric).alias("metric"),
-                pl.lit(seed, pl.Int64).alias("seed"),
-                "value",
+        try:
+            result = compare(
+                self.simulator,
+                self.policies,
+                self.episode.users,
+                self.episode.steps,
+                self.episode.slots,
+                self.seeds,
+                references=self.references,
+                slot_draws=self.slot_draws,
+                runner=ProcessGrid(run.stage("play"), self.processes),
             )
-            for name, played in games.items()
-            for metric, value in user_metrics(played).items()
-            for seed in range(len(played))
-        ]
-        return pl.concat(frames)
+        except FailedBenchRuns as failed:
+            if failed.result is not None:
+                self._write(run, failed.result)
+            raise
+        self._write(run, result)
 
-    def _each(self) -> range:
-        return range(self.seeds)
+    def records(self, run: RunFolder) -> RecordsByPolicy:
+        """Return what was played, as it lies in the run folder."""
+        grid = ProcessGrid(run.stage("play"))
+        return {
+            name: [
+                grid.place(BenchRun(name, seed, self.simulator, make, self.episode)).read()
+                for seed in range(self.seeds)
+            ]
+            for name, make in self.policies.items()
+        }
 
-    def _forget_others(self, folder: Path) -> None:
-        """Take away cells of policies and seeds that are configured no more."""
-        for one in folder.glob("*/"):
-            if one.name not in self.policies:
-                shutil.rmtree(one)
-        for one in folder.glob("*/*/"):
-            if int(one.name) >= self.seeds:
-                shutil.rmtree(one)
+    def _write(self, run: RunFolder, result: BenchResult) -> None:
+        rows = {f"{self.simulator_name}/{name}": row for name, row in result.metrics.items()}
+        write_json(run.metrics, rows, indent=2)
+        row = pl.format("{}/{}", pl.lit(self.simulator_name), "row").alias("row")
+        write_parquet(run.metrics_table, result.per_user().with_columns(row))
+        if self.log:
+            write_parquet(run.path / "feedback.parquet", result.feedback())
 
 
-def _plain(node: Any) -> dict[str, Any]:
-    """A configuration that another process can be given."""
+def _configured(node: Any) -> Configured:
     plain = OmegaConf.to_container(node, resolve=True)
     if not isinstance(plain, dict):
         raise ConfigurationError(f"expected a node with `_target_`, found {plain!r}")
-    return {str(key): value for key, value in plain.items()}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Configured({str(key): value for key, value in plain.items()})

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from recsys.atomic import write_text
-from recsys.bench.episode import EpisodeConfig
-from recsys.bench.metrics import TrajectoriesByPolicy, curve, per_step
+from recsys.bench.metrics import RecordsByPolicy, curve, per_step
 from recsys.bench.policy_grid import PolicyGrid
+from recsys.bench.record import EpisodeRecord
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, line_chart
 from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, page
 from recsys.report.table import metrics_table
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run import instantiate_node
 from recsys.runs.run_folder import RunFolder
 
@@ -46,33 +46,31 @@ class BenchReport:
         """Write `report.html`."""
         config = OmegaConf.load(run.config)
         stage: PolicyGrid = instantiate_node(config.stage.play)
-        games: dict[str, list[Any]] = {}
-        for cell in stage.cells(run.stage("play")):
-            games.setdefault(cell.policy, []).append(cell.read())
-        metrics = {row.removeprefix(f"{stage.world}/"): cells for row, cells in run.read_metrics().items()}
+        records = stage.records(run)
+        metrics = {row.removeprefix(f"{stage.simulator_name}/"): cells for row, cells in run.read_metrics().items()}
         sections = [
             Section(
                 "Results", metrics_table(metrics, COLUMNS, names=NAMES, lower_is_better=("regret", "latency")), LEAD
             ),
             Section("Paired differences", difference_charts(metrics, "reward", "Reward", stage.references)),
-            Section("Over time", _curves(games), "Means over users; bands are 95 % intervals over seeds."),
-            Section("Slates", self._slates(games), "The last slate of the first users, and what they clicked."),
+            Section("Over time", _curves(records), "Means over users; bands are 95 % intervals over seeds."),
+            Section("Slates", self._slates(records), "The last slate of the first users, and what they clicked."),
             Section("Configuration", collapsible("config.yaml", run.config.read_text())),
         ]
-        game = stage.game
+        episode = stage.episode
         facts = {
-            "world": stage.world,
-            "items": f"{instantiate(stage.simulator).num_items:,}",
-            "users": f"{game.users:,}",
-            "steps": str(game.steps),
-            "slots": str(game.slots),
+            "simulator": stage.simulator_name,
+            "items": f"{stage.simulator().num_items:,}",
+            "users": f"{episode.users:,}",
+            "steps": str(episode.steps),
+            "slots": str(episode.slots),
             "seeds": str(stage.seeds),
         }
-        write_text(run.report, page(str(config.name), sections, _subtitle(game), facts))
+        write_text(run.report, page(str(config.name), sections, _subtitle(episode), facts))
 
-    def _slates(self, games: TrajectoriesByPolicy) -> Markup:
+    def _slates(self, records: RecordsByPolicy) -> Markup:
         cards = [
-            _card(name, games[name][0], user) for user in range(self.users) for name in self.shown if name in games
+            _card(name, records[name][0], user) for user in range(self.users) for name in self.shown if name in records
         ]
         return card_grid(cards) if cards else join("None of the policies whose slates are shown was played.")
 
@@ -83,12 +81,12 @@ LEAD = (
 )
 
 
-def _subtitle(game: EpisodeConfig) -> str:
-    return f"{game.users:,} simulated users, up to {game.steps} slates of {game.slots}"
+def _subtitle(episode: EpisodeConfig) -> str:
+    return f"{episode.users:,} simulated users, up to {episode.steps} slates of {episode.slots}"
 
 
-def _curves(games: TrajectoriesByPolicy) -> Markup:
-    found = {name: per_step(played) for name, played in games.items()}
+def _curves(records: RecordsByPolicy) -> Markup:
+    found = {name: per_step(played) for name, played in records.items()}
     titles = {"click_rate": "Click rate of the users still there", "reward": "Reward so far, a user"}
     charts = [
         line_chart([_series(name, parts[metric]) for name, parts in found.items()], title, "step")
@@ -106,13 +104,13 @@ def _series(name: str, values: torch.Tensor) -> Series:
     return Series(name, [float(step) for step in range(len(drawn.value))], drawn.value, drawn.low, drawn.high)
 
 
-def _card(policy: str, played: Any, user: int) -> Card:
+def _card(policy: str, record: EpisodeRecord, user: int) -> Card:
     """The last slate that the user saw, with the probability of each slot."""
-    step = max(0, int(played.active[:, user].sum()) - 1)
+    step = max(0, int(record.active[:, user].sum()) - 1)
     clicked = [
-        f"item {int(item)}" for at in range(step) for item in played.items[at, user][played.reward[at, user] > 0]
+        f"item {int(item)}" for at in range(step) for item in record.items[at, user][record.reward[at, user] > 0]
     ]
-    shown = zip(played.items[step, user], played.log_prob[step, user], played.reward[step, user], strict=True)
+    shown = zip(record.items[step, user], record.log_prob[step, user], record.reward[step, user], strict=True)
     return Card(
         name=f"user {user}, {policy}",
         history=clicked[-6:],

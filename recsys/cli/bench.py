@@ -23,7 +23,9 @@ def main(arguments: Sequence[str]) -> None:
 def run(config: DictConfig) -> None:
     """Play with a composed configuration, print the figures."""
     result = run_stages(config)
-    table = Table(box=None, title=f"{config.world}: means a user and session, 95 % intervals", title_justify="left")
+    table = Table(
+        box=None, title=f"{config.simulator_name}: means a user and session, 95 % intervals", title_justify="left"
+    )
     table.add_column("", no_wrap=True)
     for name in (*SURE, *PLAIN):
         table.add_column("ms a slate" if name == "latency" else name.replace("_", " "), justify="right")

@@ -9,8 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
-from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
 
 @runtime_checkable
@@ -20,23 +19,32 @@ class Scorer(Protocol):
     num_items: int
 
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        """Of every item, whether the request allows it or not."""
+        """Return the score of every item, whether the request allows it or not."""
         ...
 
 
 @runtime_checkable
 class OnlineLearner(Protocol):
-    """What changes with what its slates earned."""
+    """What learns from the feedback to its slates, step by step.
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-        """Take in one slate a request and what each of its slots earned (`[B, 1, S]`)."""
+    All that it has learnt, its optimizer included, is in its `state_dict` where it is a module: a learner that loads
+    another's state goes on as that one would have.
+    """
+
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
+        """Take in one step of `B` users: one slate each and what each of its slots earned (`[B, 1, S]`).
+
+        Args:
+            transition: whose slates show nothing where a session was over.
+            generator: randomness, on the device of the learner.
+        """
         ...
 
 
-def update(part: object, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-    """Let a part learn from answers if it can; see `OnlineLearner.update`."""
+def update(part: object, transition: Transition, generator: torch.Generator) -> None:
+    """Let a part learn from a step if it can; see `OnlineLearner.update`."""
     if isinstance(part, OnlineLearner):
-        part.update(context, slates, feedback, generator)
+        part.update(transition, generator)
 
 
 @runtime_checkable
@@ -50,12 +58,12 @@ class Posterior(Scorer, Protocol):
     pool: int
 
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
-        """Standard deviation of every item's score."""
+        """Return the standard deviation of every item's score."""
         ...
 
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """Every item's score under the named draws, in `0 .. pool − 1`; `scores` is their mean as the pool grows.
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """Return every item's score under the named draws, in `0 .. pool − 1`.
 
-        The tensor is the caller's, who may overwrite it.
+        `scores` is their mean as the pool grows. The tensor is the caller's, who may overwrite it.
         """
         ...

@@ -60,8 +60,8 @@ class SlatePosterior(nn.Module):
         return self._moments(context)[1].sqrt()
 
     @torch.no_grad()
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.drawn`."""
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """See `Posterior.sampled_scores`."""
         users = self.positions(context, which)
         found = users.new_empty(*which.shape, self.num_items)
         for draw in which.unique().tolist():

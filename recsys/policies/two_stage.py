@@ -13,11 +13,11 @@ from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
 from recsys.retrieve.index import Index
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
-RETRIEVED = "shortlist"
+RETRIEVED = "retrieved"
 """The feature of a request that holds its items, `[B, C]`; −1 where there is none."""
 
 
@@ -37,15 +37,15 @@ class TwoStagePolicy(nn.Module):
     excluded items does. Needs memory for what the index and the inner policy need, with `C` for `N`.
 
     Args:
-        query: `[B, D]`, what each request is looking for.
+        retrieval_query: `[B, D]`, what each request is looking for.
         index: of the catalogue.
         size: `C`, at most the catalogue's size; the inner policy is for as many items.
         policy: chooses; learns if it can.
     """
 
-    def __init__(self, query: Callable[[Context], Tensor], index: Index, size: int, policy: Policy) -> None:
+    def __init__(self, retrieval_query: Callable[[Context], Tensor], index: Index, size: int, policy: Policy) -> None:
         super().__init__()
-        self.query = query
+        self.retrieval_query = retrieval_query
         self.index = index
         self.size = size
         self.policy = policy
@@ -61,10 +61,12 @@ class TwoStagePolicy(nn.Module):
         local = self.requests(context)
         return self.policy.log_prob(local, _localised(local, slates))
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`; nothing is learnt of items outside the shortlist."""
-        local = self.requests(context)
-        update(self.policy, local, _localised(local, slates), feedback, generator)
+        local = self.requests(transition.context)
+        slates = _localised(local, transition.slates)
+        after = self.requests(transition.next_context)
+        update(self.policy, transition.replace(context=local, slates=slates, next_context=after), generator)
 
     def requests(self, context: Context) -> Context:
         """What the inner policy is asked; `items_at` turns its answers into catalogue items."""
@@ -83,7 +85,7 @@ class TwoStagePolicy(nn.Module):
         """The legal ones of what the index found, best first."""
         spare = int(context.excluded.lengths.max()) if len(context) else 0
         depth = min(self.size + spare, self.index.num_items)
-        _, items = self.index.search(self.query(context), depth)
+        _, items = self.index.search(self.retrieval_query(context), depth)
         if context.candidates is not None:
             found = items.where(_listed(items, context.candidates), -1)
             items = torch.cat([found, context.candidates.to_padded(-1)], 1)

@@ -57,8 +57,8 @@ class TwoStagePosterior(nn.Module):
         return self._moments(context)[1].sqrt()
 
     @torch.no_grad()
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
-        """See `Posterior.drawn`."""
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
+        """See `Posterior.sampled_scores`."""
         mean, deviation = mean_position(self.model, context)
         items = retrieved_items(context)
         return torch.stack([self._under(draw, mean, deviation, items) for draw in which.unbind(1)], 1)
@@ -104,8 +104,8 @@ class InnerProductTwoStagePosterior(TwoStagePosterior):
             )
 
     @torch.no_grad()
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
-        """See `Posterior.drawn`."""
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
+        """See `Posterior.sampled_scores`."""
         mean, deviation = mean_position(self.model, context)
         users = mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
         item, variance = self.model.items.moments(retrieved_items(context))

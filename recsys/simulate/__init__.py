@@ -1,1 +1,1 @@
-"""Users that answer where no log can: choice models, worlds and their dynamics."""
+"""Users that answer where no log can: simulators, their choice models and their dynamics."""

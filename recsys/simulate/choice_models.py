@@ -102,7 +102,7 @@ class MultinomialProportional(SingleChoice):
     """`P(k) = (score_k − least) / ((no_click − least) + Σ_j (score_j − least))`.
 
     Source: `MultinomialProportionalChoiceModel` of RecSim (Ie et al. 2019, "RecSim: A Configurable Simulation Platform
-    for Recommender Systems"); the defaults are those of its interest-evolution world.
+    for Recommender Systems"); the defaults are those of its interest evolution.
 
     Args:
         no_click: score of not clicking.

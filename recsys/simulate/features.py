@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from recsys.errors import RequestError
+from recsys.simulate.interest_evolution import InterestContext
+from recsys.simulate.long_term_satisfaction import SatisfactionContext
 from recsys.simulate.planted_groups import group_of
 from recsys.types.context import Context
+
+AnyContext = TypeVar("AnyContext", bound=Context)
 
 
 class TopicFeatures:
@@ -25,12 +32,12 @@ class TopicFeatures:
         self.width = topics + personal
 
     def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
-        """`F = topics`, or one more."""
-        topic = context.features["topics"]
-        item = one_hot(topic, self.topics).float()
+        """Return `F = topics` numbers an item, or one more."""
+        seen = expect(context, InterestContext, "TopicFeatures")
+        item = one_hot(seen.topics, self.topics).float()
         if not self.personal:
             return item
-        return torch.cat([item, context.features["interests"].gather(1, topic).unsqueeze(-1)], -1)
+        return torch.cat([item, seen.interests.gather(1, seen.topics).unsqueeze(-1)], -1)
 
 
 class ClickbaitFeatures:
@@ -39,8 +46,8 @@ class ClickbaitFeatures:
     width = 2
 
     def __call__(self, context: Context) -> Float[Tensor, "B N 2"]:
-        """Two numbers an item."""
-        clickbait = context.features["clickbait"]
+        """Return two numbers an item."""
+        clickbait = expect(context, SatisfactionContext, "ClickbaitFeatures").clickbait
         return torch.stack([torch.ones_like(clickbait), clickbait], -1)
 
 
@@ -60,7 +67,7 @@ class GroupFeatures:
         self.width = groups + personal
 
     def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
-        """`F = groups`, or one more; the share is 0 for an empty history."""
+        """Return `F = groups` numbers an item, or one more; the share is 0 for an empty history."""
         group = self.group.to(context.users.device)
         item = one_hot(group, self.groups).float().expand(len(context), -1, -1)
         if not self.personal:
@@ -70,3 +77,21 @@ class GroupFeatures:
         had.index_put_((history.row_ids(), group[history.values]), torch.ones((), device=group.device), accumulate=True)
         share = had / had.sum(1, keepdim=True).clamp(min=1)
         return torch.cat([item, share[:, group].unsqueeze(-1)], -1)
+
+
+def expect(context: Context, kind: type[AnyContext], reader: str) -> AnyContext:
+    """Return the context as what a simulator shows.
+
+    Args:
+        context: some requests.
+        kind: the class of the simulator's observations.
+        reader: who reads it, for the message.
+
+    Raises:
+        RequestError: the context is of another class.
+    """
+    if not isinstance(context, kind):
+        raise RequestError(
+            f"{reader} reads a {kind.__name__}, found a {type(context).__name__}: choose features of this simulator"
+        )
+    return context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from recsys.simulate.simulator import Simulator
+from recsys.simulate.simulator import Simulator, observed_fields, show, with_rows
 from recsys.types.context import Context
 from recsys.types.slates import Slates
 
@@ -20,12 +19,13 @@ from recsys.types.slates import Slates
 class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     """`B` users as `B` environments: an action is a slate, a reward what the whole slate earned.
 
-    Observations are what policies see: the context's features by name and, where asked, `history`, the last items had,
-    the latest last, −1 before the first. A user whose session ends is replaced in the same step: the observation is the
-    new user's, `infos["final_obs"]` holds the last ones, `infos["_final_obs"]` says whose (Gymnasium's `SAME_STEP`).
+    Observations are what policies see: the fields of the simulator's observation by name and, where asked, `history`,
+    the last items had, the latest last, −1 before the first. A user whose session ends is replaced in the same step:
+    the observation is the new user's, `infos["final_obs"]` holds the last ones, `infos["_final_obs"]` says whose
+    (Gymnasium's `SAME_STEP`).
 
     Args:
-        simulator: the world.
+        simulator: whose users they are.
         users: `B`.
         slots: `S`; an action holds an item for each. An item that comes again in a slate leaves its slot empty.
         history: items of a history that are observed; 0 leaves the history out.
@@ -37,8 +37,8 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         self.num_envs = users
         self.history = history
         self.generator = torch.Generator().manual_seed(0)
-        self.state = simulator.reset(users, self.generator)
-        seen = {name: _space(value[0]) for name, value in self._observed(self.state).items()}
+        self._start(simulator.reset(users, self.generator))
+        seen = {name: _space(value[0]) for name, value in self._observed().items()}
         self.single_observation_space = spaces.Dict(seen)
         self.single_action_space = spaces.MultiDiscrete(np.full(slots, simulator.num_items))
         self.observation_space = batch_space(self.single_observation_space, users)
@@ -47,11 +47,11 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Fresh users; equal seeds give equal worlds, None goes on with the randomness there is."""
+        """Start with fresh users; equal seeds give equal answers, None goes on with the randomness there is."""
         if seed is not None:
             self.generator.manual_seed(seed)
-        self.state = self.simulator.reset(self.num_envs, self.generator)
-        return self._observed(self.state), {}
+        self._start(self.simulator.reset(self.num_envs, self.generator))
+        return self._observed(), {}
 
     def step(
         self, actions: np.ndarray
@@ -60,19 +60,21 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         items = torch.as_tensor(np.asarray(actions)).long().unsqueeze(1)
         again = (items.unsqueeze(-1) == items.unsqueeze(-2)).tril(-1).any(-1)
         slates = Slates(items.masked_fill(again, -1), torch.zeros(items.shape))
-        state, feedback = self.simulator.step(self.state, slates, self.generator)
-        done = state.done
+        self.state, transition = show(self.simulator, self.state, self.context, slates, self.generator)
+        self.context, done = transition.next_context, transition.done
         infos: dict[str, Any] = {}
         if done.any():
-            infos = {"final_obs": self._observed(state), "_final_obs": done.numpy()}
-            state = replaced(state, self.simulator.reset(self.num_envs, self.generator), done)
-        self.state = state
-        reward = feedback.reward.sum((1, 2)).double().numpy()
-        return self._observed(state), reward, done.numpy(), np.zeros(self.num_envs, dtype=bool), infos
+            infos = {"final_obs": self._observed(), "_final_obs": done.numpy()}
+            self._start(with_rows(self.state, self.simulator.reset(self.num_envs, self.generator), done))
+        reward = transition.feedback.reward.sum((1, 2)).double().numpy()
+        return self._observed(), reward, done.numpy(), np.zeros(self.num_envs, dtype=bool), infos
 
-    def _observed(self, state: Any) -> dict[str, np.ndarray]:
-        context = self.simulator.observe(state)
-        seen = {name: value.numpy() for name, value in context.features.items()}
+    def _start(self, state: Any) -> None:
+        self.state, self.context = state, self.simulator.observe(state)
+
+    def _observed(self) -> dict[str, np.ndarray]:
+        context = self.context
+        seen = {name: value.numpy() for name, value in observed_fields(context).items()}
         return seen | {"history": recent(context, self.history).numpy()} if self.history else seen
 
 
@@ -87,16 +89,6 @@ def recent(context: Context, count: int) -> Tensor:
     padded = torch.full((len(context), count), -1)
     padded[last.row_ids(), last.positions() + count - last.lengths.repeat_interleave(last.lengths)] = last.values
     return padded
-
-
-def replaced(state: Any, fresh: Any, rows: Tensor) -> Any:
-    """The state with the named rows (`[B]`, boolean) from another one."""
-    parts: dict[str, Any] = {}
-    for field in fields(state):
-        old, new = getattr(state, field.name), getattr(fresh, field.name)
-        if old is not None:
-            parts[field.name] = torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
-    return replace(state, **parts)
 
 
 def _space(value: np.ndarray) -> Space[Any]:

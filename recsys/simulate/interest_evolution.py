@@ -12,11 +12,24 @@ from torch.nn.functional import one_hot
 from recsys.simulate.choice_models import ChoiceModel, MultinomialProportional
 from recsys.simulate.simulator import feedback, one_slate_each
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
+from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
 
 PROPORTIONAL = MultinomialProportional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterestContext(Context):
+    """What a policy sees of the users of `InterestEvolution`.
+
+    Args:
+        interests: `[B, T]`, in [−1, 1]: how much each user likes each topic.
+        topics: `[B, N]`, the topic of each candidate.
+    """
+
+    interests: Float[Tensor, "B T"]
+    topics: Int[Tensor, "B N"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,8 @@ class InterestEvolution:
         elasticity: of the budget: how much of the minutes watched a video of quality 1 gives back.
         choice: how a user chooses.
 
-    Policies see `features["interests"]` and `features["topics"]`.
+    Policies see an `InterestContext`. Feedback: `click`, `watch_time` (s) and `reward`, which is the watch time in
+    minutes.
     """
 
     num_items: int = 10
@@ -86,13 +100,12 @@ class InterestEvolution:
         quality = None if self.resample else self._quality(topics, generator)
         return InterestState(interests, torch.full((users,), self.budget, device=device), topics, quality)
 
-    def observe(self, state: InterestState) -> Context:
+    def observe(self, state: InterestState) -> InterestContext:
         """See `Simulator.observe`."""
-        users = len(state.budget)
-        device = state.budget.device
-        features = {"interests": state.interests, "topics": state.topics}
+        users, device = len(state.budget), state.budget.device
         nothing = Jagged.empty(users, device)
-        return Context(torch.arange(users, device=device), nothing, nothing, features=features)
+        each = torch.arange(users, device=device)
+        return InterestContext(each, nothing, nothing, interests=state.interests, topics=state.topics)
 
     def scores(self, state: InterestState) -> Float[Tensor, "B N"]:
         """See `Simulator.scores`: the user's interest in each candidate's topic."""
@@ -102,7 +115,9 @@ class InterestEvolution:
         """See `Simulator.vectors`: the topic, one-hot."""
         return one_hot(state.topics.gather(1, items.clamp(min=0)), self.topics).float()
 
-    def step(self, state: InterestState, slates: Slates, generator: torch.Generator) -> tuple[InterestState, Feedback]:
+    def step(
+        self, state: InterestState, slates: Slates, generator: torch.Generator
+    ) -> tuple[InterestState, Feedback, Bool[Tensor, " B"]]:
         """See `Simulator.step`."""
         items = one_slate_each(slates, len(state.budget))
         shown = (items >= 0) & ~state.done.unsqueeze(1)
@@ -126,7 +141,9 @@ class InterestEvolution:
             self._topics(len(items), generator) if self.resample else state.topics,
             state.quality,
         )
-        return after, feedback(clicks * watched.unsqueeze(1), slates)
+        minutes = clicks * watched.unsqueeze(1)
+        seconds = Channel(60 * minutes.unsqueeze(1), ChannelKind.SECONDS, "s")
+        return after, feedback(slates, clicks, minutes, "min", watch_time=seconds), after.done
 
     def _moved(self, interest: Tensor, generator: torch.Generator) -> Tensor:
         update = 0.3 * (1 - interest.abs()) * (1 - interest)

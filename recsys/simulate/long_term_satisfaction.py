@@ -10,9 +10,20 @@ from torch import Tensor
 
 from recsys.simulate.simulator import feedback, one_slate_each
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
+from recsys.types.feedback import Channel, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+
+
+@dataclass(frozen=True, kw_only=True)
+class SatisfactionContext(Context):
+    """What a policy sees of the users of `LongTermSatisfaction`.
+
+    Args:
+        clickbait: `[B, N]`, in [0, 1], of each candidate.
+    """
+
+    clickbait: Float[Tensor, "B N"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,8 @@ class LongTermSatisfaction:
         kale_mean: log-engagement of its opposite at satisfaction 1.
         kale_deviation: its standard deviation.
 
-    Policies see `features["clickbait"]`.
+    Policies see a `SatisfactionContext`. Feedback: `click` (the first slot), `engagement` and `reward`, which is the
+    engagement.
     """
 
     num_items: int = 10
@@ -79,11 +91,11 @@ class LongTermSatisfaction:
         left = torch.full((users,), self.steps, device=device)
         return SatisfactionState(exposure, left, self._clickbait(users, generator))
 
-    def observe(self, state: SatisfactionState) -> Context:
+    def observe(self, state: SatisfactionState) -> SatisfactionContext:
         """See `Simulator.observe`."""
         users, device = len(state.exposure), state.exposure.device
         nothing = Jagged.empty(users, device)
-        return Context(torch.arange(users, device=device), nothing, nothing, features={"clickbait": state.clickbait})
+        return SatisfactionContext(torch.arange(users, device=device), nothing, nothing, clickbait=state.clickbait)
 
     def scores(self, state: SatisfactionState) -> Float[Tensor, "B N"]:
         """See `Simulator.scores`: mean log-engagement now, whatever it costs later."""
@@ -96,7 +108,7 @@ class LongTermSatisfaction:
 
     def step(
         self, state: SatisfactionState, slates: Slates, generator: torch.Generator
-    ) -> tuple[SatisfactionState, Feedback]:
+    ) -> tuple[SatisfactionState, Feedback, Bool[Tensor, " B"]]:
         """See `Simulator.step`; a user who is shown nothing waits."""
         items = one_slate_each(slates, len(state.exposure))
         takes = (items[:, 0] >= 0) & ~state.done
@@ -113,7 +125,9 @@ class LongTermSatisfaction:
             state.steps_left - takes.long(),
             self._clickbait(len(items), generator) if self.resample else state.clickbait,
         )
-        return after, feedback(reward, slates)
+        clicks = torch.zeros_like(items, dtype=torch.bool)
+        clicks[:, 0] = takes
+        return after, feedback(slates, clicks, reward, engagement=Channel(reward.unsqueeze(1))), after.done
 
     def _clickbait(self, users: int, generator: torch.Generator) -> Tensor:
         return torch.rand(users, self.num_items, generator=generator, device=generator.device)

@@ -1,4 +1,4 @@
-"""A world whose items lie in groups around a sphere, and whose users move among them."""
+"""A simulator whose items lie in groups around a sphere, and whose users move among them."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ class PlantedGroups:
     """Known items, known users: what a learner should recover, and what the best slate is.
 
     Group centres lie in uniform directions at radius `.1 + .7 U`; an item is its centre plus `N(0, spread²)`; a user
-    starts at `N(0, start²)`, scores items by `affinity` and clicks as `choice` says; `dynamics` moves the user. A click
-    earns 1. Source of the constants: the simulator of Eide, Leslie, Frigessi 2022 (docs/papers.md).
+    starts at `N(0, start²)`, scores items by `affinity` and clicks as `choice` says; `dynamics` moves the user.
+    Policies see a plain `Context`, whose history is the latest clicks. Feedback: `click` and `reward`, 1 for a click.
+    Source of the constants: the simulator of Eide, Leslie, Frigessi 2022 (docs/papers.md).
 
     Args:
         num_items: `N`.
@@ -118,7 +119,9 @@ class PlantedGroups:
         """See `Simulator.vectors`: the planted vectors."""
         return self._items(state)[items.clamp(min=0)]
 
-    def step(self, state: PlantedState, slates: Slates, generator: torch.Generator) -> tuple[PlantedState, Feedback]:
+    def step(
+        self, state: PlantedState, slates: Slates, generator: torch.Generator
+    ) -> tuple[PlantedState, Feedback, Bool[Tensor, " B"]]:
         """See `Simulator.step`."""
         items = one_slate_each(slates, len(state.hidden))
         shown = (items >= 0) & ~state.done.unsqueeze(1)
@@ -130,7 +133,7 @@ class PlantedGroups:
             (state.steps_left - 1).clamp(min=0),
             with_clicked(state.recent, items, clicks),
         )
-        return after, feedback(clicks.to(scores.dtype), slates)
+        return after, feedback(slates, clicks, clicks.to(scores.dtype)), after.done
 
     def _items(self, state: PlantedState) -> Tensor:
         return self.items.to(state.hidden.device)

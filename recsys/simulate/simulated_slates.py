@@ -27,7 +27,7 @@ class SimulatedSessions:
         slates: `[U, T, S]`, −1 in empty slots.
         click: `[U, T]`, the slot clicked, −1 where none was.
         search: `[U, T]`, true where the user searched.
-        truth: `[U, T, S + 1]`, probability of a click on each slot and then of none, as the world had it.
+        truth: `[U, T, S + 1]`, probability of a click on each slot and then of none, as the simulator had it.
     """
 
     slates: Int[Tensor, "U T S"]
@@ -46,8 +46,8 @@ class SimulatedSlates:
     24 items).
 
     Args:
-        simulator: the world; its users choose one item or none.
-        users: `U`; each has a session of the world's length.
+        simulator: its users choose one item or none.
+        users: `U`; each has a session of the simulator's length.
         shortest: items of a slate at least.
         longest: at most.
         search: share of searches, in [0, 1].
@@ -67,22 +67,24 @@ class SimulatedSlates:
 
     def slates(self) -> SlateTables:
         """See `SlateSource.slates`."""
-        played = self.played
-        shown, steps = played.slates >= 0, played.slates.shape[1]
+        sessions = self.sessions
+        shown, steps = sessions.slates >= 0, sessions.slates.shape[1]
         request = torch.arange(self.users * steps)
         rows = pl.DataFrame(
             {
                 "request_id": request.numpy(),
                 "user_id": (request // steps).numpy(),
                 "timestamp": (request % steps).numpy(),
-                "slate": [slate[here].tolist() for slate, here in zip(_rows(played.slates), _rows(shown), strict=True)],
-                "clicks": [[slot] if slot >= 0 else [] for slot in played.click.flatten().tolist()],
-                "source": ["search" if one else "recommendation" for one in played.search.flatten().tolist()],
+                "slate": [
+                    slate[here].tolist() for slate, here in zip(_rows(sessions.slates), _rows(shown), strict=True)
+                ],
+                "clicks": [[slot] if slot >= 0 else [] for slot in sessions.click.flatten().tolist()],
+                "source": ["search" if one else "recommendation" for one in sessions.search.flatten().tolist()],
             },
             schema_overrides={"clicks": pl.List(pl.Int64)},
         )
         items = pl.DataFrame({"item_id": range(self.simulator.num_items), "group": self.simulator.group.numpy()})
-        content = b"".join(part.numpy().tobytes() for part in (played.slates, played.click))
+        content = b"".join(part.numpy().tobytes() for part in (sessions.slates, sessions.click))
         mark = hashlib.sha256(content).hexdigest()
         return SlateTables(rows.lazy(), "simulated", mark, items.lazy(), group="group", timed=False)
 
@@ -93,8 +95,8 @@ class SimulatedSlates:
             ConfigurationError: the log is of another source.
         """
         if log.requests.get_column("request_id").to_list() != list(range(self.users * self.simulator.steps)):
-            raise ConfigurationError(f"{log.name}: these are not the impressions that this world made")
-        return self.played.truth.flatten(0, 1)
+            raise ConfigurationError(f"{log.name}: these are not the impressions that this simulator made")
+        return self.sessions.truth.flatten(0, 1)
 
     def item_vectors(self, log: SlateLog) -> Float[Tensor, "N D"]:
         """True vectors of a log's items, in the scale in which scores are distances or products."""
@@ -102,16 +104,18 @@ class SimulatedSlates:
         return self.simulator.sharpness * self.simulator.items[ids]
 
     @cached_property
-    def played(self) -> SimulatedSessions:
+    def sessions(self) -> SimulatedSessions:
         """What happened; equal for equal arguments."""
-        world, generator = self.simulator, torch.Generator().manual_seed(self.seed)
-        if not isinstance(world.choice, SingleChoice):
-            raise ConfigurationError(f"{type(world.choice).__name__}: a log needs users who choose one item or none")
-        state = world.reset(self.users, generator)
-        liked = -self.popular * torch.arange(1, world.num_items + 1).log()
+        simulator, generator = self.simulator, torch.Generator().manual_seed(self.seed)
+        if not isinstance(simulator.choice, SingleChoice):
+            raise ConfigurationError(
+                f"{type(simulator.choice).__name__}: a log needs users who choose one item or none"
+            )
+        state = simulator.reset(self.users, generator)
+        liked = -self.popular * torch.arange(1, simulator.num_items + 1).log()
         steps = []
-        for _ in range(world.steps):
-            scores = world.scores(state)
+        for _ in range(simulator.steps):
+            scores = simulator.scores(state)
             search = torch.rand(self.users, generator=generator) < self.search
             weight = torch.where(search.unsqueeze(1), self.nearness * scores, liked)
             gumbel = -torch.empty_like(scores).exponential_(generator=generator).log()
@@ -119,10 +123,10 @@ class SimulatedSlates:
             length = torch.randint(self.shortest, self.longest + 1, (self.users, 1), generator=generator)
             items = items.where(torch.arange(self.longest) < length, -1)
             shown = scores.gather(1, items.clamp(min=0))
-            truth = world.choice.choice_log_prob(shown, items >= 0).exp()
+            truth = simulator.choice.choice_log_prob(shown, items >= 0).exp()
             slates = Slates(items.unsqueeze(1), torch.zeros(self.users, 1, self.longest))
-            state, answer = world.step(state, slates, generator)
-            clicked = answer.reward[:, 0] > 0
+            state, answer, _ = simulator.step(state, slates, generator)
+            clicked = answer["click"][:, 0] > 0
             click = torch.where(clicked.any(1), clicked.long().argmax(1), -1)
             steps.append((items, click, search, truth))
         return SimulatedSessions(*(torch.stack(part, 1) for part in zip(*steps, strict=True)))

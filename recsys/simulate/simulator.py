@@ -1,25 +1,27 @@
-"""The simulator contract: users who answer slates with feedback."""
+"""The simulator contract: users who answer slates with feedback, and one step of them as a transition."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
+from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
 
 @runtime_checkable
 class State(Protocol):
-    """Where `B` users stand; a world's own dataclass of tensors, never changed in place."""
+    """Where `B` users stand: a simulator's own dataclass of tensors with `B` rows, never changed in place."""
 
     @property
     def done(self) -> Bool[Tensor, " B"]:
-        """Whose session is over: they click nothing more."""
+        """Return whose session is over: they click nothing more."""
         ...
 
 
@@ -28,7 +30,7 @@ AnyState = TypeVar("AnyState", bound=State)
 
 @runtime_checkable
 class Simulator(Protocol[AnyState]):
-    """A world of users who are shown slates.
+    """Simulated users who are shown slates.
 
     Law, held by `tests/contracts`: a step leaves the state it was given as it was; equal generators give equal answers;
     only slots that show an item earn, and users who are done earn nothing and stay done.
@@ -36,30 +38,36 @@ class Simulator(Protocol[AnyState]):
 
     @property
     def num_items(self) -> int:
-        """`N`: slates hold items `0 .. N − 1`."""
+        """Return `N`: slates hold items `0 .. N − 1`."""
         ...
 
     def reset(self, users: int, generator: torch.Generator) -> AnyState:
-        """`B = users` fresh users, on the generator's device."""
+        """Return `B = users` fresh users, on the generator's device."""
         ...
 
     def observe(self, state: AnyState) -> Context:
-        """What a policy may see of them."""
+        """Return what a policy may see of the users.
+
+        What a context has no field for is a field of a subclass of the simulator's own (`InterestContext`).
+        """
         ...
 
     def scores(self, state: AnyState) -> Float[Tensor, "B N"]:
-        """What each item is worth to each user now: hidden from policies, an oracle ranks by it."""
+        """Return what each item is worth to each user now: hidden from policies, an oracle ranks by it."""
         ...
 
     def vectors(self, state: AnyState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
-        """What each shown item is like, for the diversity of a slate; anything where the slot is empty."""
+        """Return what each shown item is like, for the diversity of a slate; anything where the slot is empty."""
         ...
 
-    def step(self, state: AnyState, slates: Slates, generator: torch.Generator) -> tuple[AnyState, Feedback]:
+    def step(
+        self, state: AnyState, slates: Slates, generator: torch.Generator
+    ) -> tuple[AnyState, Feedback, Bool[Tensor, " B"]]:
         """Show each user one slate (`G = 1`).
 
         Returns:
-            Where the users stand then, and what each slot earned, with the probability with which the slate was shown.
+            Where the users stand then; their feedback, whose channels are `[B, 1, S]`, among them `reward`, and whose
+            propensity is the probability with which each slate was shown; whose session is over then.
 
         Raises:
             ValueError: the slates are not one a user.
@@ -67,8 +75,8 @@ class Simulator(Protocol[AnyState]):
         ...
 
 
-def one_slate_each(slates: Slates, users: int) -> Tensor:
-    """`[B, S]`, the items of one slate a user.
+def one_slate_each(slates: Slates, users: int) -> Int[Tensor, "B S"]:
+    """Return `[B, S]`, the items of one slate a user.
 
     Raises:
         ValueError: there are more, or not as many as users.
@@ -78,6 +86,65 @@ def one_slate_each(slates: Slates, users: int) -> Tensor:
     return slates.items[:, 0]
 
 
-def feedback(reward: Tensor, slates: Slates) -> Feedback:
-    """What a step's slots earned (`[B, S]`), with each slate's probability under the policy that drew it."""
-    return Feedback.of_reward(reward.unsqueeze(1), slates.slate_log_prob.exp())
+def feedback(
+    slates: Slates, clicks: Bool[Tensor, "B S"], reward: Float[Tensor, "B S"], unit: str = "", **more: Channel
+) -> Feedback:
+    """Return the feedback to one slate a user, with each slate's probability under the policy that sampled it.
+
+    Args:
+        slates: one a user.
+        clicks: `[B, S]`, the channel `click` (binary).
+        reward: `[B, S]`, the channel `reward` (a number): what each slot earned.
+        unit: of the reward; empty where it has none.
+        more: further channels by name, `[B, 1, S]`.
+    """
+    channels = {
+        "click": Channel(clicks.unsqueeze(1).to(reward.dtype), ChannelKind.BINARY),
+        **more,
+        "reward": Channel(reward.unsqueeze(1), ChannelKind.NUMBER, unit),
+    }
+    return Feedback(channels, slates.slate_log_prob.exp())
+
+
+def show(
+    simulator: Simulator[Any], state: Any, context: Context, slates: Slates, generator: torch.Generator
+) -> tuple[Any, Transition]:
+    """Show each user one slate; users whose session is over are shown nothing.
+
+    Args:
+        simulator: whose users they are.
+        state: where they stand.
+        context: what is seen of that state.
+        slates: one a user.
+        generator: the simulator's randomness.
+
+    Returns:
+        Where the users stand then, and what happened.
+    """
+    active = ~state.done
+    shown = slates.replace(items=slates.items.masked_fill(state.done.view(-1, 1, 1), -1))
+    after, answer, done = simulator.step(state, shown, generator)
+    return after, Transition(context, shown, answer, simulator.observe(after), done, active)
+
+
+def with_rows(state: Any, other: Any, rows: Bool[Tensor, " B"]) -> Any:
+    """Return a state whose named rows are those of another state.
+
+    Args:
+        state: a dataclass of tensors with `B` rows; fields may be None.
+        other: of the same class.
+        rows: `[B]`, true where the other state's row is taken.
+    """
+    parts: dict[str, Any] = {}
+    for field in fields(state):
+        kept, taken = getattr(state, field.name), getattr(other, field.name)
+        if kept is not None:
+            parts[field.name] = torch.where(rows.view(-1, *[1] * (kept.ndim - 1)), taken, kept)
+    return replace(state, **parts)
+
+
+def observed_fields(context: Context) -> dict[str, Tensor]:
+    """Return what an observation has beyond users and items: its features and the fields of its own class, by name."""
+    plain = {field.name for field in fields(Context)}
+    own = {field.name: getattr(context, field.name) for field in fields(context) if field.name not in plain}
+    return {**context.features, **own}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,13 +12,14 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.bench.grid import BenchRun
-from recsys.bench.policy_grid import FailedBenchRuns
+from recsys.bench.comparison import BenchRun, FailedBenchRuns
+from recsys.bench.grid import Configured, KeptRun
 from recsys.config.compose import compose
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.nn.affinity import inner_product, negative_distance
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
 
@@ -52,7 +54,7 @@ def figures(folder: Path) -> dict:
 def test_every_world_plays_every_policy(world: str, tmp_path: Path) -> None:
     config = small(tmp_path, f"simulator={world}", f"policy=[{','.join(playable(world))}]", "log=true", "slots=3")
     result = run_stages(config)
-    assert set(result.metrics) == {f"{config.world}/{policy}" for policy in playable(world)}
+    assert set(result.metrics) == {f"{config.simulator_name}/{policy}" for policy in playable(world)}
     assert {one.name for one in result.folder.iterdir()} == {
         *("config.yaml", "metrics.json", "metrics.parquet", "feedback.parquet", "report.html", "run.log", "stages")
     }
@@ -81,12 +83,12 @@ def test_numbers_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> Non
     assert figures(one.folder) == figures(three.folder)
 
 
-def test_cells_are_found_again_and_only_what_changed_is_played(
+def test_runs_are_found_again_and_only_what_changed_is_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small(tmp_path, "policy=[random,epsilon_greedy,oracle]")
     first = run_stages(config)
-    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("stages/play/*/*/played.pt")}
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("stages/play/*/*/record.pt")}
     assert len(kept) == 6
     config.run = str(first.folder)
     config.policies.epsilon_greedy.epsilon = 0.5
@@ -100,14 +102,14 @@ def test_cells_are_found_again_and_only_what_changed_is_played(
     assert not (first.folder / "stages" / "play" / "epsilon_greedy").exists()
 
 
-def test_a_failing_cell_is_named_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
+def test_a_failing_run_is_named_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
     config = small(tmp_path, "policy=[random,oracle]")
     config.policies.broken = {"_target_": "tests.bench.fakes.Failing", "num_items": 10}
     with pytest.raises(FailedBenchRuns, match="broken, seed 0: ValueError: this policy fails; broken, seed 1"):
         run_stages(config)
     [folder] = tmp_path.glob("bench/interest/*")
     assert set(RunFolder(folder).read_metrics()) == {"interest/random", "interest/oracle"}
-    assert (folder / "stages" / "play" / "random" / "1" / "played.pt").exists()
+    assert (folder / "stages" / "play" / "random" / "1" / "record.pt").exists()
 
 
 def test_a_policy_from_outside_the_package_plays(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_wrong_requests_are_refused_before_anything_is_played(tmp_path: Path) ->
         config = small(tmp_path, "policy=[random]")
         config.policies = {}
         run_stages(config)
-    assert not list(tmp_path.glob("**/played.pt"))
+    assert not list(tmp_path.glob("**/record.pt"))
 
 
 @pytest.mark.parametrize("world", sorted(WITHOUT_ITEMS))
@@ -134,7 +136,7 @@ def test_a_slate_model_is_refused_where_items_are_places_among_candidates(world:
         ConfigurationError, match=r"model_greedy.scorer.model.items: expected ItemPosterior, found None"
     ):
         run_stages(small(tmp_path, f"simulator={world}", "policy=[random,model_greedy]"))
-    assert not list(tmp_path.glob("**/played.pt"))
+    assert not list(tmp_path.glob("**/record.pt"))
 
 
 @pytest.mark.parametrize("policy", sorted(OVER_A_SLATE_MODEL))
@@ -144,13 +146,13 @@ def test_a_slate_model_is_refused_where_items_are_places_among_candidates(world:
         "lr=0.5",
         "steps=1",
         "users=2",
-        "starts=1",
+        "initial_states=1",
         "pool=7",
         "temperature=0.1",
         "width=3",
         "centre=2.0",
         "scale=2.0",
-        "start=2.0",
+        "initial_deviation=2.0",
     ],
 )
 def test_how_slate_models_learn_is_told_to_all_of_them(policy: str, option: str) -> None:
@@ -177,20 +179,14 @@ def test_what_it_offers_may_stay_unread_and_other_keys_may_not() -> None:
         validate(compose(["policy=[random,oracle]", "+lonely=1"], "bench"))
 
 
-def test_a_cells_mark_depends_on_all_that_its_result_depends_on(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from recsys.bench.episode import EpisodeConfig
-
-    cell = BenchRun("random", 0, {"a": 1}, {"b": 1}, EpisodeConfig(2, 3, 4), tmp_path)
+def test_a_runs_fingerprint_depends_on_all_that_its_record_depends_on(tmp_path: Path) -> None:
+    run = BenchRun("random", 0, Configured({"a": 1}), Configured({"b": 1}), EpisodeConfig(2, 3, 4))
     others = [
-        replace(cell, seed=1),
-        replace(cell, simulator={"a": 2}),
-        replace(cell, acts={"b": 2}),
-        *(
-            replace(cell, game=game)
-            for game in (EpisodeConfig(3, 3, 4), EpisodeConfig(2, 4, 4), EpisodeConfig(2, 3, 5))
-        ),
+        replace(run, seed=1),
+        replace(run, make_simulator=Configured({"a": 2})),
+        replace(run, make_policy=Configured({"b": 2})),
+        replace(run, slot_draws=1),
+        *(replace(run, episode=EpisodeConfig(*sizes)) for sizes in ((3, 3, 4), (2, 4, 4), (2, 3, 5))),
     ]
-    assert len({one.mark for one in [cell, *others]}) == 7
-    assert replace(cell, policy="other").mark == cell.mark
+    assert len({KeptRun(one, tmp_path).fingerprint for one in [run, *others]}) == 8
+    assert KeptRun(replace(run, policy="other"), tmp_path).fingerprint == KeptRun(run, tmp_path).fingerprint

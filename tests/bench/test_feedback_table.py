@@ -6,17 +6,18 @@ from pathlib import Path
 
 import torch
 
-from recsys.bench.episode import EpisodeConfig, Trajectory, run_episode
 from recsys.bench.feedback_table import feedback_table
+from recsys.bench.record import EpisodeRecord, record_episode
 from recsys.data.logs.feedback_source import ParquetFeedback
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.policies.bandits.greedy import EpsilonGreedy
 from recsys.policies.bandits.posteriors import BetaPosterior
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.simulate.planted_groups import PlantedGroups
 
 
 def test_slates_of_sessions_with_their_propensities() -> None:
-    played = Trajectory(
+    played = EpisodeRecord(
         items=torch.tensor([[[3, 1], [2, -1]], [[0, 1], [1, 2]]]),
         log_prob=torch.tensor([[[0.5, 0.25], [0.2, 0.0]], [[1.0, 1.0], [0.5, 0.5]]]).log(),
         reward=torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
@@ -35,7 +36,7 @@ def test_slates_of_sessions_with_their_propensities() -> None:
 
 def test_a_played_log_has_whole_propensities() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     table = feedback_table("arms", 0, played)
     assert len(table) == 8 * 3
     assert table["request_id"].n_unique() == len(table)
@@ -46,7 +47,7 @@ def test_a_played_log_has_whole_propensities() -> None:
 
 def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     feedback_table("arms", 0, played).write_parquet(tmp_path / "feedback.parquet")
     log = ParquetFeedback(tmp_path / "feedback.parquet").log()
     assert isinstance(log, SlateFeedbackLog)
@@ -61,7 +62,7 @@ def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
 
 def test_a_slate_of_many_slots_is_never_impossible() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
+    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
     unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
     table = feedback_table("arms", 0, unlikely)
     assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
@@ -69,11 +70,11 @@ def test_a_slate_of_many_slots_is_never_impossible() -> None:
 
 def test_slot_propensities_where_they_were_estimated() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = run_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2, slot_draws=20), seed=0)
+    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2), 0, slot_draws=20)
     table = feedback_table("arms", 0, played)
-    assert "slot_propensities" not in feedback_table("arms", 0, replace(played, slot_share=None)).columns
+    assert "slot_propensities" not in feedback_table("arms", 0, replace(played, slot_propensity=None)).columns
     shares = torch.tensor(table["slot_propensities"].to_list(), dtype=torch.float64)
     assert shares.shape == (24, 2)
     assert torch.allclose(shares * 21, (shares * 21).round(), atol=1e-4)
-    assert played.slot_share is not None
-    assert torch.allclose(shares.view(3, 8, 2), played.slot_share.double())
+    assert played.slot_propensity is not None
+    assert torch.allclose(shares.view(3, 8, 2), played.slot_propensity.double())

@@ -3,18 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.bench.episode import Trajectory
 from recsys.bench.metrics import coverage, curve, latency, per_step, results, user_metrics
+from recsys.bench.record import EpisodeRecord
 
 
 def played(
     rewards: list[list[list[float]]], active: list[list[float]] | None = None, seconds: float = 0.0
-) -> Trajectory:
+) -> EpisodeRecord:
     """From rewards by step, user, slot; item `s` stands in slot `s`."""
     reward = torch.tensor(rewards)
     items = torch.arange(reward.shape[2]).expand(reward.shape)
     there = torch.ones(reward.shape[:2]) if active is None else torch.tensor(active)
-    return Trajectory(items, torch.zeros(reward.shape), reward, there, 2 * torch.ones(reward.shape[:2]), seconds)
+    return EpisodeRecord(items, torch.zeros(reward.shape), reward, there, 2 * torch.ones(reward.shape[:2]), seconds)
 
 
 TWO_STEPS = [[[4.0, 0.0], [0.0, 0.0]], [[0.0, 3.0], [0.0, 1.0]]]

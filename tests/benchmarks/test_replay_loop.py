@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks.quality import replay_loop as loop
-from recsys.bench.episode import EpisodeConfig, run_episode
+from recsys.bench.record import record_episode
 from recsys.policies.bandits.greedy import Greedy
 from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
 from recsys.policies.generative import GenerativePolicy
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.simulate.click_models import PositionBasedModel
 from tests.tiny import tiny_generator
 
@@ -22,7 +23,7 @@ def test_the_truth_is_what_a_policy_earns_at_the_logs_requests() -> None:
     )
     posterior = loop.beliefs(world)
     world.states = []
-    run_episode(world, InSlateThompson(posterior), EpisodeConfig(40, 2, loop.SLOTS), seed=0)
+    record_episode(world, InSlateThompson(posterior), EpisodeConfig(40, 2, loop.SLOTS), seed=0)
     states, generator = list(world.states), torch.Generator().manual_seed(0)
     for policy in (Greedy(posterior), SlateThompson(posterior)):
         earned = []

@@ -37,6 +37,7 @@ from recsys.types.context import Context
 from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 from tests.decode.table_generator import TableGenerator, ragged_codes
 
 NUM_ITEMS = 6
@@ -148,7 +149,7 @@ def linear_posterior() -> LinearPosterior:
     slates = Slates(torch.tensor([[[0, 3]], [[5, 1]]]), torch.zeros(2, 1, 2))
     rewards = Feedback.of_reward(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
     requests = training_sequences().select(torch.arange(2))
-    posterior.update(requests, slates, rewards, torch.Generator().manual_seed(0))
+    posterior.update(Transition.one_round(requests, slates, rewards), torch.Generator().manual_seed(0))
     return posterior
 
 
@@ -267,12 +268,15 @@ def slate_learner() -> SlateLearner:
     torch.manual_seed(0)
     items = GroupedItems(torch.arange(NUM_ITEMS) % 2, width=3, deviation=1.0)
     model = SlateModel(items, GammaLinearUser(), slots=2, deviation=1.0)
-    posterior = SlateLearner(model, partial(torch.optim.Adam, lr=0.05), steps=3, users=1, starts=2, pool=32)
+    posterior = SlateLearner(model, partial(torch.optim.Adam, lr=0.05), steps=3, users=1, initial_states=2, pool=32)
     requests = training_sequences().select(torch.arange(2))
     for slates, clicks in (([[0, 3], [5, 1]], [0, 1]), ([[1, 2], [4, 0]], [1, -1]), ([[3, 5], [0, 1]], [-1, 0])):
         reward = torch.tensor([[float(slot == click) for slot in range(2)] for click in clicks])
         shown = Slates(torch.tensor(slates).unsqueeze(1), torch.zeros(2, 1, 2))
-        posterior.update(requests, shown, Feedback.of_reward(reward.unsqueeze(1)), torch.Generator().manual_seed(0))
+        posterior.update(
+            Transition.one_round(requests, shown, Feedback.of_reward(reward.unsqueeze(1))),
+            torch.Generator().manual_seed(0),
+        )
     return posterior
 
 

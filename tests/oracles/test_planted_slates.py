@@ -9,7 +9,7 @@ from functools import cache, partial
 import pytest
 import torch
 
-from recsys.bench.episode import EpisodeConfig, run_episode
+from recsys.bench.record import record_episode
 from recsys.data.datasets.slate_loader import SlateLoader
 from recsys.data.datasets.split import SlateSplit, split_slates_by_steps
 from recsys.data.datasets.user_slates import Exposure, UserSlates
@@ -21,6 +21,7 @@ from recsys.models.slates.user_state import GammaLinearUser, MarkovUser, Recurre
 from recsys.policies.bandits.greedy import Greedy, UniformPolicy
 from recsys.policies.bandits.thompson import InSlateThompson
 from recsys.policies.slate_posterior import SlatePosterior
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.systems.slate_elbo import SlateElboSystem
@@ -132,7 +133,7 @@ def test_what_was_learnt_earns_clicks_once_users_have_clicked() -> None:
     given, game = world(seed=0), EpisodeConfig(users=600, steps=10, slots=SLOTS)
     posterior = SlatePosterior(trained(given, grouped, GammaLinearUser()), torch.Generator().manual_seed(0), pool=32)
     uniform, greedy, thompson = (
-        run_episode(given.world, policy, game, seed=1).reward[5:].sum(-1).mean().item()
+        record_episode(given.world, policy, game, seed=1).reward[5:].sum(-1).mean().item()
         for policy in (UniformPolicy(ITEMS), Greedy(posterior), InSlateThompson(posterior))
     )
     assert greedy > uniform + 0.05 and thompson > uniform + 0.02

@@ -12,6 +12,7 @@ from recsys.types.context import Context
 from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
 ITEMS, WIDTH, USERS = 5, 3, 40
 
@@ -58,7 +59,7 @@ def test_the_linear_posterior_is_ridge_regression_on_every_shown_slot() -> None:
     rows, rewards = [], []
     for seed in range(3):
         slates, feedback = shown(seed)
-        posterior.update(requests(), slates, feedback, torch.Generator().manual_seed(seed))
+        posterior.update(Transition.one_round(requests(), slates, feedback), torch.Generator().manual_seed(seed))
         seen = slates.items[:, 0] >= 0
         every = features(requests())[torch.arange(USERS).unsqueeze(1), slates.items[:, 0].clamp(min=0)]
         rows.append(every[seen])
@@ -75,9 +76,9 @@ def test_the_linear_posterior_is_ridge_regression_on_every_shown_slot() -> None:
 @pytest.mark.parametrize("posterior", [linear(pool=20_000), BetaPosterior(ITEMS, pool=20_000)], ids=["linear", "beta"])
 def test_draws_have_the_mean_and_spread_of_the_posterior(posterior: Posterior) -> None:
     for seed in range(2):
-        posterior.update(requests(), *shown(seed), torch.Generator().manual_seed(seed))
+        posterior.update(Transition.one_round(requests(), *shown(seed)), torch.Generator().manual_seed(seed))
     few = requests(3)
-    drawn = posterior.drawn(few, torch.arange(posterior.pool).expand(3, -1))
+    drawn = posterior.sampled_scores(few, torch.arange(posterior.pool).expand(3, -1))
     torch.testing.assert_close(drawn.mean(1), posterior.scores(few), atol=0.01, rtol=0)
     torch.testing.assert_close(drawn.std(1), posterior.deviation(few), rtol=0.03, atol=0)
 
@@ -85,7 +86,7 @@ def test_draws_have_the_mean_and_spread_of_the_posterior(posterior: Posterior) -
 def test_draws_before_anything_was_seen_are_those_of_the_prior() -> None:
     few = requests(2)
     posterior = linear(prior=2.0, pool=20_000)
-    drawn = posterior.drawn(few, torch.arange(posterior.pool).expand(2, -1))
+    drawn = posterior.sampled_scores(few, torch.arange(posterior.pool).expand(2, -1))
     torch.testing.assert_close(drawn.std(1), 2 * features(few).norm(dim=-1), rtol=0.03, atol=0)
     arms = BetaPosterior(ITEMS, clicks=1, skips=3)
     torch.testing.assert_close(arms.scores(few), torch.full((2, ITEMS), 0.25))
@@ -95,7 +96,7 @@ def test_arms_count_clicks_and_skips_of_shown_slots() -> None:
     posterior = BetaPosterior(3)
     slates = Slates(torch.tensor([[[0, 1]], [[0, -1]]]), torch.zeros(2, 1, 2))
     feedback = Feedback.of_reward(torch.tensor([[[4.0, 0.0]], [[0.0, 0.0]]]))
-    posterior.update(requests(2), slates, feedback, torch.Generator().manual_seed(0))
+    posterior.update(Transition.one_round(requests(2), slates, feedback), torch.Generator().manual_seed(0))
     assert posterior.counts.tolist() == [[2, 1, 1], [2, 2, 1]]
 
 
@@ -107,8 +108,8 @@ def test_a_bound_lies_so_many_deviations_above_the_mean() -> None:
 
 def test_what_was_learnt_travels_with_the_state() -> None:
     learnt, fresh = linear(), linear()
-    learnt.update(requests(), *shown(0), torch.Generator().manual_seed(0))
+    learnt.update(Transition.one_round(requests(), *shown(0)), torch.Generator().manual_seed(0))
     fresh.load_state_dict(learnt.state_dict())
     which = torch.arange(4).expand(USERS, -1)
-    assert torch.equal(fresh.drawn(requests(), which), learnt.drawn(requests(), which))
+    assert torch.equal(fresh.sampled_scores(requests(), which), learnt.sampled_scores(requests(), which))
     assert torch.equal(fresh.scores(requests()), learnt.scores(requests()))

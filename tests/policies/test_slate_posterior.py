@@ -16,6 +16,7 @@ from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
 from recsys.policies.scorer import OnlineLearner, Posterior
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
 from recsys.types.feedback import Feedback
+from recsys.types.transition import Transition
 from tests.policies.contexts import requests
 
 GROUP = torch.tensor([0, 0, 1, 1, 1])
@@ -51,7 +52,7 @@ every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("grouped", [True, False])
 def test_draws_have_the_mean_and_deviation(make: Callable, grouped: bool) -> None:
     posterior = make(grouped=grouped)
-    drawn = posterior.drawn(CONTEXT, torch.arange(LARGE).expand(3, -1))
+    drawn = posterior.sampled_scores(CONTEXT, torch.arange(LARGE).expand(3, -1))
     scores, deviation = posterior.scores(CONTEXT), posterior.deviation(CONTEXT)
     assert ((drawn.mean(1) - scores).abs() < 4.5 * deviation / LARGE**0.5 + 1e-5).all()
     torch.testing.assert_close(drawn.std(1), deviation, rtol=0.1, atol=1e-5)
@@ -68,7 +69,7 @@ def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Calla
         users = posterior.model.forecast(values, torch.zeros(1, 5, dtype=torch.int64))[0, [0, 4]]
         vectors, _ = posterior.model.items.moments(torch.arange(ITEMS))
         expected = posterior.model.affinity(users, vectors)
-    found = posterior.drawn(CONTEXT, torch.tensor([[0, 7]] * 3))
+    found = posterior.sampled_scores(CONTEXT, torch.tensor([[0, 7]] * 3))
     for draw in (0, 1):
         torch.testing.assert_close(found[[0, 2], draw], expected, atol=1e-3, rtol=0)
     torch.testing.assert_close(posterior.scores(CONTEXT)[[0, 2]], expected, atol=1e-3, rtol=0)
@@ -79,7 +80,7 @@ def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Calla
 def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
     posterior = SlatePosterior(model(affinity), seeded(), pool=6)
     which = torch.tensor([[5, 0, 5], [1, 1, 2], [3, 4, 0]])
-    found = posterior.drawn(CONTEXT, which)
+    found = posterior.sampled_scores(CONTEXT, which)
     for row in range(3):
         for place, draw in enumerate(which[row].tolist()):
             vectors = posterior.draws[draw]
@@ -122,7 +123,7 @@ def test_it_is_a_posterior_that_does_not_learn(make: Callable) -> None:
 def test_whoever_acts_on_it_stays_as_it_is(act: Callable) -> None:
     policy = act(SlatePosterior(model(negative_distance), seeded(), pool=16))
     first = policy.sample(CONTEXT, 3, 2, seeded(1))
-    policy.update(CONTEXT, first, Feedback.of_reward(torch.ones(3, 1, 2)), seeded(2))
+    policy.update(Transition.one_round(CONTEXT, first, Feedback.of_reward(torch.ones(3, 1, 2))), seeded(2))
     again = policy.sample(CONTEXT, 3, 2, seeded(1))
     assert torch.equal(first.items, again.items)
 
@@ -139,9 +140,9 @@ def test_more_uncertain_items_make_more_diverse_slates() -> None:
 def test_the_pool_travels_with_the_state_and_depends_on_its_generator() -> None:
     first, other = (SlatePosterior(model(negative_distance), seeded(seed), pool=4) for seed in (0, 1))
     which = torch.tensor([[0, 3]] * 3)
-    assert not torch.equal(first.drawn(CONTEXT, which), other.drawn(CONTEXT, which))
+    assert not torch.equal(first.sampled_scores(CONTEXT, which), other.sampled_scores(CONTEXT, which))
     other.load_state_dict(first.state_dict())
-    assert torch.equal(first.drawn(CONTEXT, which), other.drawn(CONTEXT, which))
+    assert torch.equal(first.sampled_scores(CONTEXT, which), other.sampled_scores(CONTEXT, which))
 
 
 def test_a_pool_drawn_anew_is_another_and_by_its_generator() -> None:
@@ -156,7 +157,7 @@ def test_a_pool_drawn_anew_is_another_and_by_its_generator() -> None:
 def test_padding_of_histories_changes_nothing() -> None:
     posterior = SlatePosterior(model(negative_distance), seeded(), pool=4)
     which = torch.arange(4).expand(3, -1)
-    together = posterior.drawn(CONTEXT, which)
+    together = posterior.sampled_scores(CONTEXT, which)
     for row in range(3):
-        alone = posterior.drawn(CONTEXT.select(torch.tensor([row])), which[:1])
+        alone = posterior.sampled_scores(CONTEXT.select(torch.tensor([row])), which[:1])
         torch.testing.assert_close(alone[0], together[row])

@@ -18,6 +18,7 @@ from recsys.types.context import Context
 from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 from tests.policies.contexts import requests
 
 ITEMS, WIDTH = 30, 3
@@ -137,17 +138,21 @@ def test_learning_over_a_shortlist_is_learning_of_its_items() -> None:
     feedback = Feedback.of_reward(torch.tensor([[[1.0, 0.5]]]).expand(4, -1, -1))
     whole, short, less = (LinearPosterior(Every(), ITEMS), *(LinearPosterior(Shortlisted(), 8) for _ in range(2)))
     first = items[..., :1]
-    InSlateThompson(whole).update(context, Slates(items, torch.zeros(4, 1, 2)), feedback, torch.Generator())
+    InSlateThompson(whole).update(
+        Transition.one_round(context, Slates(items, torch.zeros(4, 1, 2)), feedback), torch.Generator()
+    )
     policy = shortlist(8, InSlateThompson(short))
-    policy.update(context, Slates(items, torch.zeros(4, 1, 2)), feedback, torch.Generator())
+    policy.update(Transition.one_round(context, Slates(items, torch.zeros(4, 1, 2)), feedback), torch.Generator())
     torch.testing.assert_close(short.precision, whole.precision)
     torch.testing.assert_close(short.weighted, whole.weighted)
     shortlist(8, InSlateThompson(less)).update(
-        context, Slates(outside, torch.zeros(4, 1, 2)), feedback, torch.Generator()
+        Transition.one_round(context, Slates(outside, torch.zeros(4, 1, 2)), feedback), torch.Generator()
     )
     one = LinearPosterior(Every(), ITEMS)
     reward = Feedback.of_reward(feedback.reward[..., :1])
-    InSlateThompson(one).update(context, Slates(first, torch.zeros(4, 1, 1)), reward, torch.Generator())
+    InSlateThompson(one).update(
+        Transition.one_round(context, Slates(first, torch.zeros(4, 1, 1)), reward), torch.Generator()
+    )
     torch.testing.assert_close(less.precision, one.precision)
 
 

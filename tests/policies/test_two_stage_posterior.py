@@ -54,7 +54,7 @@ def plainly(posterior: TwoStagePosterior, row: int) -> Tensor:
 @pytest.mark.parametrize("row", [0, 2])
 def test_scores_have_the_joint_distribution_of_drawn_vectors(make: Callable, row: int) -> None:
     posterior = make(LARGE)
-    found = posterior.drawn(shortlisted([row] * LARGE), torch.arange(LARGE).unsqueeze(1))[:, 0]
+    found = posterior.sampled_scores(shortlisted([row] * LARGE), torch.arange(LARGE).unsqueeze(1))[:, 0]
     expected = plainly(posterior, row)
     torch.testing.assert_close(found.mean(0), expected.mean(0), atol=0.03, rtol=0)
     torch.testing.assert_close(torch.cov(found.T), torch.cov(expected.T), atol=0.02, rtol=0.05)
@@ -65,7 +65,7 @@ def test_scores_have_the_joint_distribution_of_drawn_vectors(make: Callable, row
 @every_kind
 def test_mean_and_deviation_are_those_of_the_draws(make: Callable) -> None:
     posterior = make(2000)
-    drawn = posterior.drawn(shortlisted(), torch.arange(2000).expand(3, -1))
+    drawn = posterior.sampled_scores(shortlisted(), torch.arange(2000).expand(3, -1))
     torch.testing.assert_close(drawn.mean(1), posterior.scores(shortlisted()), atol=0.08, rtol=0)
     torch.testing.assert_close(drawn.std(1), posterior.deviation(shortlisted()), rtol=0.08, atol=0)
     assert posterior.deviation(shortlisted()).min() > 0.05
@@ -74,10 +74,10 @@ def test_mean_and_deviation_are_those_of_the_draws(make: Callable) -> None:
 @every_kind
 def test_a_request_that_asks_again_has_the_same_draws(make: Callable) -> None:
     posterior, which = make(6), torch.tensor([[5, 0, 5], [1, 1, 2], [3, 4, 0]])
-    together = posterior.drawn(shortlisted(), which)
-    assert torch.equal(together, posterior.drawn(shortlisted(), which))
+    together = posterior.sampled_scores(shortlisted(), which)
+    assert torch.equal(together, posterior.sampled_scores(shortlisted(), which))
     for row in range(3):
-        torch.testing.assert_close(posterior.drawn(shortlisted([row]), which[[row]])[0], together[row])
+        torch.testing.assert_close(posterior.sampled_scores(shortlisted([row]), which[[row]])[0], together[row])
     assert not torch.equal(together[0, 0], together[0, 1]) and torch.equal(together[0, 0], together[0, 2])
 
 
@@ -88,9 +88,9 @@ def test_it_is_a_posterior_that_does_not_learn_and_travels_with_its_state(make: 
     assert posterior.num_items == SIZE
     other = type(posterior)(posterior.model, seeded(9), SIZE, 4)
     which = torch.tensor([[0, 3]] * 3)
-    assert not torch.equal(other.drawn(shortlisted(), which), posterior.drawn(shortlisted(), which))
+    assert not torch.equal(other.sampled_scores(shortlisted(), which), posterior.sampled_scores(shortlisted(), which))
     other.load_state_dict(posterior.state_dict())
-    assert torch.equal(other.drawn(shortlisted(), which), posterior.drawn(shortlisted(), which))
+    assert torch.equal(other.sampled_scores(shortlisted(), which), posterior.sampled_scores(shortlisted(), which))
 
 
 @pytest.mark.parametrize(("affinity", "grouped"), [(inner_product, True), (negative_distance, False)])

@@ -27,26 +27,26 @@ def world(choice: ChoiceModel = ALWAYS) -> InterestEvolution:
 
 
 def test_a_click_earns_the_minutes_watched_and_quality_gives_some_back() -> None:
-    after, feedback = world().step(state_of(0.5, 10.0, quality=1.0), slates_of([[1]]), torch.Generator())
+    after, feedback, _ = world().step(state_of(0.5, 10.0, quality=1.0), slates_of([[1]]), torch.Generator())
     assert feedback.reward.item() == 4.0
     assert after.budget.item() == pytest.approx(10 - 4 + 4 * 0.9 / 3.4)
 
 
 def test_nobody_watches_longer_than_the_budget_lasts() -> None:
-    after, feedback = world().step(state_of(0.5, 1.5), slates_of([[0]]), torch.Generator())
+    after, feedback, _ = world().step(state_of(0.5, 1.5), slates_of([[0]]), torch.Generator())
     assert (feedback.reward.item(), after.budget.item(), after.done.item()) == (1.5, 0.0, True)
 
 
 def test_a_slate_without_a_click_costs_the_penalty_and_moves_nothing() -> None:
     before = state_of(0.5, 10.0)
-    after, feedback = world(NEVER).step(before, slates_of([[0, 1]]), torch.Generator())
+    after, feedback, _ = world(NEVER).step(before, slates_of([[0, 1]]), torch.Generator())
     assert (feedback.reward.sum().item(), after.budget.item()) == (0.0, 9.5)
     assert torch.equal(after.interests, before.interests)
 
 
 @pytest.mark.parametrize("interest", [-0.5, 0.0, 0.5])
 def test_interest_in_the_watched_topic_moves_by_the_formula(interest: float) -> None:
-    after, _ = world().step(state_of(interest, 10.0, users=USERS), everyone_gets([0], USERS), torch.Generator())
+    after, _, _ = world().step(state_of(interest, 10.0, users=USERS), everyone_gets([0], USERS), torch.Generator())
     size = 0.3 * (1 - abs(interest)) * (1 - interest)
     moved = after.interests[:, 0] - interest
     assert torch.allclose(moved.abs(), torch.tensor(size))
@@ -70,7 +70,7 @@ def test_candidates_are_new_at_every_step_or_last() -> None:
     for resample in (True, False):
         every = InterestEvolution(resample=resample)
         state = every.reset(8, torch.Generator().manual_seed(0))
-        after, _ = every.step(state, everyone_gets([0], 8), torch.Generator().manual_seed(1))
+        after, _, _ = every.step(state, everyone_gets([0], 8), torch.Generator().manual_seed(1))
         assert torch.equal(after.topics, state.topics) != resample
 
 
@@ -82,7 +82,7 @@ def test_the_choice_is_the_one_of_the_shown_topics() -> None:
         torch.tensor([[0, 1]]).expand(users, 2).contiguous(),
         None,
     )
-    _, feedback = InterestEvolution(num_items=2, topics=2).step(
+    _, feedback, _ = InterestEvolution(num_items=2, topics=2).step(
         state, everyone_gets([0, 1], users), torch.Generator().manual_seed(0)
     )
     clicked = (feedback.reward[:, 0] > 0).float().mean(0)

@@ -31,7 +31,7 @@ def test_scores_are_what_the_choice_is_given() -> None:
     world = PlantedGroups(num_items=12, groups=3, width=4, sharpness=2.0, choice=MultinomialLogit(0.5))
     state = world.reset(40_000, torch.Generator().manual_seed(0))
     expected = MultinomialLogit(0.5).click_probability(world.scores(state)[:, :2], torch.ones(40_000, 2).bool())
-    _, feedback = world.step(state, everyone_gets([0, 1], 40_000), torch.Generator().manual_seed(1))
+    _, feedback, _ = world.step(state, everyone_gets([0, 1], 40_000), torch.Generator().manual_seed(1))
     torch.testing.assert_close(feedback.reward[:, 0].mean(0), expected.mean(0), atol=0.01, rtol=0)
 
 
@@ -40,7 +40,7 @@ def test_clicks_become_history_in_their_order() -> None:
     generator = torch.Generator().manual_seed(0)
     state = world.reset(2, generator)
     for item in (3, 5, 7):
-        state, _ = world.step(state, everyone_gets([item], 2), generator)
+        state, _, _ = world.step(state, everyone_gets([item], 2), generator)
     history = world.observe(state).history
     assert (history.values.tolist(), history.lengths.tolist()) == ([5, 7, 5, 7], [2, 2])
 
@@ -55,7 +55,7 @@ def test_a_linear_user_comes_to_the_item_that_is_clicked_again_and_again() -> No
     generator = torch.Generator().manual_seed(0)
     state = world.reset(USERS, generator)
     for _ in range(25):
-        state, _ = world.step(state, everyone_gets([4], USERS), generator)
+        state, _, _ = world.step(state, everyone_gets([4], USERS), generator)
     torch.testing.assert_close(state.hidden, world.items[4].expand(USERS, -1), atol=1e-5, rtol=0)
     assert (world.scores(state).argmax(1) == 4).all()
 
@@ -69,7 +69,7 @@ def test_reinforced_interests_run_away_under_a_greedy_policy() -> None:
     for _ in range(50):
         best = world.scores(state).topk(3).indices
         slates = everyone_gets([0, 0, 0], USERS)
-        state, _ = world.step(state, type(slates)(best.unsqueeze(1), slates.log_prob), generator)
+        state, _, _ = world.step(state, type(slates)(best.unsqueeze(1), slates.log_prob), generator)
     spread = world.scores(state).softmax(1).max(1).values
     assert spread.mean() > 0.5 > 2 * world.scores(start).softmax(1).max(1).values.mean()
 

@@ -21,7 +21,7 @@ SOURCE = SimulatedSlates(WORLD, users=400, shortest=2, longest=5)
 
 def test_it_is_a_source_whose_log_is_what_was_played() -> None:
     assert isinstance(SOURCE, SlateSource)
-    log, played = prepare_slates(SOURCE), SOURCE.played
+    log, played = prepare_slates(SOURCE), SOURCE.sessions
     assert (log.num_users, len(log)) == (400, 2400)
     assert log.slates.lengths.unique().tolist() == [2, 3, 4, 5]
     ids = torch.from_numpy(log.items["item_id"].to_numpy().copy())
@@ -33,7 +33,7 @@ def test_it_is_a_source_whose_log_is_what_was_played() -> None:
 
 
 def test_no_item_twice_in_a_slate() -> None:
-    for slate in SOURCE.played.slates.flatten(0, 1):
+    for slate in SOURCE.sessions.slates.flatten(0, 1):
         shown = slate[slate >= 0]
         assert len(shown.unique()) == len(shown)
 
@@ -51,14 +51,14 @@ def test_clicks_happen_as_often_as_the_truth_says() -> None:
 
 
 def test_searches_are_nearer_and_recommendations_know_few_items() -> None:
-    played = replace(SOURCE, nearness=4.0).played
+    played = replace(SOURCE, nearness=4.0).sessions
     clicked = (played.click >= 0).float()
     assert clicked[played.search].mean() > clicked[~played.search].mean() + 0.07
     assert played.search.float().mean() == pytest.approx(0.7, abs=0.05)
     first = played.slates[~played.search]
     share = torch.bincount(first[first >= 0], minlength=40).float()
     assert share[:5].mean() > 3 * share[-5:].mean()
-    alike = replace(SOURCE, popular=0.0, search=0.0).played.slates
+    alike = replace(SOURCE, popular=0.0, search=0.0).sessions.slates
     counts = torch.bincount(alike[alike >= 0], minlength=40).float()
     assert counts.max() < 1.5 * counts.min()
 
@@ -78,7 +78,7 @@ def test_item_vectors_are_those_of_the_world_in_the_scale_of_its_scores() -> Non
 def test_the_truth_of_another_log_is_refused() -> None:
     log = tiny_log()
     other = replace(log, requests=log.requests.with_columns(request_id=log.requests["timestamp"]))
-    with pytest.raises(ConfigurationError, match="hand-made: these are not the impressions that this world made"):
+    with pytest.raises(ConfigurationError, match="hand-made: these are not the impressions that this simulator made"):
         SOURCE.click_probability(other)
 
 

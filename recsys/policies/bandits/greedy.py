@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from recsys.decode.legal import require_legal
 from recsys.policies.scorer import Posterior, Scorer, update
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
 from recsys.types.slates import SamplingMethod, Slates
+from recsys.types.transition import Transition
 
 
 class EpsilonGreedy(nn.Module):
@@ -55,9 +55,9 @@ class EpsilonGreedy(nn.Module):
             left = left.scatter(-1, known.unsqueeze(-1), False)
         return torch.stack(found, -1)
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`."""
-        update(self.scorer, context, slates, feedback, generator)
+        update(self.scorer, transition, generator)
 
     def _scores(self, context: Context, candidates: int) -> tuple[Float[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
         """Every item's score, and the items that each slate may begin with."""
@@ -94,7 +94,7 @@ class UniformPolicy(EpsilonGreedy):
         super().__init__(_Nothing(num_items), epsilon=1.0)
 
 
-class UpperConfidenceBound:
+class UpperConfidenceBound(nn.Module):
     """`mean + width · deviation`: optimism in the face of what is not known, as in LinUCB.
 
     Source: Li et al. 2010, "A contextual-bandit approach to personalized news article recommendation", algorithm 1.
@@ -105,6 +105,7 @@ class UpperConfidenceBound:
     """
 
     def __init__(self, posterior: Posterior, width: float = 1.0) -> None:
+        super().__init__()
         self.posterior = posterior
         self.width = width
         self.num_items = posterior.num_items
@@ -113,9 +114,9 @@ class UpperConfidenceBound:
         """See `Scorer.scores`."""
         return self.posterior.scores(context) + self.width * self.posterior.deviation(context)
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`."""
-        update(self.posterior, context, slates, feedback, generator)
+        update(self.posterior, transition, generator)
 
 
 class _Nothing:

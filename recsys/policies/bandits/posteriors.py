@@ -10,8 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
-from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
 
 class BetaPosterior(nn.Module):
@@ -45,13 +44,13 @@ class BetaPosterior(nn.Module):
         total = self.counts.sum(0)
         return (self.counts.prod(0) / (total.square() * (total + 1))).sqrt().expand(len(context), -1)
 
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.drawn`."""
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """See `Posterior.sampled_scores`."""
         return self.draws[which]
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`."""
-        items, clicked = slates.items[:, 0], feedback.reward[:, 0] > 0
+        items, clicked = transition.slates.items[:, 0], transition.feedback.reward[:, 0] > 0
         for row, slots in enumerate((clicked, ~clicked)):
             self.counts[row] += torch.bincount(items[slots & (items >= 0)], minlength=self.num_items)
         self._draw(generator)
@@ -121,14 +120,14 @@ class LinearPosterior(nn.Module):
         half = torch.linalg.solve_triangular(self._root(), identity, upper=False)
         return (self.features(context) @ half.T.float()).norm(dim=-1)
 
-    def drawn(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.drawn`."""
+    def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
+        """See `Posterior.sampled_scores`."""
         return self.draws[which] @ self.features(context).transpose(1, 2)
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`: every slot that shows an item counts, clicked or not."""
-        items, reward = slates.items[:, 0], feedback.reward[:, 0]
-        every = self.features(context)
+        items, reward = transition.slates.items[:, 0], transition.feedback.reward[:, 0]
+        every = self.features(transition.context)
         shown = items >= 0
         seen = every.gather(1, items.clamp(min=0).unsqueeze(-1).expand(-1, -1, every.shape[-1]))[shown].double()
         self.precision += seen.T @ seen / self.noise**2

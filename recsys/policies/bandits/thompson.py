@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from recsys.decode.legal import require_legal
 from recsys.policies.scorer import Posterior, update
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
 from recsys.types.slates import SamplingMethod, Slates
+from recsys.types.transition import Transition
 
 
 class _OfPosterior(nn.Module):
@@ -19,9 +19,9 @@ class _OfPosterior(nn.Module):
         super().__init__()
         self.posterior = posterior
 
-    def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
         """See `OnlineLearner.update`."""
-        update(self.posterior, context, slates, feedback, generator)
+        update(self.posterior, transition, generator)
 
 
 class InSlateThompson(_OfPosterior):
@@ -58,7 +58,7 @@ class InSlateThompson(_OfPosterior):
         """
         device = context.users.device
         which = torch.randint(self.posterior.pool, (len(context), slots), generator=generator, device=device)
-        scores = self.posterior.drawn(context, which).numpy(force=True)
+        scores = self.posterior.sampled_scores(context, which).numpy(force=True)
         if context.restricts:
             scores.swapaxes(1, 2)[context.illegal(self.posterior.num_items).numpy(force=True)] = -np.inf
         items = torch.from_numpy(fill(scores)).to(device)
@@ -132,7 +132,7 @@ def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, 
     illegal = context.illegal(posterior.num_items)
     require_legal(illegal.all(-1))
     every = torch.arange(posterior.pool, device=illegal.device).expand(len(context), -1)
-    scores = posterior.drawn(context, every).masked_fill(illegal.unsqueeze(1), float("-inf"))
+    scores = posterior.sampled_scores(context, every).masked_fill(illegal.unsqueeze(1), float("-inf"))
     best, items = scores.topk(min(slots, scores.shape[-1]), dim=-1)
     return nn.functional.pad(items.masked_fill(best.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
 

@@ -70,7 +70,9 @@ def test_a_slate_of_one_slot_is_the_same_policy_either_way() -> None:
 
 def test_slot_probabilities_are_shares_of_the_pool() -> None:
     one = posterior(1.0, pool=4)
-    scores = one.drawn(requests(1), torch.arange(4).unsqueeze(0))[0].index_fill(1, torch.tensor([3]), -torch.inf)
+    scores = one.sampled_scores(requests(1), torch.arange(4).unsqueeze(0))[0].index_fill(
+        1, torch.tensor([3]), -torch.inf
+    )
     slates = InSlateThompson(one).sample(requests(1), 1, 2, torch.Generator().manual_seed(5))
     first, second = slates.items[0, 0].tolist()
     share = (scores.argmax(1) == first).float().mean()

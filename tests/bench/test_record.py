@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.bench.episode import EpisodeConfig, Oracle, Trajectory, in_slate_distance, run_episode, slot_share
+from recsys.bench.record import EpisodeRecord, in_slate_distance, record_episode, slot_propensity
 from recsys.policies.bandits.greedy import Greedy, UniformPolicy
 from recsys.policies.bandits.posteriors import LinearPosterior
 from recsys.policies.bandits.thompson import InSlateThompson
+from recsys.policies.baselines.oracle import Oracle
 from recsys.policies.policy import Policy
+from recsys.rollouts.episode import EpisodeConfig
 from recsys.simulate.features import GroupFeatures
-from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.context import Context
-from recsys.types.feedback import Feedback
 from recsys.types.slates import Slates
 
 GAME = EpisodeConfig(users=12, steps=6, slots=3)
@@ -27,15 +27,15 @@ def thompson() -> InSlateThompson:
     return InSlateThompson(LinearPosterior(GroupFeatures(20, 4), 20, pool=16))
 
 
-def parts(played: Trajectory) -> list[Tensor]:
-    return [played.items, played.log_prob, played.reward, played.active, played.diversity]
+def parts(record: EpisodeRecord) -> list[Tensor]:
+    return [record.items, record.log_prob, record.reward, record.active, record.diversity]
 
 
 @pytest.mark.parametrize(
     "make", [lambda: UniformPolicy(20), thompson, lambda: Oracle(20)], ids=["random", "thompson", "oracle"]
 )
 def test_equal_seeds_play_alike_and_others_do_not(make) -> None:
-    first, again, other = (parts(run_episode(world(), make(), GAME, seed)) for seed in (3, 3, 4))
+    first, again, other = (parts(record_episode(world(), make(), GAME, seed)) for seed in (3, 3, 4))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[2], other[2])
 
@@ -53,30 +53,17 @@ def test_every_policy_meets_the_same_users_with_the_same_luck() -> None:
             items = torch.arange(slots).expand(len(context), 1, slots)
             return Slates(items, torch.zeros(items.shape))
 
-    first, second = (run_episode(world(), Same(wasted), GAME, seed=0) for wasted in (0, 7))
+    first, second = (record_episode(world(), Same(wasted), GAME, seed=0) for wasted in (0, 7))
     assert first.reward.any()
     assert torch.equal(first.reward, second.reward)
 
 
 def test_nothing_is_earned_or_counted_after_the_session() -> None:
-    played = run_episode(world(), UniformPolicy(20), GAME, seed=0)
+    played = record_episode(world(), UniformPolicy(20), GAME, seed=0)
     assert played.active[:4].all() and not played.active[4:].any()
-    assert not played.reward[4:].any()
+    assert (played.items[:4] >= 0).all() and (played.items[4:] == -1).all()
+    assert not played.reward[4:].any() and not played.diversity[4:].any()
     assert played.items.shape == (6, 12, 3)
-
-
-def test_a_learner_is_taught_what_those_saw_who_were_still_there() -> None:
-    taught: list[tuple[Slates, Feedback]] = []
-
-    class Noting(UniformPolicy):
-        def update(self, context: Context, slates: Slates, feedback: Feedback, generator: torch.Generator) -> None:
-            taught.append((slates, feedback))
-
-    played = run_episode(world(), Noting(20), GAME, seed=0)
-    assert len(taught) == 6
-    for step, (slates, feedback) in enumerate(taught):
-        assert torch.equal(feedback.reward[:, 0], played.reward[step])
-        assert torch.equal(slates.items[:, 0], played.items[step] if step < 4 else torch.full((12, 3), -1))
 
 
 def test_learning_pays_and_the_oracle_pays_more() -> None:
@@ -84,22 +71,10 @@ def test_learning_pays_and_the_oracle_pays_more() -> None:
     game = EpisodeConfig(users=100, steps=60, slots=2)
 
     def earned(policy: Policy) -> float:
-        return run_episode(simulator, policy, game, seed=0).reward.sum().item()
+        return record_episode(simulator, policy, game, seed=0).reward.sum().item()
 
     learnt = earned(Greedy(LinearPosterior(GroupFeatures(40, 4), 40)))
     assert earned(UniformPolicy(40)) < learnt < earned(Oracle(40))
-
-
-def test_the_truth_is_shown_to_oracles_only() -> None:
-    seen: list[set[str]] = []
-
-    class Looking(UniformPolicy):
-        def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-            seen.append(set(context.features))
-            return super().sample(context, candidates, slots, generator)
-
-    run_episode(InterestEvolution(), Looking(10), GAME, seed=0)
-    assert all(names == {"interests", "topics"} for names in seen)
 
 
 def test_diversity_is_the_mean_distance_of_shown_items() -> None:
@@ -109,22 +84,23 @@ def test_diversity_is_the_mean_distance_of_shown_items() -> None:
     torch.testing.assert_close(distance, torch.tensor([(1 + 4 + 3) / 3, 1.0, 0.0]))
 
 
-def test_slot_shares_are_estimated_beside_and_change_nothing() -> None:
-    game = EpisodeConfig(users=12, steps=4, slots=3, slot_draws=300)
-    without, with_shares = run_episode(world(), thompson(), GAME, 3), run_episode(world(), thompson(), game, 3)
-    assert without.slot_share is None and with_shares.slot_share is not None
+def test_slot_propensities_are_estimated_apart_and_change_nothing() -> None:
+    game = EpisodeConfig(users=12, steps=4, slots=3)
+    without = record_episode(world(), thompson(), GAME, 3)
+    with_shares = record_episode(world(), thompson(), game, 3, slot_draws=300)
+    assert without.slot_propensity is None and with_shares.slot_propensity is not None
     for one, two in zip(parts(without), parts(with_shares), strict=True):
         assert torch.equal(one[:4], two)
-    assert with_shares.slot_share.shape == (4, 12, 3)
+    assert with_shares.slot_propensity.shape == (4, 12, 3)
     first = with_shares.log_prob[..., 0].exp()
-    error = (with_shares.slot_share[..., 0] - first).abs()
+    error = (with_shares.slot_propensity[..., 0] - first).abs()
     assert error.max() < 0.12, "the first slot has no slots before it: its share is its propensity"
     assert error.mean() < 0.03
 
 
-def test_slot_shares_of_a_uniform_policy_are_even(generator: torch.Generator) -> None:
+def test_slot_propensities_of_a_uniform_policy_are_even(generator: torch.Generator) -> None:
     context = world().observe(world().reset(50, generator))
     slates = UniformPolicy(20).sample(context, 1, 3, generator)
-    shares = slot_share(UniformPolicy(20), context, slates, 600, generator)
+    shares = slot_propensity(UniformPolicy(20), context, slates, 600, generator)
     assert shares.shape == (50, 3)
     assert shares.mean().item() == pytest.approx(1 / 20, abs=0.004)

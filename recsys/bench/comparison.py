@@ -1,0 +1,182 @@
+"""Compare policies in a simulator: every policy with every seed, figures with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import torch
+
+from recsys.bench.feedback_table import feedback_table
+from recsys.bench.metrics import RecordsByPolicy, results, user_metrics
+from recsys.bench.record import EpisodeRecord, record_episode
+from recsys.errors import ConfigurationError
+from recsys.metrics.results import Results
+from recsys.policies.policy import Policy
+from recsys.rollouts.episode import EpisodeConfig
+from recsys.simulate.simulator import Simulator
+
+
+@dataclass(frozen=True)
+class BenchRun:
+    """One policy with one seed.
+
+    Args:
+        policy: its name.
+        seed: of the episode.
+        make_simulator: makes the simulator.
+        make_policy: makes the policy, which learns nothing from other runs.
+        episode: what is played.
+        slot_draws: see `record_episode`.
+    """
+
+    policy: str
+    seed: int
+    make_simulator: Callable[[], Simulator[Any]]
+    make_policy: Callable[[], Policy]
+    episode: EpisodeConfig
+    slot_draws: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run in messages."""
+        return f"{self.policy}, seed {self.seed}"
+
+    def play(self) -> EpisodeRecord:
+        """Make simulator and policy and play them; what they draw globally depends on the seed and changes nothing."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            simulator, policy = self.make_simulator(), self.make_policy()
+            return record_episode(simulator, policy, self.episode, self.seed, self.slot_draws)
+
+
+@dataclass(frozen=True)
+class PlayedRuns:
+    """What came of some runs, by their name.
+
+    Args:
+        records: of those that were played.
+        problems: what went wrong in the others.
+    """
+
+    records: Mapping[str, EpisodeRecord]
+    problems: Mapping[str, str]
+
+
+Runner = Callable[[Sequence[BenchRun]], PlayedRuns]
+"""Plays runs; their numbers do not depend on how."""
+
+
+def play_here(runs: Sequence[BenchRun]) -> PlayedRuns:
+    """Play runs one after the other in this process; an error ends it."""
+    return PlayedRuns({run.name: run.play() for run in runs}, {})
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What policies earned.
+
+    Args:
+        metrics: `{policy: {metric: {"value": v, "low": l, "high": h}}}` as `recsys.bench.metrics.results` describes it.
+        records: slates and rewards of each policy, one episode a seed.
+    """
+
+    metrics: Results
+    records: RecordsByPolicy
+
+    def per_user(self) -> pl.DataFrame:
+        """Return each user's own figures: columns `user_id`, `row` (the policy), `metric`, `seed` and `value`."""
+        frames = [
+            pl.DataFrame({"value": value[seed, :, 0].double().numpy()}).select(
+                pl.int_range(pl.len()).alias("user_id"),
+                pl.lit(name).alias("row"),
+                pl.lit(metric).alias("metric"),
+                pl.lit(seed, pl.Int64).alias("seed"),
+                "value",
+            )
+            for name, records in self.records.items()
+            for metric, value in user_metrics(records).items()
+            for seed in range(len(records))
+        ]
+        return pl.concat(frames)
+
+    def feedback(self) -> pl.DataFrame:
+        """Return the slates with their rewards and propensities as the table `feedback` (`docs/guide/tables.md`)."""
+        tables = [
+            feedback_table(name, seed, record)
+            for name, records in self.records.items()
+            for seed, record in enumerate(records)
+        ]
+        return pl.concat(tables)
+
+
+class FailedBenchRuns(Exception):
+    """Some runs failed; `result` has the policies of which every run was played, None where there is none."""
+
+    def __init__(self, problems: Mapping[str, str], result: BenchResult | None) -> None:
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self.result = result
+
+
+def compare(
+    simulator: Callable[[], Simulator[Any]],
+    policies: Mapping[str, Callable[[], Policy]],
+    users: int = 200,
+    steps: int = 100,
+    slots: int = 2,
+    seeds: int = 5,
+    *,
+    references: Sequence[str] = ("random",),
+    slot_draws: int = 0,
+    runner: Runner = play_here,
+) -> BenchResult:
+    """Play every policy with every seed in one simulator, and report means with 95 % intervals.
+
+    Every policy meets the same users with the same luck: the simulator's randomness depends on the seed alone. Equal
+    arguments give equal numbers (on one thread to the last digit), but for `latency`. Needs memory for
+    `len(policies) × seeds × steps × users × slots` rows of 16 bytes.
+
+    Args:
+        simulator: makes the simulator; a class without required arguments will do.
+        policies: makes each policy, by name; called once a seed, so that a policy that learns begins anew. One called
+            `oracle` is what regret is measured against.
+        users: at once; what a policy learns it learns from all of them.
+        steps: slates a user is shown at most.
+        slots: of a slate.
+        seeds: how many, from 0.
+        references: policies that the others are compared with, user by user.
+        slot_draws: further slates drawn a request to estimate the probability of each item at its slot; 0 for none.
+        runner: plays the runs; in this process unless told otherwise.
+
+    Raises:
+        ConfigurationError: there is no policy, or a number is below 1.
+        FailedBenchRuns: a runner that goes on after errors had some.
+
+    >>> from functools import partial
+    >>> from recsys.policies.baselines.oracle import Oracle
+    >>> from recsys.policies.bandits.greedy import UniformPolicy
+    >>> from recsys.simulate.interest_evolution import InterestEvolution
+    >>> policies = {"random": partial(UniformPolicy, 10), "oracle": partial(Oracle, 10)}
+    >>> result = compare(InterestEvolution, policies, users=50, steps=10, seeds=2)
+    >>> result.metrics["random"]["reward"]["value"] < result.metrics["oracle"]["reward"]["value"]
+    True
+    """
+    if not policies:
+        raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
+    if seeds < 1:
+        raise ConfigurationError(f"seeds={seeds}: expected at least 1")
+    episode = EpisodeConfig(users, steps, slots)
+    runs = [
+        BenchRun(name, seed, simulator, make, episode, slot_draws)
+        for seed in range(seeds)
+        for name, make in policies.items()
+    ]
+    played = runner(runs)
+    records = {name: [played.records.get(run.name) for run in runs if run.policy == name] for name in policies}
+    whole = {name: [one for one in kept if one is not None] for name, kept in records.items() if None not in kept}
+    result = BenchResult(results(whole, simulator().num_items, references), whole) if whole else None
+    if result is None or played.problems:
+        raise FailedBenchRuns(played.problems, result)
+    return result

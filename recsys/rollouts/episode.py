@@ -1,0 +1,125 @@
+"""The loop of a policy in a simulator: observe, show slates, take in the feedback, learn, again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recsys.errors import ConfigurationError
+from recsys.policies.baselines.oracle import Oracle, OracleContext
+from recsys.policies.policy import Policy
+from recsys.policies.scorer import update
+from recsys.simulate.simulator import Simulator, show
+from recsys.types.transition import Transition
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """How many users see how many slates.
+
+    Args:
+        users: `B`, all at once.
+        steps: `T`, slates a user is shown unless the session is over before.
+        slots: `S`, of a slate.
+
+    Raises:
+        ConfigurationError: one of them is below 1.
+    """
+
+    users: int
+    steps: int
+    slots: int
+
+    def __post_init__(self) -> None:
+        for name in ("users", "steps", "slots"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name}={getattr(self, name)}: expected at least 1")
+
+
+@dataclass(frozen=True)
+class EpisodeGenerators:
+    """The randomness of an episode, the simulator's apart from the policy's.
+
+    Two policies that are played with equal seeds meet the same users with the same luck, whatever they draw themselves
+    (common random numbers).
+
+    Args:
+        simulator: of users and their feedback.
+        policy: of slates and of what the policy draws while it learns.
+    """
+
+    simulator: torch.Generator
+    policy: torch.Generator
+
+    @classmethod
+    def seeded(cls, seed: int, device: torch.device | str = "cpu") -> EpisodeGenerators:
+        """Return generators that depend on the seed alone; different seeds share no stream.
+
+        Args:
+            seed: at least 0.
+            device: where the users and the policy are.
+        """
+        return cls(torch.Generator(device).manual_seed(2 * seed), torch.Generator(device).manual_seed(2 * seed + 1))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return where both streams stand."""
+        return {"simulator": self.simulator.get_state(), "policy": self.policy.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from where other generators stood."""
+        self.simulator.set_state(state["simulator"].cpu())
+        self.policy.set_state(state["policy"].cpu())
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an episode.
+
+    Args:
+        state: where the users stood before it.
+        transition: what happened.
+        after: where they stand then.
+        seconds: how long the policy took to choose the slates.
+    """
+
+    state: Any
+    transition: Transition
+    after: Any
+    seconds: float
+
+
+def play(
+    simulator: Simulator[Any],
+    policy: Policy,
+    config: EpisodeConfig,
+    generators: EpisodeGenerators,
+    state: Any = None,
+) -> Iterator[Step]:
+    """Yield `config.steps` steps of a policy; one that learns learns from each step after it was yielded.
+
+    Users whose session is over are shown nothing and do nothing until the end. An `Oracle` sees what every item is
+    worth; any other policy sees what the simulator observes.
+
+    Args:
+        simulator: whose users they are.
+        policy: an `OnlineLearner` learns.
+        config: how many users, steps and slots.
+        generators: randomness, on the device where all of it takes place.
+        state: where the users stand; None begins with fresh users.
+    """
+    state = simulator.reset(config.users, generators.simulator) if state is None else state
+    context = simulator.observe(state)
+    for _ in range(config.steps):
+        seen = OracleContext.of(context, simulator.scores(state)) if isinstance(policy, Oracle) else context
+        started = time.perf_counter()
+        slates = policy.sample(seen, 1, config.slots, generators.policy)
+        seconds = time.perf_counter() - started
+        after, transition = show(simulator, state, seen, slates, generators.simulator)
+        yield Step(state, transition, after, seconds)
+        update(policy, transition, generators.policy)
+        state, context = after, transition.next_context

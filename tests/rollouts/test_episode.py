@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from recsys.errors import ConfigurationError
+from recsys.policies.bandits.greedy import UniformPolicy
+from recsys.policies.baselines.oracle import Oracle, OracleContext
+from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
+from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
+from recsys.simulate.planted_groups import PlantedGroups
+from recsys.types.context import Context
+from recsys.types.slates import Slates
+from recsys.types.transition import Transition
+
+EPISODE = EpisodeConfig(users=12, steps=6, slots=3)
+
+
+def simulator() -> PlantedGroups:
+    return PlantedGroups(num_items=20, groups=4, width=3, steps=4)
+
+
+class Noting(UniformPolicy):
+    """Keeps what it is asked and taught."""
+
+    def __init__(self, num_items: int = 20) -> None:
+        super().__init__(num_items)
+        self.asked: list[Context] = []
+        self.taught: list[Transition] = []
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        self.asked.append(context)
+        return super().sample(context, candidates, slots, generator)
+
+    def update(self, transition: Transition, generator: torch.Generator) -> None:
+        self.taught.append(transition)
+
+
+def steps_of(policy: UniformPolicy | Oracle, seed: int = 0, config: EpisodeConfig = EPISODE) -> list[Step]:
+    return list(play(simulator(), policy, config, EpisodeGenerators.seeded(seed)))
+
+
+def test_each_step_begins_where_the_one_before_ended() -> None:
+    steps = steps_of(Noting())
+    assert len(steps) == 6
+    for one, two in pairwise(steps):
+        assert two.state is one.after
+        assert two.transition.context is one.transition.next_context
+        assert torch.equal(two.transition.active, ~one.transition.done)
+    assert [step.transition.active.all().item() for step in steps] == [True] * 4 + [False] * 2
+    assert all(step.seconds > 0 for step in steps)
+
+
+def test_a_learner_is_taught_every_step_after_it_was_given_out() -> None:
+    policy = Noting()
+    for count, step in enumerate(play(simulator(), policy, EPISODE, EpisodeGenerators.seeded(0))):
+        assert len(policy.taught) == count
+        assert step.transition.context is policy.asked[-1]
+    assert len(policy.taught) == 6
+
+
+def test_nothing_is_learnt_from_what_is_shown_after_the_session() -> None:
+    policy = Noting()
+    steps_of(policy)
+    shown = [(one.slates.items >= 0).all().item() for one in policy.taught]
+    assert shown == [True] * 4 + [False] * 2
+    assert all((one.slates.items == -1).all() and not one.feedback.reward.any() for one in policy.taught[4:])
+
+
+def test_the_true_scores_are_shown_to_oracles_only() -> None:
+    policy = Noting(10)
+    list(play(InterestEvolution(), policy, EPISODE, EpisodeGenerators.seeded(0)))
+    assert all(type(context) is InterestContext for context in policy.asked)
+    for step in steps_of(Oracle(20)):
+        context = step.transition.context
+        assert isinstance(context, OracleContext)
+        assert torch.equal(context.true_scores, simulator().scores(step.state))
+
+
+def test_an_episode_goes_on_from_a_state_and_its_generators() -> None:
+    whole = steps_of(UniformPolicy(20))
+    first, second = EpisodeGenerators.seeded(0), EpisodeGenerators.seeded(9)
+    half = EpisodeConfig(12, 3, 3)
+    begun = list(play(simulator(), UniformPolicy(20), half, first))
+    second.load_state_dict(first.state_dict())
+    rest = list(play(simulator(), UniformPolicy(20), half, second, begun[-1].after))
+    for one, two in zip(whole[3:], rest, strict=True):
+        assert torch.equal(one.transition.slates.items, two.transition.slates.items)
+        assert torch.equal(one.transition.feedback.reward, two.transition.feedback.reward)
+
+
+@pytest.mark.parametrize("wrong", [{"users": 0}, {"steps": -1}, {"slots": 0}])
+def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match=r"(users|steps|slots)=(0|-1): expected at least 1"):
+        EpisodeConfig(**{"users": 2, "steps": 2, "slots": 2, **wrong})
