@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 Batch = TypeVar("Batch", contravariant=True)
 
@@ -61,17 +62,17 @@ class HasReward(Protocol):
 
 
 @dataclass(frozen=True)
-class OnPolicyTerms:
+class OnPolicyTerms(Terms[HasReward]):
     """`(1, Σ r)` a row."""
 
+    @override
     def __call__(self, batch: HasReward) -> Float[Tensor, "n 2"]:
-        """See `Terms`."""
         earned = batch.reward.double().flatten(1).sum(1) if batch.reward.ndim > 1 else batch.reward.double()
         return torch.stack([torch.ones_like(earned), earned], 1)
 
 
 @dataclass(frozen=True)
-class OnPolicy:
+class OnPolicy(Estimator[Any]):
     """`Σ r / n`: the value of the policy that wrote the log.
 
     >>> from recsys.data.logs.batches import LoggedActions
@@ -80,13 +81,16 @@ class OnPolicy:
     0.5
     """
 
-    terms: OnPolicyTerms = OnPolicyTerms()
+    @property
+    @override
+    def terms(self) -> OnPolicyTerms:
+        return OnPolicyTerms()
 
+    @override
     def weight(self, batch: Any) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return torch.ones(len(batch), dtype=torch.float64)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 2"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, earned = totals.unbind(-1)
         return earned / count

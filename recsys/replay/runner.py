@@ -139,7 +139,7 @@ class _Read:
             with naming(f"{where}, {name.partition('/')[0]}"):
                 require_fit(one, few)
         with naming(where):
-            batches, bootstrap = map(join, self.read.batches()), self.options.interval.bootstrap
+            batches, bootstrap = map(join, self.read.batches()), self.options.interval.resampling
             found = accumulate(summed, batches, bootstrap=bootstrap, without_replicates=further, total=len(self.log))
             on_policy = closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
         return ReplayRun(policy, self.name, found, getattr(self.log, "estimated", False), on_policy)

@@ -13,6 +13,7 @@ import polars as pl
 
 from recsys.data.logs.actions import ActionLog, action_log
 from recsys.data.logs.dsjson_events import DSJsonEvents, read_events
+from recsys.data.logs.feedback_source import FeedbackSource
 from recsys.data.logs.slates import SlateFeedbackLog, slate_feedback_log
 from recsys.data.tables.download import sha256
 from recsys.errors import DataError
@@ -22,7 +23,7 @@ WIDEST = 1000
 
 
 @dataclass(frozen=True)
-class DSJson:
+class DSJson(FeedbackSource):
     """A file of events as a log; it is read into memory.
 
     A reward is the negative of `_label_cost`. Of a contextual bandit the action is `_labelIndex`, its propensity

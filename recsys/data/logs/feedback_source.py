@@ -40,7 +40,7 @@ class FeedbackSource(Protocol):
 
 
 @dataclass(frozen=True)
-class ParquetFeedback:
+class ParquetFeedback(FeedbackSource):
     """A table `feedback` or `trajectories`; its columns say which (docs/guide/tables.md).
 
     A column `slate` makes it a log of slates, else a column `episode_id` one of episodes, else it is one of single

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.batches import LoggedActions
 from recsys.errors import RequestError
@@ -71,12 +72,12 @@ class BanditBatch(OptionalParts):
         parts = zip(self.need("target_all").split(ROWS), self.need("predicted_all").split(ROWS), strict=True)
         return torch.cat([torch.einsum("na,na->n", target.double(), predicted.double()) for target, predicted in parts])
 
+    @override
     def called(self, name: str) -> str:
-        """See `OptionalParts.called`."""
         return PART_NAMES[name]
 
+    @override
     def given_by(self, name: str) -> str:
-        """See `OptionalParts.given_by`."""
         return GIVEN_BY.get(name, "")
 
 

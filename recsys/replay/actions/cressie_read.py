@@ -11,16 +11,18 @@ import torch
 from jaxtyping import Float
 from scipy.special import fdtri
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.weights import PlainWeights, Weights
+from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.sums import Sums
 
 
 @dataclass(frozen=True)
-class CressieReadTerms:
+class CressieReadTerms(Terms[BanditBatch]):
     """`(1, w, w², w r, w² r, w² r²)` a round.
 
     Args:
@@ -29,15 +31,15 @@ class CressieReadTerms:
 
     weights: Weights[Any] = field(default_factory=PlainWeights)
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 6"]:
-        """See `Terms`."""
         weight, reward = self.weights(batch), batch.reward
         earned, squared = weight * reward, weight.square()
         return torch.stack([torch.ones_like(weight), weight, squared, earned, squared * reward, earned.square()], -1)
 
 
 @dataclass(frozen=True)
-class CressieRead:
+class CressieRead(Estimator[BanditBatch]):
     """`Σ q_i w_i r_i`, with `q` the shares nearest to even ones under which `Σ q_i w_i = 1` and `Σ q_i = 1`.
 
     Nearest is least `Σ (q_i − 1 / (n + 1))²`, the Cressie–Read divergence of power 2, whose solution is linear in the
@@ -76,16 +78,16 @@ class CressieRead:
             raise ConfigurationError(f"`rewards` are the lowest and the highest possible, not {self.rewards}")
 
     @property
+    @override
     def terms(self) -> CressieReadTerms:
-        """See `Estimator`."""
         return CressieReadTerms(self.weights)
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return self.weights(batch)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 6"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, weight, _, earned, _, _ = totals.unbind(-1)
         low = self._shared(totals, self.lowest)
         high = (earned / count, weight / count) if isinf(self.highest) else self._shared(totals, self.highest)

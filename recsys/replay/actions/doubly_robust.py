@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.standard_terms import TermColumn
 from recsys.replay.actions.weights import PlainWeights, Weights, ZeroWeights
-from recsys.replay.estimator import Terms
+from recsys.replay.estimator import Estimator, Terms
 
 
 @dataclass(frozen=True)
-class DoublyRobustTerms:
+class DoublyRobustTerms(Terms[BanditBatch]):
     """`(1, Σ_a π(a | x) q(x, a), w, w (r − q(x, a)))` a round.
 
     Args:
@@ -27,20 +28,20 @@ class DoublyRobustTerms:
 
     @property
     def columns(self) -> tuple[TermColumn, ...]:
-        """See `StandardTerms`."""
+        """Return the columns of `StandardTerms` that these terms are; the last two are 0 where `w` is 0 everywhere."""
         if self.weights == ZeroWeights():
             return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.ZERO, TermColumn.ZERO)
         return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.WEIGHT, TermColumn.SURPRISE)
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 4"]:
-        """See `Terms`."""
         weight = self.weights(batch)
         surprise = weight * (batch.reward - batch.predicted)
         return torch.stack([torch.ones_like(weight), batch.expected, weight, surprise], -1)
 
 
 @dataclass(frozen=True)
-class DR:
+class DR(Estimator[BanditBatch]):
     """`Σ [Σ_a π(a | x) q(x, a) + w (r − q(x, a))] / n`, doubly robust.
 
     With plain weights unbiased where `p(a | x) > 0` wherever `π(a | x) > 0`, whatever `q`, which must not have seen the
@@ -54,16 +55,16 @@ class DR:
     weights: Weights[Any] = field(default_factory=PlainWeights)
 
     @property
+    @override
     def terms(self) -> Terms[Any]:
-        """See `Estimator`."""
         return DoublyRobustTerms(self.weights)
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return self.weights(batch)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 4"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, expected, _, surprise = totals.unbind(-1)
         return (expected + surprise) / count
 
@@ -79,8 +80,8 @@ class SNDR(DR):
         weights: `w`.
     """
 
+    @override
     def value(self, totals: Float[Tensor, "*R 4"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, expected, weight, surprise = totals.unbind(-1)
         return expected / count + surprise / weight
 
@@ -111,7 +112,7 @@ def mrdr_sample_weight(rounds: BanditBatch) -> Float[Tensor, " n"]:
 
 
 @dataclass(frozen=True)
-class MRDRTerms:
+class MRDRTerms(Terms[BanditBatch]):
     """`DoublyRobustTerms` with the predictions of `BanditBatch.mrdr_all`.
 
     Args:
@@ -120,8 +121,8 @@ class MRDRTerms:
 
     weights: Weights[Any] = field(default_factory=PlainWeights)
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 4"]:
-        """See `Terms`."""
         return DoublyRobustTerms(self.weights)(replace(batch, predicted_all=batch.need("mrdr_all")))
 
 
@@ -137,6 +138,6 @@ class MRDR(DR):
     """
 
     @property
+    @override
     def terms(self) -> Terms[Any]:
-        """See `Estimator`."""
         return MRDRTerms(self.weights)

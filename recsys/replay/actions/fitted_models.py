@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
@@ -102,7 +103,6 @@ class ActionJoin:
     logging: TargetPolicy | None = None
 
     def __call__(self, batch: LoggedActions) -> BanditBatch:
-        """See `join_target`."""
         later: dict[str, Callable[[], Tensor]] = {"estimated_weight": lambda: self.balanced[self.reader.rows(batch)]}
         if self.reader.model is not None:
             later["predicted_all"] = lambda: self.reader.predicted[self.reader.rows(batch)]
@@ -118,7 +118,7 @@ class ActionJoin:
         return cross_fitted(reader.model, reader.rounds, reader.log.num_actions, weight=weight, seed=reader.seed)
 
     @cached_property
+    @override
     def balanced(self) -> Float[Tensor, " m"]:
-        """See `balancing_weights`."""
         rounds = self.reader.rounds
         return balancing_weights(rounds, self.target.target_all(rounds), seed=self.reader.seed)

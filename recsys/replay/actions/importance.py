@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.standard_terms import TermColumn
 from recsys.replay.actions.weights import PlainWeights, Weights
+from recsys.replay.estimator import Estimator, Terms
 
 
 @dataclass(frozen=True)
-class ImportanceTerms:
+class ImportanceTerms(Terms[BanditBatch]):
     """`(1, w, w r)` a round.
 
     Args:
@@ -26,14 +28,14 @@ class ImportanceTerms:
     weights: Weights[Any] = field(default_factory=PlainWeights)
     columns: ClassVar = (TermColumn.ONE, TermColumn.WEIGHT, TermColumn.WEIGHTED)
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 3"]:
-        """See `Terms`."""
         weight = self.weights(batch)
         return torch.stack([torch.ones_like(weight), weight, weight * batch.reward], -1)
 
 
 @dataclass(frozen=True)
-class IPS:
+class IPS(Estimator[BanditBatch]):
     """`Σ w r / n`, inverse propensity scoring.
 
     Unbiased with plain weights where `p(a | x) > 0` wherever `π(a | x) > 0`. Source: Horvitz and Thompson 1952, "A
@@ -52,16 +54,16 @@ class IPS:
     weights: Weights[Any] = field(default_factory=PlainWeights)
 
     @property
+    @override
     def terms(self) -> ImportanceTerms:
-        """See `Estimator`."""
         return ImportanceTerms(self.weights)
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return self.weights(batch)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, _, weighted = totals.unbind(-1)
         return weighted / count
 
@@ -77,14 +79,14 @@ class SNIPS(IPS):
         weights: `w`.
     """
 
+    @override
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         _, weight, weighted = totals.unbind(-1)
         return weighted / weight
 
 
 @dataclass(frozen=True)
-class MeanWeight:
+class MeanWeight(Estimator[BanditBatch]):
     """`Σ w / n`, 1 on average where every choice of the target policy had a chance and propensities are right.
 
     >>> from recsys.replay.actions.batch import BanditBatch
@@ -93,30 +95,33 @@ class MeanWeight:
     1.5
     """
 
-    terms: ImportanceTerms = ImportanceTerms()
+    @property
+    @override
+    def terms(self) -> ImportanceTerms:
+        return ImportanceTerms()
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return self.terms.weights(batch)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, weight, _ = totals.unbind(-1)
         return weight / count
 
 
 @dataclass(frozen=True)
-class MatchedTerms:
+class MatchedTerms(Terms[BanditBatch]):
     """`(m, m r)` a round, with `m = π(a | x)` the chance that the policy does what was logged."""
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 2"]:
-        """See `Terms`."""
         _require_uniform(batch)
         return torch.stack([batch.target, batch.target * batch.reward], -1)
 
 
 @dataclass(frozen=True)
-class RejectionSampling:
+class RejectionSampling(Estimator[BanditBatch]):
     """`Σ m r / Σ m`, the mean reward of the rounds in which the policy agrees with the log.
 
     For logs of uniformly chosen actions and nothing else: the propensity must be the same in every round. For a policy
@@ -131,16 +136,16 @@ class RejectionSampling:
     """
 
     @property
+    @override
     def terms(self) -> MatchedTerms:
-        """See `Estimator`."""
         return MatchedTerms()
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return batch.target
 
+    @override
     def value(self, totals: Float[Tensor, "*R 2"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         matches, earned = totals.unbind(-1)
         return earned / matches
 

@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.errors import RequestError
 from recsys.replay.actions.batch import BanditBatch
+from recsys.replay.actions.weights import Weights
 from recsys.replay.estimator import Estimator
 
 
 @dataclass(frozen=True)
-class MarginalWeights:
+class MarginalWeights(Weights[BanditBatch]):
     """`π(c | x) / p(c | x)` with `c` the cluster of the logged action, and of each policy the sum over the cluster.
 
     `IPS(MarginalWeights(…))` is marginalised inverse propensity scoring (MIPS), unbiased where the reward depends on
@@ -47,8 +49,8 @@ class MarginalWeights:
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", tuple(self.clusters))
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         logging, target = rounds.need("logging_all"), rounds.need("target_all")
         if logging.shape[1] != len(self.clusters):
             raise RequestError(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.batches import LoggedActions
 from recsys.errors import RequestError
@@ -90,7 +91,7 @@ def cross_fitted(
 
 
 @dataclass(frozen=True)
-class ActionMeans:
+class ActionMeans(RewardModel):
     """Mean reward of each action, drawn to the mean of all: `(Σ r + s r̄) / (n_a + s)`; contexts do not matter.
 
     Args:
@@ -107,10 +108,10 @@ class ActionMeans:
     def __post_init__(self) -> None:
         require(self.strength > 0, f"the strength of a table of means is above 0 rounds, not {self.strength}")
 
+    @override
     def __call__(
         self, seen: RewardExamples, context: Float[Tensor, "m F"] | None, rows: int, actions: int
     ) -> Float[Tensor, "m A"]:
-        """See `RewardModel`."""
         total = seen.weight.sum()
         everywhere = (seen.weight @ seen.reward) / total if total > 0 else seen.reward.mean()
         weight = torch.bincount(seen.action, seen.weight, actions)
@@ -119,7 +120,7 @@ class ActionMeans:
 
 
 @dataclass(frozen=True)
-class RewardRegression:
+class RewardRegression(RewardModel):
     """A regression of scikit-learn on features of context and action, or a classifier of rewards that are few numbers.
 
     A classifier's prediction is the mean over its classes. Where all rewards to learn from are alike, that is the
@@ -138,10 +139,10 @@ class RewardRegression:
     action_features: Float[Tensor, "A D"] | None = None
     weight_key: str = "sample_weight"
 
+    @override
     def __call__(
         self, seen: RewardExamples, context: Float[Tensor, "m F"] | None, rows: int, actions: int
     ) -> Float[Tensor, "m A"]:
-        """See `RewardModel`."""
         counted = seen.weight > 0
         reward = seen.reward[counted] if counted.any() else seen.reward.mean().unsqueeze(0)
         if (reward == reward[0]).all():

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.replay.actions.batch import BanditBatch
@@ -34,34 +35,34 @@ def require(possible: bool, otherwise: str) -> None:
 
 
 @dataclass(frozen=True)
-class PlainWeights:
+class PlainWeights(Weights[BanditBatch]):
     """`w`, which makes estimates unbiased where every action that the policy takes had a chance."""
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         return rounds.weight
 
 
 @dataclass(frozen=True)
-class ZeroWeights:
+class ZeroWeights(Weights[BanditBatch]):
     """0: the log's actions do not count."""
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         return torch.zeros_like(rounds.reward)
 
 
 @dataclass(frozen=True)
-class EstimatedWeights:
+class EstimatedWeights(Weights[BanditBatch]):
     """`BanditBatch.estimated_weight`, in place of `w`; see `balancing_weights`."""
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         return rounds.need("estimated_weight")
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Weights[BanditBatch]):
     """`min(w, limit)`.
 
     Source: Ionides 2008, "Truncated importance sampling".
@@ -75,13 +76,13 @@ class Clip:
     def __post_init__(self) -> None:
         require(self.limit > 0, f"a clip limit is above 0, not {self.limit}")
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         return rounds.weight.clamp(max=self.limit)
 
 
 @dataclass(frozen=True)
-class Switch:
+class Switch(Weights[BanditBatch]):
     """`w` where it is at most `threshold`, else 0: what is rarely logged is left to the reward model.
 
     Source: Wang, Agarwal, Dudík 2017, "Optimal and adaptive off-policy evaluation in contextual bandits".
@@ -95,14 +96,14 @@ class Switch:
     def __post_init__(self) -> None:
         require(self.threshold >= 0, f"a switch threshold is at least 0, not {self.threshold}")
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         weight = rounds.weight
         return weight * (weight <= self.threshold)
 
 
 @dataclass(frozen=True)
-class Shrink:
+class Shrink(Weights[BanditBatch]):
     """`λ w / (w² + λ)`, optimistic shrinkage: near `w` where `w` is small, near 0 where it is large.
 
     Source: Su, Dimakopoulou, Krishnamurthy, Dudík 2020, "Doubly robust off-policy evaluation with shrinkage".
@@ -116,14 +117,14 @@ class Shrink:
     def __post_init__(self) -> None:
         require(self.strength > 0, f"the strength of a shrinkage is above 0, not {self.strength}")
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         weight = rounds.weight
         return self.strength * weight / (weight.square() + self.strength)
 
 
 @dataclass(frozen=True)
-class SubGaussian:
+class SubGaussian(Weights[BanditBatch]):
     """`w / (1 − λ + λ w)`, at most `1 / λ`: a harmonic mean of `w` and 1.
 
     Source: Metelli, Russo, Restelli 2021, "Subgaussian and differentiable importance sampling for off-policy
@@ -138,7 +139,7 @@ class SubGaussian:
     def __post_init__(self) -> None:
         require(0 <= self.share <= 1, f"the share of sub-Gaussian weights is in [0, 1], not {self.share}")
 
+    @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Weights`."""
         weight = rounds.weight
         return weight / (1 - self.share + self.share * weight)

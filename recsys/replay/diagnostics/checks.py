@@ -10,27 +10,29 @@ import polars as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.importance import IPS
 from recsys.replay.actions.weights import Clip
+from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.runner import PLAIN, ReplayRun
 
 
 @dataclass(frozen=True)
-class InversePropensityTerms:
+class InversePropensityTerms(Terms[BanditBatch]):
     """`(1, 1 / p)` a round."""
 
+    @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 2"]:
-        """See `Terms`."""
         inverse = 1 / batch.logging.double()
         return torch.stack([torch.ones_like(inverse), inverse], 1)
 
 
 @dataclass(frozen=True)
-class InversePropensity:
+class InversePropensity(Estimator[BanditBatch]):
     """`Σ 1 / p / n`: the number of actions that the logging policy may take, on average, where propensities are right.
 
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.5], [0.5, 0.5])))
@@ -38,14 +40,17 @@ class InversePropensity:
     2.0
     """
 
-    terms: InversePropensityTerms = InversePropensityTerms()
+    @property
+    @override
+    def terms(self) -> InversePropensityTerms:
+        return InversePropensityTerms()
 
+    @override
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return 1 / batch.logging.double()
 
+    @override
     def value(self, totals: Float[Tensor, "*R 2"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, inverse = totals.unbind(-1)
         return inverse / count
 

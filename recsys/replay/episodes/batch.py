@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.data.logs.batches import LoggedEpisodes
 from recsys.errors import RequestError
@@ -131,8 +132,8 @@ class EpisodeBatch(OptionalParts):
         """
         return torch.where(self.mask, self.need(name), 0)
 
+    @override
     def called(self, name: str) -> str:
-        """See `OptionalParts.called`."""
         return EPISODE_PART_NAMES[name]
 
     def padded(self, horizon: int) -> EpisodeBatch:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.replay.episodes.batch import EpisodeBatch, powers
 from recsys.replay.episodes.importance import EpisodeEstimator
+from recsys.replay.estimator import Terms
 
 
 @dataclass(frozen=True)
-class SequentialTerms:
+class SequentialTerms(Terms[EpisodeBatch]):
     """`(1, v(s_0), Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))])` an episode.
 
     The last action of an episode that was cut off corrects nothing.
@@ -24,15 +26,15 @@ class SequentialTerms:
 
     discount: float
 
+    @override
     def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n 3"]:
-        """See `Terms`."""
         expected, surprise = corrections(batch)
         corrected = (expected + surprise) @ batch.discounts(self.discount)
         return torch.stack([torch.ones_like(corrected), expected[:, 0], corrected], -1)
 
 
 @dataclass(frozen=True)
-class SequentialStepTerms:
+class SequentialStepTerms(Terms[EpisodeBatch]):
     """`(1, ρ_t …, ρ_{t − 1} v(s_t) …, ρ_t (r_t − q(s_t, a_t)) …)` an episode, `t` from 0 to `T − 1`.
 
     Args:
@@ -41,8 +43,8 @@ class SequentialStepTerms:
 
     horizon: int
 
+    @override
     def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n k"]:
-        """See `Terms`."""
         batch = batch.padded(self.horizon)
         weight = batch.weight
         return torch.cat([torch.ones_like(weight[:, :1]), weight, *corrections(batch)], 1)
@@ -77,12 +79,12 @@ class SequentialDR(EpisodeEstimator):
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> SequentialTerms:
-        """See `Estimator`."""
         return SequentialTerms(self.discount)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         return totals[..., 2] / totals[..., 0]
 
 
@@ -96,12 +98,12 @@ class SequentialDM(SequentialDR):
         discount: `γ`, in [0, 1]; that of the model.
     """
 
+    @override
     def weight(self, batch: EpisodeBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return torch.ones_like(batch.reward[:, 0])
 
+    @override
     def value(self, totals: Float[Tensor, "*R 3"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         return totals[..., 1] / totals[..., 0]
 
 
@@ -121,11 +123,11 @@ class WeightedDoublyRobust(EpisodeEstimator):
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> SequentialStepTerms:
-        """See `Estimator`."""
         return SequentialStepTerms(self.horizon)
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         expected, surprise = step_values(totals, self.horizon)
         return (expected + surprise) @ powers(self.discount, self.horizon).to(totals)

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.replay.episodes.batch import EpisodeBatch
+from recsys.replay.episodes.fitted_models import ValueFit, ValueModel
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def _shift(part: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LinearQ:
+class LinearQ(ValueModel):
     """`q(s, a) = θ_a · s`.
 
     Args:
@@ -65,8 +67,8 @@ class LinearQ:
 
     coefficients: Float[Tensor, "A F"]
 
+    @override
     def __call__(self, context: Float[Tensor, "m F"]) -> Float[Tensor, "m A"]:
-        """See `ValueModel`."""
         return context @ self.coefficients.T
 
 
@@ -107,7 +109,7 @@ class BellmanSums:
 
 
 @dataclass(frozen=True)
-class LinearFittedQ:
+class LinearFittedQ(ValueFit):
     """`θ ← argmin_θ Σ (r + γ Σ_a' π(a' | s') q(s', a') − θ_a · s)² + λ |θ|²`, repeated until it settles.
 
     With one feature a state, 1 where it is (a table), this is the value of `π` in the world that the log's means and
@@ -127,8 +129,8 @@ class LinearFittedQ:
     iterations: int = 10_000
     tolerance: float = 1e-10
 
+    @override
     def __call__(self, episodes: EpisodeBatch) -> LinearQ:
-        """See `ValueFit`."""
         return self.solve(BellmanSums.of(episodes))
 
     def solve(self, sums: BellmanSums) -> LinearQ:
@@ -168,7 +170,7 @@ class Regressor(Protocol):
 
 
 @dataclass(frozen=True)
-class RegressedQ:
+class RegressedQ(ValueModel):
     """`q(s, a)` by a regressor that reads `s` and, one number each, which action it is.
 
     Args:
@@ -179,8 +181,8 @@ class RegressedQ:
     regressor: Regressor
     actions: int
 
+    @override
     def __call__(self, context: Float[Tensor, "m F"]) -> Float[Tensor, "m A"]:
-        """See `ValueModel`."""
         states = context.numpy(force=True)
         shown = np.repeat(states, self.actions, 0)
         named = np.tile(np.eye(self.actions), (len(states), 1))
@@ -189,7 +191,7 @@ class RegressedQ:
 
 
 @dataclass(frozen=True)
-class RegressedFittedQ:
+class RegressedFittedQ(ValueFit):
     """As `LinearFittedQ`, with a new regressor each time and a fixed number of times.
 
     After `k` iterations it is the value of the next `k` steps; what comes later is missing, at most `γ^k / (1 − γ)`
@@ -209,8 +211,8 @@ class RegressedFittedQ:
         if self.iterations < 1:
             raise RequestError(f"{self.iterations} iterations of fitted-Q evaluation: give at least 1")
 
+    @override
     def __call__(self, episodes: EpisodeBatch) -> RegressedQ:
-        """See `ValueFit`."""
         steps = Transitions.of(episodes)
         actions = steps.next_target.shape[1]
         read = np.hstack([steps.context.numpy(force=True), np.eye(actions)[steps.action.numpy(force=True)]])

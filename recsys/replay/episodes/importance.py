@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.episodes.batch import EpisodeBatch, powers
@@ -15,7 +16,7 @@ from recsys.replay.estimator import Estimator, Terms
 
 
 @dataclass(frozen=True)
-class PerDecisionTerms:
+class PerDecisionTerms(Terms[EpisodeBatch]):
     """`(1, Σ_t γ^t ρ_t r_t)` an episode.
 
     Args:
@@ -24,14 +25,14 @@ class PerDecisionTerms:
 
     discount: float
 
+    @override
     def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n 2"]:
-        """See `Terms`."""
         earned = (batch.weight * batch.known("reward")) @ batch.discounts(self.discount)
         return torch.stack([torch.ones_like(earned), earned], -1)
 
 
 @dataclass(frozen=True)
-class PerStepTerms:
+class PerStepTerms(Terms[EpisodeBatch]):
     """`(1, ρ_0 … ρ_{T − 1}, ρ_0 r_0 … ρ_{T − 1} r_{T − 1})` an episode.
 
     Args:
@@ -40,17 +41,18 @@ class PerStepTerms:
 
     horizon: int
 
+    @override
     def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n k"]:
-        """See `Terms`."""
         batch = batch.padded(self.horizon)
         weight = batch.weight
         return torch.cat([torch.ones_like(weight[:, :1]), weight, weight * batch.known("reward")], 1)
 
 
 @dataclass(frozen=True)
-class EpisodeEstimator:
+class EpisodeEstimator(Estimator[EpisodeBatch]):
     """What estimators that weigh steps by `ρ_t` share."""
 
+    @override
     def weight(self, batch: EpisodeBatch) -> Float[Tensor, " n"]:
         """See `Estimator`: that of the whole episode, the last and most unequal one that is used."""
         return batch.weight[:, -1]
@@ -76,12 +78,12 @@ class PerDecisionIPS(EpisodeEstimator):
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> PerDecisionTerms:
-        """See `Estimator`."""
         return PerDecisionTerms(self.discount)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 2"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         return totals[..., 1] / totals[..., 0]
 
 
@@ -110,12 +112,12 @@ class PerDecisionSNIPS(EpisodeEstimator):
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> PerStepTerms:
-        """See `Estimator`."""
         return PerStepTerms(self.horizon)
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         _, weight, earned = totals.split([1, self.horizon, self.horizon], -1)
         return (earned / weight) @ powers(self.discount, self.horizon).to(totals)
 
@@ -134,7 +136,7 @@ def as_bandit_batch(episodes: EpisodeBatch, discount: float) -> BanditBatch:
 
 
 @dataclass(frozen=True)
-class TrajectoryTerms:
+class TrajectoryTerms(Terms[EpisodeBatch]):
     """The terms of a single-action estimator, of whole episodes.
 
     Args:
@@ -145,13 +147,13 @@ class TrajectoryTerms:
     of: Terms[BanditBatch]
     discount: float
 
+    @override
     def __call__(self, batch: EpisodeBatch) -> Float[Tensor, "n k"]:
-        """See `Terms`."""
         return self.of(as_bandit_batch(batch, self.discount))
 
 
 @dataclass(frozen=True)
-class TrajectoryWise:
+class TrajectoryWise(Estimator[EpisodeBatch]):
     """A single-action estimator that weighs, of whole episodes.
 
     `TrajectoryWise(IPS())` is trajectory-wise importance sampling, `Σ ρ_T Σ_t γ^t r_t / n`, `TrajectoryWise(SNIPS())`
@@ -175,14 +177,14 @@ class TrajectoryWise:
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> TrajectoryTerms:
-        """See `Estimator`."""
         return TrajectoryTerms(self.of.terms, self.discount)
 
+    @override
     def weight(self, batch: EpisodeBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`."""
         return self.of.weight(as_bandit_batch(batch, self.discount))
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         return self.of.value(totals)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from scipy.optimize import nnls
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.replay.episodes.batch import powers
@@ -48,12 +49,12 @@ class BlendedReturns(EpisodeEstimator):
     discount: float = 1.0
 
     @property
+    @override
     def terms(self) -> SequentialStepTerms:
-        """See `Estimator`."""
         return SequentialStepTerms(len(self.shares) - 1)
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         return returns(totals, len(self.shares) - 1, self.discount) @ totals.new_tensor(self.shares)
 
 
@@ -86,8 +87,8 @@ class MAGIC(EpisodeEstimator):
     confidence: float = 0.9
 
     @property
+    @override
     def terms(self) -> SequentialStepTerms:
-        """See `Estimator`."""
         return SequentialStepTerms(self.horizon)
 
     def choose(self, sums: Sums) -> BlendedReturns:

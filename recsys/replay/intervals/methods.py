@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from typing_extensions import override
+
 from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
 from recsys.replay.accumulate import EstimatorSums
@@ -22,9 +24,9 @@ class IntervalMethod(Protocol):
     """An interval of what was summed."""
 
     @property
-    def bootstrap(self) -> Bootstrap | None:
-        """Replicates that must be summed for it; None for none."""
-        ...
+    def resampling(self) -> Bootstrap | None:
+        """Return the bootstrap whose replicates are summed for this interval, None if it needs none."""
+        return None
 
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """The estimate between its bounds.
@@ -38,18 +40,16 @@ class IntervalMethod(Protocol):
 
 
 @dataclass(frozen=True)
-class ClosedForm:
+class ClosedForm(IntervalMethod):
     """By the delta method, `closed_form`."""
 
-    bootstrap: None = None
-
+    @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
-        """See `IntervalMethod`."""
         return closed_form(estimator, statistics.sums, confidence)
 
 
 @dataclass(frozen=True)
-class BootstrapPercentile:
+class BootstrapPercentile(IntervalMethod):
     """By resampling users, or rounds where there are none, `percentile`.
 
     Args:
@@ -58,15 +58,20 @@ class BootstrapPercentile:
 
     bootstrap: Bootstrap
 
+    @property
+    @override
+    def resampling(self) -> Bootstrap:
+        return self.bootstrap
+
+    @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
-        """See `IntervalMethod`."""
         if statistics.replicates is None:
             raise RequestError("no replicates were summed: accumulate with the bootstrap of this interval")
         return percentile(estimator, statistics.sums, statistics.replicates, confidence)
 
 
 @dataclass(frozen=True)
-class EmpiricalBernstein:
+class EmpiricalBernstein(IntervalMethod):
     """`empirical_bernstein`, which holds for logs of any size; for `IPS` of any weights, others have no interval.
 
     Where weights are clipped, it is for the clipped mean.
@@ -80,7 +85,6 @@ class EmpiricalBernstein:
     largest: float
     low: float = 0.0
     high: float = 1.0
-    bootstrap: None = None
 
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`.
@@ -100,7 +104,7 @@ class EmpiricalBernstein:
 
 
 @dataclass(frozen=True)
-class AnytimeValid:
+class AnytimeValid(IntervalMethod):
     """Holds however often a log is looked at while it grows.
 
     `confidence_sequence` for `IPS` of plain weights, proved for any log size; `asymptotic_sequence` for others.
@@ -114,7 +118,6 @@ class AnytimeValid:
     low: float = 0.0
     high: float = 1.0
     tightest: int = 10_000
-    bootstrap: None = None
 
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         """See `IntervalMethod`.

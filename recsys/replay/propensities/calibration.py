@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+from typing_extensions import override
 
 Calibrate = Callable[[Float[Tensor, "n A"]], Float[Tensor, "n A"]]
 """Probabilities → probabilities; rows sum to 1."""
@@ -34,16 +35,16 @@ class Calibrator(Protocol):
 
 
 @dataclass(frozen=True)
-class Uncalibrated:
+class Uncalibrated(Calibrator):
     """Probabilities are left as they are."""
 
+    @override
     def fit(self, probability: Float[Tensor, "n A"], action: Int[Tensor, " n"]) -> Calibrate:
-        """See `Calibrator`."""
         return lambda probability: probability
 
 
 @dataclass(frozen=True)
-class TemperatureCalibrator:
+class TemperatureCalibrator(Calibrator):
     """`p^{1/T}`, renormalised, with the `T` under which what was chosen is likeliest.
 
     Source: Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks".
@@ -54,8 +55,8 @@ class TemperatureCalibrator:
 
     widest: float = 20.0
 
+    @override
     def fit(self, probability: Float[Tensor, "n A"], action: Int[Tensor, " n"]) -> Calibrate:
-        """See `Calibrator`."""
         logs, span = probability.clamp(min=SMALLEST).log(), torch.tensor(self.widest).log().item()
 
         def surprise(logarithm: float) -> float:

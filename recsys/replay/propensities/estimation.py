@@ -23,10 +23,11 @@ from recsys.replay.propensities.calibration import (
     Uncalibrated,
 )
 from recsys.replay.propensities.models import FrequencyPropensity, LogisticPropensity, Predict, PropensityModel
+from recsys.replay.targets.actions import TargetPolicy
 
 
 @dataclass(frozen=True, eq=False)
-class Propensities:
+class Propensities(TargetPolicy):
     """How a log's actions were chosen, as far as it could be learnt.
 
     Args:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+from typing_extensions import override
 
 Predict = Callable[[Float[Tensor, "n F"]], Float[Tensor, "n A"]]
 """Contexts → probability of each action, each row summing to 1."""
@@ -33,21 +34,21 @@ class PropensityModel(Protocol):
 
 
 @dataclass(frozen=True)
-class FrequencyPropensity:
+class FrequencyPropensity(PropensityModel):
     """The share of each action, whatever the context.
 
     >>> FrequencyPropensity().fit(torch.zeros(4, 0), torch.tensor([0, 1, 1, 1]), 3)(torch.zeros(1, 0)).tolist()
     [[0.25, 0.75, 0.0]]
     """
 
+    @override
     def fit(self, context: Float[Tensor, "n F"], action: Int[Tensor, " n"], num_actions: int) -> Predict:
-        """See `PropensityModel`."""
         share = torch.bincount(action, minlength=num_actions).double() / len(action)
         return lambda context: share.expand(len(context), -1)
 
 
 @dataclass(frozen=True)
-class LogisticPropensity:
+class LogisticPropensity(PropensityModel):
     """Multinomial logistic regression on standardised contexts.
 
     Args:
@@ -58,8 +59,8 @@ class LogisticPropensity:
     penalty: float = 1.0
     iterations: int = 300
 
+    @override
     def fit(self, context: Float[Tensor, "n F"], action: Int[Tensor, " n"], num_actions: int) -> Predict:
-        """See `PropensityModel`."""
         model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / self.penalty, max_iter=self.iterations))
         return _classified(model, context, action, num_actions)
 
@@ -72,7 +73,6 @@ def _classified(model: Any, context: Tensor, action: Tensor, num_actions: int) -
     classes = torch.from_numpy(model.classes_)
 
     def predict(context: Tensor) -> Tensor:
-        """See `Predict`."""
         found = torch.zeros(len(context), num_actions, dtype=torch.float64)
         found[:, classes] = torch.from_numpy(model.predict_proba(context.numpy())).double()
         return found

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.replay.batch import OptionalParts
@@ -87,11 +88,12 @@ class SlateBatch(OptionalParts):
         """`[n, S]`, `π(s_k at k | x) / p(s_k at k | x)`."""
         return self._own_slot("target") / self._own_slot("logging")
 
+    @override
     def called(self, name: str) -> str:
-        """See `OptionalParts.called`."""
         side, _, part = name.partition("_")
         return f"the probability of {PARTS[part]} under {POLICIES[side]}" if side in POLICIES else OTHERS[name]
 
+    @override
     def given_by(self, name: str) -> str:
         """See `OptionalParts.given_by`; empty where a table must have it."""
         side, _, part = name.partition("_")

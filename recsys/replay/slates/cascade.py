@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.policies.policy import Policy
+from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.slates.batch import SlateBatch
 from recsys.types.context import Context
 from recsys.types.slates import Slates
@@ -112,7 +114,7 @@ class RewardToGoMeans:
 
 
 @dataclass(frozen=True)
-class CascadeTerms:
+class CascadeTerms(Terms[SlateBatch]):
     """`(1, w_k, w_k (r_k − Q_k), w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(…, a))` a slate, each of the `k` in turn.
 
     `w_k` is the weight of the prefix up to slot `k`, `w_0 = 1`.
@@ -128,7 +130,7 @@ class CascadeTerms:
 
 
 @dataclass(frozen=True)
-class CascadeDR:
+class CascadeDR(Estimator[SlateBatch]):
     """`Σ_i Σ_k [w_k (r_k − Q_k) + w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(x, s_1 … s_{k−1}, a)] / n`.
 
     `w_k` is the weight of the prefix up to slot `k`. Unbiased in a cascade, where a slot earns by its item and those
@@ -147,16 +149,17 @@ class CascadeDR:
     """
 
     @property
+    @override
     def terms(self) -> CascadeTerms:
-        """See `Estimator`."""
         return CascadeTerms()
 
+    @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
         """See `Estimator`; as in `SlateIPS`."""
         return batch.prefix_ratio.mean(-1)
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, _, surprise, expected = _apart(totals)
         return ((surprise + expected) / count).sum(-1)
 
@@ -168,8 +171,8 @@ class SelfNormalisedCascadeDR(CascadeDR):
     Consistent where `CascadeDR` is unbiased.
     """
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, weight, surprise, expected = _apart(totals)
         before = torch.cat([count, weight[..., :-1]], -1)
         return (surprise / weight + expected / before).sum(-1)

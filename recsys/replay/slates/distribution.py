@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.replay.slates.batch import Side, SlateBatch
@@ -49,7 +50,7 @@ def _require_possible(at: Float[Tensor, "n S S"]) -> None:
 
 
 @dataclass(frozen=True)
-class ListedSlates:
+class ListedSlates(SlateDistribution):
     """Every slate that a policy may answer with, or `M` independent draws.
 
     Exact where every slate is listed; from draws unbiased, with the standard error `error`. Time and memory grow with
@@ -70,8 +71,8 @@ class ListedSlates:
     probability: Float[Tensor, "b M"]
     sampled: bool = False
 
+    @override
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
-        """See `SlateDistribution`."""
         held = (items.unsqueeze(-1).unsqueeze(-1) == self.items.transpose(1, 2).unsqueeze(1)).double()
         probability = torch.einsum("nklm,nm->nkl", held, self.probability.double().expand(len(items), -1))
         empty = items < 0

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.policies.bandits.greedy import UniformPolicy
@@ -37,7 +38,7 @@ class SlateDistributionMethod(Protocol):
 
 
 @dataclass(frozen=True)
-class EnumeratedSlates:
+class EnumeratedSlates(SlateDistributionMethod):
     """Exactly, of any policy, by its probabilities of all slates without repeats: for small sets of items.
 
     Args:
@@ -70,7 +71,7 @@ class EnumeratedSlates:
 
 
 @dataclass(frozen=True)
-class SampledSlates:
+class SampledSlates(SlateDistributionMethod):
     """By drawing, of policies that can only be sampled.
 
     Each request has draws of its own, so that what they add to the variance of an estimate is within its interval.
@@ -91,22 +92,22 @@ class SampledSlates:
             raise ConfigurationError(f"num_samples={self.num_samples}: expected at least 1")
         object.__setattr__(self, "_generator", torch.Generator().manual_seed(self.seed))
 
+    @override
     def __call__(self, policy: Policy, context: Context, slots: int) -> ListedSlates:
-        """See `SlateDistributionMethod`."""
         items = policy.sample(context, self.num_samples, slots, self._generator).items
         share = torch.full(items.shape[:2], 1 / self.num_samples, dtype=torch.float64, device=items.device)
         return ListedSlates(items, share, sampled=True)
 
 
 @dataclass(frozen=True)
-class PlackettLuceMarginals:
+class PlackettLuceMarginals(SlateDistributionMethod):
     """Exactly, of policies made of one distribution over items (`ItemPolicy`, `UniformPolicy`), of any number of items.
 
     Slates are Plackett and Luce's then; see `slot_marginals`. Says where items stand, not which stand together.
     """
 
+    @override
     def __call__(self, policy: Policy, context: Context, slots: int) -> PlackettLuceSlates | UniformSlates:
-        """See `SlateDistributionMethod`."""
         if isinstance(policy, UniformPolicy):
             return UniformSlates.of(context, policy.scorer.num_items)
         if not isinstance(policy, ItemPolicy):
@@ -118,7 +119,7 @@ class PlackettLuceMarginals:
 
 
 @dataclass(frozen=True)
-class PlackettLuceSlates:
+class PlackettLuceSlates(SlateDistribution):
     """Slates filled without replacement from one distribution over items.
 
     Args:
@@ -127,15 +128,15 @@ class PlackettLuceSlates:
 
     log_prob: Float[Tensor, "n N"]
 
+    @override
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
-        """See `SlateDistribution`."""
         empty = items < 0
         probability = slot_marginals(self.log_prob, items, items.shape[1])
         return probability.masked_fill(empty.unsqueeze(1) | empty.unsqueeze(2), 1.0)
 
 
 @dataclass(frozen=True)
-class UniformSlates:
+class UniformSlates(SlateDistribution):
     """Slates of any items that a request allows, each once, all alike.
 
     Args:
@@ -158,6 +159,7 @@ class UniformSlates:
         legal = ~context.illegal(num_items)
         return cls(legal.sum(-1), legal)
 
+    @override
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
         """See `SlateDistribution`: `1 / m`."""
         empty = items < 0

@@ -119,7 +119,6 @@ class SlateJoin:
     target: Callable[[LoggedSlates], SlateBatch]
 
     def __call__(self, batch: LoggedSlates) -> SlateBatch:
-        """See `with_model`."""
         rounds = self.target(batch)
         if self.reader.model is None:
             return rounds

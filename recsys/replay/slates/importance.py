@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
+from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.weights import PseudoInverse, SlateWeights, WholeSlateWeights
 
 
 @dataclass(frozen=True)
-class SlateImportanceTerms:
+class SlateImportanceTerms(Terms[SlateBatch]):
     """`(1, c_1 … c_S, w_1 r_1 … w_S r_S)` a slate, `c` the weights' control: `w` but for `PositionBasedWeights`.
 
     Args:
@@ -31,7 +33,7 @@ class SlateImportanceTerms:
 
 
 @dataclass(frozen=True)
-class SlateIPS:
+class SlateIPS(Estimator[SlateBatch]):
     """`Σ_i Σ_k w_ik r_ik / n`, inverse propensity scoring of slates.
 
     Unbiased under the assumption that its weights name, where `p > 0` for everything they weigh that `π` does. With
@@ -52,16 +54,17 @@ class SlateIPS:
     weights: SlateWeights = field(default_factory=WholeSlateWeights)
 
     @property
+    @override
     def terms(self) -> SlateImportanceTerms:
-        """See `Estimator`."""
         return SlateImportanceTerms(self.weights)
 
+    @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
         """See `Estimator`: the mean over slots, how much a slate counts whose slots earn alike."""
         return self.weights.control(batch, self.weights(batch)).mean(-1)
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         count, _, weighted = _apart(totals)
         return (weighted / count).sum(-1)
 
@@ -78,8 +81,8 @@ class SlateSNIPS(SlateIPS):
         weights: `w`.
     """
 
+    @override
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         _, control, weighted = _apart(totals)
         return (weighted / control).sum(-1)
 
@@ -93,7 +96,7 @@ def _apart(
 
 
 @dataclass(frozen=True)
-class ControlVariateTerms:
+class ControlVariateTerms(Terms[SlateBatch]):
     """`(1, w, y, w², w y)` a slate, of `y = Σ_k w_k r_k` and `w` the mean over slots of the weights' control.
 
     Args:
@@ -102,15 +105,15 @@ class ControlVariateTerms:
 
     weights: SlateWeights = field(default_factory=PseudoInverse)
 
+    @override
     def __call__(self, batch: SlateBatch) -> Float[Tensor, "n 5"]:
-        """See `Terms`."""
         weights = self.weights(batch)
         weight, weighted = self.weights.control(batch, weights).mean(-1), (weights * batch.reward).sum(-1)
         return torch.stack([torch.ones_like(weight), weight, weighted, weight.square(), weight * weighted], -1)
 
 
 @dataclass(frozen=True)
-class ControlVariate:
+class ControlVariate(Estimator[SlateBatch]):
     """`ȳ − β (w̄ − 1)` with `β = cov(w, y) / var(w)`, which makes the variance least; bars are means over the log.
 
     As `w` is 1 in expectation, what is subtracted is 0 in expectation for any fixed `β`. Consistent where `SlateIPS`
@@ -131,16 +134,17 @@ class ControlVariate:
     weights: SlateWeights = field(default_factory=PseudoInverse)
 
     @property
+    @override
     def terms(self) -> ControlVariateTerms:
-        """See `Estimator`."""
         return ControlVariateTerms(self.weights)
 
+    @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
         """See `Estimator`; as in `SlateIPS`."""
         return self.weights.control(batch, self.weights(batch)).mean(-1)
 
+    @override
     def value(self, totals: Float[Tensor, "*R 5"]) -> Float[Tensor, "*R"]:
-        """See `Estimator`."""
         weight, weighted, square, product = (totals[..., 1:] / totals[..., :1]).unbind(-1)
         variance = (square - weight.square()).clamp(min=torch.finfo(totals.dtype).tiny)
         return weighted - (product - weight * weighted) / variance * (weight - 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.replay.slates.batch import SlateBatch
 
@@ -38,8 +39,8 @@ class SlateWeights(ABC):
 class WholeSlateWeights(SlateWeights):
     """`π(s | x) / p(s | x)`: a slot may earn by everything in the slate."""
 
+    @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """See `SlateWeights`."""
         return rounds.slate_ratio.unsqueeze(1).expand_as(rounds.reward)
 
 
@@ -51,8 +52,8 @@ class PrefixWeights(SlateWeights):
     with sequential reward interactions".
     """
 
+    @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """See `SlateWeights`."""
         rounds.need_rewards_by_slot()
         return rounds.prefix_ratio
 
@@ -66,8 +67,8 @@ class SlotWeights(SlateWeights):
     Abbasi-Yadkori, Kveton, Muthukrishnan, Vinay, Wen 2018, "Offline evaluation of ranking policies with click models".
     """
 
+    @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """See `SlateWeights`."""
         rounds.need_rewards_by_slot()
         return rounds.slot_ratio
 
@@ -88,8 +89,8 @@ class PositionBasedWeights(SlateWeights):
     def __post_init__(self) -> None:
         object.__setattr__(self, "examination", tuple(self.examination))
 
+    @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """See `SlateWeights`."""
         rounds.need_rewards_by_slot()
         examined = self._examined(rounds)
         target, logging = (
@@ -116,6 +117,6 @@ class PseudoInverse(SlateWeights):
     Zitouni 2017, "Off-policy evaluation for slate recommendation".
     """
 
+    @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """See `SlateWeights`."""
         return rounds.need("pseudo_inverse").unsqueeze(1).expand_as(rounds.reward)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
@@ -35,7 +36,7 @@ class TargetPolicy(Protocol):
         ...
 
 
-class UniformActions:
+class UniformActions(TargetPolicy):
     """Every action that could be taken, with equal probability.
 
     Args:
@@ -49,12 +50,13 @@ class UniformActions:
     def __init__(self, num_actions: int) -> None:
         self.num_actions = num_actions
 
+    @override
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """See `TargetPolicy.target_all`."""
         shape = (len(batch), self.num_actions)
         allowed = torch.ones(shape, dtype=torch.float64) if batch.candidates is None else batch.candidates.double()
         return allowed / allowed.sum(1, keepdim=True)
 
+    @override
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
         """See `TargetPolicy.target`; 0 where the action could not be taken."""
         if batch.candidates is None:
@@ -64,7 +66,7 @@ class UniformActions:
 
 
 @dataclass(frozen=True, eq=False)
-class PopularActions:
+class PopularActions(TargetPolicy):
     """`π(a) ∝ 1 + Σ r`, over the rounds in which `a` was chosen; negative sums count as 0. Whoever asks.
 
     A round judges the policy that the other half of the users (of the rounds, where there are none) makes, so that none
@@ -86,10 +88,11 @@ class PopularActions:
                 sums[half].index_add_(0, batch.action[rows], batch.reward[rows].double())
         return cls(sums)
 
+    @override
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
-        """See `TargetPolicy.target`."""
         return self.target_all(batch).gather(1, batch.action.unsqueeze(1)).squeeze(1)
 
+    @override
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
         """See `TargetPolicy.target_all`; 0 at what could not be taken."""
         other = in_half(units_of(batch), 0).long()
@@ -103,7 +106,7 @@ CONTEXT_FEATURE = "context"
 """The feature under which a policy finds what the log knew of a round."""
 
 
-class PolicyAdapter:
+class PolicyAdapter(TargetPolicy):
     """A policy's probabilities of slates of one slot; actions are its items.
 
     The policy sees requests without a history, with the log's context as the feature `context`, and the actions that
@@ -118,13 +121,13 @@ class PolicyAdapter:
         self.policy = policy
         self.num_actions = num_actions
 
+    @override
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """See `TargetPolicy.target_all`."""
         every = torch.arange(self.num_actions).view(1, -1, 1).expand(len(batch), -1, -1)
         return self._of(batch, every)
 
+    @override
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
-        """See `TargetPolicy.target`."""
         return self._of(batch, batch.action.view(-1, 1, 1)).squeeze(1)
 
     @torch.no_grad()

@@ -12,10 +12,11 @@ from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
 from recsys.data.sources.open_bandit import POSITIONS
 from recsys.errors import RequestError
+from recsys.replay.targets.actions import TargetPolicy
 
 
 @dataclass(frozen=True, eq=False)
-class PositionPolicy:
+class PositionPolicy(TargetPolicy):
     """Probabilities of every item at every position, judged on logs whose context begins with the position.
 
     Args:
