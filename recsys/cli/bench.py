@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recsys.cli.app import application
+from recsys.report.formats import significant, with_interval
 from recsys.runs.run import run_stages
 
-SURE, PLAIN = ("reward", "click_rate", "regret"), ("diversity", "coverage", "steps", "latency")
+WITH_INTERVAL, PLAIN = ("reward", "click_rate", "regret"), ("diversity", "coverage", "steps", "latency")
 """Figures shown with their intervals, and without; `metrics.json` has all."""
 
 
@@ -23,29 +26,22 @@ def main(arguments: Sequence[str]) -> None:
 def run(config: DictConfig) -> None:
     """Play with a composed configuration, print the figures."""
     result = run_stages(config)
-    table = Table(
-        box=None, title=f"{config.simulator_name}: means a user and session, 95 % intervals", title_justify="left"
-    )
+    title = f"{escape(str(config.simulator_name))}: means a user and session, 95 % intervals"
+    table = Table(box=None, title=title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for name in (*SURE, *PLAIN):
+    for name in (*WITH_INTERVAL, *PLAIN):
         table.add_column("ms a slate" if name == "latency" else name.replace("_", " "), justify="right")
     for row, cells in result.metrics.items():
-        shown = [_cell(cells.get(name), name in SURE) for name in (*SURE, *PLAIN)]
-        table.add_row(row.split("/", 1)[1], *shown)
+        shown = [_cell(cells.get(name), name in WITH_INTERVAL) for name in (*WITH_INTERVAL, *PLAIN)]
+        table.add_row(escape(row.split("/", 1)[1]), *shown)
     console = Console()
     console.width = max(console.width, 120)
     console.print(table)
     print(result.folder)
 
 
-def _cell(cell: dict[str, float | None] | None, sure: bool) -> str:
-    """A value, with its interval where it has one and `sure`.
-
-    >>> _cell({"value": 0.25, "low": 0.2, "high": 0.3}, sure=True)
-    '0.25 [0.2, 0.3]'
-    """
+def _cell(cell: Mapping[str, float | None] | None, interval: bool) -> str:
     if cell is None or cell["value"] is None:
         return ""
-    if not sure or cell["low"] is None or cell["high"] is None:
-        return f"{cell['value']:.3g}"
-    return f"{cell['value']:.3g} [{cell['low']:.3g}, {cell['high']:.3g}]"
+    ends = (cell["low"], cell["high"]) if interval else (None, None)
+    return with_interval(cell["value"], *ends, partial(significant, digits=3))

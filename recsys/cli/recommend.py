@@ -10,11 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recsys.cli.app import application
 from recsys.config.signature import check_call
 from recsys.errors import RequestError
+from recsys.report.formats import number
 from recsys.runs.run_folder import RunFolder
 
 UserId = int | str
@@ -56,10 +58,10 @@ def show(config: DictConfig) -> None:
     check_call(config, recommend)
     answer = recommend(**OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     for user in dict.fromkeys(one.user_id for one in answer):
-        table = Table("", "item_id", "title", "probability", title=f"user {user}", title_justify="left")
+        table = Table("", "item_id", "title", "probability", title=f"user {escape(str(user))}", title_justify="left")
         rows = [one for one in answer if one.user_id == user]
         for place, one in enumerate(rows, start=1):
-            table.add_row(str(place), str(one.item_id), one.title, f"{one.probability:.4f}")
+            table.add_row(str(place), escape(str(one.item_id)), escape(one.title), number(one.probability))
         Console().print(table)
 
 

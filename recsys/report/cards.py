@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recsys.report.formats import percent
 from recsys.report.markup import Markup, element, join
 
 
@@ -50,15 +51,6 @@ def card_grid(cards: Sequence[Card], verb: str = "had") -> Markup:
         verb: past tense of what users do with items, such as `watched` or `bought`.
     """
     return element("div", *(_card(card, verb) for card in cards), class_="cards")
-
-
-def percent(probability: float) -> str:
-    """Return a probability as text in percent.
-
-    >>> percent(0.1234), percent(0.00004)
-    ('12.3 %', '< 0.1 %')
-    """
-    return f"{100 * probability:.1f} %" if probability >= 0.0005 else "< 0.1 %"
 
 
 def _card(card: Card, verb: str) -> Markup:

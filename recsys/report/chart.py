@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, number, spread_labels, text, ticks
+from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, spread_labels, text, ticks
+from recsys.report.formats import number
 from recsys.report.markup import Markup, element, join
 
 COLOURS = 8

@@ -1,4 +1,4 @@
-"""Drawing primitives of charts: scales, ticks, number formats, and SVG figures that screen readers can read."""
+"""Drawing primitives of charts: scales, ticks, and SVG figures that screen readers can read."""
 
 from __future__ import annotations
 
@@ -70,20 +70,6 @@ def decimals(values: Iterable[float]) -> int:
     2
     """
     return max((len(f"{value:.10f}".rstrip("0").split(".")[1]) for value in values), default=0)
-
-
-def number(value: float | None, places: int = 4, signed: bool = False) -> str:
-    """Return a number as text, with a minus sign, separated thousands, and a dash for a missing number.
-
-    >>> number(-0.00891), number(0.5, 2, signed=True), number(12500.0, 0), number(None)
-    ('−0.0089', '+0.50', '12,500', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    written = f"{abs(value):,.{places}f}"
-    if float(written.replace(",", "")) == 0:
-        return written
-    return ("−" if value < 0 else "+" if signed else "") + written
 
 
 CHARACTER = 7.2

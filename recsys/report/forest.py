@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, number, text, ticks
+from recsys.report.drawing import CHARACTER, Scale, decimals, extent, figure, line, text, ticks
+from recsys.report.formats import number, with_interval
 from recsys.report.markup import Markup, element, join
 from recsys.report.table import Metrics
 
@@ -100,10 +102,7 @@ def _row(one: Estimate, words: str, x: Scale, y: float, width: float, verdict: s
 
 
 def _words(one: Estimate, places: int, signed: bool) -> str:
-    value = number(one.value, places, signed)
-    if one.low is None or one.high is None:
-        return value
-    return f"{value} [{number(one.low, places, signed)}, {number(one.high, places, signed)}]"
+    return with_interval(one.value, one.low, one.high, partial(number, places=places, signed=signed))
 
 
 def difference_charts(metrics: Metrics, metric: str, title: str, references: Sequence[str]) -> Markup:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
-from recsys.report.drawing import number
+from recsys.report.formats import interval, number
 from recsys.report.markup import Markup, element
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
@@ -115,17 +116,12 @@ def _row(
 
 def _cell(cell: Mapping[str, float | None], best: float | None, places: int) -> Markup:
     value, low, high = cell.get("value"), cell.get("low"), cell.get("high")
-    words = _short(value, places)
+    form = partial(number, places=places, leading_zero=False)
+    words = form(value)
     shown = element("strong", words) if value is not None and value == best else Markup(words)
     if low is None or high is None:
         return element("td", shown)
-    return element("td", shown, element("small", f"[{_short(low, places)}, {_short(high, places)}]"))
-
-
-def _short(value: float | None, places: int) -> str:
-    """Return a number without the zero before the decimal point, which keeps columns narrow."""
-    sign, zero, rest = number(value, places).partition("0.")
-    return f"{sign}.{rest}" if zero and sign in ("", "−") else f"{sign}{zero}{rest}"
+    return element("td", shown, element("small", interval(low, high, form)))
 
 
 def _best(metrics: Metrics, rows: Sequence[str], column: str, smallest: bool) -> float | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -21,6 +23,7 @@ from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.policy import ItemPolicy
+from recsys.report.formats import interval, number
 from recsys.runs.artifacts import best_variant, load_network, variant_folders
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
@@ -110,6 +113,10 @@ class Evaluate:
         return rows
 
 
+METRIC = partial(number, leading_zero=False)
+DIFFERENCE = partial(METRIC, signed=True)
+
+
 def first(examples: Example, count: int) -> Example:
     """Return at most `count` examples, in their order."""
     return examples.select(torch.arange(min(count, len(examples))))
@@ -121,11 +128,11 @@ def accuracy_table(table: Results, reference: str, title: str) -> Table:
     for row, cells in table.items():
         difference = cells.get(f"ndcg@10_minus_{reference}")
         view.add_row(
-            row,
-            *_value_and_interval(cells["ndcg@10"]),
-            *(("", "") if difference is None else _value_and_interval(difference, "+")),
-            _short(cells["hr@10"]["value"]),
-            _short(cells["coverage@10"]["value"]),
+            escape(row),
+            *_value_and_interval(cells["ndcg@10"], METRIC),
+            *(("", "") if difference is None else _value_and_interval(difference, DIFFERENCE)),
+            METRIC(cells["hr@10"]["value"]),
+            METRIC(cells["coverage@10"]["value"]),
         )
     return view
 
@@ -135,30 +142,22 @@ def depth_table(table: Results) -> Table:
     depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
     view = _table(["", *(name.replace("@", "\n@") for name in depths)])
     for row, cells in table.items():
-        view.add_row(row, *(_short(cells[metric]["value"]) for metric in depths))
+        view.add_row(escape(row), *(METRIC(cells[metric]["value"]) for metric in depths))
     return view
 
 
 def _table(columns: Sequence[str], title: str | None = None) -> Table:
     """An empty table that fits eighty columns."""
-    view = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    view = Table(
+        title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for name in columns:
         view.add_column(name, justify="right" if name else "left", no_wrap=True)
     return view
 
 
-def _value_and_interval(cell: Mapping[str, float | None], sign: str = "") -> tuple[str, str]:
-    interval = "" if cell["low"] is None else f"{_short(cell['low'], sign)} {_short(cell['high'], sign)}"
-    return _short(cell["value"], sign), interval
-
-
-def _short(value: float | None, sign: str = "") -> str:
-    """Four places without the leading zero.
-
-    >>> _short(0.1234), _short(-0.0051, "+")
-    ('.1234', '−.0051')
-    """
-    return "" if value is None else f"{value:{sign}.4f}".replace("0.", ".", 1).replace("-", "−")
+def _value_and_interval(cell: Mapping[str, float | None], form: Callable[[float | None], str]) -> tuple[str, str]:
+    return form(cell["value"]), interval(cell["low"], cell["high"], form)
 
 
 def _strata(dataset: Dataset, requests: int) -> dict[str, Tensor]:

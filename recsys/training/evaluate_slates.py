@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import polars as pl
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from recsys.metrics.results import Results
 from recsys.metrics.slate import log_likelihoods, slate_results
 from recsys.models.slates.click_rate import ClickRateModel
 from recsys.models.slates.slate_model import SlateModel, forecast
+from recsys.report.formats import number, with_interval
 from recsys.runs.artifacts import variant_folders
 from recsys.runs.prepare import load_slate_log
 from recsys.runs.run_folder import RunFolder
@@ -127,7 +130,7 @@ class EvaluateSlates:
 
 def results_table(table: Results, reference: str, title: str) -> Table:
     """The likelihoods of each row with their intervals and paired differences, and what else is known of it."""
-    view = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    view = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     view.add_column("", no_wrap=True)
     metrics = ("log_likelihood", "click_log_likelihood")
     plain = [name for name in ("covered/click", "gamma") if any(name in cells for cells in table.values())]
@@ -136,21 +139,14 @@ def results_table(table: Results, reference: str, title: str) -> Table:
     for row, cells in table.items():
         shown = []
         for metric in metrics:
-            shown += [_cell(cells.get(metric)), _cell(cells.get(f"{metric}_minus_{reference}"), "+")]
-        view.add_row(row, *shown, *(_cell(cells.get(name)) for name in ("calibration_error", *plain)))
+            shown += [_cell(cells.get(metric)), _cell(cells.get(f"{metric}_minus_{reference}"), signed=True)]
+        view.add_row(escape(row), *shown, *(_cell(cells.get(name)) for name in ("calibration_error", *plain)))
     return view
 
 
-def _cell(cell: dict[str, float | None] | None, sign: str = "") -> str:
-    """A value with its interval.
-
-    >>> _cell({"value": 0.25, "low": 0.2, "high": 0.3}, "+")
-    '+0.250 [+0.200 +0.300]'
-    """
-    if cell is None or cell["value"] is None:
-        return ""
-    interval = "" if cell["low"] is None else f" [{cell['low']:{sign}.3f} {cell['high']:{sign}.3f}]"
-    return f"{cell['value']:{sign}.3f}{interval}"
+def _cell(cell: Mapping[str, float | None] | None, signed: bool = False) -> str:
+    form = partial(number, places=3, signed=signed)
+    return "" if cell is None else with_interval(cell["value"], cell["low"], cell["high"], form)
 
 
 def _statements(probability: Tensor, held: SlateTestSet) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from recsys.report.cards import Card, Suggestion, card_grid, percent
+from recsys.report.cards import Card, Suggestion, card_grid
 
 
 def words(one) -> str:
@@ -37,8 +35,3 @@ def test_a_hit_is_marked_and_a_miss_names_what_came(parsed, by_class):
 def test_probabilities_of_zero_do_not_divide(parsed, by_class):
     tree = parsed(card_grid([Card("u", [], [Suggestion("a", 0.0)]), Card("v", [], [])]))
     assert [one.get("style") for one in by_class(tree, "bar")] == ["--share:0.000"]
-
-
-@pytest.mark.parametrize(("value", "read"), [(1.0, "100.0 %"), (0.0005, "0.1 %"), (0.00049, "< 0.1 %")])
-def test_percent(value, read):
-    assert percent(value) == read

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.report.drawing import Scale, decimals, extent, figure, line, number, spread_labels, ticks
+from recsys.report.drawing import Scale, decimals, extent, figure, line, spread_labels, ticks
 
 
 @given(st.lists(st.floats(0, 100), max_size=8))
@@ -92,11 +92,3 @@ def test_decimals():
     assert decimals([0.0, 5.0]) == 0
     assert decimals([0.0, 0.005, 0.01]) == 3
     assert decimals([]) == 0
-
-
-def test_numbers_as_they_are_read():
-    assert number(0.12345) == "0.1235"
-    assert number(-0.00001, 2, signed=True) == "0.00"
-    assert number(0.0, 2, signed=True) == "0.00"
-    assert number(math.nan) == "–"
-    assert number(-1234.5, 1) == "−1,234.5"

@@ -103,6 +103,7 @@ class ActionJoin:
     logging: TargetPolicy | None = None
 
     def __call__(self, batch: LoggedActions) -> BanditBatch:
+        """Return a batch of the log joined with the target policy; what models predict is computed on demand."""
         later: dict[str, Callable[[], Tensor]] = {"estimated_weight": lambda: self.balanced[self.reader.rows(batch)]}
         if self.reader.model is not None:
             later["predicted_all"] = lambda: self.reader.predicted[self.reader.rows(batch)]

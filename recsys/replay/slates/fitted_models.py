@@ -119,6 +119,7 @@ class SlateJoin:
     target: Callable[[LoggedSlates], SlateBatch]
 
     def __call__(self, batch: LoggedSlates) -> SlateBatch:
+        """Return a batch of the log joined with the target policy; what the model predicts is computed on demand."""
         rounds = self.target(batch)
         if self.reader.model is None:
             return rounds

@@ -14,8 +14,8 @@ from recsys.replay.diagnostics.checks import CLIP, INVERSE_PROPENSITY
 from recsys.replay.evaluation import ESTIMATED_MARK, remarks
 from recsys.replay.stages.replay import ESTIMATES
 from recsys.report.chart import Series, line_chart
-from recsys.report.drawing import number
 from recsys.report.forest import Estimate, forest_chart
+from recsys.report.formats import interval, number, percent, significant
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, page, paragraph
 from recsys.report.table import plain_table
@@ -40,10 +40,10 @@ def inverse_propensity_section(table: pl.DataFrame, confidence: float) -> Markup
     """
     known = table.filter(pl.col("estimator") == INVERSE_PROPENSITY).unique("log", maintain_order=True)
     rows = [
-        [row["log"], f"{row['value']:,.4g}", f"[{row['low']:,.4g}, {row['high']:,.4g}]"]
+        [row["log"], significant(row["value"]), interval(row["low"], row["high"])]
         for row in known.iter_rows(named=True)
     ]
-    return plain_table(["log", "mean of one over the propensity", f"{confidence:.0%} interval"], rows)
+    return plain_table(["log", "mean of one over the propensity", f"{percent(confidence, 0)} interval"], rows)
 
 
 def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Markup:
@@ -56,9 +56,9 @@ def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Mark
     rows = [
         [
             row["log"],
-            f"{row['inverse']:,.4g} ± {row['inverse_error']:.2g}",
-            f"{row['actions']:,.4g}",
-            f"{row['error']:.4g}",
+            f"{significant(row['inverse'])} ± {significant(row['inverse_error'], 2)}",
+            significant(row["actions"]),
+            significant(row["error"]),
         ]
         for row in logs.iter_rows(named=True)
     ]
@@ -66,8 +66,8 @@ def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Mark
     cells = [
         [
             row["log"],
-            f"{row['low']:g} to {row['high']:g}",
-            f"{row['pairs']:,}",
+            f"{significant(row['low'])} to {significant(row['high'])}",
+            number(row["pairs"], 0),
             number(row["predicted"], PLACES),
             number(row["chosen"], PLACES),
         ]
@@ -112,7 +112,7 @@ class ReplayReport:
         sections.append(Section("Configuration", collapsible("config.yaml", run.config.read_text())))
         facts = {
             "logs": ", ".join(table["log"].unique(maintain_order=True)),
-            "rounds": " and ".join(f"{rounds:,}" for rounds in table["rounds"].unique(maintain_order=True)),
+            "rounds": " and ".join(number(rounds, 0) for rounds in table["rounds"].unique(maintain_order=True)),
             "policies": ", ".join(table["policy"].unique(maintain_order=True)),
             "propensities": "estimated" if table["estimated"].any() else "logged",
         }
@@ -166,9 +166,9 @@ def _warnings(table: pl.DataFrame) -> Section:
         [
             f"{row['policy']}, {row['estimator']}",
             row["log"],
-            f"{row['effective_sample_size']:,.0f}",
-            f"{row['max_weight']:.3g}",
-            number(row["relative_error"], 3) if row["relative_error"] is not None else "",
+            number(row["effective_sample_size"], 0),
+            significant(row["max_weight"], 3),
+            "" if row["relative_error"] is None else percent(row["relative_error"]),
             ("no estimate: " if row["warning"] else "") + remarks(row),
         ]
         for row in table.iter_rows(named=True)
@@ -183,15 +183,11 @@ def _warnings(table: pl.DataFrame) -> Section:
 
 def _considered(table: pl.DataFrame, report: pl.DataFrame) -> Markup:
     rows = [
-        [row["policy"], row["log"], *(_number(row[name]) for name in ("value", "low")), row["warning"]]
+        [row["policy"], row["log"], *(number(row[name], PLACES) for name in ("value", "low")), row["warning"]]
         for row in table.iter_rows(named=True)
     ]
     chosen = paragraph(f"Chosen: {report['policy'][0]}.")
     return join(chosen, plain_table(["policy", "log", "estimate", "lower bound", "warning"], rows))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else number(value, PLACES)
 
 
 def _tail(part: pl.DataFrame) -> Markup:

@@ -48,7 +48,7 @@ def test_no_answer_is_said_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_intervals_have_the_confidence_that_was_asked_for(tmp_path: Path) -> None:
-    assert "80% interval" in reported(tmp_path, action_table(), "confidence=0.8").read_text()
+    assert "80 % interval" in reported(tmp_path, action_table(), "confidence=0.8").read_text()
 
 
 def test_estimated_propensities_are_marked_and_shown(tmp_path: Path) -> None:
