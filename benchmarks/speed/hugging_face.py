@@ -12,10 +12,10 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from recsys.items.trie import Trie
 from recsys.models.generators.encoder_decoder import EncoderDecoder
-from recsys.models.generators.t5_weights import from_t5
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
+from t5_weights import from_t5
 
 LEVELS, CODES = 4, 256
 FIRST_TOKEN = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -48,11 +48,13 @@ class SelfAttentionMaps(nn.Module):
         self.dropout = Dropout(dropout)
         self.rotary = RotaryEmbedding(inner // heads) if rotary else None
 
-    def project(self, x: Float[Tensor, "B T D"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values `[B, H, T, d]` of the positions `start .. start + T − 1`."""
+    def project(self, x: Float[Tensor, "B T D"], start: int | Int[Tensor, "B 1"] = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values `[B, H, T, d]` of positions `start .. start + T − 1`."""
         return self.split(self.query_key_value(x), start)
 
-    def split(self, projected: Float[Tensor, "B T three_inner"], start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    def split(
+        self, projected: Float[Tensor, "B T three_inner"], start: int | Int[Tensor, "B 1"] = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values `[B, H, T, d]` from the output of `query_key_value`."""
         query, key, value = projected.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.rotary is not None:

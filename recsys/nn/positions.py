@@ -38,10 +38,19 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("rate", rate, persistent=False)
 
     @override
-    def forward(self, x: Float[Tensor, "... T d"], start: int = 0) -> Float[Tensor, "... T d"]:
-        """Return `x` turned by its positions. Row `t` has position `start + t`."""
-        steps = torch.arange(start, start + x.shape[-2], device=x.device, dtype=self.rate.dtype)
-        angle = torch.outer(steps, self.rate)
+    def forward(self, x: Float[Tensor, "... T d"], start: int | Int[Tensor, "*rows"] = 0) -> Float[Tensor, "... T d"]:
+        """Return `x` turned by its positions. Row `t` has position `start + t`.
+
+        Args:
+            x: queries or keys.
+            start: one for all, or of each row: broadcastable to the dimensions of `x` before `T`.
+        """
+        steps = torch.arange(x.shape[-2], device=x.device, dtype=self.rate.dtype)
+        if isinstance(start, Tensor):
+            steps = steps + start.unsqueeze(-1)
+        elif start:
+            steps = steps + start
+        angle = steps.unsqueeze(-1) * self.rate
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         left, right = x.chunk(2, -1)
         return torch.cat([left * cos - right * sin, right * cos + left * sin], -1)

@@ -40,8 +40,21 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "... D"], *layout: Any) -> Float[Tensor, "... D"]:
         """`x` after both halves; `layout` (bias, packing) goes to the attention as it is."""
-        x = x + self.attention(self.attention_norm(x), *layout)
+        return self.transform(x + self.attention(self.attention_norm(x), *layout))
+
+    def transform(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """The second half, each position on its own."""
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+def by_memory(x: Float[Tensor, "R *beams D"], memories: int) -> Float[Tensor, "B Q D"]:
+    """Return all positions of each memory's rows side by side: `R / B` neighbouring rows read one of `B` memories.
+
+    >>> by_memory(torch.zeros(6, 4, 2, 8), 3).shape
+    torch.Size([3, 16, 8])
+    """
+    flat = x.flatten(0, -2)
+    return flat.unflatten(0, (memories, flat.shape[0] // max(memories, 1)))
 
 
 class DecoderBlock(nn.Module):
@@ -76,23 +89,24 @@ class DecoderBlock(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "B M T D"],
-        past: tuple[Float[Tensor, "B M H t d"], Float[Tensor, "B M H t d"]],
+        x: Float[Tensor, "R M T D"],
+        past: tuple[Float[Tensor, "R M H t d"], Float[Tensor, "R M H t d"]],
         bias: Float[Tensor, "1 H T t_plus_T"],
         memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
-    ) -> tuple[Float[Tensor, "B M T D"], tuple[Tensor, Tensor]]:
+    ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
         """The new positions, and the past with them.
 
         Args:
-            x: the new positions of each beam.
+            x: the new positions of each beam of `R` rows; where `R` is a multiple of the `B` memories, so many
+                neighbouring rows share one.
             past: keys and values of the positions behind.
             bias: added to the self-attention's logits; −inf at keys after their query.
             memory: keys and values of the request's memory, from `cross_attention.project`.
             mask: true at the memory's real keys; None where all are.
         """
         x, past = self.look_back(x, past, bias)
-        return self.look_up(x.flatten(1, 2), memory, mask).view(x.shape), past
+        return self.look_up(by_memory(x, memory[0].shape[0]), memory, mask).view(x.shape), past
 
     def look_back(
         self,

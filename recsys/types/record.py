@@ -18,8 +18,8 @@ Record = TypeVar("Record", bound="TensorRecord")
 class TensorRecord:
     """A dataclass of tensors with `B` rows each.
 
-    Fields may be tensors and `Jagged` rows (both with `B` rows), other records, mappings from names to any of these, or
-    None; everything else (a name, a method of sampling) belongs to the whole record and is carried along.
+    Fields may be tensors and `Jagged` rows (both with `B` rows), other records, mappings to or tuples of any of these,
+    or None; everything else (a name, a method of sampling) belongs to the whole record and is carried along.
     """
 
     def replace(self: Record, **changes: Any) -> Record:
@@ -71,17 +71,28 @@ class TensorRecord:
         return replace(first, **named)  # type: ignore[type-var]
 
     def _map(self: Record, change: Callable[[Any], Any]) -> Record:
-        named = {field.name: _mapped(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
+        named = {field.name: map_tensors(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
         return replace(self, **named)  # type: ignore[type-var]
 
 
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return `value` with `change` applied to every `Tensor` and `Jagged` in it; what is neither is carried along.
+
+    Args:
+        value: a tensor, `Jagged` rows, a record, a mapping or tuple of any of these, or anything else.
+        change: called with each `Tensor` and each `Jagged`.
+
+    >>> map_tensors((torch.tensor(1), "name"), lambda tensor: tensor + 1)
+    (tensor(2), 'name')
+    """
     if isinstance(value, Tensor | Jagged):
         return change(value)
     if isinstance(value, TensorRecord):
         return value._map(change)
     if isinstance(value, Mapping):
-        return {name: _mapped(part, change) for name, part in value.items()}
+        return {name: map_tensors(part, change) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map_tensors(part, change) for part in value)
     return value
 
 
@@ -95,6 +106,10 @@ def _cat(values: Sequence[Any], name: str) -> Any:
         return Jagged.cat(values)
     if isinstance(first, TensorRecord):
         return type(first).cat(values)
+    if isinstance(first, tuple):
+        if any(len(value) != len(first) for value in values):
+            raise ValueError(f"{name}: the records have different numbers of parts: {[len(value) for value in values]}")
+        return tuple(_cat(parts, f"{name}[{at}]") for at, parts in enumerate(zip(*values, strict=True)))
     if isinstance(first, Mapping):
         if any(value.keys() != first.keys() for value in values):
             raise ValueError(f"{name}: the records name different parts: {[sorted(value) for value in values]}")

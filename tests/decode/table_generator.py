@@ -8,10 +8,11 @@ from torch import Tensor
 from recsys.items.trie import Trie
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
+from recsys.types.record import TensorRecord
 
 
 @dataclass(frozen=True)
-class Carried:
+class Carried(TensorRecord):
     """What the beams have walked: a state that is wrong as soon as it is gathered by the wrong beam."""
 
     walked: Tensor
@@ -19,7 +20,7 @@ class Carried:
 
 
 class TableGenerator(Generator[Tensor, Carried]):
-    """Fixed random logits: a table a node plus a term a user, and one that depends on the path walked so far.
+    """Fixed random logits: a table a node plus a term a user and his placed items, and one of the path walked so far.
 
     Logits behind a node's last child are huge, so that whoever forgets a mask is found out.
     """
@@ -31,6 +32,8 @@ class TableGenerator(Generator[Tensor, Carried]):
         self.tables = torch.nn.ParameterList(
             torch.nn.Parameter(scale * torch.randn(size, width, generator=rng)) for size in trie.level_size
         )
+        self.register_buffer("placed", torch.randn(trie.num_items, width, generator=rng))
+        self.placed: Tensor
 
     def encode(self, context: Context) -> Tensor:
         return self.users[context.users]
@@ -41,12 +44,11 @@ class TableGenerator(Generator[Tensor, Carried]):
     def rows(self, memory: Tensor) -> int:
         return memory.shape[0]
 
+    def extend(self, memory: Tensor, items: Tensor) -> Tensor:
+        return torch.tanh(memory + self.placed[items])
+
     def begin(self, memory: Tensor) -> Carried:
         return Carried(memory.unsqueeze(1), self.trie.root(memory.shape[0]))
-
-    def reorder(self, state: Carried, beams: Tensor) -> Carried:
-        index = beams.unsqueeze(-1).expand(-1, -1, state.walked.shape[-1])
-        return Carried(state.walked.gather(1, index), state.nodes.gather(1, beams))
 
     def step(self, memory: Tensor, state: Carried, nodes: Tensor, level: int) -> tuple[Tensor, Carried]:
         children = self.trie.expand(nodes, level)

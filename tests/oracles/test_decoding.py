@@ -41,8 +41,8 @@ class PrefixLogits(Generator[Tensor, Tensor]):
     def begin(self, memory: Tensor) -> Tensor:
         return torch.full((memory.shape[0], 1, 0), -1)
 
-    def reorder(self, state: Tensor, beams: Tensor) -> Tensor:
-        return state.gather(1, beams.unsqueeze(-1).expand(-1, -1, state.shape[-1]))
+    def extend(self, memory: Tensor, items: Tensor) -> Tensor:
+        return memory
 
     def step(self, memory: Tensor, state: Tensor, nodes: Tensor, level: int) -> tuple[Tensor, Tensor]:
         if level:

@@ -10,17 +10,18 @@ from typing import cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
-from recsys.models.generators.generator import (
-    PrefixGenerator,
+from recsys.models.generators.generator import PrefixGenerator
+from recsys.models.generators.history_encoder import HistoryCache, HistoryEncoder, LearnedPositions, RotaryPositions
+from recsys.models.generators.new_items import (
     longer_table,
     moved_nodes,
     with_catalogue_of,
     with_siblings_mean,
 )
-from recsys.models.generators.history_encoder import HistoryEncoder, LearnedPositions, RotaryPositions
 from recsys.nn.embedding import Embedding, TorchEmbedding
 from recsys.nn.feed_forward import FeedForward
 from recsys.types.context import Context
@@ -37,10 +38,12 @@ class CausalMemory:
     Args:
         states: `[R, D]`, one a request (or a position).
         nodes: for each level 1 … L, `[n_level, D]`: the vector of each node of the trie, shared by all requests.
+        cache: the keys and values behind each state.
     """
 
     states: Float[Tensor, "R D"]
     nodes: tuple[Float[Tensor, "_ D"], ...]
+    cache: HistoryCache
 
 
 class CausalGenerator(PrefixGenerator[CausalMemory, None]):
@@ -104,6 +107,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         embedding: EmbeddingFactory = TorchEmbedding,
         positions: LearnedPositions | RotaryPositions | None = None,
         feed_forward: FeedForward | None = None,
+        slots: int = 1,
     ) -> CausalGenerator:
         """A fresh network over a bundle's catalogue.
 
@@ -116,10 +120,11 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             max_length: items of a history that are read; training windows hold one more.
             initial: standard deviation of the initial rows; None takes `1/√D`.
             embedding: makes the tables.
-            positions: of the items in the history; None learns one for each of `max_length + 1` places.
+            positions: of the items in the history; None learns one for each of `max_length + slots` places.
             feed_forward: makes each block's feed-forward network; None takes `SwiGLU` with `dropout`.
+            slots: places learned behind `max_length`, for the items that a slate holds before its last one; at least 1.
         """
-        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1, positions, feed_forward)
+        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + slots, positions, feed_forward)
         return CausalGenerator(bundle.trie(), bundle.semantic_ids.codes, encoder, max_length, initial, embedding)
 
     def item_vectors(self) -> Float[Tensor, "N D"]:
@@ -141,21 +146,39 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
     def encode_prefixes(self, context: Context) -> CausalMemory:
         """All positions of all histories in one pass."""
         items = self.item_vectors()
-        return CausalMemory(self._states(items, context.history), self.node_vectors(items))
+        states, cache = self.encoder.encode(self._scaled(items, context.history))
+        return CausalMemory(states, self.node_vectors(items), cache)
 
     def encode(self, context: Context) -> CausalMemory:
         """The state behind the last item of each history; an empty history has the state 0, i.e. equal logits."""
         items = self.item_vectors()
         recent = context.history.last(self.max_length)
-        states = self._states(items, recent)
+        states, cache = self.encoder.encode(self._scaled(items, recent))
         known = recent.lengths > 0
         last = states.new_zeros(len(context), states.shape[1])
         last[known] = states[recent.offsets[1:][known] - 1]
-        return CausalMemory(last, self.node_vectors(items))
+        rows = torch.arange(len(context), device=last.device)
+        nothing = cache.placed.new_zeros(len(context), *cache.placed.shape[1:])
+        cache = HistoryCache(cache.keys, cache.values, rows, recent.lengths, nothing)
+        return CausalMemory(last, self.node_vectors(items), cache)
 
     def select(self, memory: CausalMemory, rows: Int[Tensor, " R"]) -> CausalMemory:
         """The states of the named rows; node vectors are shared."""
-        return CausalMemory(memory.states[rows], memory.nodes)
+        return CausalMemory(memory.states[rows], memory.nodes, memory.cache.select(rows))
+
+    @override
+    def extend(self, memory: CausalMemory, items: Int[Tensor, " B"]) -> CausalMemory:
+        """Return the memory with a placed item behind each history: what encoding the longer history gives.
+
+        Positions are those behind the history that was read, so a network with learned positions takes as many items
+        as it has positions for behind `max_length` (`slots` of `from_bundle`).
+
+        Raises:
+            RequestError: there is no position left.
+        """
+        vectors = memory.nodes[-1][self.trie.item_leaf[items]] * math.sqrt(self.encoder.width)
+        states, cache = self.encoder.extend(vectors, memory.cache)
+        return CausalMemory(states, memory.nodes, cache)
 
     def rows(self, memory: CausalMemory) -> int:
         """How many states there are."""
@@ -163,9 +186,6 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
 
     def begin(self, memory: CausalMemory) -> None:
         """Nothing is carried from level to level."""
-
-    def reorder(self, state: None, beams: Int[Tensor, "B M"]) -> None:
-        """Nothing to re-gather."""
 
     def step(
         self, memory: CausalMemory, state: None, nodes: Int[Tensor, "B M"], level: int
@@ -214,9 +234,8 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             grown[f"node.{level - 1}"] = moved_nodes(weights[f"node.{level - 1}"], level, known, self.trie)
         return grown
 
-    def _states(self, items: Float[Tensor, "N D"], history: Jagged) -> Float[Tensor, "total D"]:
-        scale = math.sqrt(self.encoder.width)
-        return self.encoder(Jagged(items[history.values] * scale, history.offsets))
+    def _scaled(self, items: Float[Tensor, "N D"], history: Jagged) -> Jagged:
+        return Jagged(items[history.values] * math.sqrt(self.encoder.width), history.offsets)
 
     def _dense_is_cheaper(self, gathered: int, level: int) -> bool:
         # A gathered vector costs its bytes, a dense score its share of a matrix product: about eight to one at D = 64.

@@ -3,64 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
-from recsys.errors import ConfigurationError
 from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
-from recsys.models.generators.generator import Generator
+from recsys.models.generators.code_vocabulary import CodeVocabulary
+from recsys.models.generators.decoder_cache import BeamPast, EncodedHistory
+from recsys.models.generators.generator import by_request, by_row
 from recsys.nn.attention import CrossAttention, PackedSelfAttention, SelfAttention
 from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import FeedForward, SwiGLU
 from recsys.nn.packing import Packing
 from recsys.nn.positions import RelativePositionBias
-from recsys.nn.transformer import EPSILON, DecoderBlock, TransformerBlock
+from recsys.nn.transformer import EPSILON, DecoderBlock, TransformerBlock, by_memory
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
 
-@dataclass(frozen=True)
-class EncodedHistory:
-    """Keys and values of each request's history, projected once for each decoder layer.
-
-    Args:
-        keys: a tensor `[B, H, S, d]` a decoder layer.
-        values: the same.
-        mask: `[B, 1, 1, S]`, true at real tokens.
-    """
-
-    keys: tuple[Float[Tensor, "B H S d"], ...]
-    values: tuple[Float[Tensor, "B H S d"], ...]
-    mask: Bool[Tensor, "B 1 1 S"]
-
-
-@dataclass(frozen=True)
-class BeamPast:
-    """Keys and values of the codes each beam has behind it.
-
-    Args:
-        keys: a tensor `[B, M, H, t, d]` a decoder layer.
-        values: the same.
-    """
-
-    keys: tuple[Float[Tensor, "B M H t d"], ...]
-    values: tuple[Float[Tensor, "B M H t d"], ...]
-
-
-class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
+class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
     """T5 over semantic IDs: the history as `T · L` code tokens in, the next item's `L` codes out.
 
     Pre-normalised RMSNorm blocks, unscaled attention, relative position biases shared by the layers of a stack, gated
-    SiLU feed-forward networks: T5 1.1 with `gated-silu`, whose weights `recsys.models.generators.t5_weights` takes
-    over. Code `c` of level `l` is token `first_token + Σ_{k<l} K_k + c`; token 0 begins an item. A level is scored by
-    its own `K_l` rows of the output table only.
-    Sources: Raffel et al. 2020 (T5), Shazeer 2020 (gated), Rajput et al. 2023 (TIGER), §3.2.
+    SiLU feed-forward networks: T5 1.1 with `gated-silu`. Of a slate the decoder reads `[0, codes of item 1, 0, codes of
+    item 2, …]`, token 0 before each item, and is scored at the codes alone.
+    Sources: Raffel et al. 2020 (T5), Shazeer 2020 (gated), Rajput et al. 2023 (TIGER), §3.2; Deng et al. 2025 (OneRec,
+    arXiv 2502.18965), §3.2, for slates.
 
     Args:
         trie: the catalogue.
@@ -100,18 +74,8 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         feed_forward: FeedForward | None = None,
         decoder_feed_forward: FeedForward | None = None,
     ) -> None:
-        super().__init__(trie)
-        sizes = tuple(codes_per_level) if codes_per_level is not None else trie.codes_per_level
-        if len(sizes) != trie.depth or any(have < used for have, used in zip(sizes, trie.codes_per_level, strict=True)):
-            raise ConfigurationError(
-                f"codes_per_level is {sizes}, the trie uses {trie.codes_per_level} codes: give at least as many a level"
-            )
+        super().__init__(trie, width, tied, codes_per_level, first_token)
         self.max_length = max_length
-        self.level_start = tuple(first_token + sum(sizes[:level]) for level in range(trie.depth + 1))
-        self.output_scale = width**-0.5 if tied else 1.0
-        tokens = self.level_start[-1]
-        self.token_table = nn.Parameter(torch.randn(tokens, width))
-        self.output_table = None if tied else nn.Parameter(torch.randn(tokens, width) * width**-0.5)
         self.encoder_bias = RelativePositionBias(heads, buckets, max_distance)
         self.decoder_bias = RelativePositionBias(heads, buckets, max_distance, causal=True)
         shape = {"head_width": head_width, "scale": 1.0, "dropout": dropout}
@@ -158,10 +122,6 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
             decoder_feed_forward=decoder_feed_forward,
         )
 
-    def tokens(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
-        """The `L` tokens of each item."""
-        return self._path_tokens(self.trie.path(items))
-
     def encode(self, context: Context) -> EncodedHistory:
         """Read each request's last `max_length` items. An empty history leaves one empty key behind."""
         recent = context.history.last(self.max_length)
@@ -175,111 +135,78 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
         x = self.dropout(self.encoder_norm(x))
         blocks = cast(Iterable[DecoderBlock], self.decoder)
         projected = [block.cross_attention.project(x, packing) for block in blocks]
-        return EncodedHistory(
-            tuple(key for key, _ in projected), tuple(value for _, value in projected), packing.mask()[:, None, None]
-        )
+        keys, values = tuple(key for key, _ in projected), tuple(value for _, value in projected)
+        nothing = tuple(key.new_zeros(key.shape[0], 1, key.shape[1], 0, key.shape[3]) for key in keys)
+        return EncodedHistory(keys, values, packing.mask()[:, None, None], BeamPast(nothing, nothing))
 
+    @override
     def select(self, memory: EncodedHistory, rows: Int[Tensor, " R"]) -> EncodedHistory:
-        """The memory of the named requests."""
-        return EncodedHistory(
-            tuple(key[rows] for key in memory.keys), tuple(value[rows] for value in memory.values), memory.mask[rows]
-        )
+        return memory.select(rows)
 
+    @override
     def rows(self, memory: EncodedHistory) -> int:
-        """How many requests the memory holds."""
-        return memory.mask.shape[0]
+        return memory.rows
 
+    @override
+    def branch(self, memory: EncodedHistory, beams: Int[Tensor, "B M"]) -> EncodedHistory:
+        """The rows of a request share its history: their placed items alone are copied."""
+        if beams.shape[0] != memory.mask.shape[0]:
+            return super().branch(memory, beams)
+        had = by_request(memory.placed, beams.shape[0])
+        return replace(memory, placed=by_row(self.reorder(had, beams)))
+
+    @override
+    def extend(self, memory: EncodedHistory, items: Int[Tensor, " B"]) -> EncodedHistory:
+        """The decoder reads token 0 and the item's codes; their keys and values stay with the row."""
+        _, placed = self._decode(self._slate_tokens(items[:, None, None]), memory, memory.placed)
+        return replace(memory, placed=placed)
+
+    @override
     def begin(self, memory: EncodedHistory) -> BeamPast:
-        """One beam a request with nothing behind it."""
-        nothing = tuple(key.new_zeros(key.shape[0], 1, key.shape[1], 0, key.shape[3]) for key in memory.keys)
-        return BeamPast(nothing, nothing)
+        return memory.placed
 
-    def reorder(self, state: BeamPast, beams: Int[Tensor, "B M"]) -> BeamPast:
-        """The pasts of the beams that go on."""
-        first = torch.arange(beams.shape[0], device=beams.device).unsqueeze(1) * state.keys[0].shape[1]
-        kept = (first + beams).flatten()
-
-        def chosen(past: Tensor) -> Tensor:
-            """The kept beams of one layer."""
-            return past.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
-
-        return BeamPast(tuple(map(chosen, state.keys)), tuple(map(chosen, state.values)))
-
-    def step(
-        self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
-    ) -> tuple[Float[Tensor, "B M C"], BeamPast]:
-        """Logits of the children of each beam's node, out of those of the level's codes."""
-        hidden, state = self._decode(self._edge_tokens(nodes, level).unsqueeze(-1), memory, state)
-        return self._code_logits(hidden.squeeze(2), level).gather(-1, self.trie.expand(nodes, level).tokens), state
-
-    def vocabulary_logits(
-        self, memory: EncodedHistory, state: BeamPast, nodes: Int[Tensor, "B M"], level: int
-    ) -> tuple[Float[Tensor, "B M V"], BeamPast]:
-        """Logits of the whole vocabulary, column `level_start[level] + c` for code `c` of the level.
-
-        The published form of the policy is normalised over these: codes that no item bears, codes of other levels and
-        the special tokens among them.
-        """
-        return self.token_logits(memory, state, self._edge_tokens(nodes, level))
-
-    def token_logits(
+    @override
+    def read(
         self, memory: EncodedHistory, state: BeamPast, tokens: Int[Tensor, "B M"]
-    ) -> tuple[Float[Tensor, "B M V"], BeamPast]:
-        """Logits of the whole vocabulary after one more token a beam, wherever in the trie that is or is not."""
+    ) -> tuple[Float[Tensor, "B M D"], BeamPast]:
         hidden, state = self._decode(tokens.unsqueeze(-1), memory, state)
-        return self._logits(hidden.squeeze(2), slice(None)), state
+        return hidden.squeeze(2), state
 
-    def path_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
-        """Teacher-forced log-probabilities (nats) of each item's codes, of all candidates in one pass."""
+    @override
+    def slate_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+        """All slots of all candidates go through the decoder in one pass."""
         paths = self.trie.path(items)
-        nodes = torch.zeros_like(items)
-        scores = []
-        for level, hidden in enumerate(self._read_paths(memory, paths)):
-            children = self.trie.expand(nodes, level)
-            logits = self._code_logits(hidden, level).expand(-1, items.shape[1], -1).gather(-1, children.tokens)
-            log_prob = self.sibling_log_softmax(logits, children.mask)
-            taken = (paths[..., level] - children.nodes[..., 0]).unsqueeze(-1)
-            scores.append(log_prob.gather(-1, taken).squeeze(-1))
-            nodes = paths[..., level]
-        return torch.stack(scores, -1)
+        past = self.reorder(memory.placed, torch.zeros_like(items[:, :, 0]))
+        hidden, _ = self._decode(self._slate_tokens(items), memory, past)
+        before = hidden.unflatten(2, (items.shape[2], -1))[:, :, :, :-1].flatten(1, 2)
+        return self._sibling_scores(before.unbind(2), paths.flatten(1, 2)).view(paths.shape)
 
-    def vocabulary_path_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
-        """`path_log_prob` in its published form: each code's log-probability (nats) over the whole vocabulary."""
-        paths = self.trie.path(items)
-        tokens = self._path_tokens(paths).unbind(-1)
-        scores = []
-        for hidden, token in zip(self._read_paths(memory, paths), tokens, strict=True):
-            logits = self._logits(hidden, slice(None))
-            chosen = logits.expand(-1, items.shape[1], -1).gather(-1, token.unsqueeze(-1)).squeeze(-1)
-            scores.append(chosen - logits.logsumexp(-1))
-        return torch.stack(scores, -1)
+    @override
+    def read_paths(self, memory: EncodedHistory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:
+        """The root and the first `L − 1` codes of all candidates go through each block together.
 
-    def _read_paths(self, memory: EncodedHistory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:
-        """What each level's code is predicted from: `[B, 1, D]` at the root, which all share, then `[B, G, D]`.
-
-        The root and the first `L − 1` codes of all candidates go through each block together; only self-attention
-        tells them apart.
+        Only self-attention tells them apart.
         """
-        requests, candidates, depth = paths.shape
-        root = self.dropout(self.token_table[self.trie.root(requests).unsqueeze(-1)])
-        rest = self.dropout(self.token_table[self._path_tokens(paths)[..., :-1]])
-        begin, onward = self.decoder_bias(1, 1), self.decoder_bias(depth - 1, depth)
-        nothing = self.begin(memory)
+        rows, candidates, depth = paths.shape
+        root = self.dropout(self.token_table[self.trie.root(rows).unsqueeze(-1)])
+        rest = self.dropout(self.token_table[self.path_tokens(paths)[..., :-1]])
+        placed = memory.placed
+        behind = placed.keys[0].shape[3]
+        begin, onward = self.decoder_bias(1, behind + 1), self.decoder_bias(depth - 1, behind + depth)
         for layer, block in enumerate(cast(Iterable[DecoderBlock], self.decoder)):
-            root, (key, value) = block.look_back(root, (nothing.keys[layer], nothing.values[layer]), begin)
+            root, (key, value) = block.look_back(root, (placed.keys[layer], placed.values[layer]), begin)
             past = key.expand(-1, candidates, -1, -1, -1), value.expand(-1, candidates, -1, -1, -1)
             rest, _ = block.look_back(rest, past, onward)
             both = torch.cat([root.flatten(1, 2), rest.flatten(1, 2)], 1)
-            both = block.look_up(both, (memory.keys[layer], memory.values[layer]), memory.mask)
+            histories = memory.keys[layer], memory.values[layer]
+            both = block.look_up(by_memory(both, len(memory.mask)), histories, memory.mask).view(both.shape)
             root, rest = both[:, :1].unsqueeze(1), both[:, 1:].view(rest.shape)
         levels = [root.squeeze(1), *rest.unbind(2)]
         return [self.dropout(self.decoder_norm(hidden)) for hidden in levels]
 
-    def _path_tokens(self, paths: Int[Tensor, "*items L"]) -> Int[Tensor, "*items L"]:
-        levels = enumerate(paths.unbind(-1))
-        return torch.stack(
-            [self.trie.token(level + 1)[node].long() + self.level_start[level] for level, node in levels], -1
-        )
+    def _slate_tokens(self, items: Int[Tensor, "B G S"]) -> Int[Tensor, "B G T"]:
+        """Token 0 and the codes of each item, slot after slot: `T = S (L + 1)`."""
+        return nn.functional.pad(self.tokens(items), (1, 0)).flatten(2)
 
     def _decode(
         self, tokens: Int[Tensor, "B M T"], memory: EncodedHistory, state: BeamPast
@@ -293,14 +220,3 @@ class EncoderDecoder(Generator[EncodedHistory, BeamPast]):
             pasts.append(past)
         x = self.dropout(self.decoder_norm(x))
         return x, BeamPast(tuple(key for key, _ in pasts), tuple(value for _, value in pasts))
-
-    def _edge_tokens(self, nodes: Int[Tensor, "B M"], level: int) -> Int[Tensor, "B M"]:
-        """The token that led to each node of a level; 0 at the root."""
-        return self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
-
-    def _code_logits(self, hidden: Float[Tensor, "B M D"], level: int) -> Float[Tensor, "B M K"]:
-        return self._logits(hidden, slice(self.level_start[level], self.level_start[level + 1]))
-
-    def _logits(self, hidden: Float[Tensor, "B M D"], tokens: slice) -> Float[Tensor, "B M V"]:
-        table = self.token_table if self.output_table is None else self.output_table
-        return self.output_scale * hidden @ table[tokens].T

@@ -9,62 +9,26 @@ from typing import Generic, TypeVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from recsys.items.trie import Trie
+from recsys.models.generators.new_items import with_catalogue_of
 from recsys.types.context import Context
-
-
-def with_siblings_mean(rows: Float[Tensor, "N D"], codes: Int[Tensor, "M L"], trie: Trie) -> Float[Tensor, "M D"]:
-    """The rows of `N` items followed by rows for the `M − N` items behind them: each the mean of its known siblings'.
-
-    An item that stands alone under its parent gets the row 0, so that its codes are all that is known of it.
-
-    Args:
-        rows: of the items `0 .. N − 1`.
-        codes: of all items.
-        trie: over all items.
-
-    >>> codes = torch.tensor([[0, 0], [0, 1], [1, 0], [0, 2], [2, 0]])
-    >>> with_siblings_mean(torch.tensor([[1.0], [3.0], [7.0]]), codes, Trie.from_codes(codes)).flatten()
-    tensor([1., 3., 7., 2., 0.])
-    """
-    known, items = rows.shape[0], torch.arange(codes.shape[0], device=rows.device)
-    parent = trie.path(items)[:, -2] if trie.depth > 1 else torch.zeros_like(items)
-    total = rows.new_zeros(trie.level_size[-2], rows.shape[1]).index_add(0, parent[:known], rows)
-    count = parent[:known].bincount(minlength=trie.level_size[-2]).clamp(min=1)
-    return torch.cat([rows, (total / count.unsqueeze(-1))[parent[known:]]])
-
-
-def moved_nodes(rows: Float[Tensor, "n D"], level: int, known: Trie, trie: Trie) -> Float[Tensor, "n_new D"]:
-    """The rows of a level's nodes at the places that their nodes have in a larger trie; new nodes get the row 0.
-
-    Args:
-        rows: of the nodes of `level` in `known`.
-        level: from 1 on.
-        known: over the items `0 .. N − 1`.
-        trie: over these and those behind them.
-    """
-    items = torch.arange(known.num_items, device=rows.device)
-    moved = rows.new_zeros(trie.level_size[level], rows.shape[1])
-    moved[trie.path(items)[:, level - 1]] = rows[known.path(items)[:, level - 1]]
-    return moved
-
-
-def longer_table(rows: Float[Tensor, "n D"], size: int) -> Float[Tensor, "size D"]:
-    """The rows followed by rows of zeros."""
-    return pad(rows, (0, 0, 0, size - rows.shape[0]))
-
-
-def with_catalogue_of(state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`weights`, but with the arrays of the trie as they are in `state`."""
-    return {name: state[name] if name.startswith("trie.") else value for name, value in weights.items()}
-
+from recsys.types.record import map_tensors
 
 Memory = TypeVar("Memory")
 """What encoding the history leaves behind: one row a request, opaque to everyone but the network."""
 State = TypeVar("State")
-"""What a beam carries from level to level (a key-value cache, say); re-gathered with the beam."""
+"""What a beam carries from level to level: None, a tensor, a record or a tuple of them, each tensor `[B, M, …]`."""
+
+
+def by_request(state: State, requests: int) -> State:
+    """Return the state of `R` rows of `m` beams as that of `requests` requests of `R · m / requests` beams."""
+    return map_tensors(state, lambda value: value.flatten(0, 1).unflatten(0, (requests, -1)))
+
+
+def by_row(state: State) -> State:
+    """Return the state of `B` requests of `M` beams as that of `B · M` rows of one beam."""
+    return map_tensors(state, lambda value: value.flatten(0, 1).unsqueeze(1))
 
 
 class Generator(nn.Module, ABC, Generic[Memory, State]):
@@ -90,12 +54,43 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         """The memory of the named requests, in the order named; a request may be named more than once."""
 
     @abstractmethod
+    def extend(self, memory: Memory, items: Int[Tensor, " B"]) -> Memory:
+        """Return the memory in front of the next slot of a slate: `memory` continued by one placed item a row.
+
+        What the network says of the next item is then what training saw there (`slate_log_prob`). The history is not
+        encoded again, and a row grows by the placed item alone. `memory` itself stays as it is.
+
+        Args:
+            memory: of `B` rows, each with as many placed items.
+            items: `[B]`, the item placed in each row, in `0 .. N − 1`.
+        """
+
+    def branch(self, memory: Memory, beams: Int[Tensor, "B M"]) -> Memory:
+        """Return `M` rows in a row for each request: row `b · M + m` goes on with row `beams[b, m]` of request `b`.
+
+        Networks whose rows of one request can share what they know of its history override this.
+
+        Args:
+            memory: of `B · m` rows, those of a request side by side.
+            beams: `[B, M]`, each in `0 .. m − 1`.
+        """
+        first = torch.arange(beams.shape[0], device=beams.device) * (self.rows(memory) // max(beams.shape[0], 1))
+        return self.select(memory, (first.unsqueeze(1) + beams).flatten())
+
+    @abstractmethod
     def begin(self, memory: Memory) -> State:
         """The state of one beam a request (`M = 1`), standing at the root."""
 
-    @abstractmethod
     def reorder(self, state: State, beams: Int[Tensor, "B M"]) -> State:
         """The state of the beams that go on: new beam `m` of request `b` continues old beam `beams[b, m]`."""
+        row = torch.arange(beams.shape[0], device=beams.device).unsqueeze(1)
+
+        def chosen(value: Tensor) -> Tensor:
+            """The beams that go on, of one tensor."""
+            kept = (row * value.shape[1] + beams).flatten()
+            return value.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
+
+        return map_tensors(state, chosen)
 
     @abstractmethod
     def step(
@@ -134,6 +129,25 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
             scores.append(log_prob.gather(-1, taken).squeeze(-1))
             nodes = paths[..., level]
         return torch.stack(scores, -1)
+
+    def slate_log_prob(self, memory: Memory, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+        """Return the teacher-forced log-probability (nats) of each code of each slot behind the slots before it.
+
+        Each slot is normalised over the whole catalogue, as `path_log_prob` is: what supervised training of slates
+        needs. `recsys.decode.slates.score_slates` renormalises over what a request allows. Networks override this with
+        whatever needs one pass.
+
+        Args:
+            memory: of `B` requests.
+            items: `[B, G, S]`, in `0 .. N − 1`.
+        """
+        requests, candidates, slots = items.shape
+        scores = [self.path_log_prob(memory, items[:, :, 0])]
+        memory = self.branch(memory, items.new_zeros(requests, candidates))
+        for slot in range(1, slots):
+            memory = self.extend(memory, items[:, :, slot - 1].flatten())
+            scores.append(self.path_log_prob(memory, items[:, :, slot].view(-1, 1)).view(requests, candidates, -1))
+        return torch.stack(scores, 2)
 
     def catalogue_log_prob(self, memory: Memory) -> Float[Tensor, "B N"]:
         """Log-probability (nats) of every item, by walking the whole trie; memory grows with `B × N`."""

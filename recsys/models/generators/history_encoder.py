@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from recsys.errors import RequestError
@@ -33,13 +36,21 @@ class LearnedPositions(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """`x` with the vector of position `t` added to each row's position `t`."""
-        length = x.shape[1]
+        self._check(x.shape[1])
+        return x + self.weight[: x.shape[1]]
+
+    def at(self, x: Float[Tensor, "R D"], position: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+        """`x` with the vector of each row's own position added."""
+        if len(position):
+            self._check(int(position.max()) + 1)
+        return x + self.weight[position]
+
+    def _check(self, length: int) -> None:
         if length > self.max_length:
             raise RequestError(
-                f"a history of {length} items meets positions learned for {self.max_length}; "
-                f"cut it (history.last({self.max_length})), raise max_length, or use RotaryPositions"
+                f"a history of {length} items, placed ones included, meets positions learned for {self.max_length}; "
+                f"cut it (history.last({self.max_length})), raise max_length or slots, or use RotaryPositions"
             )
-        return x + self.weight[:length]
 
 
 class RotaryPositions(nn.Module):
@@ -50,6 +61,35 @@ class RotaryPositions(nn.Module):
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """`x` itself; the blocks turn their queries and keys."""
         return x
+
+    def at(self, x: Float[Tensor, "R D"], position: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+        """`x` itself."""
+        return x
+
+
+@dataclass(frozen=True)
+class HistoryCache:
+    """The keys and values of encoded histories, for `R` rows that each continue the beginning of one of them.
+
+    Letters: `B` histories, `T` the longest, `t` items placed behind it in each of the `R` rows, `Y` layers.
+
+    Args:
+        keys: a tensor `[B, H, T, d]` a layer; arbitrary behind the end of a history.
+        values: the same.
+        history: `[R]`, which history a row continues.
+        length: `[R]`, how many of its items the row has seen.
+        placed: `[R, Y, 2, H, t, d]`, keys and values of the placed items.
+    """
+
+    keys: tuple[Float[Tensor, "B H T d"], ...]
+    values: tuple[Float[Tensor, "B H T d"], ...]
+    history: Int[Tensor, " R"]
+    length: Int[Tensor, " R"]
+    placed: Float[Tensor, "R Y 2 H t d"]
+
+    def select(self, rows: Int[Tensor, " R"]) -> HistoryCache:
+        """The named rows, in the order named; histories are shared."""
+        return HistoryCache(self.keys, self.values, self.history[rows], self.length[rows], self.placed[rows])
 
 
 class HistoryEncoder(nn.Module):
@@ -96,9 +136,49 @@ class HistoryEncoder(nn.Module):
         Raises:
             RequestError: a row is longer than the learned positions.
         """
-        if history.values.shape[0] == 0:
-            return history.values
+        return self.encode(history)[0]
+
+    def encode(self, history: Jagged) -> tuple[Float[Tensor, "total D"], HistoryCache]:
+        """`forward`, and what `extend` needs to go on behind any position: one row a position.
+
+        Raises:
+            RequestError: a row is longer than the learned positions.
+        """
         x = self.dropout(self.positions(history.to_padded(0.0)))
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x[history.row_ids(), history.positions()])
+        keys, values = [], []
+        for block in cast(Iterable[TransformerBlock], self.blocks):
+            attention = cast(SelfAttention, block.attention)
+            query, key, value = attention.project(block.attention_norm(x))
+            x = block.transform(x + attention.combine(attention.attend(query, key, value, causal=True)))
+            keys.append(key)
+            values.append(value)
+        row, position = history.row_ids(), history.positions()
+        nothing = keys[0].new_zeros(len(row), len(keys), 2, keys[0].shape[1], 0, keys[0].shape[3])
+        return self.norm(x[row, position]), HistoryCache(tuple(keys), tuple(values), row, position + 1, nothing)
+
+    def extend(self, x: Float[Tensor, "R D"], cache: HistoryCache) -> tuple[Float[Tensor, "R D"], HistoryCache]:
+        """The state behind one more item a row, and the cache with it: `encode` of the longer rows, at the cost of one.
+
+        Args:
+            x: vector of each row's next item.
+            cache: of the rows.
+
+        Raises:
+            RequestError: a row is longer than the learned positions.
+        """
+        position = cache.length + cache.placed.shape[4]
+        longest = cache.keys[0].shape[2]
+        seen = torch.arange(longest, device=x.device) < cache.length.unsqueeze(1)
+        mask = nn.functional.pad(seen, (0, cache.placed.shape[4] + 1), value=True)[:, None, None]
+        x = self.dropout(self.positions.at(x, position)).unsqueeze(1)
+        placed = []
+        for layer, block in enumerate(cast(Iterable[TransformerBlock], self.blocks)):
+            attention = cast(SelfAttention, block.attention)
+            query, *own = attention.project(block.attention_norm(x), position.unsqueeze(1))
+            behind = torch.cat([cache.placed[:, layer], torch.stack(own, 1)], 3)
+            key = torch.cat([cache.keys[layer][cache.history], behind[:, 0]], 2)
+            value = torch.cat([cache.values[layer][cache.history], behind[:, 1]], 2)
+            x = block.transform(x + attention.combine(attention.attend(query, key, value, mask)))
+            placed.append(behind)
+        extended = HistoryCache(cache.keys, cache.values, cache.history, cache.length, torch.stack(placed, 1))
+        return self.norm(x.squeeze(1)), extended

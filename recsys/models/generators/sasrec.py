@@ -51,7 +51,8 @@ class SASRec(CausalGenerator):
         embedding: EmbeddingFactory = TorchEmbedding,
         positions: LearnedPositions | RotaryPositions | None = None,
         feed_forward: FeedForward | None = None,
+        slots: int = 1,
     ) -> SASRec:
         """A fresh network over a bundle's items; see `CausalGenerator.from_bundle`. Semantic IDs are not read."""
-        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + 1, positions, feed_forward)
+        encoder = HistoryEncoder(width, layers, heads, dropout, max_length + slots, positions, feed_forward)
         return cls(len(bundle.table), encoder, max_length, initial, embedding)

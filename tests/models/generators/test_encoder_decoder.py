@@ -165,6 +165,16 @@ def test_children_are_scored_among_the_level_s_codes() -> None:
     torch.testing.assert_close(children[..., :2], whole[..., [4, 7]])
 
 
+def test_slates_of_one_request_share_its_history() -> None:
+    model = network()
+    memory = model.encode(BATCH)
+    four = model.extend(model.branch(memory, torch.zeros(4, 4, dtype=torch.int64)), torch.arange(16) % 8)
+    two = model.extend(model.branch(four, torch.tensor([[3, 1]] * 4)), torch.arange(8))
+    for later, rows, tokens in [(four, 16, 4), (two, 8, 8)]:
+        assert all(mine is theirs for mine, theirs in zip(later.keys, memory.keys, strict=True))
+        assert model.rows(later) == rows and later.placed.keys[0].shape == (rows, 1, 2, tokens, 8)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_published_form_in_one_pass_equals_step_by_step(tied: bool) -> None:
     model = network(tied)

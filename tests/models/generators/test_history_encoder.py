@@ -50,7 +50,7 @@ def test_order_matters(positions: Positions) -> None:
 
 
 def test_a_row_longer_than_the_learned_positions_is_refused() -> None:
-    with pytest.raises(RequestError, match="7 items meets positions learned for 6"):
+    with pytest.raises(RequestError, match="7 items, placed ones included, meets positions learned for 6"):
         encoder(POSITIONS[0])(rows(7, 2))
 
 

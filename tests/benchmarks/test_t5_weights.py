@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from benchmarks.speed.t5_weights import from_t5, load_t5_weights
 from recsys.errors import ConfigurationError
 from recsys.items.trie import Trie
-from recsys.models.generators.t5_weights import from_t5, load_t5_weights
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
@@ -44,12 +44,16 @@ def t5(tied: bool = True, **options: Any) -> T5ForConditionalGeneration:
 
 def their_logits(model: T5ForConditionalGeneration, codes: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
     """Logits `[B, L, V]` of one item a history, from padded inputs."""
+    begin = torch.zeros(len(HISTORIES), 1, dtype=torch.int64)
+    return their_decoder_logits(model, codes, torch.cat([begin, (codes[items] + torch.tensor([1, 4, 8]))[:, :-1]], 1))
+
+
+def their_decoder_logits(model: T5ForConditionalGeneration, codes: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+    """Logits `[B, T, V]` behind each token that the decoder reads, from padded histories."""
     tokens = codes + torch.tensor([1, 4, 8])
     rows = [tokens[torch.tensor(history)].flatten() for history in HISTORIES]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    begin = torch.zeros(len(rows), 1, dtype=torch.int64)
-    read = torch.cat([begin, tokens[items][:, :-1]], 1)
     with torch.no_grad():
         return model(input_ids=padded, attention_mask=mask, decoder_input_ids=read).logits
 
@@ -85,6 +89,22 @@ def test_item_log_probabilities_are_hugging_face_s_over_siblings() -> None:
             logits = expected[row, level, ours.level_start[level] + alike]
             own = expected[row, level, ours.level_start[level] + CODES[item, level]]
             torch.testing.assert_close(found[row, level], own - logits.logsumexp(0), atol=1e-4, rtol=1e-4)
+
+
+def test_slates_are_scored_as_hugging_face_scores_a_zero_before_each_item() -> None:
+    theirs = t5()
+    ours = from_t5(theirs, Trie.from_codes(CODES))
+    slates = torch.tensor([[0, 5, 2], [7, 1, 6], [3, 3, 4]])
+    read = torch.nn.functional.pad(CODES[slates] + torch.tensor([1, 4, 8]), (1, 0)).flatten(1)
+    expected = their_decoder_logits(theirs, CODES, read).unflatten(1, (3, 4))
+    found = ours.slate_log_prob(ours.encode(requests()), slates.unsqueeze(1))[:, 0]
+    for row, slate in enumerate(slates):
+        for slot, item in enumerate(slate):
+            for level in range(3):
+                alike = CODES[(CODES[:, :level] == CODES[item, :level]).all(1), level].unique()
+                logits = expected[row, slot, level, ours.level_start[level] + alike]
+                own = expected[row, slot, level, ours.level_start[level] + CODES[item, level]]
+                torch.testing.assert_close(found[row, slot, level], own - logits.logsumexp(0), atol=1e-4, rtol=1e-4)
 
 
 def test_an_output_table_of_its_own_stays_its_own() -> None:

@@ -4,8 +4,8 @@ import torch
 
 from recsys.items.trie import Trie
 from recsys.models.generators.causal import CausalGenerator
-from recsys.models.generators.generator import longer_table, moved_nodes, with_siblings_mean
 from recsys.models.generators.history_encoder import HistoryEncoder
+from recsys.models.generators.new_items import longer_table, moved_nodes, with_siblings_mean
 
 KNOWN = torch.tensor([[0, 0, 0], [0, 2, 0], [2, 1, 0], [2, 1, 1]])
 LATER = torch.tensor([[1, 0, 0], [0, 1, 0], [2, 1, 2], [4, 0, 0]])

@@ -1,0 +1,59 @@
+"""What an encoder-decoder keeps while it decodes: encoded histories, and the codes behind each beam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from recsys.types.record import TensorRecord
+
+
+@dataclass(frozen=True)
+class BeamPast(TensorRecord):
+    """Keys and values of the codes each beam has behind it.
+
+    Args:
+        keys: a tensor `[R, M, H, t, d]` a decoder layer.
+        values: the same.
+    """
+
+    keys: tuple[Float[Tensor, "R M H t d"], ...]
+    values: tuple[Float[Tensor, "R M H t d"], ...]
+
+
+@dataclass(frozen=True)
+class EncodedHistory:
+    """Keys and values of each request's history, projected once for each decoder layer, and of the placed items.
+
+    Of `R` rows, `R / B` neighbouring ones share each of the `B` histories: slates of one request differ in what they
+    placed alone.
+
+    Args:
+        keys: a tensor `[B, H, S, d]` a decoder layer.
+        values: the same.
+        mask: `[B, 1, 1, S]`, true at real tokens.
+        placed: of the tokens of the placed items, one beam a row.
+    """
+
+    keys: tuple[Float[Tensor, "B H S d"], ...]
+    values: tuple[Float[Tensor, "B H S d"], ...]
+    mask: Bool[Tensor, "B 1 1 S"]
+    placed: BeamPast
+
+    @property
+    def rows(self) -> int:
+        """`R`."""
+        return self.placed.keys[0].shape[0]
+
+    def select(self, rows: Int[Tensor, " R"]) -> EncodedHistory:
+        """The named rows, in the order named, each with a history of its own."""
+        histories = self.mask.shape[0]
+        history = rows if histories == self.rows else rows // (self.rows // histories)
+        return EncodedHistory(
+            tuple(key[history] for key in self.keys),
+            tuple(value[history] for value in self.values),
+            self.mask[history],
+            self.placed.select(rows),
+        )
