@@ -1,1 +1,1 @@
-"""Networks: what turns histories into scores."""
+"""Networks, which compute scores of items from histories."""

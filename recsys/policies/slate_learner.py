@@ -65,7 +65,7 @@ class SlateLearner(SlatePosterior):
         if not temperature > 0:
             raise ConfigurationError(f"temperature={temperature}: expected above 0")
         device = model.no_click.mean.device
-        model.items.forget(torch.arange(model.items.num_items, device=device))
+        model.items.reset_to_prior(torch.arange(model.items.num_items, device=device))
         super().__init__(model, torch.Generator(device).manual_seed(0), pool)
         self.optimizer = optimizer(model.parameters())
         self.steps = steps

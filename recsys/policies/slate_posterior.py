@@ -73,7 +73,7 @@ class SlatePosterior(nn.Module):
         """`z` after the clicks of the history, under the named draws."""
         clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
         vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
-        mean, deviation = self.model.start.given(vectors, clicked >= 0)
+        mean, deviation = self.model.start.posterior(vectors, clicked >= 0)
         start = mean[:, :, -1] + deviation[:, :, -1] * self.starts[which]
         known = (clicked >= 0).flatten(0, 1)
         return self.model.user(start.flatten(0, 1), vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
@@ -129,7 +129,7 @@ def mean_position(model: SlateModel, context: Context) -> tuple[Float[Tensor, "B
     clicked = context.history.to_padded(-1)
     known = clicked >= 0
     vectors, _ = model.items.moments(clicked.clamp(min=0))
-    mean, deviation = (part[:, -1] for part in model.start.given(vectors, known))
+    mean, deviation = (part[:, -1] for part in model.start.posterior(vectors, known))
     here, there = (model.user(start, vectors, known)[:, -1] for start in (mean, mean + deviation))
     return here, (there - here).abs()
 

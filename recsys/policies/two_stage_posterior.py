@@ -19,8 +19,8 @@ class TwoStagePosterior(nn.Module):
 
     A draw is one of where the user began, of what items share (centres and scales of groups, which two items of a group
     have in common), and of noise for each position of the shortlist: given the first two, items are independent normals
-    (`ItemPosterior.moments_given`), so that a request's scores have their joint distribution exactly. A request that
-    asks again finds the same shortlist and so the same draws. An item has other noise where it stands at another
+    (`ItemPosterior.conditional_moments`), so that a request's scores have their joint distribution exactly. A request
+    that asks again finds the same shortlist and so the same draws. An item has other noise where it stands at another
     position, and clicked items of the history are at their means: what is not known of them is left out. Mean and
     deviation are those of the pool. Nothing here learns from answers.
 
@@ -65,7 +65,7 @@ class TwoStagePosterior(nn.Module):
 
     def _under(self, draw: Int[Tensor, " B"], mean: Tensor, deviation: Tensor, items: Tensor) -> Float[Tensor, "B C"]:
         """Scores of each request under a draw of its own."""
-        item, variance = self.model.items.moments_given(self.shared[draw], items)
+        item, variance = self.model.items.conditional_moments(self.shared[draw], items)
         return self.model.affinity(mean + deviation * self.starts[draw], item + variance.sqrt() * self.noise[draw])
 
     def _noise(self, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.errors import ConfigurationError
-from recsys.models.slates.slate_model import SlateModel, SlateValues, answered, forecast
+from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
 from recsys.objectives.elbo import draw_starts, slate_negative_elbo
 from recsys.systems.sequential import OptimizerFactory
 
@@ -63,7 +63,7 @@ class SlateElboSystem(lightning.LightningModule):
         self.seed = seed
         self.occurrences: Tensor
         self.register_buffer("occurrences", exposure.occurrences)
-        model.items.forget((exposure.occurrences == 0).nonzero().squeeze(1))
+        model.items.reset_to_prior((exposure.occurrences == 0).nonzero().squeeze(1))
 
     def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
         """See `draw_starts`."""
@@ -87,7 +87,7 @@ class SlateElboSystem(lightning.LightningModule):
         """Log `validation/log_likelihood`: nats a slate that counts, forecast from the same few draws each time."""
         generator = torch.Generator(self.device).manual_seed(self.seed)
         probability = forecast(self.model, batch, VALIDATION_SAMPLES, generator).mean(0)
-        log_prob = answered(probability, batch.click)[batch.loss_mask].log()
+        log_prob = answer_probability(probability, batch.click)[batch.loss_mask].log()
         self.log("validation/log_likelihood", log_prob.mean(), batch_size=len(log_prob), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

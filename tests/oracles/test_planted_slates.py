@@ -16,7 +16,7 @@ from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.models.slates.choice import click_log_prob
 from recsys.models.slates.initial_state import InitialState
 from recsys.models.slates.item_posterior import FlatItems, GroupedItems, ItemPosterior
-from recsys.models.slates.slate_model import SlateModel, answered, forecast
+from recsys.models.slates.slate_model import SlateModel, answer_probability, forecast
 from recsys.models.slates.user_state import GammaLinearUser, MarkovUser, RecurrentUser, UserState
 from recsys.policies.bandits.greedy import Greedy, UniformPolicy
 from recsys.policies.bandits.thompson import InSlateThompson
@@ -88,7 +88,7 @@ def trained(given: World, items: Callable[[World], ItemPosterior], user: UserSta
 
 def held_out(model: SlateModel, batch: UserSlates) -> torch.Tensor:
     probability = forecast(model, batch, 64, torch.Generator().manual_seed(0)).mean(0)
-    return answered(probability, batch.click).log()
+    return answer_probability(probability, batch.click).log()
 
 
 def popularity(given: World) -> float:

@@ -85,7 +85,7 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
         for place, draw in enumerate(which[row].tolist()):
             vectors = posterior.draws[draw]
             clicked = CONTEXT.history.values[CONTEXT.history.row_ids() == row]
-            mean, deviation = posterior.model.start.given(vectors[clicked], torch.ones(len(clicked)).bool())
+            mean, deviation = posterior.model.start.posterior(vectors[clicked], torch.ones(len(clicked)).bool())
             z = mean[-1] + deviation[-1] * posterior.starts[draw]
             for item in clicked.tolist():
                 z = 0.6 * z + 0.4 * vectors[item]
@@ -96,7 +96,7 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
 def test_the_closed_form_by_hand(grouped: bool) -> None:
     posterior = InnerProductPosterior(model(inner_product, grouped=grouped), seeded(), pool=2)
     mean, variance = posterior.model.items.moments(torch.arange(ITEMS))
-    start, unknown = posterior.model.start.given(mean[2:3], torch.tensor([True]))
+    start, unknown = posterior.model.start.posterior(mean[2:3], torch.tensor([True]))
     z, spread = 0.6 * start[-1] + 0.4 * mean[2], (0.6 * unknown[-1, 0]) ** 2
     torch.testing.assert_close(posterior.scores(CONTEXT)[1], mean @ z)
     expected = torch.stack(

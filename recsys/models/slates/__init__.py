@@ -1,1 +1,1 @@
-"""The slate model of Eide et al. and its parts."""
+"""Models of clicks on slates: the slate model of Eide et al. and baselines of click rates."""

@@ -1,4 +1,4 @@
-"""Click-rate baselines of slates: choices in proportion to each item's click rate."""
+"""Click-rate baselines: the probability of a click is proportional to the click rate of the item."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from recsys.data.datasets.user_slates import Exposure
 
 @dataclass(frozen=True)
 class ClickRateModel:
-    """`P(click = k) = (1 − p_n) · rate_k / Σ_j rate_j` over the `n` items of a slate, `p_n` without a click.
+    """A model of clicks on a slate of `n` items: `P(click = k) = (1 − p_n) · rate_k / Σ_j rate_j`.
+
+    `p_n` is the probability of no click.
 
     Args:
-        rate: `[N]`, above 0, of each item.
-        no_click: `[S]`, in [0, 1], share of slates of `1 … S` items without a click.
+        rate: `[N]`, rate of each item, above 0.
+        no_click: `[S]`, probability of no click `p_n` for slates of `1 … S` items, in [0, 1].
     """
 
     rate: Float[Tensor, " N"]
@@ -26,21 +28,23 @@ class ClickRateModel:
 
     @classmethod
     def uniform(cls, log: SlateLog, mask: Bool[Tensor, " R"]) -> ClickRateModel:
-        """All items alike.
+        """Return the model in which all items have the same rate.
 
         Args:
-            log: what was shown and clicked.
-            mask: the impressions that are counted.
+            log: logged slates and clicks.
+            mask: mask of the impressions that are counted.
         """
         return cls(torch.ones(log.num_items), _without_click(log, mask))
 
     @classmethod
     def popularity(cls, log: SlateLog, mask: Bool[Tensor, " R"]) -> ClickRateModel:
-        """By each item's clicks a showing, `(clicks + mean) / (showings + 1)`: hardly shown items have the mean.
+        """Return the model whose rates are `(clicks + mean) / (impressions + 1)` of each item.
+
+        `mean` is the click rate over all items. Items with few impressions have about this rate.
 
         Args:
-            log: see `uniform`.
-            mask: see `uniform`.
+            log: as in `uniform`.
+            mask: as in `uniform`.
         """
         shown = Exposure.from_log(log, mask).occurrences
         click = log.first_click()
@@ -51,7 +55,9 @@ class ClickRateModel:
         return cls((clicks + mean) / (shown + 1), _without_click(log, mask))
 
     def choices(self, slates: Int[Tensor, "U T S"]) -> Float[Tensor, "U T S1"]:
-        """Log-probability (nats) of each slot and then of no click; of a slate that shows nothing no click is certain.
+        """Return the log-probabilities, in nats, of a click on each slot and, last, of no click.
+
+        For a slate without items, no click has probability 1.
 
         >>> model = ClickRateModel(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.2]))
         >>> model.choices(torch.tensor([[[0, 1], [1, -1]]])).exp()
@@ -67,7 +73,7 @@ class ClickRateModel:
 
 
 def _without_click(log: SlateLog, mask: Bool[Tensor, " R"]) -> Float[Tensor, " S"]:
-    """By length, each with one slate more that has the share of all."""
+    """Return the share of slates without a click, by length, smoothed by one slate with the mean share at each length."""
     lengths, none = log.slates.lengths - 1, (log.clicks.lengths == 0) & mask
     slots = int(lengths.max()) + 1
     all_, without = (torch.bincount(lengths[part], minlength=slots) for part in (mask, none))

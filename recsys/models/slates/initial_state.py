@@ -10,21 +10,23 @@ from torch import Tensor, nn
 
 
 class InitialState(nn.Module):
-    """`h_0 ~ N(0, prior² I)`, and after clicks on items of vectors `v_1 … v_m`, with `w_k = ρ^(k − 1)`,
+    """The distribution of a user's initial state, before and after clicks are observed.
 
-        N( gain · Σ_k w_k v_k / (κ + Σ_k w_k),   prior² κ / (κ + Σ_k w_k) · I )
+    The prior is `h_0 ~ N(0, prior² I)`. After clicks on items with vectors `v_1 … v_m`, the (approximate) posterior is
 
-    as if each click were a measurement of where the user began, the first the most telling; without clicks the prior.
-    `ρ`, `κ` and `gain` are learnt. What is known from all clicks of a user is where a bound of their joint likelihood
-    looks for the start (`SlateModel.log_weight`); a forecast of a click must use the clicks before it only.
+        N( gain · Σ_k w_k v_k / (κ + Σ_k w_k),   prior² κ / (κ + Σ_k w_k) · I )   with   w_k = ρ^(k − 1)
+
+    Each click is treated as a measurement of the initial state, and earlier clicks have larger weights. `ρ`, `κ` and
+    `gain` are learned. The bound of the joint likelihood of a user's clicks (`SlateModel.log_weight`) uses the
+    posterior after all of them. A forecast of a click may use the posterior after earlier clicks only.
 
     Source: after Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
-    sampling" (DMKD 36), whose weights are `k ** −4` and whose start knows of later clicks in forecasts as well.
+    sampling" (DMKD 36). Their weights are `k ** −4`, and their forecasts use the posterior after all clicks.
 
     Args:
-        prior: above 0.
-        decay: `ρ` when training starts, in (0, 1).
-        evidence: `κ` when training starts, above 0: clicks that weigh as much as the prior.
+        prior: standard deviation of the prior, above 0.
+        decay: initial value of `ρ`, in (0, 1).
+        evidence: initial value of `κ`, above 0: the number of clicks that weigh as much as the prior.
     """
 
     def __init__(self, prior: float = 0.5, decay: float = 0.8, evidence: float = 3.0) -> None:
@@ -34,17 +36,17 @@ class InitialState(nn.Module):
         self.log_evidence = nn.Parameter(torch.tensor(math.log(evidence)))
         self.gain = nn.Parameter(torch.ones(()))
 
-    def given(
+    def posterior(
         self, vectors: Float[Tensor, "*U T D"], clicked: Bool[Tensor, "*U T"]
     ) -> tuple[Float[Tensor, "*U T1 D"], Float[Tensor, "*U T1 1"]]:
-        """Mean `[..., T + 1, D]` and deviation `[..., T + 1, 1]` after the clicks of the first `0 … T` steps.
+        """Return mean `[..., T + 1, D]` and standard deviation `[..., T + 1, 1]` after the first `0 … T` steps.
 
         Args:
-            vectors: of what was clicked; read only where something was.
-            clicked: true where something was.
+            vectors: vector of the clicked item of each step; only read at steps with a click.
+            clicked: true at steps with a click.
 
         >>> start = InitialState(prior=1.0, decay=0.5, evidence=1.0)
-        >>> mean, deviation = start.given(torch.tensor([[3.0], [4.0]]), torch.tensor([True, True]))
+        >>> mean, deviation = start.posterior(torch.tensor([[3.0], [4.0]]), torch.tensor([True, True]))
         >>> mean.squeeze(1).tolist()  # 0, 3 / 2, (3 + 4 / 2) / (1 + 1 + 1 / 2)
         [0.0, 1.5, 2.0]
         >>> deviation.square().squeeze(1).detach()  # 1, 1 / 2, 1 / 2.5
@@ -59,7 +61,9 @@ class InitialState(nn.Module):
     def log_ratio(
         self, noise: Float[Tensor, "*K U D"], mean: Float[Tensor, "*#K U D"], deviation: Float[Tensor, "*#K U 1"]
     ) -> Float[Tensor, "*K U"]:
-        """`log p(h) − log q(h)`, nats, at `h = mean + deviation · noise`, `p` the prior, `q = N(mean, deviation² I)`.
+        """Return `log p(h) − log q(h)`, in nats, at `h = mean + deviation · noise`.
+
+        `p` is the prior, and `q` is `N(mean, deviation² I)`.
 
         >>> start = InitialState(prior=1.0)
         >>> start.log_ratio(torch.zeros(1, 1), torch.tensor([[2.0]]), torch.ones(1, 1))  # -2² / 2
@@ -70,5 +74,5 @@ class InitialState(nn.Module):
 
 
 def _sums(values: Tensor) -> Tensor:
-    """Sums of the first `0 … T` steps."""
+    """Return the sums over the first `0 … T` steps."""
     return nn.functional.pad(values.cumsum(-2), (0, 0, 1, 0))

@@ -1,4 +1,4 @@
-"""The slate model of Eide et al.: click probabilities under variational users and items, and its forecasts."""
+"""The slate model of Eide et al.: click probabilities with posteriors of users and items, and its forecasts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from recsys.nn.mean_field import MeanField
 
 @dataclass(frozen=True)
 class SlateValues:
-    """What is not known, at one value for each of `U` users.
+    """One value of every latent variable, for `U` users.
 
     Args:
-        vectors: `[U, T, S, D]`, of the items in the slates; anything where a slot is empty.
-        start: `[U, D]`, how many deviations from its mean the hidden state before the first slate is; or several for
-            each user, `[K, U, D]`.
-        no_click: `[U, T]`, score of not clicking, by the length of the slate; anything where it is 0.
+        vectors: `[U, T, S, D]`, vectors of the items in the slates; arbitrary at empty slots.
+        start: `[U, D]`, or `[K, U, D]` for several values a user: the initial state, as the number of standard
+            deviations from its mean.
+        no_click: `[U, T]`, score of no click, which depends on the length of the slate; arbitrary at length 0.
     """
 
     vectors: Float[Tensor, "U T S D"]
@@ -36,21 +36,25 @@ class SlateValues:
 
 
 class SlateModel(nn.Module):
-    """`P(click = k) = exp a(z, v_k) / (exp b_n + Σ_j exp a(z, v_j))` over the `n` items of a slate.
+    """A model of clicks on a slate of `n` items: `P(click = k) = exp a(z, v_k) / (exp b_n + Σ_j exp a(z, v_j))`.
 
-    `z` is where the user stands after the clicks before, `a` the affinity and `b_n ~ N(0, 1)` the score of not clicking
-    in a slate of `n` items. Items, `b` and the users' starts have posteriors; what moves a user has parameters.
+    - `z`: vector of the user after the earlier clicks;
+    - `v_j`: vector of the item in slot `j`;
+    - `a`: the affinity, such as the negative distance;
+    - `b_n ~ N(0, 1)`: score of no click in a slate of `n` items.
+
+    Item vectors, `b` and the initial states of users have variational posteriors. The user state model has parameters.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
     sampling" (DMKD 36).
 
     Args:
-        items: what is believed of their vectors.
-        user: how clicks move users.
-        slots: most items of a slate.
-        affinity: of users and items; `recsys.nn.affinity`.
-        start: where users begin; `None` is `InitialState()`.
-        deviation: of the posterior of `b` when training starts.
+        items: posterior of the item vectors.
+        user: user state model.
+        slots: the most items of a slate.
+        affinity: affinity of user vectors and item vectors; see `recsys.nn.affinity`.
+        start: distribution of initial states; None means `InitialState()`.
+        deviation: initial standard deviation of the posterior of `b`.
     """
 
     def __init__(
@@ -80,15 +84,25 @@ class SlateModel(nn.Module):
         start: InitialState | None = None,
         deviation: float = 0.1,
     ) -> SlateModel:
-        """For the items of a log and slates as long as its longest, or `slots` if that is more; others as above."""
+        """Return a model for the items of a log.
+
+        Args:
+            log: logged slates.
+            items: function from the log to the posterior of its items.
+            user: as in `SlateModel`.
+            slots: the most items of a slate; at least the length of the longest slate of the log is taken.
+            affinity: as in `SlateModel`.
+            start: as in `SlateModel`.
+            deviation: as in `SlateModel`.
+        """
         return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, start, deviation)
 
     def draw(self, slates: Int[Tensor, "U T S"], generator: torch.Generator) -> SlateValues:
-        """One draw of everything for each user, with gradient; empty slots take no random number.
+        """Return a sample of all latent variables for each user, differentiable. Empty slots use no random number.
 
         Args:
-            slates: items, −1 in empty slots.
-            generator: on the device of the model.
+            slates: items of the slates, −1 at empty slots.
+            generator: random generator on the device of the model.
         """
         vectors = self.items.draw(slates.flatten(1), generator).unflatten(1, slates.shape[1:])
         size = (len(slates), self.items.width)
@@ -97,19 +111,20 @@ class SlateModel(nn.Module):
         return SlateValues(vectors, start, no_click)
 
     def means(self, slates: Int[Tensor, "U T S"]) -> SlateValues:
-        """Everything at its posterior mean."""
+        """Return the posterior means of all latent variables."""
         vectors, _ = self.items.moments(slates.clamp(min=0))
         no_click, _ = self.no_click.moments(((slates >= 0).sum(-1) - 1).clamp(min=0))
         return SlateValues(vectors, vectors.new_zeros(len(slates), self.items.width), no_click.squeeze(-1))
 
     def forecast(self, values: SlateValues, click: Int[Tensor, "U T"]) -> Float[Tensor, "U T1 D"]:
-        """`[U, T + 1, D]`: `z` before each slate and after the last, each from a start given the clicks before.
+        """Return the user vectors `z` before each slate and after the last, `[U, T + 1, D]`.
 
-        Every user goes the way once for each step: needs memory for `U × T² × D` numbers.
+        Each of them starts from the initial state given the earlier clicks. The user state model therefore runs once
+        for each step, which takes memory for `U × T² × D` numbers.
         """
         vectors, clicked = _clicked(values, click)
         users, steps, width = vectors.shape
-        mean, deviation = self.start.given(vectors, clicked)
+        mean, deviation = self.start.posterior(vectors, clicked)
         starts = mean + deviation * values.start.unsqueeze(1)
         earlier = torch.ones(steps + 1, steps, dtype=torch.bool, device=click.device).tril(-1)
         again = vectors.unsqueeze(1).expand(-1, steps + 1, -1, -1)
@@ -124,21 +139,24 @@ class SlateModel(nn.Module):
         loss_mask: Bool[Tensor, "U T"],
         temperature: float = 1.0,
     ) -> Float[Tensor, "*K U"]:
-        """`1/temperature · Σ log p(click | start) + log p(start) − log q(start)` of each user, nats, at each start.
+        """Return the log importance weight of each user's initial states, in nats.
 
-        `q` knows of all clicks. The exponential of it, averaged over starts drawn from `q`, is unbiased for the
-        likelihood of the user's clicks; the mean of the logarithm of such an average of `K` is a lower bound that rises
-        with `K` (Burda, Grosse, Salakhutdinov 2016, "Importance weighted autoencoders").
+            1/temperature · Σ log p(click | start) + log p(start) − log q(start)
+
+        `q` is the posterior of the initial state after all clicks. Averaged over initial states from `q`, the
+        exponential of the weight is an unbiased estimate of the likelihood of the user's clicks. The expected logarithm
+        of an average of `K` weights is a lower bound of the log-likelihood, and it rises with `K` (Burda, Grosse,
+        Salakhutdinov 2016, "Importance weighted autoencoders").
 
         Args:
-            values: of these slates.
-            slates: items, −1 in empty slots.
-            click: slots, −1 where nothing was clicked.
-            loss_mask: what is explained.
-            temperature: above 0; 1 is Bayes' rule.
+            values: values of the latent variables for these slates.
+            slates: items of the slates, −1 at empty slots.
+            click: clicked slots, −1 for no click.
+            loss_mask: true for the slates whose clicks count.
+            temperature: temperature of the likelihood, above 0. 1 is Bayes' rule.
         """
         vectors, clicked = _clicked(values, click)
-        mean, deviation = (part[:, -1] for part in self.start.given(vectors, clicked))
+        mean, deviation = (part[:, -1] for part in self.start.posterior(vectors, clicked))
         users = self.user(mean + deviation * values.start, vectors, clicked)
         answers = self._log_prob(users, values, slates, click).masked_fill(~loss_mask, 0).sum(-1)
         return answers / temperature + self.start.log_ratio(values.start, mean, deviation)
@@ -146,17 +164,17 @@ class SlateModel(nn.Module):
     def forecast_log_prob(
         self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]
     ) -> Float[Tensor, "U T"]:
-        """Log-probability (nats) of each click given the clicks before it; 0 for a slate that shows nothing."""
+        """Return the log-probability, in nats, of each click given the earlier clicks; 0 for a slate without items."""
         return self._log_prob(self.forecast(values, click), values, slates, click)
 
     def choices(
         self, users: Float[Tensor, "U T1 D"], values: SlateValues, slates: Int[Tensor, "U T S"]
     ) -> Float[Tensor, "U T S1"]:
-        """Log-probability (nats) of each slot and then of no click, of users before each slate (`choice_log_prob`)."""
+        """Return `choice_log_prob` of each slate, in nats, for user vectors before each slate and after the last."""
         return choice_log_prob(self.scores(users, values), slates >= 0, values.no_click)
 
     def scores(self, users: Float[Tensor, "*K U T1 D"], values: SlateValues) -> Float[Tensor, "*K U T S"]:
-        """Affinity of the users before each slate and of what it shows; anything where a slot is empty."""
+        """Return the affinity of the user before each slate and each of its items; arbitrary at empty slots."""
         slots, before = values.vectors.shape[:3], users[..., :-1, :]
         if users.ndim == 3:
             return self.affinity(before.flatten(0, 1), values.vectors.flatten(0, 1)).view(slots)
@@ -165,7 +183,7 @@ class SlateModel(nn.Module):
         return found.unflatten(0, slots[:2]).movedim(2, 0)
 
     def shared_kl(self) -> Float[Tensor, ""]:
-        """Nats from the prior of what is no item's and no user's own: groups, `b`."""
+        """Return the KL divergence from the prior, in nats, of variables that items and users share: groups and `b`."""
         lengths = torch.arange(len(self.no_click.mean), device=self.no_click.mean.device)
         return self.items.shared_kl() + self.no_click.kl(lengths, 0.0, 1.0).sum()
 
@@ -176,7 +194,7 @@ class SlateModel(nn.Module):
 
 
 def _clicked(values: SlateValues, click: Int[Tensor, "U T"]) -> tuple[Float[Tensor, "U T D"], Bool[Tensor, "U T"]]:
-    """Vector of what was clicked at each step, and whether anything was."""
+    """Return the vector of the clicked item at each step, and whether there was a click."""
     slot = click.clamp(min=0)[..., None, None].expand(-1, -1, 1, values.vectors.shape[-1])
     return values.vectors.gather(2, slot).squeeze(2), click >= 0
 
@@ -185,15 +203,16 @@ def _clicked(values: SlateValues, click: Int[Tensor, "U T"]) -> tuple[Float[Tens
 def forecast(
     model: SlateModel, batch: UserSlates, draws: int, generator: torch.Generator
 ) -> Float[Tensor, "draws U T S1"]:
-    """Probability of each slot and then of no click, given the clicks before, under draws of the posterior.
+    """Return the probabilities of a click on each slot and, last, of no click, given earlier clicks.
 
-    Their mean over the draws is the posterior predictive, their spread what is not known.
+    There is one result for each sample of the latent variables. The mean over samples is the posterior predictive;
+    their spread is the uncertainty.
 
     Args:
-        model: trained.
+        model: a trained model.
         batch: users with their slates.
-        draws: of everything, one a user each.
-        generator: on the device of the model.
+        draws: number of samples of the latent variables of each user.
+        generator: random generator on the device of the model.
     """
     found = []
     for _ in range(draws):
@@ -202,10 +221,14 @@ def forecast(
     return torch.stack(found)
 
 
-def answered(probability: Float[Tensor, "U T S1"], click: Int[Tensor, "U T"]) -> Float[Tensor, "U T"]:
-    """Probability of what was answered, where −1 is no click.
+def answer_probability(probability: Float[Tensor, "U T S1"], click: Int[Tensor, "U T"]) -> Float[Tensor, "U T"]:
+    """Return the probability of each observed answer.
 
-    >>> answered(torch.tensor([[[0.2, 0.3, 0.5], [0.1, 0.0, 0.9]]]), torch.tensor([[1, -1]]))
+    Args:
+        probability: probability of a click on each slot and, last, of no click.
+        click: the clicked slot, or −1 for no click.
+
+    >>> answer_probability(torch.tensor([[[0.2, 0.3, 0.5], [0.1, 0.0, 0.9]]]), torch.tensor([[1, -1]]))
     tensor([[0.3000, 0.9000]])
     """
     choice = click.where(click >= 0, probability.shape[-1] - 1)

@@ -1,4 +1,4 @@
-"""User state models: how each click moves a user's hidden state (gamma-linear, Markov, recurrent)."""
+"""User state models: how clicks change the hidden state of a user (gamma-linear, Markov, recurrent)."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ from abc import ABC, abstractmethod
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 class UserState(nn.Module, ABC):
-    """A hidden state that each click moves, and the position `z` that items are compared with.
+    """A model of a user's hidden state `h`, which each click updates, and of the user vector `z`.
 
-    States are made one step after the other, so that none knows of a click that comes later: the released code of Eide,
-    Leslie, Frigessi 2022 lets a user's start know of all the user's training clicks (docs/papers.md).
+    The state at a step depends on earlier clicks only. In the released code of Eide, Leslie, Frigessi 2022 the initial
+    state of a user depends on all training clicks of the user (docs/papers.md).
     """
 
     @abstractmethod
     def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*#K U D"]:
-        """The hidden state after a click on an item of the given vector, wherever the user may have been before."""
+        """Return the hidden states after a click.
+
+        Args:
+            hidden: hidden states before the click.
+            clicked: vector of the clicked item of each user.
+        """
 
     def position(self, hidden: Float[Tensor, "*U D"]) -> Float[Tensor, "*U D"]:
-        """`z`; the state itself unless a subclass says otherwise."""
+        """Return the user vector `z` of a hidden state. In this class it is the hidden state."""
         return hidden
 
     def forward(
         self, start: Float[Tensor, "*K U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
     ) -> Float[Tensor, "*K U T1 D"]:
-        """`[…, U, T + 1, D]`: `z` before each of `T` steps, and after the last. A step without a click moves nobody.
+        """Return the user vectors `z` before each of `T` steps and after the last, `[…, U, T + 1, D]`.
+
+        A step without a click does not change the state.
 
         Args:
-            start: the hidden state before the first step; several of each user where it has more dimensions.
-            vectors: of the item clicked at each step; read only where one was.
-            clicked: true where one was.
+            start: hidden states before the first step; with `K` dimensions in front, several for each user.
+            vectors: vector of the clicked item of each step; only read at steps with a click.
+            clicked: true at steps with a click.
         """
         hidden = [start]
         for vector, moves in zip(vectors.unbind(1), clicked.unbind(1), strict=True):
@@ -42,13 +50,16 @@ class UserState(nn.Module, ABC):
 
 
 class GammaLinearUser(UserState):
-    """`z ← γ z + (1 − γ) v` on a click of `v`, with `γ = sigmoid(w)` learnt.
+    """The gamma-linear user model: a click on an item with vector `v` updates `z ← γ z + (1 − γ) v`.
 
-    `γ = 1` is a user who never changes, `γ = 0` one who likes what was clicked last. Source: the linear user model of
-    Eide, Leslie, Frigessi 2022, there with a normal posterior over `γ`; here `γ` is a parameter.
+    `γ = sigmoid(w)` is learned. With `γ = 1` the user never changes; with `γ = 0` the user vector is the item clicked
+    last.
+
+    Source: the linear user model of Eide, Leslie, Frigessi 2022, which has a normal posterior over `γ`. Here `γ` is a
+    parameter.
 
     Args:
-        gamma: `γ` at the start, in (0, 1).
+        gamma: initial value of `γ`, in (0, 1).
 
     >>> user, one = GammaLinearUser(gamma=0.5), torch.ones(1, 1)
     >>> user(4 * one, torch.zeros(1, 2, 1), torch.tensor([[True, False]])).flatten().tolist()
@@ -61,17 +72,18 @@ class GammaLinearUser(UserState):
 
     @property
     def gamma(self) -> Float[Tensor, ""]:
-        """`γ`, in [0, 1]."""
+        """The value of `γ`, in [0, 1]."""
         return self.logit.sigmoid()
 
+    @override
     def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*K U D"]:
-        """See `UserState.move`."""
         return self.gamma * hidden + (1 - self.gamma) * clicked
 
+    @override
     def forward(
         self, start: Float[Tensor, "*K U D"], vectors: Float[Tensor, "U T D"], clicked: Bool[Tensor, "U T"]
     ) -> Float[Tensor, "*K U T1 D"]:
-        """See `UserState.forward`; a third of its operations, as each step is one product and one sum."""
+        # One product and one sum a step: a third of the operations of the method of the base class.
         moves = clicked.unsqueeze(-1)
         kept = torch.where(moves, self.gamma, 1.0)
         gained = ((1 - self.gamma) * vectors).masked_fill(~moves, 0)
@@ -82,7 +94,9 @@ class GammaLinearUser(UserState):
 
 
 class MarkovUser(UserState):
-    """`z = v` of the last click; the start before the first. Source: Eide, Leslie, Frigessi 2022.
+    """The Markov user model: `z` is the vector of the item clicked last, and the initial state before the first click.
+
+    Source: Eide, Leslie, Frigessi 2022.
 
     >>> import torch
     >>> clicks = torch.tensor([[[7.0], [8.0]]])
@@ -90,19 +104,21 @@ class MarkovUser(UserState):
     tensor([0., 7., 7.])
     """
 
+    @override
     def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "U D"]:
-        """See `UserState.move`."""
         return clicked
 
 
 class RecurrentUser(UserState):
-    """A GRU cell without bias takes in the vector of each click; `z = W h`.
+    """The recurrent user model: a GRU cell without biases reads the vector of each clicked item, and `z = W h`.
 
-    Source: the recurrent user model of Eide, Leslie, Frigessi 2022, there with a normal posterior over the weights;
-    here they are parameters. `W` starts as the identity.
+    `W` is initialised with the identity matrix.
+
+    Source: the recurrent user model of Eide, Leslie, Frigessi 2022, which has a normal posterior over the weights. Here
+    they are parameters.
 
     Args:
-        width: `D`, of `h`, `z` and the items.
+        width: width `D` of hidden states, user vectors and item vectors.
     """
 
     def __init__(self, width: int) -> None:
@@ -110,11 +126,11 @@ class RecurrentUser(UserState):
         self.cell = nn.GRUCell(width, width, bias=False)
         self.readout = nn.Parameter(torch.eye(width))
 
+    @override
     def move(self, hidden: Float[Tensor, "*K U D"], clicked: Float[Tensor, "U D"]) -> Float[Tensor, "*K U D"]:
-        """See `UserState.move`."""
         given = clicked.expand_as(hidden).flatten(0, -2)
         return self.cell(given, hidden.flatten(0, -2)).view_as(hidden)
 
+    @override
     def position(self, hidden: Float[Tensor, "*U D"]) -> Float[Tensor, "*U D"]:
-        """`W h`."""
         return hidden @ self.readout.T

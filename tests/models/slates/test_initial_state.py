@@ -8,7 +8,7 @@ from recsys.models.slates.initial_state import InitialState
 
 def test_without_clicks_it_is_the_prior(generator: torch.Generator) -> None:
     start = InitialState(prior=0.7)
-    mean, deviation = start.given(torch.randn(2, 3, 4, generator=generator), torch.zeros(2, 3, dtype=torch.bool))
+    mean, deviation = start.posterior(torch.randn(2, 3, 4, generator=generator), torch.zeros(2, 3, dtype=torch.bool))
     assert mean.shape == (2, 4, 4) and not mean.any()
     torch.testing.assert_close(deviation, torch.full((2, 4, 1), 0.7))
     noise = torch.randn(2, 4, 4, generator=generator)
@@ -17,18 +17,18 @@ def test_without_clicks_it_is_the_prior(generator: torch.Generator) -> None:
 
 def test_steps_without_a_click_change_nothing(generator: torch.Generator) -> None:
     start, vectors = InitialState(), torch.randn(1, 4, 3, generator=generator)
-    mean, deviation = start.given(vectors, torch.tensor([[False, True, False, True]]))
-    short, narrow = start.given(vectors[:, [1, 3]], torch.ones(1, 2, dtype=torch.bool))
+    mean, deviation = start.posterior(vectors, torch.tensor([[False, True, False, True]]))
+    short, narrow = start.posterior(vectors[:, [1, 3]], torch.ones(1, 2, dtype=torch.bool))
     torch.testing.assert_close(mean[:, [0, 2, 4]], short)
     torch.testing.assert_close(deviation[:, [0, 2, 4]], narrow)
     vectors[0, 2] = float("nan")
-    torch.testing.assert_close(start.given(vectors, torch.tensor([[False, True, False, True]]))[0], mean)
+    torch.testing.assert_close(start.posterior(vectors, torch.tensor([[False, True, False, True]]))[0], mean)
 
 
 def test_the_first_click_tells_most_and_each_narrows(generator: torch.Generator) -> None:
     start = InitialState(decay=0.5)
     vectors = torch.eye(3).unsqueeze(0)
-    mean, deviation = start.given(vectors, torch.ones(1, 3, dtype=torch.bool))
+    mean, deviation = start.posterior(vectors, torch.ones(1, 3, dtype=torch.bool))
     first, second, third = mean[0, -1].tolist()
     assert first == pytest.approx(2 * second) and second == pytest.approx(2 * third)
     assert (deviation[0, 1:, 0] < deviation[0, :-1, 0]).all()
@@ -39,7 +39,7 @@ def test_with_a_decay_of_nearly_one_it_is_a_normals_posterior(decay: float) -> N
     """Clicks as measurements with variance `κ · prior²` of a start that nothing moves."""
     start = InitialState(prior=2.0, decay=decay, evidence=3.0)
     clicks = torch.tensor([[[1.0], [5.0], [0.0]]])
-    mean, deviation = start.given(clicks, torch.ones(1, 3, dtype=torch.bool))
+    mean, deviation = start.posterior(clicks, torch.ones(1, 3, dtype=torch.bool))
     precision = 1 / 4 + (torch.tensor([1.0, decay, decay**2]) / (3 * 4)).sum()
     torch.testing.assert_close(deviation[0, -1, 0], precision.rsqrt())
     expected = (clicks[0, :, 0] * torch.tensor([1.0, decay, decay**2]) / (3 * 4)).sum() / precision

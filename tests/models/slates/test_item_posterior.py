@@ -66,7 +66,7 @@ def test_in_a_row_an_item_is_one_vector(items: ItemPosterior, generator: torch.G
 def test_a_forgotten_item_is_back_at_its_prior(items: ItemPosterior) -> None:
     before = items.kl(EVERY)
     assert (before > 0.01).all()
-    items.forget(torch.tensor([0, 2]))
+    items.reset_to_prior(torch.tensor([0, 2]))
     after = items.kl(EVERY)
     torch.testing.assert_close(after[[0, 2]], torch.zeros(2), atol=1e-6, rtol=0)
     assert torch.equal(after[[1, 3, 4]], before[[1, 3, 4]])
@@ -120,7 +120,7 @@ def test_what_is_shared_and_what_is_own_make_a_draw(items: ItemPosterior, genera
     named = torch.tensor([4, 0, 1, 4])
     with torch.no_grad():
         shared = items.draw_shared(DRAWS, generator)
-        mean, variance = items.moments_given(shared, named.expand(DRAWS, -1))
+        mean, variance = items.conditional_moments(shared, named.expand(DRAWS, -1))
         parts = mean + variance.sqrt() * torch.randn(mean.shape, generator=generator)
         whole = items.draw(named.expand(DRAWS, -1), generator)
     for number in range(WIDTH):
@@ -136,7 +136,7 @@ def test_flat_items_share_nothing_and_groups_a_centre_and_a_scale(generator: tor
     assert isinstance(items, GroupedItems)
     shared = items.draw_shared(7, generator)
     assert shared.shape == (7, 2, 2, WIDTH) and (shared[:, :, 1] > 0).all()
-    mean, variance = items.moments_given(shared, torch.tensor([[3, 2]] * 7))
+    mean, variance = items.conditional_moments(shared, torch.tensor([[3, 2]] * 7))
     own, spread = items.own.moments(torch.tensor([3, 2]))
     torch.testing.assert_close(mean[5, 1], shared[5, 1, 0] + shared[5, 1, 1] * own[1])
     torch.testing.assert_close(variance[5, 0], shared[5, 0, 1].square() * spread[0])

@@ -4,7 +4,7 @@ import torch
 
 from recsys.data.datasets.user_slates import UserSlates
 from recsys.models.slates.item_posterior import FlatItems
-from recsys.models.slates.slate_model import SlateModel, answered, forecast
+from recsys.models.slates.slate_model import SlateModel, answer_probability, forecast
 from recsys.models.slates.user_state import GammaLinearUser
 
 SLATES = torch.tensor([[[0, 1, 2], [3, 1, -1]], [[4, 0, -1], [-1, -1, -1]]])
@@ -34,6 +34,6 @@ def test_it_does_not_know_of_the_click_itself() -> None:
 
 
 def test_the_probability_of_an_answer_is_the_models_own() -> None:
-    found = answered(forecast(model(), BATCH, 1, torch.Generator().manual_seed(5))[0], CLICK)
+    found = answer_probability(forecast(model(), BATCH, 1, torch.Generator().manual_seed(5))[0], CLICK)
     values = model().draw(SLATES, torch.Generator().manual_seed(5))
     torch.testing.assert_close(found, model().forecast_log_prob(values, SLATES, CLICK).exp())

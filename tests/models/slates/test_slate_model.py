@@ -36,7 +36,7 @@ def test_the_likelihood_by_hand(affinity) -> None:
     model = slate_model(affinity, GammaLinearUser(0.6))
     values, gamma = model.means(SLATES), model.user.gamma
     found = model.forecast_log_prob(values, SLATES, CLICK)
-    start = model.start.given(*_clicked(values, CLICK))[0]
+    start = model.start.posterior(*_clicked(values, CLICK))[0]
     mean, _ = model.items.moments(torch.arange(6))
     for user in range(2):
         for step, (slate, log_prob) in enumerate(zip(SLATES[user].tolist(), found[user], strict=True)):
@@ -86,7 +86,7 @@ def test_a_forecast_starts_where_the_clicks_before_say(user) -> None:
     for steps in range(4):
         known = CLICK.where(torch.arange(3) < steps, -1)
         vectors, clicked = _clicked(values, known)
-        mean, deviation = (part[:, -1] for part in model.start.given(vectors, clicked))
+        mean, deviation = (part[:, -1] for part in model.start.posterior(vectors, clicked))
         torch.testing.assert_close(
             found[:, steps], model.user(mean + deviation * values.start, vectors, clicked)[:, -1]
         )
