@@ -1,1 +1,1 @@
-"""Logs to Parquet tables to jagged batches."""
+"""Data: sources, canonical tables, logs of feedback, and prepared data sets with their loaders."""

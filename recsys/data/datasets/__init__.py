@@ -1,1 +1,1 @@
-"""Data sets to train and evaluate on: cleaning, splits, views and loaders."""
+"""Data sets for training and evaluation: cleaning, splits, and loaders."""

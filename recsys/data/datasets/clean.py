@@ -1,7 +1,7 @@
-"""Turns raw interactions into clean, ordered events with contiguous indices.
+"""Turn raw interactions into clean, ordered events with contiguous indices.
 
-Inside this module an event is a row of `user` and `item` (codes from 0 in the order of the raw ids), `time` (int64;
-only its order counts here) and, where the log has both, `order` (int64: decides among equal times).
+In this module an event is a row with `user` and `item` (codes from 0 in the order of the raw ids), `time` (int64; only
+its order matters here) and, if the log has both columns, `order` (int64; it orders events of equal time).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from recsys.errors import DataError
 MICROSECONDS = 1_000_000
 
 SMALL_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
-"""Types whose values fit into int64."""
+"""Integer types whose values fit into int64."""
 
 
 @dataclass(frozen=True)
 class EncodedEvents:
-    """Events with integer codes and the raw ids behind the codes.
+    """Events with integer codes, and the raw ids of the codes.
 
     Args:
-        events: `user`, `item`, `time`, perhaps `order`.
-        user_ids: raw id of each user code, rising.
-        item_ids: raw id of each item code, rising.
+        events: columns `user`, `item`, `time` and, optionally, `order`.
+        user_ids: raw id of each user code, ascending.
+        item_ids: raw id of each item code, ascending.
     """
 
     events: pl.DataFrame
@@ -40,11 +40,11 @@ class CleanedEvents:
     """Clean, ordered events.
 
     Args:
-        events: `user`, `item`, `time`; by user, oldest first.
-        user_ids: raw id of each user index, rising.
-        item_ids: raw id of each item index, rising.
-        repeats: whether a user may have an item again.
-        counts: what was found, dropped and kept.
+        events: columns `user`, `item` and `time`, sorted by user, oldest first.
+        user_ids: raw id of each user index, ascending.
+        item_ids: raw id of each item index, ascending.
+        repeats: whether users may interact with an item again.
+        counts: numbers of events that were found, dropped and kept.
     """
 
     events: pl.DataFrame
@@ -56,7 +56,7 @@ class CleanedEvents:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is done to raw interactions; the options are those of `prepare`."""
+    """The cleaning of raw interactions. The options are those of `prepare`."""
 
     k_core: int
     repeats: bool | None
@@ -65,7 +65,7 @@ class Cleaning:
     seed: int
 
     def __call__(self, interactions: pl.LazyFrame) -> CleanedEvents:
-        """Encode, drop duplicates, take the k-core, close the gaps, put in order."""
+        """Encode the ids, drop duplicates, take the k-core, renumber, and sort."""
         coded = encode(interactions)
         raw = len(coded.events)
         events, repeats, share = without_duplicates(coded.events, self.repeats, self.repeat_threshold)
@@ -83,10 +83,10 @@ class Cleaning:
 
 
 def encode(interactions: pl.LazyFrame) -> EncodedEvents:
-    """Replace raw ids by codes, and `timestamp` or `order` by an int64 `time`.
+    """Replace raw ids by codes, and `timestamp` or `order` by an int64 column `time`.
 
-    A `Datetime` becomes microseconds, so that no order below a second is lost; integers stay as they are. Where both
-    columns are there, `order` stays beside `time` and decides among equal times.
+    A `Datetime` becomes microseconds, which keeps the order within a second. Integers stay as they are. If the log has
+    both columns, `order` is kept and orders events of equal time.
     """
     schema = interactions.collect_schema()
     order = pl.col("order").cast(pl.Int64)
@@ -105,7 +105,7 @@ def encode(interactions: pl.LazyFrame) -> EncodedEvents:
 
 
 def encode_ids(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The rank of each id among the distinct ids (uint32, from 0), and the distinct ids, rising.
+    """Return the rank of each id among the distinct ids (uint32, from 0), and the distinct ids, ascending.
 
     >>> rank, distinct = encode_ids(pl.Series([30, 10, 30]))
     >>> rank.to_list(), distinct.to_list()
@@ -127,17 +127,18 @@ def encode_ids(ids: pl.Series) -> tuple[pl.Series, pl.Series]:
 def without_duplicates(
     events: pl.DataFrame, repeats: bool | None, threshold: float
 ) -> tuple[pl.DataFrame, bool, float]:
-    """One event for each (user, item, time) if users may have an item again, else one for each (user, item).
+    """Drop duplicate events: keep one event of each (user, item, time), or one of each (user, item) without repeats.
 
-    The earliest stays; of those with one time, the first in `order` where there is one.
+    The earliest event is kept; among equal times, the first by `order`, if there is such a column.
 
     Args:
-        events: see above.
-        repeats: whether users may have an item again; None means that the share exceeds `threshold`.
-        threshold: share of the events with distinct (user, item, time) whose (user, item) came at an earlier time.
+        events: events as the module describes them.
+        repeats: whether users may interact with an item again. None decides by whether the share of repeats exceeds
+            `threshold`: the share of events, distinct in (user, item, time), whose (user, item) has an earlier event.
+        threshold: threshold of that share.
 
     Returns:
-        The events that stay, whether users may have an item again, and that share.
+        The kept events, whether users may interact with an item again, and the share of repeats.
 
     >>> events = pl.DataFrame({"user": [0, 0, 0, 0], "item": [1, 1, 1, 2], "time": [5, 5, 6, 7]})
     >>> kept, repeats, share = without_duplicates(events, None, 0.5)  # of (1, 5), (1, 6), (2, 7) one repeats
@@ -159,13 +160,12 @@ def without_duplicates(
 
 
 def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
-    """The largest part in which every user and every item has at least `k` events.
+    """Return the `k`-core: the largest set of events in which every user and every item has at least `k`.
 
-    Users and items with fewer are removed together, again and again until none is left to remove. `k <= 1` changes
-    nothing.
+    Users and items with fewer events are removed repeatedly until none is left to remove. `k <= 1` changes nothing.
 
     Raises:
-        DataError: when nothing is left.
+        DataError: no event is left.
     """
     total = len(events)
     while k > 1 and len(events):
@@ -175,12 +175,12 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
             break
         events = events.filter(pl.Series(keep))
     if not len(events):
-        raise DataError(f"no event is left after the {k}-core of {total:,} events: lower k_core (0 keeps everything)")
+        raise DataError(f"no event is left after the {k}-core of {total:,} events. Lower k_core; 0 keeps everything")
     return events
 
 
 def in_order(events: pl.DataFrame, ties: TieBreaking, seed: int) -> pl.DataFrame:
-    """Sort by user, then time; equal times by `order`, else as `ties` and `seed` say: never as the rows came."""
+    """Sort events by user and time. Equal times are sorted by `order`, then by `ties` with `seed`, not by row order."""
     users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
     events = events.with_columns(pl.Series("tie", ties.key(users, items, seed)))
     times = events.get_column("time").to_numpy()
@@ -195,12 +195,12 @@ def in_order(events: pl.DataFrame, ties: TieBreaking, seed: int) -> pl.DataFrame
 
 
 def renumber(coded: EncodedEvents) -> EncodedEvents:
-    """Close the gaps that cleaning left: codes are `0 .. count - 1` again, still in the order of the raw ids."""
+    """Renumber users and items after cleaning: codes are `0 .. count - 1`, in the order of the raw ids."""
     columns, ids = [], []
     for name, raw in (("user", coded.user_ids), ("item", coded.item_ids)):
         old = coded.events.get_column(name).to_numpy()
-        alive = np.zeros(len(raw), dtype=bool)
-        alive[old] = True
-        columns.append(pl.Series(name, (alive.cumsum() - 1)[old].astype(np.uint32)))
-        ids.append(raw.filter(pl.Series(alive)))
+        present = np.zeros(len(raw), dtype=bool)
+        present[old] = True
+        columns.append(pl.Series(name, (present.cumsum() - 1)[old].astype(np.uint32)))
+        ids.append(raw.filter(pl.Series(present)))
     return EncodedEvents(coded.events.with_columns(columns), *ids)

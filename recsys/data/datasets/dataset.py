@@ -17,26 +17,26 @@ from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 
 DAY = 86_400
-"""Seconds."""
+"""Seconds of a day."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A log with contiguous indices, divided into training histories and held-out requests.
+    """A log with contiguous indices, split into training histories and held-out requests.
 
     Args:
-        name: what reports call it.
-        items: one row an item, row `i` is item `i`: `item` (0 .. N - 1), `item_id` (raw), `interactions` (events in
-            training), and the source's features.
-        users: one row a user, row `u` is user `u`: `user`, `user_id` (raw), and the source's features.
-        train: one row a user: the training events, oldest first; nothing excluded.
-        validation: one row a request: everything before the held-out item as history, that item as the answer.
-        test: the same.
-        complete: one row a user: all events as history, for recommending what comes after the log.
-        same_day: for `validation` and `test`, true where the held-out item has the same day (UTC) as the last item of
-            the history; empty where there are no timestamps.
-        repeats: whether a user may have an item again. If not, requests exclude what the history holds.
-        fingerprint: of the source and all options of preparation.
+        name: name of the data in reports.
+        items: one row an item, row `i` for item `i`: `item` (0 .. N - 1), `item_id` (raw), `interactions` (number of
+            training events), and the features of the source.
+        users: one row a user, row `u` for user `u`: `user`, `user_id` (raw), and the features of the source.
+        train: one row a user: the training events, oldest first; nothing is excluded.
+        validation: one row a request. The history is everything before the held-out item, which is the answer.
+        test: one row a request, as in `validation`.
+        complete: one row a user: all events as history, for recommendations after the end of the log.
+        same_day: for `validation` and `test`, a mask of the requests whose held-out item has the same day (UTC) as the
+            last item of the history; empty if the log has no timestamps.
+        repeats: whether users may interact with an item again. If not, requests exclude the items of the history.
+        fingerprint: text that identifies the source and all options of preparation.
         summary: counts of what preparation found, dropped and kept.
     """
 
@@ -54,19 +54,22 @@ class Dataset:
 
     @property
     def num_items(self) -> int:
-        """`N`, the size of the catalogue."""
+        """Number of items `N` of the catalogue."""
         return len(self.items)
 
     @property
     def num_users(self) -> int:
-        """How many users the log has."""
+        """Number of users of the log."""
         return len(self.users)
 
     def recommend_context(self, user_ids: Sequence[int | str]) -> Context:
-        """Requests of the named users (raw ids), with all their events as history.
+        """Return requests of the given users, with all their events as history.
+
+        Args:
+            user_ids: raw ids of users.
 
         Raises:
-            DataError: when an id is not in the data.
+            DataError: an id is not in the data.
         """
         known = self.users.get_column("user_id")
         asked = pl.Series("user_id", [str(user_id) for user_id in user_ids], dtype=pl.String)
@@ -79,15 +82,15 @@ class Dataset:
         unknown = found.filter(pl.col("user").is_null()).get_column("user_id")
         if len(unknown):
             raise DataError(
-                f"user {unknown[0]!r} is not in {self.name}: {len(known):,} users are, for instance {known[0]!r}"
+                f"user {unknown[0]!r} is not in {self.name}, which has {len(known):,} users, such as {known[0]!r}"
             )
         return self.complete.select(torch.from_numpy(found.get_column("user").to_numpy().astype("int64")))
 
     def describe(self) -> str:
-        """One line for people: size, what was dropped, and whether requests exclude what users had."""
+        """Describe size, dropped rows, and whether seen items are excluded, in one line of text."""
         count = {key: f"{int(value):,}" for key, value in self.summary.items()}
         share = f"{100 * self.summary['repeat_share']:.2f} % of the raw events repeat an earlier one"
-        answer = "users may have an item again" if self.repeats else "what a user had is excluded from requests"
+        answer = f"seen items are {'included in' if self.repeats else 'excluded from'} recommendations"
         return (
             f"{self.name}: {count['users']} users, {count['items']} items, {count['events']} of {count['raw_events']}"
             f" events; {count['validation_requests']} validation and {count['test_requests']} test requests;"
@@ -106,17 +109,17 @@ def assemble(
     fingerprint: str,
     summary: Mapping[str, float],
 ) -> Dataset:
-    """A data set of ordered events.
+    """Return the data set of ordered events.
 
     Args:
-        events: `user` (rising), `item`, and `timestamp` (seconds) where times are known; oldest first.
-        splits: which of them train, which are asked for.
-        name: see `Dataset`.
-        items: see `Dataset`; without `interactions`.
-        users: see `Dataset`.
-        repeats: see `Dataset`.
-        fingerprint: see `Dataset`.
-        summary: see `Dataset`.
+        events: `user`, `item` and, if times are known, `timestamp` (seconds); sorted by user, oldest first.
+        splits: the events that train and those that are held out.
+        name: as in `Dataset`.
+        items: as in `Dataset`, without `interactions`.
+        users: as in `Dataset`.
+        repeats: as in `Dataset`.
+        fingerprint: as in `Dataset`.
+        summary: as in `Dataset`.
     """
     history, times = jagged_events(events, len(users))
     every = torch.arange(len(users))
@@ -141,7 +144,7 @@ def assemble(
 
 
 def jagged_events(events: pl.DataFrame, num_users: int) -> tuple[Jagged, Int[Tensor, " total"] | None]:
-    """The items of `events` (sorted by `user`) as a row a user, and their `timestamp`s if they have any."""
+    """Return the items of events sorted by `user`, one row a user, and their `timestamp`s, or None."""
     user, item = (torch.from_numpy(events.get_column(name).to_numpy().astype("int64")) for name in ("user", "item"))
     history = Jagged.from_lengths(item, torch.bincount(user, minlength=num_users))
     if "timestamp" not in events.columns:
@@ -150,12 +153,12 @@ def jagged_events(events: pl.DataFrame, num_users: int) -> tuple[Jagged, Int[Ten
 
 
 def _heads(log: Context, rows: Tensor, lengths: Tensor) -> Context:
-    """The first `lengths[r]` events of user `rows[r]`."""
+    """Return the first `lengths[r]` events of user `rows[r]`."""
     return Context(rows, log.history.head(rows, lengths), Jagged.empty(len(rows)))
 
 
 def _requests(log: Context, targets: Tensor, repeats: bool) -> Example:
-    """One request for each position of `targets` in the log's flat values."""
+    """Return one request for each position of `targets` in the flat values of the log."""
     rows = torch.searchsorted(log.history.offsets, targets, right=True) - 1
     before = _heads(log, rows, targets - log.history.offsets[rows])
     excluded = before.excluded if repeats else before.history

@@ -1,4 +1,4 @@
-"""Load packed sequences for training, examples for evaluation, repeated and listed batches."""
+"""Loaders of packed sequences for training and of examples for evaluation; repeated and listed batches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from recsys.data.datasets.resumable import ResumableLoader
 from recsys.errors import ConfigurationError
@@ -16,25 +17,25 @@ from recsys.types.jagged import Jagged
 
 
 class PackedLoader(ResumableLoader[np.ndarray, Context]):
-    """Sequences of similar length, as many at once as a number of positions allows.
+    """A loader of batches of sequences with similar lengths and a bounded number of positions.
 
-    A user's history is cut, from its end, into windows of `max_length + 1` items; two neighbours share one item, so
-    every item but the user's first is a next item exactly once. Windows are sorted by length, cut into batches with
-    `rows · longest ≤ positions`, and the batches are shuffled; equal lengths fall into other batches each epoch. The
-    order depends on `seed` and epoch alone.
+    The history of a user is cut, from its end, into windows of `max_length + 1` items. Neighbouring windows share one
+    item, so every item except the user's first is a next item exactly once. Windows are sorted by length and cut into
+    batches with `rows · longest ≤ positions`; the batches are shuffled. Windows of equal length are distributed anew
+    each epoch. The order depends on the seed and the epoch only.
 
-    Iterating gives one epoch; resumable after any batch (`ResumableLoader`).
+    Iterating gives one epoch. The loader can be resumed after any batch (`ResumableLoader`).
 
     Args:
         context: one row a user, oldest event first.
-        positions: most positions of a padded batch, rows times longest.
-        max_length: most items of a window whose next item is asked for, so windows hold up to one more.
-        seed: fixes the order of batches.
-        shuffle: whether batches come in random order; otherwise the longest windows come first, the same each epoch.
-        drop_last: leave out the batches that do not deal out evenly to all ranks, instead of dealing the epoch's first
-            ones again; no effect with one rank.
-        repeats: whether users may have an item again. If not, a window excludes the items before it.
-        rank: which share of the batches this process takes: `rank`, `rank + world_size`, …
+        positions: the most positions of a padded batch, rows times longest.
+        max_length: the most items of a history. A window has up to one item more.
+        seed: seed of the order.
+        shuffle: whether batches are in random order; otherwise the longest windows come first, the same each epoch.
+        drop_last: with several ranks, True leaves out the batches that cannot be divided equally among them, False
+            repeats the first batches of the epoch instead.
+        repeats: whether users may interact with an item again. If not, a window excludes the items before it.
+        rank: index of this process, which takes the batches `rank`, `rank + world_size`, …
         world_size: number of processes.
     """
 
@@ -69,8 +70,8 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
         batches = len(self._bounds) - 1
         return batches // self._world_size if self._drop_last else -(-batches // self._world_size)
 
+    @override
     def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
-        """This rank's batches of an epoch, each the windows in it."""
         order, batches = self._by_length, np.arange(len(self._bounds) - 1)
         if self._shuffle:
             random = np.random.default_rng([self._seed, epoch])
@@ -80,8 +81,8 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
         mine = np.resize(batches, len(self) * self._world_size)[self._rank :: self._world_size]
         return [order[self._bounds[batch] : self._bounds[batch + 1]] for batch in mine]
 
+    @override
     def _gather(self, part: np.ndarray) -> Context:
-        """The windows' contexts, longest first."""
         rows, starts, lengths = (torch.from_numpy(column[part]) for column in self._windows)
         context = self._context
         excluded = context.excluded.select(rows)
@@ -93,12 +94,12 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
 
 
 class RequestLoader:
-    """Logged requests in their own order, so many at once.
+    """A loader of logged requests in their given order.
 
     Args:
         examples: the requests with their answers.
-        batch_size: requests in a batch; the last may have fewer.
-        max_length: longest history given, the most recent items; None gives all.
+        batch_size: number of requests of a batch; the last batch may have fewer.
+        max_length: histories are cut to this number of most recent items; None keeps them whole.
     """
 
     def __init__(self, examples: Example, batch_size: int = 256, max_length: int | None = None) -> None:
@@ -118,7 +119,7 @@ class RequestLoader:
 
 
 def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, first position and length of every window of at least two items."""
+    """Return row, first position and length of every window of at least two items."""
     lengths = history.lengths.numpy()
     counts = -(-np.maximum(lengths - 1, 0) // max_length)
     rows = np.repeat(np.arange(len(lengths)), counts)
@@ -129,7 +130,7 @@ def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _pack(lengths: np.ndarray, positions: int) -> np.ndarray:
-    """Bounds of batches over falling lengths, each with `rows · longest ≤ positions`."""
+    """Return the bounds of batches over descending lengths, each with `rows · longest ≤ positions`."""
     bounds = [0]
     while bounds[-1] < len(lengths):
         bounds.append(min(bounds[-1] + positions // int(lengths[bounds[-1]]), len(lengths)))
@@ -137,16 +138,16 @@ def _pack(lengths: np.ndarray, positions: int) -> np.ndarray:
 
 
 class RepeatBatches:
-    """Every batch of a loader `times` times in a row, resumable between any two of them.
+    """A loader that repeats every batch of another loader. It can be resumed after any repetition.
 
     Args:
-        loader: whose batches.
-        times: how often each comes, at least 1.
+        loader: the other loader.
+        times: number of times that each batch is given, at least 1.
     """
 
     def __init__(self, loader: PackedLoader, times: int) -> None:
         if times < 1:
-            raise ConfigurationError(f"times={times}: a batch comes at least once")
+            raise ConfigurationError(f"times={times}: expected at least 1")
         self._loader, self._times = loader, times
         self._before, self._given, self._skip = loader.state_dict(), 0, 0
 
@@ -166,13 +167,13 @@ class RepeatBatches:
             self._skip = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The loader's position before the current batch, and how often that batch was given; 0 for one to come."""
+        """Return the other loader's position before the current batch, and the number of times it was given."""
         if self._given == self._times:
             return {"loader": self._loader.state_dict(), "given": 0}
         return {"loader": self._before, "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where another loader stood."""
+        """Move to the position of another loader."""
         self._loader.load_state_dict(state["loader"])
         self._given = self._skip = state["given"]
         self._before = state["loader"]
@@ -182,10 +183,10 @@ ListBatch = TypeVar("ListBatch")
 
 
 class ListLoader(Generic[ListBatch]):
-    """Batches at hand as a loader. (A trainer takes a plain list for several loaders.)
+    """A loader of a list of batches. Lightning would take the list itself for several loaders.
 
     Args:
-        batches: one epoch, in its order.
+        batches: the batches of an epoch, in order.
     """
 
     def __init__(self, batches: Sequence[ListBatch]) -> None:

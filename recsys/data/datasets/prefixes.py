@@ -14,13 +14,12 @@ from recsys.types.jagged import Jagged
 def prefixes(sequences: Context, repeats: bool) -> Example:
     """Return the `T − 1` examples in each sequence of `T` items: history `items[..t]`, answer `items[t + 1]`.
 
-    Examples stand in the order of `prefix_rows`. If the data knows no repeats, a request excludes what its sequence
-    excludes and what its own history holds; otherwise what its sequence excludes. Histories are copied out, `ΣT²/2`
-    int64 in all.
+    Examples are in the order of `prefix_rows`. A request excludes the items that its sequence excludes and, unless
+    `repeats` is set, the items of its own history. Histories are copied, `ΣT²/2` int64 in all.
 
     Args:
         sequences: one row a sequence.
-        repeats: whether users may have an item again.
+        repeats: whether users may interact with an item again.
 
     >>> sequences = Context(torch.tensor([3]), Jagged.from_rows([[5, 6, 7]]), Jagged.from_rows([[4]]))
     >>> examples = prefixes(sequences, repeats=False)
@@ -46,9 +45,9 @@ def prefixes(sequences: Context, repeats: bool) -> Example:
 
 
 def prefix_rows(sequences: Context) -> Int[Tensor, " P"]:
-    """`[P]`: where in `sequences.history.values` the last item of each request's history stands.
+    """Return the index in `sequences.history.values` of the last item of each request's history, `[P]`.
 
-    Indexes the rows of a network's states over all positions; every position but the last of each sequence.
+    These are all positions except the last of each sequence. They select rows of a network's states over all positions.
 
     >>> prefix_rows(Context(torch.tensor([0, 1]), Jagged.from_rows([[5, 6, 7], [8, 9]]), Jagged.empty(2)))
     tensor([0, 1, 3])

@@ -1,4 +1,4 @@
-"""Prepares a data set from a source once, and reads it from disk afterwards."""
+"""Prepare a data set from a source once, and read it from disk afterwards."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from recsys.types.jagged import Jagged
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparation makes and keeps: everything a `Dataset` is assembled from.
+    """Prepared data as stored on disk, from which a `Dataset` is assembled.
 
     Args:
-        name: what reports call the data.
-        events: `user`, `item`, and `timestamp` (seconds) where times are known; by user, oldest first.
+        name: name of the data in reports.
+        events: `user`, `item` and, if times are known, `timestamp` (seconds); sorted by user, oldest first.
         items: one row an item.
         users: one row a user.
-        splits: which events train, which are asked for.
-        repeats: whether a user may have an item again.
-        fingerprint: of the source and all options.
+        splits: the events that train and those that are held out.
+        repeats: whether users may interact with an item again.
+        fingerprint: text that identifies the source and all options.
         summary: counts of what was found, dropped and kept.
     """
 
@@ -45,7 +45,7 @@ class Prepared:
     summary: dict[str, float]
 
     def dataset(self) -> Dataset:
-        """The data set in memory."""
+        """Return the data set in memory."""
         return assemble(
             self.events,
             self.splits,
@@ -58,7 +58,7 @@ class Prepared:
         )
 
     def save(self, folder: Path) -> None:
-        """Write into an empty folder."""
+        """Write the data into an empty folder."""
         write_parquet(folder / "events.parquet", self.events)
         write_parquet(folder / "items.parquet", self.items)
         train = pl.Series("train_events", self.splits.train_lengths.numpy())
@@ -78,7 +78,7 @@ class Prepared:
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
-        """Read what `save` wrote."""
+        """Read data that `save` wrote."""
         facts = json.loads((folder / "dataset.json").read_text())
         users = pl.read_parquet(folder / "users.parquet")
         requests = pl.read_parquet(folder / "requests.parquet")
@@ -97,7 +97,7 @@ class Prepared:
 
 
 LAYOUT = 1
-"""Raised whenever what is written, or how it is computed, changes: older folders are then prepared again."""
+"""Version of the stored data. It is raised when the files or their computation change; older data is prepared again."""
 
 BY_ITEM = TieByItem()
 
@@ -113,25 +113,25 @@ def prepare(
     seed: int = 0,
     root: str | Path = "data/prepared",
 ) -> Dataset:
-    """Clean, order, index and divide the interactions of a source.
+    """Clean, sort, index and split the interactions of a source.
 
     Args:
-        source: where the tables come from.
-        split: how events are divided into training and requests.
-        k_core: users and items with fewer events are dropped, to the fixed point; 0 keeps everything.
-        repeats: whether users may have an item again. If false, only the first event of a user with an item stays and
-            requests exclude what the user had; None reads it from the data: true when the share of events that come
-            again at another time exceeds `repeat_threshold`.
-        repeat_threshold: a share of events, in [0, 1]; no effect unless `repeats` is None.
-        ties: the rule that orders a user's events of equal time.
-        seed: fixes that order.
-        root: folder for prepared data; each source and choice of options has its own folder in it.
+        source: source of the tables.
+        split: rule that splits events into training events and held-out requests.
+        k_core: users and items with fewer events are dropped, repeatedly; 0 keeps everything.
+        repeats: whether users may interact with an item again. If False, only the first event of a user and an item is
+            kept, and requests exclude seen items. None decides by the data: True if the share of events that repeat an
+            earlier one at another time exceeds `repeat_threshold`.
+        repeat_threshold: share of events, in [0, 1]; it has no effect unless `repeats` is None.
+        ties: rule that orders a user's events of equal time.
+        seed: seed of that order.
+        root: folder of prepared data. Each source and choice of options has a folder of its own in it.
 
     Returns:
-        The data set; its `describe()` says in a line what was kept and whether requests exclude what users had.
+        The data set. Its `describe()` says what was kept and whether seen items are excluded.
 
     Raises:
-        DataError: when the tables are malformed, or nothing is left.
+        DataError: a table is malformed, or no event is left.
     """
     tables = source.tables()
     cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, ties, seed)
@@ -168,7 +168,7 @@ def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint
 
 
 def _requests(events: Jagged, splits: Splits, num_items: int) -> dict[str, int]:
-    """How many requests there are, and how many ask for an item that no training event has."""
+    """Return the numbers of requests, and of those whose target occurs in no training event."""
     trained = torch.zeros(num_items, dtype=torch.bool)
     is_training = events.positions() < splits.train_lengths.repeat_interleave(events.lengths)
     trained[events.values[is_training]] = True
@@ -180,7 +180,7 @@ def _requests(events: Jagged, splits: Splits, num_items: int) -> dict[str, int]:
 
 
 def _timed(events: pl.DataFrame, interactions: pl.LazyFrame) -> pl.DataFrame:
-    """`time` as `timestamp` in seconds, or dropped where only the order was known."""
+    """Turn `time` into `timestamp` in seconds, or drop it if only the order is known."""
     kind = interactions.collect_schema().get("timestamp")
     if kind is None:
         return events.drop("time")
@@ -189,10 +189,10 @@ def _timed(events: pl.DataFrame, interactions: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.DataFrame, int, int]:
-    """One row an id that is left, in the order of the indices, with the source's features where it has them.
+    """Return one row for each kept id, in the order of the indices, with the features of the source.
 
     Returns:
-        The rows, how many of the source's rows have no event, and how many ids have no row in the source.
+        The rows, the number of rows of the source without events, and the number of ids without a row in the source.
     """
     key = f"{kind}_id"
     frame = ids.to_frame(key).with_row_index(kind)

@@ -1,4 +1,4 @@
-"""Prepares a log of slates from a source, and stores it on disk together with its split."""
+"""Prepare a log of slates from a source, and store it on disk with its split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACTS = ("name", "timed", "displayed", "fingerprint", "summary")
 
 
 def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
-    """Write into a folder what `load_slates` reads."""
+    """Write a log and its split into a folder."""
     for name in TABLES:
         write_parquet(folder / f"{name}.parquet", getattr(log, name))
     tensors: dict[str, Tensor] = {"user_offsets": log.user_offsets}
@@ -42,7 +42,7 @@ def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
 
 
 def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:
-    """Read what `save_slates` wrote."""
+    """Read a log and its split that `save_slates` wrote."""
     facts: dict[str, Any] = json.loads((folder / "slates.json").read_text())
     tensors = load_file(folder / "slates.safetensors")
     rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
@@ -66,18 +66,18 @@ COLUMNS = (
     "prefix_propensities",
     "slot_propensities",
 )
-"""What a log keeps of the table of impressions."""
+"""The columns of the table of impressions that a log keeps."""
 
 
 def prepare_slates(source: SlateSource) -> SlateLog:
-    """Read, order and index the impressions of a source.
+    """Read, sort and index the impressions of a source.
 
-    The order of the rows does not matter: impressions are sorted by user, time and request id, users and items are
-    numbered by rising raw id. The catalogue is the items that some slate holds; what the items' table says of others is
-    counted.
+    The order of the rows in the source does not matter. Impressions are sorted by user, time and request id. Users and
+    items are numbered in the order of their raw ids. The catalogue is the items of the slates; other rows of the table
+    of items are counted and dropped.
 
     Raises:
-        DataError: when the tables are malformed.
+        DataError: a table is malformed.
     """
     tables = source.slates()
     present = tables.impressions.collect_schema()
@@ -118,7 +118,7 @@ def prepare_slates(source: SlateSource) -> SlateLog:
 
 
 def _slates(column: pl.Series) -> tuple[Jagged, pl.Series]:
-    """Item indices slate by slate, and the raw id behind each index."""
+    """Return the item indices of each slate, and the raw id of each index."""
     code, item_ids = clean.encode_ids(column.explode())
     return Jagged.from_lengths(_tensor(code, torch.int64), _tensor(column.list.len(), torch.int64)), item_ids
 
@@ -133,7 +133,7 @@ def _tensor(column: pl.Series, dtype: torch.dtype) -> Tensor:
 
 
 def _lists(rows: pl.DataFrame, name: str) -> Jagged | None:
-    """A column of lists of probabilities (float64: products over long slates are small), None where there is none."""
+    """Return a column of lists of probabilities in float64, since products over long slates are small; or None."""
     return _jagged(rows.get_column(name), torch.float64) if name in rows.columns else None
 
 
@@ -145,7 +145,7 @@ def _requests(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _items(item_ids: pl.Series, table: pl.LazyFrame | None, group: str | None) -> tuple[pl.DataFrame, int]:
-    """The items with their groups and features, and how many of the table's rows no slate holds."""
+    """Return the items with groups and features, and the number of rows of the table that no slate holds."""
     items = item_ids.to_frame("item_id").with_row_index("item")
     if table is None:
         return items.with_columns(pl.lit(0, dtype=pl.UInt32).alias("group")), 0
@@ -163,7 +163,7 @@ def _items(item_ids: pl.Series, table: pl.LazyFrame | None, group: str | None) -
 
 
 def _label(group: str, table: pl.LazyFrame) -> pl.Expr:
-    """What names an item's group: the value, or all of a list; null where the list is empty."""
+    """Return the name of an item's group: the value, or the joined list; null if the list is empty."""
     if not isinstance(table.collect_schema()[group], pl.List):
         return pl.col(group)
     whole = pl.col(group).cast(pl.List(pl.String)).list.join(" | ")
@@ -171,7 +171,7 @@ def _label(group: str, table: pl.LazyFrame) -> pl.Expr:
 
 
 def _features(rows: pl.DataFrame, table: pl.LazyFrame | None, key: str) -> pl.DataFrame:
-    """The rows with the source's features beside them, null where it has none."""
+    """Join the features of the source to the rows; missing ones are null."""
     if table is None:
         return rows
     table = table.drop(set(rows.columns) - {key}, strict=False).with_columns(

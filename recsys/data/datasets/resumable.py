@@ -13,13 +13,13 @@ Batch = TypeVar("Batch")
 
 
 class ResumableLoader(ABC, Generic[Part, Batch]):
-    """Batches epoch by epoch, in an order that depends on a seed and the epoch alone.
+    """A loader whose order depends on a seed and the epoch only, and which can be resumed after any batch.
 
-    Iterating gives one epoch. `state_dict` after any batch, loaded into a new loader over the same data, gives the rest
-    of that epoch and the same epochs after it.
+    Iterating gives one epoch. A new loader over the same data that loads the `state_dict` of this one gives the rest of
+    the epoch and the same epochs afterwards.
 
     Args:
-        seed: of the order.
+        seed: seed of the order.
     """
 
     def __init__(self, seed: int) -> None:
@@ -28,15 +28,15 @@ class ResumableLoader(ABC, Generic[Part, Batch]):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Return the number of batches of an epoch."""
 
     @abstractmethod
     def _epoch_batches(self, epoch: int) -> Sequence[Part]:
-        """What each batch of an epoch is made of, in order."""
+        """Return a description of each batch of an epoch, in order, from which `_gather` makes the batch."""
 
     @abstractmethod
     def _gather(self, part: Part) -> Batch:
-        """The batch itself."""
+        """Return the batch of a description."""
 
     def __iter__(self) -> Iterator[Batch]:
         if not self._resumed:
@@ -48,14 +48,14 @@ class ResumableLoader(ABC, Generic[Part, Batch]):
             yield self._gather(parts[index])
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: epoch, batches given out in it, and the seed of their order."""
+        """Return the position: the epoch, the number of batches given in it, and the seed."""
         return {"epoch": self._epoch, "batch": self._batch, "seed": self._seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where another loader over the same data stood; at the end of an epoch that is the start of the next.
+        """Move to the position of another loader over the same data. The end of an epoch is the start of the next.
 
         Raises:
-            ConfigurationError: when the order there had another seed.
+            ConfigurationError: the other loader has another seed.
         """
         if state["seed"] != self._seed:
             raise ConfigurationError(f"the loader's seed is {self._seed}, the saved position has seed {state['seed']}")

@@ -1,4 +1,4 @@
-"""Loads users with their slates in batches, and holds the slates of the test set."""
+"""Load batches of users with their slates, and hold the slates of the test set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.datasets.resumable import ResumableLoader
 from recsys.data.datasets.slate_log import SlateLog
@@ -19,18 +20,20 @@ from recsys.types.jagged import Jagged
 
 
 class SlateLoader(ResumableLoader[Tensor, UserSlates]):
-    """Every user with a slate that counts, once an epoch; their slates up to the last that counts.
+    """A loader of users with their slates, up to the last slate of the loss mask. Each user comes once an epoch.
 
-    Of several clicks in a slate the first that the source lists is given. The order depends on `seed` and epoch alone.
+    Users without a slate in the loss mask are left out. If a slate has several clicks, the one that the source lists
+    first is taken. The order depends on the seed and the epoch only.
 
-    Iterating gives one epoch; resumable after any batch (`ResumableLoader`).
+    Iterating gives one epoch. The loader can be resumed after any batch (`ResumableLoader`).
 
     Args:
-        log: what was shown and clicked.
-        loss_mask: `[R]`, the impressions to be explained: a part of a split. Earlier ones of the same users come along.
-        users: in a batch; the last may have fewer.
-        seed: of the order.
-        shuffle: whether users come in random order, another each epoch.
+        log: logged slates and clicks.
+        loss_mask: `[R]`, mask of the impressions that count in the loss, such as a part of a split. Earlier impressions
+            of the same users are loaded as history.
+        users: number of users of a batch; the last batch may have fewer.
+        seed: seed of the order.
+        shuffle: whether the order is random, another one each epoch.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
         if users < 1:
             raise ConfigurationError(f"users={users}: a batch holds at least one user")
         if not loss_mask.any():
-            raise DataError(f"no slate of {log.name} counts: the part of the split that was asked for is empty")
+            raise DataError(f"no slate of {log.name} counts: this part of the split is empty. Change the split")
         super().__init__(seed)
         self._log, self._loss_mask, self._click = log, loss_mask, log.first_click()
         self._steps = _steps(log, loss_mask)
@@ -50,15 +53,15 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
     def __len__(self) -> int:
         return -(-len(self._users) // self._size)
 
+    @override
     def _epoch_batches(self, epoch: int) -> tuple[Tensor, ...]:
-        """The users of each batch of an epoch."""
         users = self._users
         if self._shuffle:
             users = users[torch.from_numpy(np.random.default_rng([self._seed, epoch]).permutation(len(users)))]
         return users.split(self._size)
 
+    @override
     def _gather(self, part: Tensor) -> UserSlates:
-        """All slates of the users."""
         impressions = self._log.by_user().head(part, self._steps[part])
         slates = self._log.slates.select(impressions.values).to_padded(-1, self._slots)
         return UserSlates(
@@ -69,22 +72,22 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
 
 
 def _steps(log: SlateLog, loss_mask: Bool[Tensor, " R"]) -> Int[Tensor, " users"]:
-    """`[U]`, each user's impressions up to the last that counts; 0 where none does."""
+    """Return the number of each user's impressions up to the last in the loss mask, `[U]`; 0 if there is none."""
     reached = torch.where(loss_mask, log.steps() + 1, 0)
     return torch.zeros(log.num_users, dtype=torch.int64).scatter_reduce(0, log.user_indices(), reached, "amax")
 
 
 @dataclass(frozen=True)
 class SlateTestSet:
-    """`n` held-out slates.
+    """The `n` held-out slates of a split.
 
     Args:
-        batches: all users that have one, in order, with the slates before.
-        row: `[n]`, the impression of each.
-        user: `[n]`, whose it is.
-        click: `[n]`, the slot, −1 where nothing was clicked.
-        strata: name → `[n]`: `rare`, clicks on the items that training showed least, a fifth of all; and the sources
-            (`search`, `recommendation`) where they are known.
+        batches: batches of all users with a held-out slate, in order, with their earlier slates.
+        row: `[n]`, index of each held-out impression in the log.
+        user: `[n]`, user of each.
+        click: `[n]`, clicked slot of each, −1 for no click.
+        strata: masks `[n]` by name: `rare` selects the fifth of the clicks whose items training shows least often;
+            `search` and `recommendation` select slates by source, if it is known.
     """
 
     batches: Sequence[UserSlates]
@@ -95,13 +98,13 @@ class SlateTestSet:
 
     @classmethod
     def from_split(cls, log: SlateLog, split: SlateSplit, users: int = 128, limit: int | None = None) -> SlateTestSet:
-        """The test part of a split.
+        """Return the test set of a split.
 
         Args:
-            log: all slates.
-            split: which of them train and which are held out.
-            users: in a batch.
-            limit: batches at most; None for all.
+            log: logged slates.
+            split: the split of the log.
+            users: number of users of a batch.
+            limit: the most batches; None means all.
         """
         batches = list(SlateLoader(log, split.test, users, shuffle=False))[:limit]
         row = split.test.nonzero().squeeze(1)[: sum(int(batch.loss_mask.sum()) for batch in batches)]
@@ -109,7 +112,7 @@ class SlateTestSet:
         return cls(batches, row, log.user_indices()[row], click, _strata(log, split, row, click))
 
     def flat(self, parts: Iterable[Shaped[Tensor, "U T S1"]]) -> Shaped[Tensor, "n S1"]:
-        """What was found batch by batch, a line a held-out slate."""
+        """Join results of the batches, and keep one row for each held-out slate."""
         return torch.cat([part[batch.loss_mask] for part, batch in zip(parts, self.batches, strict=True)])
 
 

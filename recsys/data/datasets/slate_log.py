@@ -1,4 +1,4 @@
-"""Impressions and clicks in memory, and the ablation that replaces each slate by random negatives."""
+"""Logged slates and clicks in memory, and the ablation that replaces each slate by random negatives."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from recsys.types.jagged import Jagged
 
 @dataclass(frozen=True)
 class SlateLog:
-    """`R` impressions of `U` users, by user, oldest first; impressions of equal time stand by request id.
+    """`R` impressions of `U` users, sorted by user, time and request id.
 
-    A slate of three items of which the second was clicked, and one of two without a click:
+    For example, a slate of three items of which the second was clicked, and a slate of two items without a click:
 
         slates    [[7, 2, 9], [2, 4]]     item indices
         clicks    [[1], []]               positions in the slate
 
-    That nothing was clicked is not an item: a model that scores it adds it itself.
+    "No click" is not an item. Models that score it add it themselves.
 
     Args:
-        name: what reports call the data.
-        items: `item` (0 … N−1, by rising raw id), `item_id`, `group` (0 … Q−1) and the source's features. Every item of
-            a slate is here, whether or not the source describes it. Groups are numbered by rising `group_name`; items
-            without one share the last group; without groups all are in group 0.
-        users: `user` (0 … U−1, by rising raw id), `user_id` and the source's features.
-        requests: `[R]` rows: `request_id`, `timestamp` (seconds, or the place in the user's history if not `timed`),
-            `source` (`search`, `recommendation`, null where unknown).
-        user_offsets: `[U + 1]`, user `u` has the impressions `user_offsets[u] … user_offsets[u + 1] − 1`.
-        slates: `R` rows, item indices from the first slot to the last.
-        clicks: `R` rows, positions from 0, in the order of the source; an empty row where nothing was clicked.
+        name: name of the data in reports.
+        items: one row an item: `item` (0 … N−1, in the order of raw ids), `item_id`, `group` (0 … Q−1) and the features
+            of the source. Every item of a slate has a row, whether or not the source describes it. Groups are numbered
+            in the order of `group_name`. Items without a group share the last group. Without groups all items are in
+            group 0.
+        users: one row a user: `user` (0 … U−1, in the order of raw ids), `user_id` and the features of the source.
+        requests: one row an impression: `request_id`, `timestamp` (seconds, or the place in the user's history if not
+            `timed`) and `source` (`search`, `recommendation`, or null if unknown).
+        user_offsets: `[U + 1]`. User `u` has the impressions `user_offsets[u] … user_offsets[u + 1] − 1`.
+        slates: `R` rows of item indices, from the first slot to the last.
+        clicks: `R` rows of clicked positions, from 0, in the order of the source; empty if nothing was clicked.
         timed: whether `timestamp` is a time.
-        displayed: whether slots have the order of display.
-        fingerprint: changes whenever the source's content does.
+        displayed: whether slots are in the order of display.
+        fingerprint: text that changes whenever the content of the source changes.
         summary: counts of what was found, kept and dropped.
-        propensity: `[R]`, in (0, 1], probability of each whole slate under the policy that showed it.
-        prefix_propensities: `R` rows, of each slot given the slots before it.
-        slot_propensities: `R` rows, of each item at its slot, whatever else is in the slate.
+        propensity: `[R]`, probability of the whole slate under the logging policy, in (0, 1].
+        prefix_propensities: `R` rows, probability of each slot given the earlier slots.
+        slot_propensities: `R` rows, marginal probability of each item at its slot.
     """
 
     name: str
@@ -64,44 +65,44 @@ class SlateLog:
 
     @property
     def num_items(self) -> int:
-        """`N`."""
+        """Number of items `N`."""
         return len(self.items)
 
     @property
     def num_users(self) -> int:
-        """`U`."""
+        """Number of users `U`."""
         return len(self.users)
 
     @property
     def num_groups(self) -> int:
-        """`Q`, 1 where there are no groups."""
+        """Number of groups `Q`; 1 if items have no groups."""
         return int(self.items.get_column("group").n_unique())
 
     def by_user(self) -> Jagged:
-        """`U` rows, the numbers of each user's impressions, oldest first."""
+        """Return the indices of each user's impressions as `U` rows, oldest first."""
         return Jagged(torch.arange(len(self)), self.user_offsets)
 
     def user_indices(self) -> Int[Tensor, " R"]:
-        """`[R]`, the user of each impression."""
+        """Return the user of each impression, `[R]`."""
         return self.by_user().row_ids()
 
     def steps(self) -> Int[Tensor, " R"]:
-        """`[R]`, the place of each impression in its user's history, from 0."""
+        """Return the place of each impression in its user's history, `[R]`, from 0."""
         return self.by_user().positions()
 
     def first_click(self) -> Int[Tensor, " R"]:
-        """`[R]`, the first position of each impression's clicks as the source lists them; −1 where there is none."""
+        """Return the clicked position of each impression that the source lists first, `[R]`; −1 for no click."""
         first = self.clicks.lengths.new_full((len(self),), -1)
         clicked = self.clicks.lengths > 0
         first[clicked] = self.clicks.values[self.clicks.offsets[:-1][clicked]]
         return first
 
     def times(self) -> Int[Tensor, " R"]:
-        """`[R]`, `timestamp` of each impression."""
+        """Return the `timestamp` of each impression, `[R]`."""
         return torch.from_numpy(self.requests.get_column("timestamp").to_numpy().copy())
 
     def describe(self) -> str:
-        """One line for people: size, clicks, and what was dropped."""
+        """Describe size, clicks and dropped rows in one line of text."""
         count = {key: f"{value:,}" for key, value in self.summary.items()}
         dropped = [f"{value} {key}" for key, value in count.items() if key not in SIZES and self.summary[key]]
         return (
@@ -112,25 +113,28 @@ class SlateLog:
 
 
 SIZES = ("users", "items", "groups", "impressions", "clicks", "without_click", "items_without_impressions")
-"""Counts in `SlateLog.summary` that say what is there; the others say what was dropped."""
+"""Counts in `SlateLog.summary` that describe the log. The others count dropped rows."""
 
 
 def all_item_negatives(
     log: SlateLog, loss_mask: Bool[Tensor, " R"], negatives: int = 24, seed: int = 0
 ) -> tuple[SlateLog, Bool[Tensor, " R"]]:
-    """Clicked slates become the clicked item and others drawn evenly from the catalogue; the rest no longer count.
+    """Replace each clicked slate by the clicked item and random negatives, drawn uniformly from the catalogue.
 
-    What users were shown no longer matters, so that items which are shown often look liked. Drawn items may come twice.
-    Source: the all-item likelihood of Eide, Leslie, Frigessi 2022, which draws anew at every step; here once.
+    A model of such slates ignores what users were shown: items that are shown often seem to be liked. Negatives may
+    repeat. Slates without a click leave the loss mask.
+
+    Source: the all-item likelihood of Eide, Leslie, Frigessi 2022. It draws new negatives at every step; here they are
+    drawn once.
 
     Args:
-        log: what was shown and clicked.
-        loss_mask: the impressions to be explained.
-        negatives: items beside the click.
-        seed: of the draw.
+        log: logged slates and clicks.
+        loss_mask: mask of the impressions that count in the loss.
+        negatives: number of negatives of a slate.
+        seed: seed of the draw.
 
     Returns:
-        The log, and its impressions that count.
+        The changed log, and its loss mask.
     """
     click = log.first_click()
     clicked = click >= 0

@@ -1,4 +1,4 @@
-"""Divides events and impressions into training, validation and test."""
+"""Split events and impressions into training, validation and test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.errors import ConfigurationError, DataError
@@ -17,12 +18,12 @@ from recsys.types.jagged import Jagged
 
 @dataclass(frozen=True)
 class Splits:
-    """A division of every user's events, oldest first.
+    """A split of the events of every user, oldest first.
 
     Args:
-        train_lengths: `[U]`, how many of each user's first events train.
-        validation: positions in the events' flat values of the targets of the validation requests.
-        test: the same for the test requests.
+        train_lengths: `[U]`, number of each user's first events that train.
+        validation: targets of the validation requests, as positions in the flat values of the events.
+        test: targets of the test requests, as positions in the flat values of the events.
     """
 
     train_lengths: Int[Tensor, " users"]
@@ -32,23 +33,32 @@ class Splits:
 
 @runtime_checkable
 class Split(Protocol):
-    """A rule that divides events into training and held-out requests."""
+    """A rule that splits events into training events and held-out requests."""
 
     def split(self, events: Jagged, times: Int[Tensor, " total"] | None) -> Splits:
-        """Divide `events` (a row a user, oldest first), whose `times` are seconds or None."""
+        """Split events.
+
+        Args:
+            events: one row a user, oldest first.
+            times: time of each event in seconds; None if the log has no times.
+
+        Raises:
+            DataError: the rule needs times, or a part is empty.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class LeaveOneOut:
-    """Each user's last event is the test target, the last but one the validation target, the rest trains.
+class LeaveOneOut(Split):
+    """The leave-one-out split: each user's last event is the test target, the last but one the validation target.
 
-    The protocol of most papers, for comparison with them: training reaches past the time of other users' targets.
-    Users with fewer than three events only train.
+    The other events train, and so do all events of users with fewer than three. Most papers use this split. Training
+    events may be later than the targets of other users.
     """
 
+    @override
     def split(self, events: Jagged, times: Int[Tensor, " total"] | None) -> Splits:
-        """Divide `events`; `times` are not read.
+        """Split the events. `times` are not used.
 
         >>> LeaveOneOut().split(Jagged.from_rows([[4, 5, 6, 7], [8, 9]]), None)
         Splits(train_lengths=tensor([2, 2]), validation=tensor([2]), test=tensor([3]))
@@ -59,16 +69,16 @@ class LeaveOneOut:
 
 
 @dataclass(frozen=True)
-class GlobalTime:
-    """Two cuts in time for all users: before the first trains, between them validates, after the second tests.
+class GlobalTime(Split):
+    """A split by time with two cuts for all users: training before the first, validation between them, test after.
 
-    Each user's first event in a held-out period is one request; its history is everything before it, so a test history
-    holds the validation period's events too. Users without any event before the period make no request in it. Events
-    at the time of a cut lie behind it.
+    Each user's first event in a held-out period is the target of one request. Its history is everything before it, so a
+    test history includes the validation period. Users without earlier events make no request. Events at the time of a
+    cut are after it.
 
     Args:
         validation: share of all events between the cuts, in (0, 1).
-        test: share of all events after the second cut, in (0, 1); both together less than 1.
+        test: share of all events after the second cut, in (0, 1). The sum of both is below 1.
     """
 
     validation: float = 0.1
@@ -81,20 +91,21 @@ class GlobalTime:
                 " above 0 and together below 1"
             )
 
+    @override
     def split(self, events: Jagged, times: Int[Tensor, " total"] | None) -> Splits:
-        """Divide `events` by their `times`.
+        """Split the events by their `times`.
 
         >>> events = Jagged.from_rows([[0, 1, 2, 3], [4, 5]])
         >>> GlobalTime(0.25, 0.25).split(events, torch.tensor([10, 20, 60, 80, 10, 90]))
         Splits(train_lengths=tensor([2, 1]), validation=tensor([2]), test=tensor([3, 5]))
 
         Raises:
-            DataError: when there are no times, or when a period is empty because too many events share one time.
+            DataError: there are no times, or a period is empty because too many events have the same time.
         """
         if times is None:
             raise DataError(
-                "a split in time needs a `timestamp` column and the interactions have only `order`:"
-                " use the leave-one-out split"
+                "a split by time needs a column `timestamp`, and the interactions have only `order`."
+                " Use split=leave_one_out"
             )
         ordered = times.sort().values
         first_cut = ordered[int(len(ordered) * (1 - (self.validation + self.test)))]
@@ -105,30 +116,30 @@ class GlobalTime:
         for period, targets in (("validation", validation), ("test", test)):
             if not len(targets):
                 raise DataError(
-                    f"the {period} period holds no event of a user with a history: too many events share a time or"
-                    " users do not come back; raise its share or use the leave-one-out split"
+                    f"the {period} period holds no event of a user with a history: too many events share a time, or"
+                    " users do not return. Raise its share, or use split=leave_one_out"
                 )
         return Splits(before_validation, validation, test)
 
     @staticmethod
     def _counts(events: Jagged, times: Tensor, cut: Tensor) -> Tensor:
-        """`[U]`, events of each user before the cut."""
+        """Return the number of events of each user before the cut, `[U]`."""
         return torch.bincount(events.row_ids()[times < cut], minlength=len(events))
 
     @staticmethod
     def _targets(events: Jagged, start: Tensor, end: Tensor) -> Tensor:
-        """First event of each user in `start .. end`, where there is one and something before it."""
+        """Return the first event of each user in `start .. end`, if there is one and the user has earlier events."""
         return (events.offsets[:-1] + start)[(end > start) & (start > 0)]
 
 
 @dataclass(frozen=True)
 class SlateSplit:
-    """Three masks over the impressions; no impression is in two of them, and some may be in none.
+    """A split of impressions, as three masks. An impression is in at most one of them.
 
     Args:
-        train: `[R]`.
-        validation: `[R]`.
-        test: `[R]`.
+        train: `[R]`, mask of the training impressions.
+        validation: `[R]`, mask of the validation impressions.
+        test: `[R]`, mask of the test impressions.
     """
 
     train: Bool[Tensor, " R"]
@@ -137,67 +148,70 @@ class SlateSplit:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever a mask does."""
+        """Text that changes whenever a mask changes."""
         masks = torch.stack([self.train, self.validation, self.test]).cpu().numpy()
         return hashlib.sha256(masks.tobytes()).hexdigest()
 
 
 def split_slates_by_time(log: SlateLog, validation: float = 0.1, test: float = 0.1) -> SlateSplit:
-    """Two cuts in time for all users: before the first trains, between them validates, after the second tests.
+    """Split impressions by time with two cuts for all users: training before the first, validation between, test after.
 
-    Impressions at the time of a cut lie behind it. Every impression is in one of the three.
+    Impressions at the time of a cut are after it. Every impression is in one of the three parts.
 
     Args:
-        log: has times.
+        log: log with times.
         validation: share of the impressions between the cuts, in (0, 1).
-        test: share after the second cut, in (0, 1); both together less than 1.
+        test: share of the impressions after the second cut, in (0, 1). The sum of both is below 1.
 
     Raises:
-        ConfigurationError: when the shares are not such.
-        DataError: when the log has no times, or a period is empty because too many impressions share one time.
+        ConfigurationError: a share is out of range.
+        DataError: the log has no times, or a period is empty because too many impressions have the same time.
     """
     _check_shares(validation, test)
     if not (validation and test):
-        raise ConfigurationError(f"validation={validation} and test={test}: a split in time needs both above 0")
+        raise ConfigurationError(f"validation={validation} and test={test}: a split by time needs both above 0")
     if not log.timed:
-        raise DataError(f"{log.name} has the order of a user's slates and no times: split it by steps")
+        raise DataError(f"{log.name} has the order of a user's slates and no times. Use split=slate_users")
     times = log.times()
     ordered = times.sort().values
     first, second = (ordered[int(len(ordered) * (1 - share))] for share in (validation + test, test))
     split = SlateSplit(times < first, (times >= first) & (times < second), times >= second)
     for period, mask in (("train", split.train), ("validation", split.validation)):
         if not mask.any():
-            raise DataError(f"the {period} period of {log.name} is empty: too many slates share a time; split by steps")
+            raise DataError(
+                f"the {period} period of {log.name} is empty: too many slates share a time. Use split=slate_users"
+            )
     return split
 
 
 def split_slates_by_steps(
     log: SlateLog, steps: int = 5, validation: float = 0.05, test: float = 0.05, seed: int = 0
 ) -> SlateSplit:
-    """Some users are held out after their first steps; everything else trains.
+    """Split impressions by user: held-out users train with their first steps and are evaluated on the later ones.
 
-    A random share of the users validates and another tests: their first `steps` impressions train, the later ones are
-    evaluated. All impressions of the other users train, so that every impression is in one of the three.
+    A random share of the users is held out for validation, another for test. All impressions of the other users train.
+    Every impression is in one of the three parts.
 
-    The users are drawn as in the authors' code: with seed 0 the held-out users are the same numbers. These are theirs
-    where users stand in the file by rising id.
+    Users are drawn as in the authors' code. With seed 0 the held-out user numbers are the same; they are the same users
+    if the file is sorted by user id.
 
     Args:
-        log: see above; its `steps()` count impressions that were kept.
-        steps: impressions of a held-out user that train.
-        validation: share of the users, in [0, 1).
-        test: share of the users, in [0, 1); both together less than 1. The number of users is rounded down.
-        seed: of the draw of users.
+        log: logged slates. `log.steps()` counts impressions that were kept.
+        steps: number of first impressions of a held-out user that train.
+        validation: share of the users held out for validation, in [0, 1).
+        test: share of the users held out for test, in [0, 1). The sum of both is below 1. Numbers of users are rounded
+            down.
+        seed: seed of the draw of users.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson
     sampling", and the data set's `load_dataloaders`.
 
     Raises:
-        ConfigurationError: when the shares are not such, or `steps` is negative.
+        ConfigurationError: a share is out of range, or `steps` is negative.
     """
     _check_shares(validation, test)
     if steps < 0:
-        raise ConfigurationError(f"steps={steps}: expected how many of a user's first slates train, 0 or more")
+        raise ConfigurationError(f"steps={steps}: expected the number of a user's first slates that train, 0 or more")
     order = torch.randperm(log.num_users, generator=torch.Generator().manual_seed(seed))
     first, second = int(log.num_users * validation), int(log.num_users * test)
     later = log.steps() >= steps

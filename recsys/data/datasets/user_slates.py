@@ -1,4 +1,4 @@
-"""Padded batches of users with all their slates, and a buffer of slates that grows while a policy learns online."""
+"""Padded batches of users with their slates, and a buffer of slates that grows while a policy learns online."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recsys.types.record import TensorRecord
 
 @dataclass(frozen=True)
 class UserSlates(TensorRecord):
-    """`U` users, each with up to `T` slates of up to `S` items, oldest first and flush left.
+    """A batch of `U` users, each with up to `T` slates of up to `S` items, oldest first and padded on the right.
 
     Args:
-        slates: `[U, T, S]`, items, −1 in empty slots.
-        click: `[U, T]`, the slot clicked, −1 where none was.
-        loss_mask: `[U, T]`, true where the slate is to be explained; the others only say where the user stood.
+        slates: `[U, T, S]`, items of the slates, −1 at empty slots.
+        click: `[U, T]`, clicked slot, −1 for no click.
+        loss_mask: `[U, T]`, true for slates whose clicks count in the loss; the others are history only.
     """
 
     slates: Int[Tensor, "U T S"]
@@ -34,11 +34,11 @@ class UserSlates(TensorRecord):
 
 @dataclass(frozen=True)
 class Exposure:
-    """How often training shows what, over all batches of an epoch.
+    """The number of times that training slates show each item, over one epoch.
 
     Args:
-        occurrences: `[N]`, slots of counted slates that hold each item.
-        impressions: counted slates.
+        occurrences: `[N]`, number of slots of counted slates that hold each item.
+        impressions: number of counted slates.
     """
 
     occurrences: Int[Tensor, " N"]
@@ -46,26 +46,26 @@ class Exposure:
 
     @classmethod
     def from_log(cls, log: SlateLog, loss_mask: Bool[Tensor, " R"]) -> Exposure:
-        """Return the exposure of the impressions of a log that the mask names.
+        """Return the exposure of items in those impressions of a log that the mask selects.
 
         Args:
-            log: what was shown.
-            loss_mask: `[R]`, true at the impressions that are explained.
+            log: logged slates.
+            loss_mask: `[R]`, true for impressions that are counted.
         """
         items = log.slates.select(loss_mask.nonzero().squeeze(1)).values
         return cls(torch.bincount(items, minlength=log.num_items), int(loss_mask.sum()))
 
 
 class SlateBuffer:
-    """Every slate and answer of users `0 … U − 1`, oldest first; `U` and the number of slates grow.
+    """A buffer of the slates and clicks of users `0 … U − 1`, oldest first. `U` and the number of slates grow.
 
-    Needs memory for `U × T × (S + 1)` integers of 8 bytes, `T` the most slates that a user saw, and for three times as
-    many at most while it grows.
+    It takes memory for `U × T × (S + 1)` integers of 8 bytes, where `T` is the largest number of slates of a user, and
+    up to three times as much while it grows.
 
     Args:
-        num_items: `N`.
-        slots: `S`, most items of a slate.
-        device: where it is kept.
+        num_items: number of items `N`.
+        slots: the most items `S` of a slate.
+        device: device of the buffer.
     """
 
     def __init__(self, num_items: int, slots: int, device: torch.device | str = "cpu") -> None:
@@ -84,29 +84,29 @@ class SlateBuffer:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Hold what another buffer of as many slots and items held; it goes on apart from that one."""
+        """Copy the state of another buffer with the same numbers of slots and items."""
         device = self._lengths.device
         names = ("slates", "click", "lengths", "occurrences")
         self._slates, self._click, self._lengths, self._occurrences = (state[one].to(device).clone() for one in names)
 
     @property
     def exposure(self) -> Exposure:
-        """How often the slates so far show each item, and how many they are."""
+        """Exposure of items in the slates so far."""
         return Exposure(self._occurrences, int(self._lengths.sum()))
 
     def add(self, users: Int[Tensor, " B"], items: Int[Tensor, "B S"], click: Int[Tensor, " B"]) -> None:
-        """Take in a slate a user; one that shows nothing is left out.
+        """Append one slate for each of the given users. Slates without items are left out.
 
         Args:
-            users: each at most once.
-            items: −1 in empty slots.
-            click: the slot, −1 where nothing was clicked.
+            users: the users, each at most once.
+            items: items of the slates, −1 at empty slots.
+            click: clicked slots, −1 for no click.
 
         Raises:
-            DataError: a user is named twice.
+            DataError: a user occurs twice.
         """
         if len(users.unique()) < len(users):
-            raise DataError("users were answered twice at a time: their slates have no order")
+            raise DataError("a user occurs twice in one call, expected once: the two slates would have no order")
         seen = (items >= 0).any(1)
         users, items, click = users[seen], items[seen], click[seen]
         if not len(users):
@@ -119,24 +119,24 @@ class SlateBuffer:
         self._occurrences += torch.bincount(items[items >= 0], minlength=len(self._occurrences))
 
     def select(self, users: Int[Tensor, " B"]) -> UserSlates:
-        """Return all slates of the named users; the loss mask holds all of them."""
+        """Return all slates of the given users; the loss mask selects all of them."""
         lengths = self._lengths[users]
         steps = int(lengths.max())
         loss_mask = torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
         return UserSlates(self._slates[users, :steps], self._click[users, :steps], loss_mask)
 
     def num_batches(self, size: int) -> int:
-        """Of an epoch."""
+        """Return the number of batches of an epoch."""
         return -(-int((self._lengths > 0).sum()) // size)
 
     def epoch(self, size: int, generator: torch.Generator) -> Iterator[UserSlates]:
-        """Everybody who saw a slate once, in random order, `size` users a batch; the last may have fewer.
+        """Yield each user with at least one slate once, in random order.
 
-        No batch at all before the first slate.
+        There is no batch before the first slate is added.
 
         Args:
-            size: at least 1.
-            generator: on the device of the memory.
+            size: number of users of a batch, at least 1; the last batch may have fewer.
+            generator: random generator on the device of the buffer.
         """
         known = self._lengths.nonzero().squeeze(1)
         order = torch.randperm(len(known), generator=generator, device=known.device)
@@ -144,7 +144,7 @@ class SlateBuffer:
             yield self.select(known[order[start : start + size]])
 
     def _make_room(self, users: int) -> None:
-        """For the named number of users and one slate more each, in jumps."""
+        """Grow the buffer, by factors, to the given number of users and one more slate for each."""
         had, steps = self._click.shape
         full = steps == 0 or int(self._lengths.max()) == steps
         if users <= had and not full:

@@ -73,7 +73,7 @@ class ClickRateModel:
 
 
 def _without_click(log: SlateLog, mask: Bool[Tensor, " R"]) -> Float[Tensor, " S"]:
-    """Return the share of slates without a click, by length, smoothed by one slate with the mean share at each length."""
+    """Return the share of slates without a click, by length; one slate with the mean share is added to each length."""
     lengths, none = log.slates.lengths - 1, (log.clicks.lengths == 0) & mask
     slots = int(lengths.max()) + 1
     all_, without = (torch.bincount(lengths[part], minlength=slots) for part in (mask, none))

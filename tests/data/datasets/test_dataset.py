@@ -51,7 +51,7 @@ def test_recommending_uses_all_events_and_raw_ids(dataset: Dataset) -> None:
     context = dataset.recommend_context([30, "10"])
     assert context.users.tolist() == [2, 0]
     assert rows(context.history) == [[0, 1, 2, 3], [0, 2, 1]] == rows(context.excluded)
-    with pytest.raises(DataError, match="user '99' is not in frames: 3 users are, for instance 10"):
+    with pytest.raises(DataError, match="user '99' is not in frames, which has 3 users, such as 10"):
         dataset.recommend_context([10, 99])
 
 
@@ -74,5 +74,5 @@ def test_logs_with_order_alone_have_no_times(log: pl.DataFrame, source: Callable
 def test_the_line_for_people(dataset: Dataset) -> None:
     assert dataset.describe() == (
         "frames: 3 users, 4 items, 8 of 8 events; 2 validation and 2 test requests;"
-        " what a user had is excluded from requests (0.00 % of the raw events repeat an earlier one)"
+        " seen items are excluded from recommendations (0.00 % of the raw events repeat an earlier one)"
     )

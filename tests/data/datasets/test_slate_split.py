@@ -59,7 +59,7 @@ def test_nothing_trains_after_what_is_evaluated(times: list[list[int]]) -> None:
 
 
 def test_a_split_in_time_needs_times() -> None:
-    with pytest.raises(DataError, match="no times: split it by steps"):
+    with pytest.raises(DataError, match=r"no times. Use split=slate_users"):
         split_slates_by_time(replace(log([[1, 2, 3]]), timed=False))
 
 
