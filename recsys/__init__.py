@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recsys.policies.generative import GenerativePolicy
     from recsys.policies.mixture import Mixture
     from recsys.policies.policy import ItemPolicy, Policy
+    from recsys.runs.artifacts import load
     from recsys.types.context import Context
     from recsys.types.example import Example
     from recsys.types.feedback import Feedback
@@ -61,6 +62,7 @@ __all__ = [
     "Trie",
     "configuration_folder",
     "evaluate",
+    "load",
     "prepare",
 ]
 
@@ -85,6 +87,7 @@ __getattr__, __dir__ = lazy_names(
         "policies.generative": ["GenerativePolicy"],
         "policies.mixture": ["Mixture"],
         "policies.policy": ["ItemPolicy", "Policy"],
+        "runs.artifacts": ["load"],
         "types.context": ["Context"],
         "types.example": ["Example"],
         "types.feedback": ["Feedback"],

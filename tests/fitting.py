@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar
 
 from recsys.data.datasets.loader import PackedLoader
+from recsys.data.datasets.sequence_data import SequenceData
 from recsys.systems.sequential import SequentialSystem
-from recsys.training.fit import FitResult, Schedule, fit_sequences
+from recsys.training.fit import FitResult, Schedule, fit
 from tests.tiny import tiny_dataset
 
 LOADER = partial(PackedLoader, positions=40, max_length=8, seed=0)
@@ -45,12 +46,20 @@ def quiet(*more: Callback, **options: Any) -> Callable[..., lightning.Trainer]:
 
 
 def quick_fit(
-    system: SequentialSystem, folder: Path, schedule: Schedule, *more: Callback, seed: int = 0, **options: Any
+    system: SequentialSystem,
+    folder: Path,
+    schedule: Schedule,
+    *more: Callback,
+    seed: int = 0,
+    overfit: int | None = None,
+    **options: Any,
 ) -> FitResult:
-    """`fit_sequences` on the tiny data with every draw seeded."""
+    """`fit` on the tiny data with every draw seeded."""
     torch.manual_seed(seed)
     given = {"trainer": quiet(*more), **options}
-    return fit_sequences(system, LOADER, schedule, tiny_dataset(repeats=system.repeats), folder, **given)
+    data = SequenceData(tiny_dataset(repeats=system.repeats), LOADER)
+    data.overfit = overfit
+    return fit(system, data, schedule, folder, **given)
 
 
 def interrupted_fit(system: SequentialSystem, folder: Path, schedule: Schedule, after: int) -> None:

@@ -16,11 +16,12 @@ from recsys.config.compose import compose
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError, DataError
-from recsys.runs.artifacts import load_network, variant_folder, variant_folders
+from recsys.runs.artifacts import artifact_folder, artifacts, load_model
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run import RunResult, run_stages
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
+from recsys.types.artifact_kind import ArtifactKind
 from tests.slate_files import write_ebnerd, write_finn, write_impressions
 from tests.tables import ITEMS, USERS, write_tables
 
@@ -110,13 +111,14 @@ def assert_checkpoints(result: RunResult, config: DictConfig) -> None:
     """`last` and `best` of each arm load with `weights_only=True`; the weights that are served are the best ones."""
     run = RunFolder(result.folder)
     bundle = load_bundle(run)
-    for name, folder in variant_folders(run):
+    for name in (one.name for one in artifacts(run, ArtifactKind.POLICY)):
+        folder = artifact_folder(run, name)
         stage = folder.parent.name
         last, best = (
             torch.load(run.checkpoint(stage) / name / f"{one}.ckpt", weights_only=True) for one in ("last", "best")
         )
         assert {"optimizer_states", "loops", "callbacks"} <= set(last)
-        for key, value in load_network(folder, bundle).state_dict().items():
+        for key, value in load_model(folder, bundle).state_dict().items():
             assert torch.equal(value, best["state_dict"][f"network.{key}"])
 
 
@@ -199,7 +201,7 @@ def test_who_has_no_slates_is_told_where_they_are(experiment: str, tmp_path: Pat
 def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
     first = run_stages(config)
-    weights = variant_folder(RunFolder(first.folder), "rere") / "network.safetensors"
+    weights = artifact_folder(RunFolder(first.folder), "rere") / "weights.safetensors"
     before, _ = weights.stat().st_mtime_ns, capsys.readouterr()
     config.run = str(first.folder)
     assert run_stages(config).metrics == first.metrics

@@ -54,4 +54,4 @@ def test_an_arm_is_added_by_an_override(folder: Path, capsys: pytest.CaptureFixt
     arms = ["+arm@stage.rl.arms.best_of_many=best_of_many", "stages=[prepare,tokenize,sft,rl]"]
     assert train("experiment=rere/parquet", *arms) == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
-    assert list(run.rglob("best_of_many/network.safetensors"))
+    assert list(run.rglob("best_of_many/weights.safetensors"))

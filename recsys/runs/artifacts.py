@@ -1,119 +1,192 @@
-"""Artifacts of a run: found by name, saved and loaded, and used as parts of a configuration.
+"""Artifacts: what the trainings of a run leave, found by name, loaded, and used as parts of a configuration.
 
-A configuration names an artifact like any other part, where a reward needs one:
+A configuration names an artifact like any other part, for instance where a reward needs one:
 
 ```yaml
 reward:
-  _target_: recsys.rewards.collaborative.Collaborative
-  scorer: {_target_: recsys.runs.artifacts.trained_policy, arm: sasrec}
+  _target_: recsys.rewards.frozen_model.CollaborativeReward
+  scorer: {_target_: recsys.runs.artifacts.artifact, name: sasrec}
 ```
+
+The training that is configured so depends on `sasrec`: it comes after it, and is made anew when `sasrec` is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hydra.utils import instantiate
-from jaxtyping import Float
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import nn
 
-from recsys.atomic import write_tensors, write_text
+from recsys.atomic import write_json, write_tensors
+from recsys.config.suggest import suggestion
 from recsys.errors import ConfigurationError, RequestError
-from recsys.items.bundle import ItemBundle
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
+from recsys.runs.materials import Materials, load_materials
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
+from recsys.types.artifact_kind import ArtifactKind
 
-RESULT_FILE = "result.json"
-
-
-def variant_folders(run: RunFolder) -> Iterator[tuple[str, Path]]:
-    """Name and folder of every trained arm of a run, oldest first."""
-    results = sorted(run.path.glob(f"stages/*/*/{RESULT_FILE}"), key=lambda path: path.stat().st_mtime)
-    for path in results:
-        yield path.parent.name, path.parent
+ARTIFACT_FILE = "artifact.json"
+WEIGHTS_FILE = "weights.safetensors"
+ITEM_VECTORS = "item_vectors"
+"""Name of the artifact that the stage `tokenize` leaves."""
 
 
-def variant_folder(run: RunFolder, name: str) -> Path:
-    """The folder of a trained arm.
+@dataclass(frozen=True)
+class Artifact:
+    """What one training left in its folder: weights, how to build what they belong to, and how good it is.
+
+    Args:
+        name: unique in the run; the row of every table.
+        kind: what it is.
+        fingerprint: of everything it was made from; a training that reads it is made anew when this changes.
+        materials: fingerprint of what the model was built from.
+        recipe: configuration of a function that builds the model, given the materials; None for item vectors.
+        monitor: the validation metric that chose the weights; None where nothing was chosen.
+        mode: whether the metric is better when larger (`max`) or smaller (`min`).
+        score: value of the metric for these weights.
+        weights: where they lie, relative to the folder.
+    """
+
+    name: str
+    kind: ArtifactKind
+    fingerprint: str
+    materials: str
+    recipe: Mapping[str, Any] | None = None
+    monitor: str | None = None
+    mode: Literal["max", "min"] = "max"
+    score: float | None = None
+    weights: str = WEIGHTS_FILE
+
+    def write(self, folder: Path) -> None:
+        """Write the description, the last file of an artifact: an artifact is there when this file is."""
+        write_json(folder / ARTIFACT_FILE, vars(self), indent=1)
+
+    @classmethod
+    def read(cls, folder: Path) -> Artifact:
+        """Read the description in a folder.
+
+        Raises:
+            RequestError: there is none.
+        """
+        file = folder / ARTIFACT_FILE
+        if not file.exists():
+            raise RequestError(f"{file} does not exist: that training has not finished; run the same command again")
+        stored = json.loads(file.read_text())
+        return cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
+
+
+def save_artifact(artifact: Artifact, model: nn.Module, folder: Path) -> None:
+    """Keep a model's weights and description; the folder is made where it is absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / artifact.weights, model.state_dict())
+    artifact.write(folder)
+
+
+def artifact_folders(run: RunFolder) -> dict[str, Path]:
+    """Return the folder of every artifact of a run by its name, oldest first."""
+    files = sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"), key=lambda file: file.stat().st_mtime)
+    return {file.parent.name: file.parent for file in files}
+
+
+def artifact_folder(run: RunFolder, name: str) -> Path:
+    """Return the folder of an artifact.
 
     Raises:
-        ConfigurationError: no arm of that name was trained.
+        ConfigurationError: the run has none of that name.
     """
-    folders = dict(variant_folders(run))
+    folders = artifact_folders(run)
     if name not in folders:
-        raise ConfigurationError(f"no trained arm {name!r}: there are {', '.join(folders) or 'none yet'}")
+        raise ConfigurationError(f"there is no artifact '{name}' in {run.path}; {suggestion(name, folders)}")
     return folders[name]
 
 
-def variant_result(folder: Path) -> dict[str, Any]:
-    """What a training left in its folder: its best `validation` NDCG@10 and its `fingerprint`."""
-    return json.loads((folder / RESULT_FILE).read_text())
+def artifacts(run: RunFolder, kind: ArtifactKind | None = None) -> list[Artifact]:
+    """Return the artifacts of a run, of one kind or of all, oldest first."""
+    found = [Artifact.read(folder) for folder in artifact_folders(run).values()]
+    return [one for one in found if kind in (None, one.kind)]
 
 
-def best_variant(run: RunFolder, among: Sequence[str]) -> str:
-    """The arm with the best validation NDCG@10 among those named."""
-    return max(among, key=lambda name: variant_result(variant_folder(run, name))["validation"])
+def best_artifact(among: Sequence[Artifact]) -> Artifact:
+    """Return the artifact with the best score.
+
+    Raises:
+        ConfigurationError: they were not all chosen by the same metric and mode.
+    """
+    first = among[0]
+    for other in among[1:]:
+        if (other.monitor, other.mode) != (first.monitor, first.mode):
+            raise ConfigurationError(
+                f"'{first.name}' was chosen by {first.monitor} ({first.mode}) and '{other.name}' by {other.monitor} "
+                f"({other.mode}): they cannot be compared; name the one that is meant"
+            )
+    best = max if first.mode == "max" else min
+    return best(among, key=lambda one: float("nan") if one.score is None else one.score)
 
 
-NETWORK_FILE = "network.yaml"
-WEIGHTS_FILE = "network.safetensors"
+def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials) -> nn.Module:
+    """Build a model; `recipe` configures a function that takes the materials."""
+    return instantiate(recipe, _partial_=True)(materials)
 
 
-def build_network(node: DictConfig, bundle: ItemBundle) -> Generator[Any, Any]:
-    """A fresh network over the bundle's catalogue; `node` configures a partial that takes the bundle."""
-    return instantiate(node, _partial_=True)(bundle)
+def load_model(folder: Path, materials: Materials) -> nn.Module:
+    """Build the model of an artifact with its weights, as the recipe makes it, neither frozen nor in evaluation mode.
+
+    Items that joined the materials since are served as well where the model can (`for_new_items`).
+
+    Raises:
+        RequestError: nothing was trained there, or the model was built from other materials.
+    """
+    artifact = Artifact.read(folder)
+    assert artifact.recipe is not None
+    materials.check(artifact.materials)
+    model = build_model(OmegaConf.create(dict(artifact.recipe)), materials)
+    weights = read_weights(folder / artifact.weights)
+    if artifact.materials != materials.fingerprint and isinstance(model, Generator):
+        weights = model.for_new_items(weights)
+    model.load_state_dict(weights)
+    return model
 
 
-def save_network(network: nn.Module, node: DictConfig, items: str, folder: Path) -> None:
-    """Keep what `load_network` reads.
+def read_weights(file: Path) -> dict[str, Any]:
+    """Return the tensors of a safetensors file by name."""
+    with safe_open(file, framework="pt") as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+def load(run: RunFolder | Path | str, name: str) -> Any:
+    """Return what a training of a run left, frozen and in evaluation mode.
 
     Args:
-        network: whose weights.
-        node: what it was built from.
-        items: fingerprint of what it was trained on, which goes with the weights.
-        folder: where; made if it is not there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / NETWORK_FILE, OmegaConf.to_yaml(node, resolve=True))
-    write_tensors(folder / WEIGHTS_FILE, network.state_dict(), {"items": items})
+        run: a folder that `recsys train` left.
+        name: of the training; `item_vectors` for the vectors that the run's semantic IDs were made from.
 
-
-def load_network_config(folder: Path) -> DictConfig:
-    """The configuration of the network in `folder`.
+    Returns:
+        A policy that answers requests, for a policy (a network that generates becomes a `GenerativePolicy`); the module
+        for a reward model, a value function or a posterior; a tensor `[N, D]` for item vectors.
 
     Raises:
-        RequestError: there is none.
+        ConfigurationError: the run has no artifact of that name.
+        RequestError: its weights belong to other items or slates than the run holds now.
     """
-    path = folder / NETWORK_FILE
-    if not path.exists():
-        raise RequestError(f"{path} does not exist: that training has not run; run the stage before it first")
-    node = OmegaConf.load(path)
-    assert isinstance(node, DictConfig)
-    return node
-
-
-def load_network(folder: Path, bundle: ItemBundle) -> Generator[Any, Any]:
-    """The trained network of `folder`, in evaluation mode; items that joined the bundle since are served as well.
-
-    Raises:
-        RequestError: nothing was trained there, or on other items.
-    """
-    network = build_network(load_network_config(folder), bundle)
-    with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
-        trained = file.metadata()["items"]
-        bundle.check(trained)
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    network.load_state_dict(weights if trained == bundle.fingerprint else network.for_new_items(weights))
-    return network.eval()
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    place = artifact_folder(folder, name)
+    artifact = Artifact.read(place)
+    if artifact.kind is ArtifactKind.ITEM_VECTORS:
+        return read_weights(place / artifact.weights)["vectors"]
+    model = load_model(place, load_materials(folder)).requires_grad_(False).eval()
+    if artifact.kind is ArtifactKind.POLICY and isinstance(model, Generator):
+        return GenerativePolicy(model).eval()
+    return model
 
 
 _RUN: ContextVar[RunFolder] = ContextVar("run")
@@ -121,7 +194,7 @@ _RUN: ContextVar[RunFolder] = ContextVar("run")
 
 @contextmanager
 def reading_run(run: RunFolder) -> Iterator[None]:
-    """Inside, the functions below read from this run."""
+    """Let `artifact` read from this run inside the block."""
     token = _RUN.set(run)
     try:
         yield
@@ -129,41 +202,29 @@ def reading_run(run: RunFolder) -> Iterator[None]:
         _RUN.reset(token)
 
 
-def item_vectors() -> Float[Tensor, "N D"]:
-    """The vectors that the run's semantic IDs were made from, one row an item.
-
-    Raises:
-        ConfigurationError: not called from the configuration of an arm.
-    """
-    return load_bundle(_run()).vectors
-
-
-def trained_policy(arm: str) -> GenerativePolicy:
-    """A trained arm of the run as a policy, frozen and in evaluation mode.
+def artifact(name: str) -> Any:
+    """Return another artifact of the run, as `load` does; for use in the configuration of a training.
 
     Args:
-        arm: its name; it comes earlier in the run than the arm that reads it.
+        name: of the artifact; `item_vectors` for the vectors that the semantic IDs were made from.
 
     Raises:
-        ConfigurationError: no arm of that name was trained, or not called from the configuration of an arm.
+        ConfigurationError: there is no such artifact, or this was not called from the configuration of a training.
     """
-    run = _run()
-    return GenerativePolicy(load_network(variant_folder(run, arm), load_bundle(run)).requires_grad_(False)).eval()
-
-
-def variants_read(node: Any) -> list[str]:
-    """Names of the arms that a configuration reads by `trained_policy`."""
-    if isinstance(node, DictConfig):
-        if node.get("_target_") == f"{__name__}.{trained_policy.__name__}":
-            return [node.arm]
-        return [name for value in node.values() for name in variants_read(value)]
-    return [name for value in node for name in variants_read(value)] if isinstance(node, ListConfig) else []
-
-
-def _run() -> RunFolder:
     try:
-        return _RUN.get()
+        run = _RUN.get()
     except LookupError:
         raise ConfigurationError(
-            "a part that reads the run (recsys.runs.artifacts) belongs into `system` of an arm: there is no run here"
+            f"artifact '{name}': recsys.runs.artifacts.artifact belongs into the configuration of a training; "
+            "elsewhere call recsys.load(run, name)"
         ) from None
+    return load(run, name)
+
+
+def named_artifacts(node: Any) -> list[str]:
+    """Return the names of the artifacts that a configuration names by `artifact`, in the order of their places."""
+    if isinstance(node, DictConfig):
+        if node.get("_target_") == f"{__name__}.{artifact.__name__}":
+            return [node.name]
+        return [name for value in node.values() for name in named_artifacts(value)]
+    return [name for value in node for name in named_artifacts(value)] if isinstance(node, ListConfig) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,8 +15,11 @@ from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
 from recsys.items.quantizer import Quantizer, codebook_diagnostics
 from recsys.items.semantic_ids import SemanticIds
+from recsys.runs.artifacts import ITEM_VECTORS, Artifact
+from recsys.runs.materials import BUNDLE_FOLDER
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
+from recsys.types.artifact_kind import ArtifactKind
 
 
 @dataclass
@@ -43,10 +47,11 @@ class Tokenize:
         raw = self.quantizer.fit_encode(vectors, generator)
         codes, sizes = self.collisions.resolve(raw, self.quantizer, vectors)
         bundle = ItemBundle(dataset.items, SemanticIds(codes, sizes), vectors)
-        bundle.save(run.stage("tokenize") / "bundle")
+        folder = run.stage("tokenize")
+        bundle.save(folder / BUNDLE_FOLDER)
+        (folder / ITEM_VECTORS).mkdir(exist_ok=True)
+        digest = hashlib.sha256(vectors.cpu().contiguous().numpy().tobytes()).hexdigest()
+        weights = f"../{BUNDLE_FOLDER}/vectors.safetensors"
+        kind = ArtifactKind.ITEM_VECTORS
+        Artifact(ITEM_VECTORS, kind, digest, bundle.fingerprint, weights=weights).write(folder / ITEM_VECTORS)
         Console().print(codebook_diagnostics(raw, self.quantizer, vectors))
-
-
-def load_bundle(run: RunFolder) -> ItemBundle:
-    """The item bundle of a run."""
-    return ItemBundle.load(run.stage("tokenize") / "bundle")

@@ -16,13 +16,17 @@ from recsys.data.datasets.dataset import Dataset
 from recsys.errors import RequestError
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
-from recsys.runs.artifacts import best_variant, load_network, variant_folder, variant_folders
+from recsys.runs.artifacts import artifacts, best_artifact, load
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+
+SERVING_BEAMS = 50
+"""Least width of the search for what is recommended."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,16 @@ def load_policy(run: RunFolder, arm: str | None = None) -> tuple[TrainedRecommen
     Raises:
         RequestError: the run has trained nothing, or the arm is unknown.
     """
-    names = [name for name, _ in variant_folders(run)]
-    if not names:
+    policies = artifacts(run, ArtifactKind.POLICY)
+    if not policies:
         raise RequestError(
-            f"{run.path} holds no trained network: its training has not finished; run it with resume=true"
+            f"{run.path} holds no trained policy: its training has not finished; run it with resume=true"
         )
     dataset = load_dataset(run)
-    bundle = load_bundle(run)
-    network = load_network(variant_folder(run, arm or best_variant(run, names)), bundle)
-    return TrainedRecommender(GenerativePolicy(network, beams=50), dataset, bundle.table), dataset
+    policy = load(run, arm or best_artifact(policies).name)
+    if isinstance(policy, GenerativePolicy):
+        policy.beams = SERVING_BEAMS
+    return TrainedRecommender(policy, dataset, load_bundle(run).table), dataset
 
 
 class RemappedPolicy(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import lightning
 import torch
@@ -14,9 +14,9 @@ from recsys.data.datasets.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
-from recsys.types.record import Record
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -31,6 +31,9 @@ class SequentialSystem(lightning.LightningModule):
         repeats: whether users take items again; where they do not, an item a user had is outside the legal set.
     """
 
+    monitor: ClassVar[str] = "validation/ndcg@10"
+    mode: ClassVar[Literal["min", "max"]] = "max"
+    artifact: ClassVar[ArtifactKind] = ArtifactKind.POLICY
     inner_steps: int = 1
     """Training steps on each batch in a row."""
 
@@ -71,10 +74,6 @@ class SequentialSystem(lightning.LightningModule):
             optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps))
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warm, "interval": "step"}}
-
-    def transfer_batch_to_device(self, batch: Record, device: torch.device, dataloader_idx: int) -> Record:
-        """Move a batch of sequences or of examples whole."""
-        return batch.to(device)
 
     def log_training(self, values: dict[str, Tensor], batch_size: int) -> None:
         """Log scalars of a training step under `train/`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import lightning
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
 from recsys.objectives.elbo import draw_starts, slate_negative_elbo
 from recsys.systems.sequential import OptimizerFactory
+from recsys.types.artifact_kind import ArtifactKind
 
 VALIDATION_SAMPLES = 8
 """Of the posterior, in validation."""
@@ -40,6 +43,10 @@ class SlateElboSystem(lightning.LightningModule):
         seed: of the draws; they depend on it, the process and the number of batches before, so that a resumed run
             equals the other.
     """
+
+    monitor: ClassVar[str] = "validation/log_likelihood"
+    mode: ClassVar[Literal["min", "max"]] = "max"
+    artifact: ClassVar[ArtifactKind] = ArtifactKind.POSTERIOR
 
     def __init__(
         self,
@@ -93,7 +100,3 @@ class SlateElboSystem(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer."""
         return self.optimizer(self.parameters())
-
-    def transfer_batch_to_device(self, batch: UserSlates, device: torch.device, dataloader_idx: int) -> UserSlates:
-        """Batches move whole."""
-        return batch.to(device)

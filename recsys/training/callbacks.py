@@ -100,3 +100,32 @@ class PersistentEarlyStopping(EarlyStopping):
         """Stop at once where the checkpoint says so."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
+
+
+class ValidateAtLeastOnce(Callback):
+    """Validate at the last step of a training that would end before its first validation.
+
+    Without a validation there is no checkpoint and no score. Trainings that validate on their way are left alone.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Bring the first validation forward to the last batch where it would come later."""
+        epoch = trainer.fit_loop.max_batches
+        first = min(epoch, trainer.val_check_batch or epoch)
+        if trainer.check_val_every_n_epoch is None:
+            first = trainer.val_check_batch or epoch
+        last = _training_batches(trainer, epoch)
+        if 0 < last < first and last != float("inf"):
+            trainer.val_check_batch, trainer.check_val_every_n_epoch = int(last), None
+
+
+def _training_batches(trainer: lightning.Trainer, epoch: float) -> float:
+    """How many batches the whole training has, given those of an epoch."""
+    whole = epoch * trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else float("inf")
+    if trainer.max_steps < 0:
+        return whole
+    accumulate = trainer.accumulate_grad_batches
+    if epoch == float("inf"):
+        return trainer.max_steps * accumulate
+    full, rest = divmod(trainer.max_steps, -(-int(epoch) // accumulate))
+    return min(whole, full * epoch + min(rest * accumulate, epoch))

@@ -24,10 +24,10 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.policy import ItemPolicy
 from recsys.report.formats import interval, number
-from recsys.runs.artifacts import best_variant, load_network, variant_folders
+from recsys.runs.artifacts import artifacts, best_artifact, load
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
 
@@ -99,13 +99,12 @@ class Evaluate:
 
     def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
         """Every row's policy, the counting ones first."""
-        bundle = load_bundle(run)
         rows: dict[str, ItemPolicy] = {name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()}
-        networks = {name: load_network(folder, bundle) for name, folder in variant_folders(run)}
-        rows |= {name: GenerativePolicy(network, self.beams) for name, network in networks.items()}
-        ours = [name for name, network in networks.items() if not isinstance(network, SASRec)]
+        trained = artifacts(run, ArtifactKind.POLICY)
+        rows |= {one.name: searching(load(run, one.name), self.beams) for one in trained}
+        ours = [one for one in trained if not isinstance(getattr(rows[one.name], "network", None), SASRec)]
         if self.mixed is not None and ours:
-            best = best_variant(run, ours)
+            best = best_artifact(ours).name
             validation = dataset.validation if self.limit is None else first(dataset.validation, self.limit * 256)
             weight = best_weight(rows[best], rows[self.mixed], validation)
             log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)
@@ -115,6 +114,13 @@ class Evaluate:
 
 METRIC = partial(number, leading_zero=False)
 DIFFERENCE = partial(METRIC, signed=True)
+
+
+def searching(policy: ItemPolicy, beams: int) -> ItemPolicy:
+    """The same policy with at least so many beams, where it searches."""
+    if isinstance(policy, GenerativePolicy):
+        policy.beams = beams
+    return policy
 
 
 def first(examples: Example, count: int) -> Example:

@@ -25,12 +25,12 @@ from recsys.metrics.slate import log_likelihoods, slate_results
 from recsys.models.slates.click_rate import ClickRateModel
 from recsys.models.slates.slate_model import SlateModel, forecast
 from recsys.report.formats import number, with_interval
-from recsys.runs.artifacts import variant_folders
+from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_slate_log
 from recsys.runs.run_folder import RunFolder
 from recsys.simulate.posterior_coverage import click_coverage, distance_coverage, no_click_coverage
 from recsys.simulate.simulated_slates import SimulatedSlates
-from recsys.training.slate_training import load_slate_model
+from recsys.types.artifact_kind import ArtifactKind
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -91,9 +91,9 @@ class EvaluateSlates:
             )
         }
         beyond: dict[str, dict[str, float]] = {name: {} for name in rows}
-        for name, folder in variant_folders(run):
-            rows[name], beyond[name] = self._forecast(load_slate_model(folder, slates), slates, held)
-            log.info("%s: forecast", name)
+        for one in artifacts(run, ArtifactKind.POSTERIOR):
+            rows[one.name], beyond[one.name] = self._forecast(load(run, one.name), slates, held)
+            log.info("%s: forecast", one.name)
         if self.truth is not None:
             rows["truth"], beyond["truth"] = self.truth.click_probability(slates)[held.row], {}
         table = slate_results(rows, held.click, held.user, held.strata, self.references, self.seed)

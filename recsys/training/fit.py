@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +15,13 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
-from recsys.data.datasets.dataset import Dataset
-from recsys.data.datasets.loader import ListLoader, PackedLoader, RepeatBatches, RequestLoader
-from recsys.data.datasets.prefixes import prefixes
-from recsys.systems.sequential import SequentialSystem
-from recsys.training.callbacks import MetricHistory, PersistentEarlyStopping, RandomStateCallback
-from recsys.types.context import Context
-from recsys.types.example import Example
+from recsys.systems.declaration import declaration
+from recsys.training.callbacks import (
+    MetricHistory,
+    PersistentEarlyStopping,
+    RandomStateCallback,
+    ValidateAtLeastOnce,
+)
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 """glibc's names for its options (mallopt)."""
@@ -45,10 +43,6 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     return bool(library.mallopt(MMAP_MAX, 0) and library.mallopt(TRIM_THRESHOLD, 2**31 - 1))
-
-
-BatchFactory = Callable[[int, int], tuple[Iterable[Any], Iterable[Any]]]
-"""Training and validation batches of a process, given its rank and how many processes there are."""
 
 
 @dataclass(frozen=True)
@@ -83,39 +77,43 @@ class FitResult:
 
     Args:
         history: rows of `step`, `metric`, `value`.
-        validation: the value of the metric that decides, of the weights that were kept.
+        score: the system's validation metric for the weights that were kept.
     """
 
     history: pl.DataFrame
-    validation: float
+    score: float
 
 
 def fit(
     system: lightning.LightningModule,
-    batches: BatchFactory,
-    monitor: str,
+    data: lightning.LightningDataModule,
     schedule: Schedule,
     folder: Path,
     trainer: Callable[..., lightning.Trainer] = lightning.Trainer,
     limit: int | None = None,
     profiler: Literal["simple", "advanced"] | None = None,
 ) -> FitResult:
-    """Train `system`; it is left with the weights that validate best, or with the last.
+    """Train `system` on `data`; it is left with the weights that validate best, or with the last.
 
     Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
-    have left uninterrupted.
+    have left uninterrupted. A training that ends before its first validation is validated at its end.
 
     Args:
-        system: what is trained.
-        batches: makes what it is trained and validated on.
-        monitor: the validation metric that decides; higher is better.
+        system: what is trained; its class says which validation metric decides (`monitor`) and whether it is better
+            when larger or smaller (`mode`).
+        data: what it is trained and validated on, for instance `recsys.data.datasets.sequence_data.SequenceData`.
         schedule: how long.
         folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
         trainer: makes the trainer: devices, precision, strategy.
         limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
         profiler: Lightning's profiler by name; None for none.
+
+    Raises:
+        ConfigurationError: the system's class does not declare its metric (`recsys.systems.declaration`).
     """
-    best = _checkpoint(folder, "best", monitor)
+    declared = declaration(system)
+    monitor, mode = declared.monitor, declared.mode
+    best = _checkpoint(folder, "best", monitor, mode)
     history = MetricHistory()
     run = trainer(
         **_extent(schedule, limit),
@@ -129,33 +127,36 @@ def fit(
         callbacks=[
             EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
             history,
-            PersistentEarlyStopping(monitor, patience=schedule.patience, mode="max", check_on_train_epoch_end=False),
+            PersistentEarlyStopping(monitor, patience=schedule.patience, mode=mode, check_on_train_epoch_end=False),
             RandomStateCallback(),
+            ValidateAtLeastOnce(),
             RichProgressBar(leave=False),
             best,
             _checkpoint(folder, "last"),
         ],
     )
-    training, validation = batches(run.global_rank, run.world_size)
     last = folder / "last.ckpt"
     keep_freed_memory()
-    run.fit(system, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+    run.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     keep = Path(best.best_model_path) if schedule.keep == "best" else last
     system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
     )
-    values = [value for _, metric, value in history.rows if metric == monitor] or [float("nan")]
-    return FitResult(frame, max(values) if schedule.keep == "best" else values[-1])
+    values = [value for _, metric, value in history.rows if metric == monitor]
+    kept = values[-1] if schedule.keep == "last" else (max if mode == "max" else min)(values)
+    return FitResult(frame, kept)
 
 
-def _checkpoint(folder: Path, name: str, monitor: str | None = None) -> ModelCheckpoint:
+def _checkpoint(
+    folder: Path, name: str, monitor: str | None = None, mode: Literal["min", "max"] = "max"
+) -> ModelCheckpoint:
     """One file, written anew behind each validation, or behind the best so far of what is monitored.
 
     Not at the end of an epoch: the trainer takes a finished epoch for a new start and forgets the loader's position.
     """
     return ModelCheckpoint(
-        folder, name, monitor=monitor, mode="max", save_on_train_epoch_end=False, enable_version_counter=False
+        folder, name, monitor=monitor, mode=mode, save_on_train_epoch_end=False, enable_version_counter=False
     )
 
 
@@ -176,50 +177,3 @@ def _profiler(name: Literal["simple", "advanced"] | None, folder: Path) -> Profi
     if name is None:
         return None
     return {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name](folder, "profile")
-
-
-MONITOR = "validation/ndcg@10"
-OVERFIT_REPEATS = 20
-"""How often an epoch of `overfit` goes through its batches."""
-
-
-def fit_sequences(
-    system: SequentialSystem,
-    loader: Callable[..., PackedLoader],
-    schedule: Schedule,
-    dataset: Dataset,
-    folder: Path,
-    overfit: int | None = None,
-    **more: Any,
-) -> FitResult:
-    """`fit` on the data set's training sequences; validation NDCG@10 decides.
-
-    Args:
-        system: what is trained.
-        loader: makes the loader of the training sequences, given their context, `rank` and `world_size`.
-        schedule: how long.
-        dataset: supplies training sequences and validation requests.
-        folder: see `fit`.
-        overfit: only so many batches are trained on, again and again, and validated on; None trains on all.
-        more: see `fit`.
-    """
-    batches = partial(_batches, system, loader, dataset, overfit)
-    return fit(system, batches, MONITOR, schedule, folder, **more)
-
-
-def _batches(
-    system: SequentialSystem,
-    loader: Callable[..., PackedLoader],
-    dataset: Dataset,
-    overfit: int | None,
-    rank: int,
-    world_size: int,
-) -> tuple[Iterable[Context], Iterable[Example]]:
-    """Training and validation batches, each training batch so often in a row as the system steps on it."""
-    packed = loader(dataset.train, rank=rank, world_size=world_size)
-    if overfit is not None:
-        few = list(islice(packed, overfit))
-        training = [batch for batch in few * OVERFIT_REPEATS for _ in range(system.inner_steps)]
-        return ListLoader(training), ListLoader([prefixes(batch, system.repeats) for batch in few])
-    training = packed if system.inner_steps == 1 else RepeatBatches(packed, system.inner_steps)
-    return training, RequestLoader(dataset.validation, batch_size=512)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
@@ -19,12 +20,17 @@ from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, page, small_multiples
 from recsys.report.table import metrics_table
-from recsys.runs.artifacts import best_variant, load_network, variant_folder, variant_folders
+from recsys.runs.artifacts import artifact_folders, artifacts, best_artifact, load
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
-from recsys.training.fit import MONITOR
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.example import Example
+
+
+def training_folders(run: RunFolder) -> dict[str, Path]:
+    """The folder of each training that left a curve, by name."""
+    folders = artifact_folders(run)
+    return {name: folder for name, folder in folders.items() if (folder / "history.parquet").exists()}
 
 
 def variant_history(run: RunFolder) -> pl.DataFrame:
@@ -32,7 +38,7 @@ def variant_history(run: RunFolder) -> pl.DataFrame:
     return pl.concat(
         [
             pl.read_parquet(folder / "history.parquet").with_columns(arm=pl.lit(name))
-            for name, folder in variant_folders(run)
+            for name, folder in training_folders(run).items()
         ]
     )
 
@@ -78,7 +84,9 @@ class Report:
         sections = [
             Section("Results", metrics_table(metrics, columns=COLUMNS, names=NAMES), _lead(dataset)),
             Section("Paired differences", difference_charts(metrics, "ndcg@10", "NDCG@10", references)),
-            Section("Learning curves", learning_curves(run, MONITOR), "Validation NDCG@10 of averaged weights."),
+            Section(
+                "Learning curves", learning_curves(run, "validation/ndcg@10"), "Validation NDCG@10 of averaged weights."
+            ),
             Section("Reward and health", _health(history), "What reward training was watched by, step by step."),
             Section("What users would see", self._cards(run, dataset)),
             Section("Configuration", collapsible("config.yaml", run.config.read_text())),
@@ -93,10 +101,9 @@ class Report:
         write_text(run.report, page(str(config.name), sections, dataset.describe(), facts))
 
     def _cards(self, run: RunFolder, dataset: Dataset) -> Markup:
-        names = [name for name, _ in variant_folders(run)]
-        policy = GenerativePolicy(
-            load_network(variant_folder(run, best_variant(run, names)), load_bundle(run)), beams=50
-        )
+        policy = load(run, best_artifact(artifacts(run, ArtifactKind.POLICY)).name)
+        if isinstance(policy, GenerativePolicy):
+            policy.beams = 50
         generator = torch.Generator().manual_seed(self.seed)
         chosen = dataset.test.select(torch.randperm(len(dataset.test), generator=generator)[: self.users])
         with torch.no_grad():

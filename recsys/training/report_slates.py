@@ -21,12 +21,12 @@ from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup
 from recsys.report.page import Section, collapsible, page, small_multiples
 from recsys.report.table import metrics_table
-from recsys.runs.artifacts import variant_folder, variant_folders
+from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_slate_log
 from recsys.runs.run_folder import RunFolder
 from recsys.training.evaluate_slates import CALIBRATION_FILE
 from recsys.training.report import learning_curves
-from recsys.training.slate_training import MONITOR, load_slate_model
+from recsys.types.artifact_kind import ArtifactKind
 
 METRICS = ("log_likelihood", "click_log_likelihood")
 NAMES = {
@@ -75,7 +75,11 @@ class ReportSlates:
                 difference_charts(metrics, "click_log_likelihood", "Nats a clicked slate", references),
                 "Which slot was clicked, given that one was: what all rows can be compared by.",
             ),
-            Section("Learning curves", learning_curves(run, MONITOR), "Validation log-likelihood, each arm's own."),
+            Section(
+                "Learning curves",
+                learning_curves(run, "validation/log_likelihood"),
+                "Validation log-likelihood, each arm's own.",
+            ),
             Section("Calibration", _calibration(calibration), CALIBRATED),
             Section(
                 "Slates",
@@ -96,9 +100,10 @@ class ReportSlates:
     def _cards(self, run: RunFolder, slates: SlateLog, held: SlateTestSet) -> Markup:
         metrics = run.read_metrics()
         best = max(
-            (name for name, _ in variant_folders(run)), key=lambda name: metrics[name]["log_likelihood"]["value"]
+            (one.name for one in artifacts(run, ArtifactKind.POSTERIOR)),
+            key=lambda name: metrics[name]["log_likelihood"]["value"],
         )
-        model = load_slate_model(variant_folder(run, best), slates)
+        model = load(run, best)
         generator = torch.Generator().manual_seed(self.seed)
         batch = held.batches[0]
         probability = forecast(model, batch, 64, generator).mean(0)
@@ -107,6 +112,7 @@ class ReportSlates:
         return card_grid([_card(slates, batch, probability[user], user, int(users[user])) for user in chosen])
 
 
+CURVES = "Validation log-likelihood, each arm's own."
 LEAD = (
     "Means over held-out slates with 95 % intervals by bootstrap over users; each click is forecast from the clicks"
     " before it. Shares held are of true values inside 90 % intervals, where the world is known."

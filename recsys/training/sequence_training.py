@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hydra.utils import instantiate
 
 from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.sequence_data import SequenceData
 from recsys.items.bundle import ItemBundle
-from recsys.runs.artifacts import build_network, load_network, load_network_config, reading_run, save_network
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
-from recsys.training.fit import fit_sequences
-from recsys.training.training_stage import TrainedVariant, TrainingStage
+from recsys.training.training_stage import TrainingStage
 
 
 class Variant(TypedDict):
@@ -64,24 +61,10 @@ class SequenceTraining(TrainingStage[tuple[Dataset, ItemBundle]]):
         """Of both."""
         return [part.fingerprint for part in data]
 
-    def train(
-        self, arm: Any, start: Path | None, data: tuple[Dataset, ItemBundle], run: RunFolder, checkpoints: Path
-    ) -> TrainedVariant:
-        """See `TrainingStage.train`."""
-        dataset, bundle = data
-        recipe = arm.network if start is None else load_network_config(start)
-        network = build_network(recipe, bundle) if start is None else load_network(start, bundle).train()
-        with reading_run(run):
-            system = instantiate(arm.system, _partial_=True)(network, repeats=dataset.repeats)
-        fitted = fit_sequences(
-            system,
-            partial(instantiate(arm.loader, _partial_=True), repeats=dataset.repeats),
-            instantiate(arm.schedule),
-            dataset,
-            checkpoints,
-            self.overfit,
-            trainer=instantiate(self.trainer, _partial_=True),
-            limit=self.limit,
-            profiler=self.profiler,
-        )
-        return TrainedVariant(fitted, partial(save_network, network, recipe, bundle.fingerprint))
+    def materials(self, data: tuple[Dataset, ItemBundle]) -> ItemBundle:
+        """The items."""
+        return data[1]
+
+    def training_data(self, arm: Any, data: tuple[Dataset, ItemBundle]) -> SequenceData:
+        """The data set in the batches of the arm's loader."""
+        return SequenceData(data[0], instantiate(arm.loader, _partial_=True))

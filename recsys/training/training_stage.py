@@ -5,21 +5,35 @@ from __future__ import annotations
 import logging
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import lightning
 import polars as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-from recsys.atomic import write_json, write_parquet
+from recsys.atomic import write_parquet
+from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
-from recsys.runs.artifacts import RESULT_FILE, variant_folder, variant_result, variants_read
+from recsys.runs.artifacts import (
+    Artifact,
+    artifact_folder,
+    build_model,
+    load_model,
+    named_artifacts,
+    reading_run,
+    save_artifact,
+)
 from recsys.runs.distributed import distributed_context
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.materials import Materials
 from recsys.runs.run_folder import RunFolder
-from recsys.training.fit import FitResult
+from recsys.systems.declaration import declaration
+from recsys.training.fit import FitResult, fit
 
 HISTORY_FILE = "history.parquet"
 
@@ -29,16 +43,20 @@ Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
-class TrainedVariant:
-    """What training an arm gave.
+class FittedModel:
+    """What a training gave.
 
     Args:
+        system: that was fitted.
+        model: whose weights are kept.
+        recipe: what it was built from.
         fitted: curve and score.
-        save: keeps the network in the folder it is given.
     """
 
+    system: lightning.LightningModule
+    model: nn.Module
+    recipe: DictConfig
     fitted: FitResult
-    save: Callable[[Path], None]
 
 
 class TrainingStage(ABC, Generic[Read]):
@@ -86,8 +104,32 @@ class TrainingStage(ABC, Generic[Read]):
         """Of what was read."""
 
     @abstractmethod
-    def train(self, arm: Any, start: Path | None, data: Read, run: RunFolder, checkpoints: Path) -> TrainedVariant:
+    def materials(self, data: Read) -> Materials:
+        """What models are built from."""
+
+    @abstractmethod
+    def training_data(self, arm: Any, data: Read) -> TrainingData:
+        """What an arm is trained and validated on."""
+
+    def train(self, arm: Any, start: Path | None, data: Read, run: RunFolder, checkpoints: Path) -> FittedModel:
         """Train one arm, from the weights in `start` where it names another arm."""
+        materials = self.materials(data)
+        recipe = arm.network if start is None else OmegaConf.create(dict(Artifact.read(start).recipe or {}))
+        model = build_model(recipe, materials) if start is None else load_model(start, materials)
+        batches = self.training_data(arm, data)
+        batches.overfit = self.overfit
+        with reading_run(run):
+            system = instantiate(arm.system, _partial_=True)(model, **batches.system_arguments())
+        fitted = fit(
+            system,
+            batches,
+            instantiate(arm.schedule),
+            checkpoints,
+            trainer=instantiate(self.trainer, _partial_=True),
+            limit=self.limit,
+            profiler=self.profiler,
+        )
+        return FittedModel(system, model, recipe, fitted)
 
     def run(self, run: RunFolder) -> None:
         """Train the arms one after the other, in the order written."""
@@ -105,8 +147,8 @@ class TrainingStage(ABC, Generic[Read]):
         )
         start = self._start(arm, name, run)
         read = [
-            variant_result(start) if start else None,
-            *(variant_result(variant_folder(run, one)) for one in variants_read(arm)),
+            Artifact.read(start).fingerprint if start else None,
+            *(Artifact.read(artifact_folder(run, one)).fingerprint for one in named_artifacts(arm)),
         ]
         made_with = (self.trainer, self.seed, self.limit, self.overfit)
         print_ = fingerprint(arm, *made_with, *self.fingerprints(data), *read)
@@ -119,10 +161,22 @@ class TrainingStage(ABC, Generic[Read]):
         trained = self.train(arm, start, data, run, checkpoints)
 
         def keep() -> None:
-            """Weights, curve and score; the mark that all is there comes last."""
-            trained.save(folder)
+            """Curve and artifact; the mark that all is there comes last."""
+            folder.mkdir(parents=True, exist_ok=True)
             write_parquet(folder / HISTORY_FILE, trained.fitted.history)
-            write_json(folder / RESULT_FILE, {"validation": trained.fitted.validation, "fingerprint": print_})
+            declared = declaration(trained.system)
+            recipe: Any = OmegaConf.to_container(trained.recipe, resolve=True)
+            left = Artifact(
+                name=name,
+                kind=declared.artifact,
+                fingerprint=print_,
+                materials=self.materials(data).fingerprint,
+                recipe=recipe,
+                monitor=declared.monitor,
+                mode=declared.mode,
+                score=trained.fitted.score,
+            )
+            save_artifact(left, trained.model, folder)
             mark_fresh(folder, print_)
 
         ranks.decide(keep)
@@ -144,7 +198,7 @@ class TrainingStage(ABC, Generic[Read]):
     def _start(self, arm: Any, name: str, run: RunFolder) -> Path | None:
         if ("start" in arm) == ("network" in arm):
             raise ConfigurationError(f"stage.{self.name}.arms.{name}: give either `network` or `start`, one of the two")
-        return variant_folder(run, arm.start) if "start" in arm else None
+        return artifact_folder(run, arm.start) if "start" in arm else None
 
 
 def _begin(checkpoints: Path, mark: str) -> None:

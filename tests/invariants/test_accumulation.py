@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from recsys.data.datasets.loader import PackedLoader
+from recsys.data.datasets.sequence_data import SequenceData
 from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.rewards.reward import HitReward
@@ -23,7 +24,7 @@ from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.sequential import SequentialSystem
 from recsys.systems.supervised import SupervisedSystem
-from recsys.training.fit import Schedule, fit_sequences
+from recsys.training.fit import Schedule, fit
 from recsys.types.jagged import Jagged
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
@@ -52,7 +53,7 @@ def test_two_halves_are_a_whole(make: Callable[[], SequentialSystem], tmp_path: 
         systems.append(make())
         loader = partial(PackedLoader, positions=4 * sequences, max_length=3, shuffle=False)
         schedule = Schedule(max_epochs=2, accumulate=accumulate)
-        fit_sequences(systems[-1], loader, schedule, dataset, tmp_path / name, trainer=quiet())
+        fit(systems[-1], SequenceData(dataset, loader), schedule, tmp_path / name, trainer=quiet())
     last = [torch.load(tmp_path / one / "last.ckpt", weights_only=True) for one in ("halves", "whole")]
     assert last[0]["global_step"] == last[1]["global_step"] == 4
     begun = make().state_dict()

@@ -12,9 +12,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from recsys.runs.artifacts import variant_folders
+from recsys.runs.artifacts import artifacts
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
+from recsys.types.artifact_kind import ArtifactKind
 from tests.invariants.two_processes import trained
 from tests.test_experiments import small
 
@@ -44,7 +45,7 @@ def test_one_process_is_two(tmp_path: Path) -> None:
     folders = set(re.findall(r"folder (\S+)", done.stdout))
     assert len(folders) == 1, "both went through one run"
     run = RunFolder(Path(folders.pop()))
-    assert [name for name, _ in variant_folders(run)] == ["sft", "rere", "rere_lambda"]
+    assert [one.name for one in artifacts(run, ArtifactKind.POLICY)] == ["sft", "rere", "rere_lambda"]
     assert run.report.exists()
     alone = run_stages(OmegaConf.load(tmp_path / "one.yaml"))
     assert set(alone.metrics) == set(run.read_metrics())

@@ -68,7 +68,7 @@ def test_resumed_equals_uninterrupted(
     interrupted_fit(make(), tmp_path / "resumed", schedule, after)
     found = quick_fit(resumed, tmp_path / "resumed", schedule, seed=9)
     assert found.history.equals(expected.history)
-    assert found.validation == expected.validation
+    assert found.score == expected.score
     assert same_weights(resumed, whole)
     last = [torch.load(tmp_path / one / "last.ckpt", weights_only=True) for one in ("whole", "resumed")]
     for name, value in last[0]["current_model_state"].items():

@@ -10,10 +10,11 @@ import torch
 from omegaconf import OmegaConf
 
 from recsys.data.datasets.loader import PackedLoader
+from recsys.data.datasets.sequence_data import SequenceData
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.runs.run import run_stages
 from recsys.systems.supervised import SupervisedSystem
-from recsys.training.fit import Schedule, fit_sequences
+from recsys.training.fit import Schedule, fit
 from tests.fitting import quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
@@ -23,7 +24,7 @@ def trained(folder: Path, accumulate: int, **options: object) -> SupervisedSyste
     system = SupervisedSystem(tiny_generator(dropout=0.0), legal_set_cross_entropy, partial(torch.optim.SGD, lr=0.5))
     loader = partial(PackedLoader, positions=40, max_length=8, seed=0)
     schedule = Schedule(max_epochs=2, accumulate=accumulate)
-    fit_sequences(system, loader, schedule, tiny_dataset(), folder, trainer=quiet(**options))
+    fit(system, SequenceData(tiny_dataset(), loader), schedule, folder, trainer=quiet(**options))
     return system
 
 

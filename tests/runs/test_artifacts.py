@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,20 +13,23 @@ from omegaconf import DictConfig, OmegaConf
 from recsys.errors import ConfigurationError, RequestError
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
+from recsys.policies.generative import GenerativePolicy
 from recsys.runs.artifacts import (
-    build_network,
-    item_vectors,
-    load_network,
-    load_network_config,
+    Artifact,
+    artifact,
+    artifact_folder,
+    best_artifact,
+    build_model,
+    load,
+    load_model,
+    named_artifacts,
     reading_run,
-    save_network,
-    trained_policy,
-    variant_folder,
-    variants_read,
+    save_artifact,
 )
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from tests.fitting import same_weights
@@ -44,33 +49,38 @@ def recipe(target: str = TARGETS[0]) -> DictConfig:
     return OmegaConf.create({"length": 5, "network": node}).network
 
 
+def saved(model: torch.nn.Module, folder: Path, items: str, target: str = TARGETS[0]) -> Artifact:
+    """The artifact of a model of the recipe, in its folder."""
+    node = OmegaConf.to_container(recipe(target), resolve=True)
+    assert isinstance(node, dict)
+    made = Artifact("one", ArtifactKind.POLICY, "f", items, node, "validation/ndcg@10", "max", 0.25)
+    save_artifact(made, model, folder)
+    return made
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_network_comes_back_with_its_weights_to_serve(target: str, tmp_path: Path) -> None:
-    network = build_network(recipe(target), tiny_bundle())
+    network = build_model(recipe(target), tiny_bundle())
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
-    save_network(network, recipe(target), tiny_bundle().fingerprint, tmp_path / "arm")
-    found = load_network(tmp_path / "arm", tiny_bundle())
+    made = saved(network, tmp_path / "one", tiny_bundle().fingerprint, target)
+    found = load_model(tmp_path / "one", tiny_bundle())
     assert type(found) is type(network)
     assert same_weights(found, network)
-    assert not found.training
-    assert {one.name for one in (tmp_path / "arm").iterdir()} == {"network.yaml", "network.safetensors"}
-
-
-def test_the_recipe_stands_on_its_own(tmp_path: Path) -> None:
-    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle().fingerprint, tmp_path)
-    assert load_network_config(tmp_path)["max_length"] == 5
+    assert {one.name for one in (tmp_path / "one").iterdir()} == {"artifact.json", "weights.safetensors"}
+    assert Artifact.read(tmp_path / "one") == made
+    assert made.recipe is not None and made.recipe["max_length"] == 5
 
 
 def test_weights_of_other_items_are_refused(tmp_path: Path) -> None:
-    save_network(build_network(recipe(), tiny_bundle()), recipe(), tiny_bundle().fingerprint, tmp_path)
+    saved(build_model(recipe(), tiny_bundle()), tmp_path, tiny_bundle().fingerprint)
     ours = tiny_bundle()
     other = ItemBundle(ours.table, SemanticIds(ours.semantic_ids.codes.flip(0), ours.semantic_ids.sizes), ours.vectors)
     with pytest.raises(RequestError, match="Load the item bundle that was saved beside the weights"):
-        load_network(tmp_path, other)
+        load_model(tmp_path, other)
     renamed = ours.table.with_columns(pl.Series("item_id", [f"other {item}" for item in range(20)]))
     with pytest.raises(RequestError, match="trained on items with fingerprint"):
-        load_network(tmp_path, ItemBundle(renamed, ours.semantic_ids, ours.vectors))
+        load_model(tmp_path, ItemBundle(renamed, ours.semantic_ids, ours.vectors))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -81,13 +91,13 @@ def test_items_that_joined_later_are_served_without_training(target: str, tmp_pa
     ours = ItemBundle(
         whole.table[:18], SemanticIds(whole.semantic_ids.codes[known], whole.semantic_ids.sizes), whole.vectors[:18]
     )
-    network = build_network(recipe(target), ours).eval()
+    network: Any = build_model(recipe(target), ours).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    save_network(network, recipe(target), ours.fingerprint, tmp_path)
+    saved(network, tmp_path, ours.fingerprint, target)
     codes = ours.semantic_ids.extend(whole.semantic_ids.codes[[9, 19]])
     grown = ItemBundle(whole.table, codes, whole.vectors, trained=ours.fingerprint)
-    served = load_network(tmp_path, grown)
+    served: Any = load_model(tmp_path, grown).eval()
     context = Context(torch.arange(2), Jagged.from_rows([[1, 2], [7]]), Jagged.empty(2))
     before = network.catalogue_log_prob(network.encode(context))
     after = served.catalogue_log_prob(served.encode(context))
@@ -100,8 +110,8 @@ def test_items_that_joined_later_are_served_without_training(target: str, tmp_pa
 
 
 def test_where_nothing_was_trained(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"network\.yaml does not exist: that training has not run"):
-        load_network(tmp_path, tiny_bundle())
+    with pytest.raises(RequestError, match=r"artifact\.json does not exist: that training has not finished"):
+        load_model(tmp_path, tiny_bundle())
 
 
 Train = Callable[..., RunFolder]
@@ -111,7 +121,7 @@ def scored_by(arm: str) -> dict[str, object]:
     """A reward stage that asks another arm."""
     reward = {
         "_target_": "recsys.rewards.frozen_model.CollaborativeReward",
-        "scorer": {"_target_": "recsys.runs.artifacts.trained_policy", "arm": arm},
+        "scorer": {"_target_": "recsys.runs.artifacts.artifact", "name": arm},
     }
     return {
         "_target_": "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation",
@@ -125,7 +135,8 @@ def scored_by(arm: str) -> dict[str, object]:
 def test_vectors_and_policies_are_those_of_the_run(train: Train) -> None:
     run = train({"sasrec": arm_of(network=SASREC)})
     with reading_run(run):
-        vectors, policy = item_vectors(), trained_policy("sasrec")
+        vectors, policy = artifact("item_vectors"), artifact("sasrec")
+    assert isinstance(policy, GenerativePolicy) and not policy.training
     assert torch.equal(vectors, load_bundle(run).vectors)
     assert not policy.network.training
     assert not any(parameter.requires_grad for parameter in policy.parameters())
@@ -135,26 +146,40 @@ def test_vectors_and_policies_are_those_of_the_run(train: Train) -> None:
 
 
 def test_there_is_nothing_to_read_outside_of_a_run() -> None:
-    for part in (item_vectors, lambda: trained_policy("sasrec")):
-        with pytest.raises(ConfigurationError, match="there is no run here"):
-            part()
+    with pytest.raises(ConfigurationError, match=r"artifact 'sasrec': .* belongs into the configuration of a training"):
+        artifact("sasrec")
 
 
-def test_an_arm_that_was_not_trained_is_named(train: Train) -> None:
+def test_an_artifact_that_is_not_there_is_named(train: Train) -> None:
     run = train({"sft": arm_of()})
-    with reading_run(run), pytest.raises(ConfigurationError, match=r"'sasrec'.*there are sft"):
-        trained_policy("sasrec")
+    with reading_run(run), pytest.raises(ConfigurationError, match=r"no artifact 'stf' in .*; did you mean 'sft'"):
+        artifact("stf")
+    with pytest.raises(ConfigurationError, match="no artifact 'stf'"):
+        load(str(run.path), "stf")
 
 
-def test_the_arms_read_are_found_wherever_they_stand() -> None:
+def scored(name: str, score: float, monitor: str = "validation/loss", mode: str = "min") -> Artifact:
+    return Artifact(name, ArtifactKind.REWARD_MODEL, "f", "m", None, monitor, mode, score)
+
+
+def test_the_best_is_by_the_mode_and_unlike_metrics_are_not_compared() -> None:
+    few = [scored("a", 0.3), scored("b", 0.2)]
+    assert best_artifact(few).name == "b"
+    assert best_artifact([replace(one, mode="max") for one in few]).name == "a"
+    for other in (scored("c", 0.1, "validation/ndcg@10"), scored("c", 0.1, mode="max")):
+        with pytest.raises(ConfigurationError, match=r"'a' was chosen by validation/loss \(min\) and 'c' by"):
+            best_artifact([*few, other])
+
+
+def test_the_artifacts_named_are_found_wherever_they_stand() -> None:
     node = OmegaConf.create({"system": scored_by("a"), "list": [1, {"deep": scored_by("b")}], "start": "c"})
-    assert variants_read(node) == ["a", "b"]
+    assert named_artifacts(node) == ["a", "b"]
 
 
-def test_an_arm_is_trained_anew_where_the_one_it_reads_changed(train: Train) -> None:
+def test_a_training_is_made_anew_where_the_artifact_it_reads_changed(train: Train) -> None:
     def rewarded() -> int:
         train({"rewarded": arm_of(network=None, start="sft", system=scored_by("sasrec"))}, name="rl")
-        return (variant_folder(run, "rewarded") / "network.safetensors").stat().st_mtime_ns
+        return (artifact_folder(run, "rewarded") / "weights.safetensors").stat().st_mtime_ns
 
     run = train({"sft": arm_of(), "sasrec": arm_of(network=SASREC)})
     first = rewarded()

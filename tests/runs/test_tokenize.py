@@ -7,10 +7,11 @@ from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.items.collisions import ExtraCode
 from recsys.items.cooccurrence import PpmiSvd
 from recsys.items.text_encoders import TfidfText
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run import Stage
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import Tokenize, load_bundle
+from recsys.runs.tokenize import Tokenize
 
 
 def test_every_item_has_codes_of_its_own(prepared: RunFolder) -> None:

@@ -13,12 +13,13 @@ from recsys.errors import DataError, RequestError
 from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
-from recsys.runs.artifacts import build_network, save_network
+from recsys.runs.artifacts import Artifact, build_model, save_artifact
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
 from recsys.runs.trained_policy import RemappedPolicy, TrainedRecommender, load_policy
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
@@ -114,8 +115,9 @@ def run(prepared: RunFolder) -> RunFolder:
     for seed, (name, value) in enumerate({"first": 0.1, "second": 0.2}.items()):
         torch.manual_seed(seed)
         folder = run.stage("sft") / name
-        save_network(build_network(NODE, load_bundle(run)), NODE, load_bundle(run).fingerprint, folder)
-        (folder / "result.json").write_text(json.dumps({"validation": value}))
+        bundle, recipe = load_bundle(run), dict(NODE)
+        left = Artifact(name, ArtifactKind.POLICY, name, bundle.fingerprint, recipe, "validation/ndcg@10", "max", value)
+        save_artifact(left, build_model(NODE, bundle), folder)
     return run
 
 
@@ -160,12 +162,12 @@ def test_items_that_joined_the_bundle_are_recommended_too(run: RunFolder) -> Non
 
 
 def test_unknown_arms_and_users_are_named(run: RunFolder) -> None:
-    with pytest.raises(RequestError, match="no trained arm 'thrid': there are first, second"):
+    with pytest.raises(RequestError, match=r"there is no artifact 'thrid' in .*; known: first, item_vectors, second"):
         load_policy(run, "thrid")
     with pytest.raises(DataError, match="'nobody'"):
         load_policy(run)[0].recommend("nobody", 3)
 
 
 def test_a_run_that_has_trained_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="holds no trained network"):
+    with pytest.raises(RequestError, match="holds no trained policy"):
         load_policy(RunFolder(tmp_path))

@@ -9,7 +9,6 @@ from recsys.data.datasets.prefixes import prefixes
 from recsys.items.trie import Trie
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
-from recsys.types.example import Example
 from recsys.types.jagged import Jagged
 from tests.decode.table_generator import TableGenerator, ragged_codes
 from tests.systems.conftest import ADAM
@@ -77,13 +76,6 @@ def test_scalars_are_logged_as_training(batch: Context, watched: Watch) -> None:
     seen = watched(one)
     one.log_training({"loss": torch.tensor(0.5)}, 3)
     assert seen == {"train/loss": 0.5}
-
-
-def test_batches_move_whole(batch: Context) -> None:
-    examples: Example = system().transfer_batch_to_device(prefixes(batch, repeats=False), torch.device("meta"), 0)
-    moved = system().transfer_batch_to_device(batch, torch.device("meta"), 0)
-    assert examples.item.device.type == examples.context.excluded.values.device.type == "meta"
-    assert moved.users.device.type == moved.history.values.device.type == "meta"
 
 
 def test_the_policy_is_that_of_the_legal_set() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,11 @@ from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.evaluation import evaluate
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture
-from recsys.runs.artifacts import load_network, variant_folder
+from recsys.runs.artifacts import Artifact, artifact_folder, load_model
+from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_dataset
 from recsys.runs.run import Stage
 from recsys.runs.run_folder import RunFolder
-from recsys.runs.tokenize import load_bundle
 from recsys.training import evaluate as module
 from recsys.training.evaluate import Evaluate, first
 from tests.training.arms import SASREC, arm_of
@@ -39,7 +39,7 @@ def test_rows_are_what_each_policy_reaches_alone(train: Train, capsys: pytest.Ca
     stage.run(run)
     metrics, dataset = run.read_metrics(), load_dataset(run)
     assert list(metrics) == ["popularity", "markov", "sasrec", "sft", "mixture"]
-    network = load_network(variant_folder(run, "sft"), load_bundle(run))
+    network = load_model(artifact_folder(run, "sft"), load_bundle(run)).eval()
     policies = {
         "popularity": PopularityPolicy(dataset.train, dataset.num_items),
         "sft": GenerativePolicy(network, beams=30),
@@ -69,7 +69,8 @@ def test_every_user_stands_in_the_table(train: Train) -> None:
 def test_the_mixture_is_that_of_the_best_arm_but_the_opponent(train: Train) -> None:
     run = train({"sasrec": arm_of(network=SASREC), "sft": arm_of(), "other": arm_of(epochs=2)})
     for name, value in (("sasrec", 0.9), ("sft", 0.5), ("other", 0.4)):
-        (variant_folder(run, name) / "result.json").write_text(json.dumps({"validation": value}))
+        folder = artifact_folder(run, name)
+        replace(Artifact.read(folder), score=value).write(folder)
     rows = Evaluate(COUNTS).policies(run, load_dataset(run))
     mixture = rows["mixture"]
     assert isinstance(mixture, Mixture)

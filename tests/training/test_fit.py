@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from recsys.data.datasets.loader import RequestLoader
+from recsys.data.datasets.sequence_data import SequenceData
+from recsys.data.datasets.training_data import OVERFIT_REPEATS
 from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.policies.evaluation import evaluate
@@ -21,7 +22,7 @@ from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.supervised import SupervisedSystem
-from recsys.training.fit import OVERFIT_REPEATS, Schedule, fit_sequences
+from recsys.training.fit import Schedule, fit
 from recsys.types.context import Context
 from recsys.types.example import Example
 from tests.fitting import ADAM, LOADER, quick_fit, quiet
@@ -80,11 +81,11 @@ def test_the_system_is_left_with_the_weights_that_validated_best(tmp_path: Path)
     fitted = quick_fit(trained, tmp_path, Schedule(max_epochs=4))
     curve = fitted.history.filter(metric="validation/ndcg@10")
     assert curve["step"].to_list() == [6, 12, 18, 24]
-    assert fitted.validation == pytest.approx(curve["value"].max())
+    assert fitted.score == pytest.approx(curve["value"].max())
     evaluation = evaluate(GenerativePolicy(trained.network, beams=20), tiny_dataset().validation, k=(10,))
     found = (evaluation.items == evaluation.target.unsqueeze(1)).float()
     rank = torch.arange(1, found.shape[1] + 1)
-    assert fitted.validation == pytest.approx(float((found / (rank + 1).log2()).sum(1).mean()), abs=1e-5)
+    assert fitted.score == pytest.approx(float((found / (rank + 1).log2()).sum(1).mean()), abs=1e-5)
     assert {one.name for one in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
@@ -92,7 +93,7 @@ def test_where_the_last_are_asked_for_the_system_is_left_with_them(tmp_path: Pat
     trained = system(rate=0.3)
     fitted = quick_fit(trained, tmp_path, Schedule(max_epochs=4, keep="last"))
     curve = fitted.history.filter(metric="validation/ndcg@10")["value"]
-    assert fitted.validation == curve[-1] and curve.arg_max() != 3, "the last are not the best here"
+    assert fitted.score == curve[-1] and curve.arg_max() != 3, "the last are not the best here"
     last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, last[name]) for name, value in trained.state_dict().items())
 
@@ -112,8 +113,16 @@ def test_the_last_checkpoint_is_that_of_the_last_validation_though_nothing_impro
         (Schedule(max_epochs=2, validate_every=2, accumulate=3), [2, 4], 4),
         (Schedule(max_epochs=2, max_steps=8), [6], 8),
         (Schedule(max_epochs=9, patience=2), [6, 12, 18], 18),
+        (Schedule(max_epochs=2, validate_every=96), [12], 12),
+        (Schedule(max_epochs=2, validate_every=96, accumulate=3), [4], 4),
+        (Schedule(max_epochs=3, max_steps=5), [5], 5),
+        (Schedule(max_epochs=3, max_steps=4, validate_every=9, accumulate=3), [4], 4),
+        (Schedule(max_epochs=9, max_steps=8, validate_every=9), [8], 8),
     ],
-    ids=["epochs", "accumulate", "every", "every, accumulated", "max steps", "patience"],
+    ids=[
+        *("epochs", "accumulate", "every", "every, accumulated", "max steps", "patience"),
+        *("every is too long", "too long, accumulated", "less than an epoch", "steps, accumulated", "steps and every"),
+    ],
 )
 def test_schedules(schedule: Schedule, validated: list[int], steps: int, tmp_path: Path) -> None:
     seen = Seen()
@@ -149,7 +158,9 @@ def test_result_and_validation_are_those_of_averaged_weights(tmp_path: Path) -> 
 
 
 def test_a_limit_cuts_batches_epochs_and_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.training.fit.RequestLoader", lambda examples, batch_size: RequestLoader(examples, 4))
+    monkeypatch.setattr(
+        "recsys.data.datasets.sequence_data.RequestLoader", lambda examples, batch_size: RequestLoader(examples, 4)
+    )
     seen = Seen()
     quick_fit(system(), tmp_path, Schedule(max_epochs=9, validate_every=5), seen, limit=2)
     assert (len(seen.training), len(seen.validation)) == (4, 4)
@@ -165,7 +176,7 @@ def test_overfitting_repeats_its_batches_and_validates_on_them(tmp_path: Path) -
     assert targets.tolist() == [item for one in (first, second) for item in next_items(one)]
     losses = fitted.history.filter(metric="train/loss")["value"].to_list()
     assert losses[-1] < 0.25 * losses[0]
-    assert fitted.validation > 0.9
+    assert fitted.score > 0.9
 
 
 def next_items(batch: Context) -> list[int]:
@@ -196,15 +207,15 @@ def test_a_process_is_given_its_share_of_the_batches(tmp_path: Path) -> None:
         asked.update(share)
         return LOADER(context, **share)
 
-    fit_sequences(system(), loader, Schedule(max_epochs=1), tiny_dataset(), tmp_path, trainer=quiet(), limit=1)
-    assert asked == {"rank": 0, "world_size": 1}
+    fit(system(), SequenceData(tiny_dataset(), loader), Schedule(max_epochs=1), tmp_path, trainer=quiet(), limit=1)
+    assert asked == {"rank": 0, "world_size": 1, "repeats": False}
 
 
 def test_where_users_have_items_again_nothing_they_had_is_excluded(tmp_path: Path) -> None:
     seen, trained = Seen(), system()
+    data = SequenceData(tiny_dataset(repeats=True), LOADER)
+    assert data.system_arguments() == {"repeats": True}
     trained.repeats = True
-    dataset = tiny_dataset(repeats=True)
-    loader = partial(LOADER, repeats=True)
-    fit_sequences(trained, loader, Schedule(max_epochs=1), replace(dataset), tmp_path, trainer=quiet(seen), limit=2)
+    fit(trained, data, Schedule(max_epochs=1), tmp_path, trainer=quiet(seen), limit=2)
     contexts = [*seen.training, *(batch.context for batch in seen.validation)]
     assert all(context.excluded.values.numel() == 0 for context in contexts)

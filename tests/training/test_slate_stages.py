@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -14,9 +13,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from recsys.data.datasets.slate_data import SlateData
+from recsys.data.datasets.slate_loader import SlateLoader
 from recsys.data.datasets.split import split_slates_by_steps
 from recsys.errors import ConfigurationError, DataError, RequestError
-from recsys.runs.artifacts import variant_folder, variant_folders
+from recsys.runs.artifacts import Artifact, artifact_folder, load, load_model
 from recsys.runs.prepare import PrepareSlates, load_slate_log
 from recsys.runs.run_folder import RunFolder
 from recsys.simulate.choice_models import MultinomialLogit
@@ -24,8 +25,8 @@ from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulated_slates import SimulatedSlates
 from recsys.training.evaluate_slates import CALIBRATION_FILE, EvaluateSlates
 from recsys.training.report_slates import ReportSlates
-from recsys.training.slate_training import SlateTraining, load_slate_model
-from tests.fitting import configured_trainer
+from recsys.training.slate_training import SlateTraining
+from recsys.types.artifact_kind import ArtifactKind
 from tests.training.arms import TRAINER
 
 SOURCE = SimulatedSlates(
@@ -72,7 +73,7 @@ def train(run: RunFolder, arms: dict[str, Any], name: str = "fit", **more: Any) 
 
 
 def curve(run: RunFolder, name: str) -> list[float]:
-    frame = pl.read_parquet(variant_folder(run, name) / "history.parquet")
+    frame = pl.read_parquet(artifact_folder(run, name) / "history.parquet")
     return frame.filter(pl.col("metric") == "validation/log_likelihood")["value"].to_list()
 
 
@@ -86,10 +87,10 @@ def test_training_learns_and_keeps_the_best_weights(run: RunFolder) -> None:
     train(run, {"gamma": arm(epochs=15)})
     values = curve(run, "gamma")
     assert max(values) > values[0] + 0.02
-    result = json.loads((variant_folder(run, "gamma") / "result.json").read_text())
-    assert result["validation"] == pytest.approx(max(values))
-    log, _ = load_slate_log(run)
-    model = load_slate_model(variant_folder(run, "gamma"), log)
+    artifact = Artifact.read(artifact_folder(run, "gamma"))
+    assert (artifact.kind, artifact.monitor) == (ArtifactKind.POSTERIOR, "validation/log_likelihood")
+    assert artifact.score == pytest.approx(max(values))
+    model = load(run, "gamma")
     best = torch.load(run.checkpoint("fit") / "gamma" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, best[f"model.{key}"]) for key, value in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -99,56 +100,48 @@ def test_arms_go_on_from_arms_and_unchanged_ones_stay(run: RunFolder) -> None:
     train(run, {"gamma": arm()})
     still = {**SYSTEM, "optimizer": {**SYSTEM["optimizer"], "lr": 0.0}}
     train(run, {"more": arm(network=None, start="gamma", system=still)}, name="again")
-    log, _ = load_slate_log(run)
-    gamma, more = (load_slate_model(variant_folder(run, name), log) for name in ("gamma", "more"))
+    gamma, more = (load(run, name) for name in ("gamma", "more"))
     for name, value in gamma.state_dict().items():
         torch.testing.assert_close(more.state_dict()[name], value)
-    before = (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns
+    before = (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns
     train(run, {"gamma": arm()})
-    assert (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns == before
+    assert (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("split", [{"test": 0.2}, {"seed": 1}])
 def test_another_split_trains_anew(run: RunFolder, split: dict[str, Any]) -> None:
     train(run, {"gamma": arm()})
-    before = (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns
+    before = (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns
     PrepareSlates(SOURCE, partial(SPLIT, **split)).run(run)
     train(run, {"gamma": arm()})
-    assert (variant_folder(run, "gamma") / "network.safetensors").stat().st_mtime_ns > before
+    assert (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns > before
 
 
 def test_weights_of_other_slates_are_refused(run: RunFolder) -> None:
     train(run, {"gamma": arm()})
     log, _ = load_slate_log(run)
-    with pytest.raises(RequestError, match="gamma was trained on other slates than simulated as it is now"):
-        load_slate_model(variant_folder(run, "gamma"), replace(log, fingerprint="other"))
+    with pytest.raises(RequestError, match="the weights were trained on other slates than simulated as it is now"):
+        load_model(artifact_folder(run, "gamma"), replace(log, fingerprint="other"))
 
 
 def test_against_all_items_slates_are_what_was_drawn(run: RunFolder) -> None:
     train(run, {"all_item": arm(answers=ALL_ITEMS, network={**NETWORK, "slots": 6}), "gamma": arm()})
-    log, _ = load_slate_log(run)
-    models = {name: load_slate_model(folder, log) for name, folder in variant_folders(run)}
+    models = {name: load(run, name) for name in ("all_item", "gamma")}
     assert len(models["all_item"].no_click.mean) == 6 and len(models["gamma"].no_click.mean) == 4
     assert curve(run, "all_item")[0] < curve(run, "gamma")[0], "a click among six by chance is harder to tell"
 
 
 def test_overfit_goes_over_the_same_batches(run: RunFolder) -> None:
     train(run, {"gamma": arm(epochs=3)}, overfit=1)
-    frame = pl.read_parquet(variant_folder(run, "gamma") / "history.parquet")
+    frame = pl.read_parquet(artifact_folder(run, "gamma") / "history.parquet")
     assert frame["step"].max() == 60
     assert curve(run, "gamma")[-1] > curve(run, "gamma")[0]
 
 
 def test_several_processes_are_refused(run: RunFolder) -> None:
-    trainer = {"_target_": "tests.training.test_slate_stages.of_two", "_partial_": True}
+    data = SlateData(*load_slate_log(run), partial(SlateLoader, users=20))
     with pytest.raises(ConfigurationError, match="slate models train in one process, found 2; set devices: 1"):
-        train(run, {"gamma": arm()}, trainer=trainer)
-
-
-def of_two(**given: Any) -> Any:
-    """A trainer that says it is one of two."""
-    made = configured_trainer(**given)
-    return SimpleNamespace(global_rank=0, world_size=2, fit=made.fit)
+        data.training_batches(0, 2)
 
 
 def test_a_split_without_validation_is_refused(run: RunFolder) -> None:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from recsys.errors import RequestError
 from recsys.types.jagged import Jagged
 
 
@@ -62,6 +63,15 @@ class SlateLog:
 
     def __len__(self) -> int:
         return len(self.slates)
+
+    def check(self, fingerprint: str) -> None:
+        """Refuse weights that were trained on another log.
+
+        Raises:
+            RequestError: `fingerprint` is not this log's.
+        """
+        if fingerprint != self.fingerprint:
+            raise RequestError(f"the weights were trained on other slates than {self.name} as it is now: train anew")
 
     @property
     def num_items(self) -> int:

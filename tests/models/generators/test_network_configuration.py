@@ -18,7 +18,7 @@ from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.generators.history_encoder import RotaryPositions
 from recsys.nn.feed_forward import SwiGLU
-from recsys.runs.artifacts import build_network
+from recsys.runs.artifacts import build_model
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from tests.tiny import tiny_bundle
@@ -46,16 +46,16 @@ def configured(network: str, *overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_gives_probabilities(network: str) -> None:
-    model = build_network(configured(network), tiny_bundle()).eval()
+    model = build_model(configured(network), tiny_bundle()).eval()
     total = model.catalogue_log_prob(model.encode(REQUESTS)).exp().sum(-1)
     torch.testing.assert_close(total, torch.ones(2))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_another_feed_forward_network_takes_the_place_of_the_default(network: str) -> None:
-    default = build_network(configured(network), tiny_bundle()).eval()
+    default = build_model(configured(network), tiny_bundle()).eval()
     torch.manual_seed(0)
-    model = build_network(configured(network, f"network.feed_forward={OURS}"), tiny_bundle()).eval()
+    model = build_model(configured(network, f"network.feed_forward={OURS}"), tiny_bundle()).eval()
     assert not [name for name, part in model.named_modules() if isinstance(part, SwiGLU)]
     theirs = {name for name, part in default.named_modules() if isinstance(part, SwiGLU)}
     assert {name for name, part in model.named_modules() if isinstance(part, Linear)} == theirs
@@ -68,7 +68,7 @@ def test_another_feed_forward_network_takes_the_place_of_the_default(network: st
 
 def test_the_decoder_may_have_one_of_its_own() -> None:
     node = configured("encoder_decoder", f"network.decoder_feed_forward={OURS}")
-    model = build_network(node, tiny_bundle())
+    model = build_model(node, tiny_bundle())
     assert isinstance(model, EncoderDecoder)
     assert all(isinstance(part.get_submodule("feed_forward"), SwiGLU) for part in model.encoder)
     assert all(isinstance(part.get_submodule("feed_forward"), Linear) for part in model.decoder)
@@ -77,7 +77,7 @@ def test_the_decoder_may_have_one_of_its_own() -> None:
 @pytest.mark.parametrize("network", ["causal", "sasrec"])
 def test_positions_may_be_rotary(network: str) -> None:
     rotary = "{_target_: recsys.models.generators.history_encoder.RotaryPositions}"
-    model = build_network(configured(network, f"network.positions={rotary}"), tiny_bundle())
+    model = build_model(configured(network, f"network.positions={rotary}"), tiny_bundle())
     assert isinstance(model, CausalGenerator) and isinstance(model.encoder.positions, RotaryPositions)
 
 
@@ -92,7 +92,7 @@ def test_tables_of_every_kind(embedding: str) -> None:
 
 @pytest.mark.parametrize("embedding", sorted({*EMBEDDINGS} - {"fused"}))
 def test_tables_that_are_the_output_layer_too(embedding: str) -> None:
-    model = build_network(configured("causal", f"embedding@network.embedding={embedding}"), tiny_bundle()).eval()
+    model = build_model(configured("causal", f"embedding@network.embedding={embedding}"), tiny_bundle()).eval()
     total = model.catalogue_log_prob(model.encode(REQUESTS)).exp().sum(-1)
     torch.testing.assert_close(total, torch.ones(2))
 
@@ -101,4 +101,4 @@ def test_tables_that_are_the_output_layer_too(embedding: str) -> None:
 def test_tables_that_cannot_be_are_refused_at_once(network: str) -> None:
     node = configured(network, "embedding@network.embedding=fused")
     with pytest.raises(ConfigurationError, match="cannot be shared with an output layer"):
-        build_network(node, tiny_bundle())
+        build_model(node, tiny_bundle())

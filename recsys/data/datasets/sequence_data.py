@@ -1,0 +1,52 @@
+"""The data module of trainings on sequences of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from typing_extensions import override
+
+from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.loader import PackedLoader, RequestLoader
+from recsys.data.datasets.prefixes import prefixes
+from recsys.data.datasets.training_data import TrainingData
+from recsys.types.context import Context
+from recsys.types.example import Example
+
+VALIDATION_REQUESTS = 512
+"""Requests in a validation batch."""
+
+
+class SequenceData(TrainingData):
+    """The training sequences of a data set in batches, and its validation requests.
+
+    It tells the system whether users may have an item again (`repeats`).
+
+    Args:
+        dataset: supplies training sequences and validation requests.
+        loader: makes the loader of the training sequences from their context, given `repeats`, `rank` and `world_size`;
+            `recsys.data.datasets.loader.PackedLoader`.
+    """
+
+    def __init__(self, dataset: Dataset, loader: Callable[..., PackedLoader]) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.loader = loader
+
+    @override
+    def training_batches(self, rank: int, world_size: int) -> PackedLoader:
+        dataset = self.dataset
+        return self.loader(dataset.train, repeats=dataset.repeats, rank=rank, world_size=world_size)
+
+    @override
+    def validation_batches(self) -> Iterable[Example]:
+        return RequestLoader(self.dataset.validation, batch_size=VALIDATION_REQUESTS)
+
+    @override
+    def as_validation(self, batch: Context) -> Example:
+        return prefixes(batch, self.dataset.repeats)
+
+    @override
+    def system_arguments(self) -> dict[str, Any]:
+        return {"repeats": self.dataset.repeats}

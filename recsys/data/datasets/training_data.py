@@ -1,0 +1,72 @@
+"""The base of the data modules that trainings learn from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import lightning
+
+from recsys.data.datasets.loader import ListLoader, RepeatBatches
+
+OVERFIT_REPEATS = 20
+"""How often an epoch of `overfit` goes through its batches."""
+
+
+class TrainingData(lightning.LightningDataModule):
+    """Batches for training and validation, and what a system must know of the data.
+
+    A subclass gives the batches of a process; this class repeats each batch for systems that take several steps on it
+    (`inner_steps`) and cuts the data to a few batches for `overfit`. Batches that can be resumed have `state_dict` and
+    `load_state_dict` (`recsys.data.datasets.resumable.ResumableLoader`): the trainer keeps their position in the
+    checkpoint.
+
+    Attributes:
+        overfit: number of batches to train on again and again and to validate on; None trains on all.
+    """
+
+    overfit: int | None = None
+
+    @abstractmethod
+    def training_batches(self, rank: int, world_size: int) -> Iterable[Any]:
+        """Return the training batches of process `rank` out of `world_size`."""
+
+    @abstractmethod
+    def validation_batches(self) -> Iterable[Any]:
+        """Return the validation batches."""
+
+    def as_validation(self, batch: Any) -> Any:
+        """Return a training batch in the form of a validation batch, for `overfit`."""
+        return batch
+
+    def system_arguments(self) -> dict[str, Any]:
+        """Return the arguments that the data give the constructor of a system."""
+        return {}
+
+    def train_dataloader(self) -> Iterable[Any]:
+        """Return what the trainer of this process iterates over."""
+        times = getattr(self.trainer.lightning_module, "inner_steps", 1) if self.trainer else 1
+        if self.overfit is not None:
+            few = self._few(self.overfit)
+            return ListLoader([batch for batch in few * OVERFIT_REPEATS for _ in range(times)])
+        batches: Any = self._own_batches()
+        return batches if times == 1 else RepeatBatches(batches, times)
+
+    def val_dataloader(self) -> Iterable[Any]:
+        """Return what the trainer validates on."""
+        if self.overfit is None:
+            return self.validation_batches()
+        return ListLoader([self.as_validation(batch) for batch in self._few(self.overfit)])
+
+    def _own_batches(self) -> Iterable[Any]:
+        trainer = self.trainer
+        return (
+            self.training_batches(0, 1)
+            if trainer is None
+            else self.training_batches(trainer.global_rank, trainer.world_size)
+        )
+
+    def _few(self, count: int) -> list[Any]:
+        return list(islice(self._own_batches(), count))
