@@ -65,7 +65,7 @@ def test_commands_on_the_pages_are_accepted(line: str) -> None:
     validate(compose([one for one in shlex.split(line) if not one.startswith("--")]))
 
 
-@pytest.mark.parametrize("page", ["train", "evaluation"])
+@pytest.mark.parametrize("page", ["train", "evaluation", "items"])
 def test_overrides_in_the_tables_are_accepted(page: str) -> None:
     (rows,) = OVERRIDES.findall((ROOT / "docs" / "guide" / f"{page}.md").read_text())
     named = [one for row in rows.splitlines() for one in re.findall(r"`([^`]+)`", row.split(" | ")[0])]

@@ -1,1 +1,86 @@
-"""What acts: everything that answers a request with slates."""
+"""Policies, which answer requests with slates: generators, baselines, bandits and mixtures.
+
+The public names are imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recsys._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy, UniformPolicy, UpperConfidenceBound
+    from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
+    from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
+    from recsys.policies.baselines.item_knn import ItemKNN
+    from recsys.policies.baselines.markov_chain import MarkovChain
+    from recsys.policies.baselines.oracle import Oracle
+    from recsys.policies.baselines.popularity import PopularityPolicy
+    from recsys.policies.evaluation import evaluate
+    from recsys.policies.generative import GenerativePolicy, UnmaskedPolicy
+    from recsys.policies.mixture import Mixture, best_weight
+    from recsys.policies.policy import ItemPolicy, Policy, SoftmaxPolicy
+    from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
+    from recsys.policies.scorer import OnlineLearner, Posterior, Scorer
+    from recsys.policies.slate_learner import SlateLearner
+    from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
+    from recsys.policies.two_stage import TwoStagePolicy
+    from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
+
+__all__ = [
+    "BetaPosterior",
+    "EpsilonGreedy",
+    "GenerativePolicy",
+    "Greedy",
+    "InSlateThompson",
+    "InnerProductPosterior",
+    "InnerProductTwoStagePosterior",
+    "ItemKNN",
+    "ItemPolicy",
+    "LinearPosterior",
+    "MarkovChain",
+    "MeanQuery",
+    "Mixture",
+    "OnlineLearner",
+    "Oracle",
+    "Policy",
+    "PopularityPolicy",
+    "Posterior",
+    "Scorer",
+    "SlateLearner",
+    "SlatePosterior",
+    "SlateThompson",
+    "SoftmaxPolicy",
+    "TwoStagePolicy",
+    "TwoStagePosterior",
+    "UniformPolicy",
+    "UnmaskedPolicy",
+    "UpperConfidenceBound",
+    "UpperConfidenceQuery",
+    "best_weight",
+    "evaluate",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "bandits.greedy": ["EpsilonGreedy", "Greedy", "UniformPolicy", "UpperConfidenceBound"],
+        "bandits.posteriors": ["BetaPosterior", "LinearPosterior"],
+        "bandits.thompson": ["InSlateThompson", "SlateThompson"],
+        "baselines.item_knn": ["ItemKNN"],
+        "baselines.markov_chain": ["MarkovChain"],
+        "baselines.oracle": ["Oracle"],
+        "baselines.popularity": ["PopularityPolicy"],
+        "evaluation": ["evaluate"],
+        "generative": ["GenerativePolicy", "UnmaskedPolicy"],
+        "mixture": ["Mixture", "best_weight"],
+        "policy": ["ItemPolicy", "Policy", "SoftmaxPolicy"],
+        "retrieval_query": ["MeanQuery", "UpperConfidenceQuery"],
+        "scorer": ["OnlineLearner", "Posterior", "Scorer"],
+        "slate_learner": ["SlateLearner"],
+        "slate_posterior": ["InnerProductPosterior", "SlatePosterior"],
+        "two_stage": ["TwoStagePolicy"],
+        "two_stage_posterior": ["InnerProductTwoStagePosterior", "TwoStagePosterior"],
+    },
+)
