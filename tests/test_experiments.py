@@ -249,12 +249,6 @@ def test_every_arm_is_tried_by_an_experiment(arm: str) -> None:
     assert any(pattern.search(file.read_text()) for file in files)
 
 
-@pytest.mark.parametrize("reward", sorted(path.stem for path in CONF.glob("reward/*.yaml")))
-def test_every_reward_is_tried_by_an_experiment(reward: str) -> None:
-    files = [*CONF.glob("experiment/**/*.yaml"), *CONF.glob("arm/*.yaml")]
-    assert any(re.search(rf"/reward@[\w.]+: {reward}$", file.read_text(), re.MULTILINE) for file in files)
-
-
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_is_checked_to_its_last_key(arm: str) -> None:
     path = f"stage.rl.arms.{arm}"

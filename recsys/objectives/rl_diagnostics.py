@@ -13,7 +13,8 @@ from recsys.types.rollout import Rollout
 def rl_diagnostics(rollout: Rollout) -> dict[str, Tensor]:
     """Scalars without gradient about one batch of groups; shares lie in [0, 1] and count requests with a candidate.
 
-    - `reward_mean`: of slates, mean over candidates, then requests.
+    - `reward_mean`: of slates, mean over candidates, then requests; `slot_reward/<s>`, s from 1: of each slot, where
+      slots are rewarded.
     - `all_zero_share`: groups of which every reward is 0; `equal_share`: groups whose returns are all equal (slot by
       slot where slots are rewarded), from which a centred objective learns nothing.
     - `no_hit_share`, `single_hit_share`: groups that hold the logged answer in no candidate, or in exactly one; only
@@ -35,6 +36,9 @@ def rl_diagnostics(rollout: Rollout) -> dict[str, Tensor]:
         shares |= {"no_hit_share": hits == 0, "single_hit_share": hits == 1}
     scalars = {name: masked_mean(of_group.to(dtype), exists) for name, of_group in shares.items()}
     scalars["reward_mean"] = group_mean(reward, mask)
+    if rollout.slot_reward is not None:
+        for slot, earned in enumerate(rollout.slot_reward.unbind(-1), 1):
+            scalars[f"slot_reward/{slot}"] = group_mean(earned, mask)
     scalars["entropy"] = _entropy(rollout, log_prob)
     scalars["behaviour_kl"] = group_mean(k3(behaviour_log_prob(rollout), log_prob), mask)
     if rollout.reference_log_prob is not None:

@@ -1,4 +1,7 @@
-"""Combine rewards: weighted sums and thresholds."""
+"""Combine rewards: weighted sums and thresholds.
+
+A part may reward slates `[B, G]` or slots `[B, G, S]`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from recsys.types.slates import Slates
 
 class WeightedSum(nn.Module):
     """`Σ_m w_m R_m`. ReRe's published reward is `hit + ranking`, both with weight 1.
+
+    Where some parts reward slots and others slates, the sum is one a slot, and what a whole slate earned is credited to
+    its last slot: every slot's reward to go then holds it.
 
     Args:
         rewards: the parts by name.
@@ -52,22 +58,64 @@ class WeightedSum(nn.Module):
             low, high = low + min(ends), high + max(ends)
         return low, high
 
-    def parts(self, example: Example, slates: Slates) -> dict[str, Float[Tensor, "B G"]]:
+    def parts(self, example: Example, slates: Slates) -> dict[str, Tensor]:
         """Each part's reward, before its weight, by name: what to plot beside the sum."""
         return {name: reward(example, slates) for name, reward in self.rewards.items()}
 
-    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`."""
-        parts = self.parts(example, slates)
-        return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum(0)
+    def total(self, parts: Mapping[str, Tensor]) -> Float[Tensor, "B G *S"]:
+        """Return the weighted sum of parts that were computed before.
+
+        Args:
+            parts: what `parts` returned.
+        """
+        slots = max((value.shape[2] for value in parts.values() if value.ndim == 3), default=None)
+        values = parts if slots is None else {name: at_slots(value, slots) for name, value in parts.items()}
+        return torch.stack([self.weights[name] * value for name, value in values.items()]).sum(0)
+
+    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
+        """`[B, G]`, or `[B, G, S]` where a part rewards slots."""
+        return self.total(self.parts(example, slates))
+
+
+def at_slots(value: Float[Tensor, "B G *S"], slots: int) -> Float[Tensor, "B G slots"]:
+    """Return rewards of slots; a slate's is credited to its last slot.
+
+    Args:
+        value: `[B, G]` or `[B, G, S]`.
+        slots: S.
+
+    >>> at_slots(torch.tensor([[1.0, 2.0]]), 2)
+    tensor([[[0., 1.],
+             [0., 2.]]])
+    """
+    if value.ndim == 3:
+        return value
+    return torch.cat([value.new_zeros(*value.shape, slots - 1), value.unsqueeze(-1)], -1)
+
+
+def with_parts(
+    reward: Reward, example: Example, slates: Slates
+) -> tuple[Float[Tensor, "B G *S"], dict[str, Float[Tensor, "B G"]]]:
+    """Return what slates earn, and each part of a weighted sum by name, summed over slots and before its weight.
+
+    Args:
+        reward: any reward; only a `WeightedSum` has parts.
+        example: see `Reward`.
+        slates: see `Reward`.
+    """
+    if not isinstance(reward, WeightedSum):
+        return reward(example, slates), {}
+    parts = reward.parts(example, slates)
+    slates_earn = {name: value.sum(-1) if value.ndim == 3 else value for name, value in parts.items()}
+    return reward.total(parts), slates_earn
 
 
 class ThresholdedReward:
     """`1[gate > τ] · R`: preference counts only for relevant items, which keeps policies from gaming it.
 
     Args:
-        reward: R, what a slate earns once it passes.
-        gate: relevance of the slate.
+        reward: R, what a slate, or each of its slots, earns once it passes.
+        gate: relevance of the slate; or of each slot, where R rewards slots.
         threshold: τ, in the gate's unit.
 
     Source: GRPO-SR (arXiv 2604.14878); docs/papers.md#rewards.
@@ -89,7 +137,15 @@ class ThresholdedReward:
         bounds = self.reward.bounds
         return None if bounds is None else (min(bounds[0], 0.0), max(bounds[1], 0.0))
 
-    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`."""
-        passes = self.gate(example, slates) > self.threshold
-        return torch.where(passes, self.reward(example, slates), 0.0).masked_fill(~slates.mask, 0.0)
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
+        """Return what R gives, `[B, G]` or `[B, G, S]`, and 0 where the gate is closed.
+
+        Raises:
+            ConfigurationError: the gate speaks of slots where R speaks of slates.
+        """
+        passes, reward, exists = self.gate(example, slates) > self.threshold, self.reward(example, slates), slates.mask
+        if passes.ndim > reward.ndim:
+            raise ConfigurationError("the gate gives a number a slot, the reward one a slate: give both one a slot")
+        if reward.ndim == 3:
+            passes, exists = passes.unsqueeze(-1) if passes.ndim == 2 else passes, exists.unsqueeze(-1)
+        return torch.where(passes, reward, 0.0).masked_fill(~exists, 0.0)

@@ -1,4 +1,4 @@
-"""The reward contract, and the hit reward."""
+"""The reward contract, and rewards for hitting what was logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class Reward(Protocol):
-    """A number for each slate. Always finite; 0 where there is no slate (`~slates.mask`)."""
+    """A number for each slate, or one for each of its slots. Always finite; 0 where there is no slate."""
 
     @property
     def order_matters(self) -> bool:
@@ -29,8 +29,13 @@ class Reward(Protocol):
         """The lowest and the highest value; None where there is no bound."""
         ...
 
-    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`, the reward of each slate."""
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
+        """Return what each slate earned, `[B, G]`, or each of its slots, `[B, G, S]`.
+
+        Args:
+            example: the requests, with their logged answers.
+            slates: what is rewarded.
+        """
         ...
 
 
@@ -51,3 +56,19 @@ class HitReward:
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
         """`[B, G]`, 0 or 1."""
         return is_hit(example, slates).to(slates.log_prob.dtype)
+
+
+class SlotHitReward:
+    """`1[e_s ∈ logged items]` of each slot: 1 where it holds an item of the logged answer, else 0.
+
+    Which slot of the answer held the item does not matter.
+    """
+
+    order_matters = True
+    bounds = (0.0, 1.0)
+
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G S"]:
+        """Return 0 or 1 of each slot, `[B, G, S]`."""
+        logged = example.slates.items.flatten(1)[:, None, None]
+        hit = (slates.items.unsqueeze(-1) == logged).any(-1) & slates.mask.unsqueeze(-1)
+        return hit.to(slates.log_prob.dtype)

@@ -2,80 +2,61 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recsys.errors import ConfigurationError
 from recsys.models.generators.generator import Generator
+from recsys.objectives.group_terms import group_mean
 from recsys.objectives.group_transforms import shared_codes
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
+from recsys.rewards.combined import with_parts
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
-from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_prefixes
+from recsys.systems.reference_policy import ReferencePolicy
+from recsys.systems.seeds import step_generator
+from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_examples
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.rollout import Rollout
-from recsys.types.slates import SamplingMethod, Slates
-
-
-@dataclass
-class Held:
-    """What a rollout leaves for the optimizer steps that learn from it.
-
-    Args:
-        rows: `[P]`, which prefixes of the batch were rolled out.
-        items: `[P, G, S]`, −1 where there is no item.
-        reward: `[P, G]`.
-        behaviour: `[P, G, S, L]`, log-probabilities when sampled.
-        log_inclusion: `[P, G]` or None.
-    """
-
-    rows: Int[Tensor, " P"]
-    items: Int[Tensor, "P G S"]
-    reward: Float[Tensor, "P G"]
-    behaviour: Float[Tensor, "P G S L"] | None = None
-    log_inclusion: Float[Tensor, "P G"] | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """The fields by name, as a checkpoint keeps them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def to(self, device: torch.device) -> Held:
-        """The same on another device."""
-        return Held(**{name: value.to(device) for name, value in self.plain().items() if value is not None})
+from recsys.types.slates import SamplingMethod
 
 
 class GroupPolicyOptimisation(SequentialSystem):
-    """Draw a group of candidates a request, reward them, move the policy.
+    """Sample a group of candidate slates a request, reward them, move the policy.
 
-    The policy that is drawn from, scored and moved is one and the same, by default that over the request's legal set.
-    A sequence is encoded once: rollout and first score share its states (dropout included), so that the first inner
-    step is exactly on-policy.
+    The policy that is sampled, scored and moved is one and the same, by default that over the request's legal set. A
+    sequence is encoded once: sampling and first score share its states (dropout included), so that the first inner step
+    is exactly on-policy.
+
+    The parts of a weighted sum of rewards are logged one by one, as `train/reward/<name>`.
 
     Args:
         network: see `SequentialSystem`; usually what SFT left.
-        rollout: draws each request's group.
-        reward: of each candidate.
+        sampler: samples each request's group.
+        reward: of each candidate: one number a slate, or one a slot.
         objective: of the rewarded group.
         optimizer: see `SequentialSystem`.
         policy: makes the policy of the network; `UnmaskedPolicy` reproduces released code.
-        request_share: share of a batch's prefixes that are rolled out, in (0, 1].
+        slots: S, items of a candidate, at least 1. Logged answers with as many are compared with and learned from.
+        request_share: share of a batch's requests that are rolled out, in (0, 1].
         inner_steps: training steps on each group; `fit` gives each batch so often in a row
             (`recsys.data.datasets.loader.RepeatBatches`).
-        keep: chooses the groups that are learnt from (`recsys.objectives.group_transforms.informative`); None keeps
-            all.
+        group_filter: chooses the groups that are learned from (`recsys.objectives.group_transforms.informative`); None
+            keeps all.
         ntp_weight: weight of the next-item loss (cross-entropy over the legal set) mixed in, at least 0.
-        reference: keep a frozen copy of the starting network and score the group under it (for KL terms).
-        seed: of the draws; they depend on it, the process and the number of groups before, so that a resumed run equals
-            the other.
+        reference: makes the reference policy of the starting network, under which each group is scored (KL terms,
+            preferences): `FrozenReference`, `EpochReference`, `MovingAverageReference`; None for no reference.
+        seed: of the samples; they depend on it, the process and the number of groups before, so that a resumed run
+            equals the other.
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
     """
@@ -83,109 +64,142 @@ class GroupPolicyOptimisation(SequentialSystem):
     def __init__(
         self,
         network: Generator[Any, Any],
-        rollout: GroupSampler,
+        sampler: GroupSampler,
         reward: Reward,
         objective: Objective,
         optimizer: OptimizerFactory,
         policy: Callable[[Generator[Any, Any]], GenerativePolicy] = GenerativePolicy,
+        slots: int = 1,
         request_share: float = 0.5,
         inner_steps: int = 1,
-        keep: Callable[[Rollout], Rollout] | None = None,
+        group_filter: Callable[[Rollout], Rollout] | None = None,
         ntp_weight: float = 0.0,
-        reference: bool = False,
+        reference: Callable[[Generator[Any, Any]], ReferencePolicy] | None = None,
         seed: int = 0,
         warmup_steps: int = 20,
         repeats: bool = False,
     ) -> None:
+        if slots < 1:
+            raise ConfigurationError(f"slots is {slots}: a candidate has at least one item")
         super().__init__(network, optimizer, warmup_steps, repeats)
-        self.rollout = rollout
+        self.sampler = sampler
         self.reward = reward
         self.objective = objective
         self.make_policy = policy
+        self.slots = slots
         self.request_share = request_share
         self.inner_steps = inner_steps
-        self.keep = keep
+        self.group_filter = group_filter
         self.ntp_weight = ntp_weight
         self.seed = seed
-        self.reference = copy.deepcopy(network).requires_grad_(False).eval() if reference else None
-        self._held: Held | None = None
+        self.reference = None if reference is None else reference(network)
+        self._rows: Tensor | None = None
+        self._rollout: Rollout | None = None
+        self._reward_parts: dict[str, Tensor] = {}
         self._groups = 0
 
     @property
     def policy(self) -> GenerativePolicy:
-        """The network as the policy that is drawn from, scored and moved."""
+        """The network as the policy that is sampled, scored and moved."""
         return self.make_policy(self.network)
 
-    def training_step(self, batch: Context, batch_index: int) -> Tensor:
-        """One group a request, one step of the objective."""
-        memory, examples = self.encode(batch)
-        if self._held is None or batch_index % self.inner_steps == 0:
-            self._held = self._roll_out(memory, examples)
-        held = self._held
-        frozen = self._reference_memory(batch, examples.context, held.rows)
-        memory, examples = self.network.select(memory, held.rows), examples.select(held.rows)
-        group = self.group(memory, examples, held, frozen)
-        held.behaviour = group.behaviour_log_prob
-        loss = self.objective(group if self.keep is None else self.keep(group))
-        watched = {**rl_diagnostics(group), **loss.diagnostics, "unique_share": unique_share(held.items)}
-        self.log_training({**watched, "loss": loss.value.detach()}, len(examples))
-        return loss.value + self.ntp_weight * cross_entropy(group).value if self.ntp_weight else loss.value
-
-    def group(self, memory: Any, examples: Example, held: Held, reference_memory: Any = None) -> Rollout:
-        """The rewarded group as the objective sees it; candidates and logged item are scored in one call."""
-        context, logged = examples.context, examples.slates.items
-        asked = torch.cat([held.items.where((held.items >= 0).all(-1, keepdim=True), logged), logged], 1)
-        scores = self.policy.log_prob_from(memory, context, asked)
-        frozen = None
+    def training_step(self, batch: Context | Example, batch_index: int) -> Tensor:
+        """Return the objective of one group a request."""
         if self.reference is not None:
-            with torch.no_grad():
-                policy = self.make_policy(self.reference)
-                frozen = policy.log_prob_from(reference_memory, context, asked)[:, :-1]
-        paths = self.network.trie.path(asked)
-        return Rollout(
-            items=held.items,
-            token_log_prob=scores[:, :-1],
-            behaviour_log_prob=scores[:, :-1].detach() if held.behaviour is None else held.behaviour,
-            reward=held.reward,
-            logged_log_prob=scores[:, -1],
-            is_logged=(held.items == logged).all(-1),
-            reference_log_prob=frozen,
-            log_inclusion=held.log_inclusion,
-            shared_codes=shared_codes(paths[:, :-1], paths[:, -1]),
-        )
+            self.reference.follow(self.network, self.current_epoch, self.global_step)
+        memory, examples = self.encode(batch)
+        if self._rollout is None or self._rows is None or batch_index % self.inner_steps == 0:
+            rollout = self._roll_out(batch, memory, examples)
+        else:
+            rollout = self._scored_again(self._rollout, self._rows, memory, examples)
+        self._rollout = rollout.detach()
+        loss = self.objective(rollout if self.group_filter is None else self.group_filter(rollout))
+        logged = {**rl_diagnostics(rollout), **loss.diagnostics, "unique_share": unique_share(rollout.items)}
+        logged |= {f"reward/{name}": value for name, value in self._reward_parts.items()}
+        self.log_training({**logged, "loss": loss.value.detach()}, len(rollout))
+        return loss.value + self.ntp_weight * cross_entropy(rollout).value if self.ntp_weight else loss.value
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep how many groups were drawn, and the rollout that later inner steps learn from."""
-        held = self._held if self.inner_steps > 1 else None
-        checkpoint["rollout"] = {"groups": self._groups, "held": None if held is None else held.plain()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the rollout of the checkpoint."""
-        rollout = checkpoint["rollout"]
-        self._groups = rollout["groups"]
-        self._held = None if rollout["held"] is None else Held(**rollout["held"])
-
-    def on_train_start(self) -> None:
-        """A rollout that came with a checkpoint moves to where training takes place."""
-        if self._held is not None:
-            self._held = self._held.to(self.device)
-
-    @torch.no_grad()
-    def _roll_out(self, memory: Any, examples: Example) -> Held:
-        draw = self.seed * 1_000_003 + self._groups + (self.global_rank << 40)
-        generator = torch.Generator(self.device).manual_seed(draw)
+    def _roll_out(self, batch: Context | Example, memory: Any, examples: Example) -> Rollout:
+        """Sample, reward and score a group for some of the requests; the first inner step is on-policy."""
+        generator = step_generator(self.seed, self.global_rank, self._groups, self.device)
         self._groups += 1
         count = max(1, round(self.request_share * len(examples)))
         order = torch.randperm(len(examples), generator=generator, device=generator.device)
-        rows = order[:count].sort().values
-        asked = examples.select(rows)
-        slates: Slates = self.rollout(self.policy, self.network.select(memory, rows), asked, generator)
-        inclusion = slates.log_inclusion if slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT else None
-        return Held(rows, slates.items, self.reward(asked, slates), None, inclusion)
+        self._rows = rows = order[:count].sort().values
+        reference_memory = self._reference_memory(batch, examples, rows)
+        memory, examples = self.network.select(memory, rows), examples.select(rows)
+        with torch.no_grad():
+            slates = self.sampler(self.policy, memory, examples, self.slots, generator)
+            reward, parts = with_parts(self.reward, examples, slates)
+            self._reward_parts = {name: group_mean(value, slates.mask) for name, value in parts.items()}
+        asked, logged = self._asked(slates.items, examples)
+        scores = self.policy.log_prob_from(memory, examples.context, asked)
+        candidates = slates.items.shape[1]
+        paths = self.network.trie.path(asked)
+        return Rollout(
+            items=slates.items,
+            token_log_prob=scores[:, :candidates],
+            behaviour_log_prob=scores[:, :candidates].detach(),
+            reward=reward.sum(-1) if reward.ndim == 3 else reward,
+            slot_reward=reward if reward.ndim == 3 else None,
+            logged_log_prob=None if logged is None else scores[:, -1],
+            is_logged=None if logged is None else (slates.items == logged).all(-1),
+            reference_log_prob=self._reference_log_prob(reference_memory, examples, asked, candidates),
+            log_inclusion=slates.log_inclusion
+            if slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT
+            else None,
+            shared_codes=None if logged is None else shared_codes(paths[:, :-1], paths[:, -1]),
+        )
 
-    def _reference_memory(self, batch: Context, requests: Context, rows: Int[Tensor, " R"]) -> Any:
+    def _scored_again(self, rollout: Rollout, rows: Tensor, memory: Any, examples: Example) -> Rollout:
+        """The same group under the policy of a later inner step."""
+        memory, examples = self.network.select(memory, rows), examples.select(rows)
+        asked, logged = self._asked(rollout.items, examples)
+        scores = self.policy.log_prob_from(memory, examples.context, asked)
+        return rollout.replace(
+            token_log_prob=scores[:, : rollout.items.shape[1]],
+            logged_log_prob=None if logged is None else scores[:, -1],
+        )
+
+    def _asked(self, items: Int[Tensor, "P G S"], examples: Example) -> tuple[Tensor, Tensor | None]:
+        """What is scored in one call: the candidates and the logged answer, which stands in for missing ones too."""
+        logged = examples.slates.items
+        if logged.shape[1:] != (1, self.slots):
+            return items, None
+        return torch.cat([items.where((items >= 0).all(-1, keepdim=True), logged), logged], 1), logged
+
+    @torch.no_grad()
+    def _reference_memory(self, batch: Context | Example, examples: Example, rows: Int[Tensor, " R"]) -> Any:
         if self.reference is None:
             return None
-        self.reference.eval()
-        with torch.no_grad():
-            return self.reference.select(encode_prefixes(self.reference, batch, requests), rows)
+        network = self.reference.network
+        return network.select(encode_examples(network, batch, examples), rows)
+
+    @torch.no_grad()
+    def _reference_log_prob(
+        self, memory: Any, examples: Example, asked: Tensor, candidates: int
+    ) -> Float[Tensor, "P G S L"] | None:
+        if self.reference is None:
+            return None
+        policy = self.make_policy(self.reference.network)
+        return policy.log_prob_from(memory, examples.context, asked)[:, :candidates]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how many groups were sampled, and the rollout that later inner steps learn from."""
+        checkpoint["rollout"] = {"groups": self._groups, "last": None}
+        if self.inner_steps > 1 and self._rollout is not None:
+            named = {field.name: getattr(self._rollout, field.name) for field in fields(self._rollout)}
+            checkpoint["rollout"]["last"] = {"rows": self._rows, "rollout": named, "reward_parts": self._reward_parts}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the rollout of the checkpoint."""
+        self._groups, last = checkpoint["rollout"]["groups"], checkpoint["rollout"]["last"]
+        if last is not None:
+            self._rows, self._rollout = last["rows"], Rollout(**last["rollout"])
+            self._reward_parts = last["reward_parts"]
+
+    def on_train_start(self) -> None:
+        """Move a rollout that came with a checkpoint to where training takes place."""
+        if self._rollout is not None and self._rows is not None:
+            self._rollout, self._rows = self._rollout.to(self.device), self._rows.to(self.device)
+            self._reward_parts = {name: value.to(self.device) for name, value in self._reward_parts.items()}

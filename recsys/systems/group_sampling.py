@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
+from typing_extensions import override
 
+from recsys.errors import ConfigurationError
 from recsys.objectives.group_transforms import dynamic_sampling, insert_logged, recast_repair, shared_codes
 from recsys.objectives.recast import structural_score
 from recsys.policies.generative import GenerativePolicy
@@ -17,82 +21,121 @@ from recsys.types.slates import SamplingMethod, Slates
 
 @runtime_checkable
 class GroupSampler(Protocol):
-    """Draws single-slot slates for encoded requests."""
+    """Samples candidate slates for encoded requests."""
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """`[P, G, 1]`, without gradient."""
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        """Return `G` candidates a request, `[P, G, S]`, without gradient.
+
+        Args:
+            policy: what is sampled from.
+            memory: of the requests, encoded by the policy's network.
+            examples: the requests, with their logged answers.
+            slots: S.
+            generator: draws.
+
+        Raises:
+            ConfigurationError: it samples no slates of so many slots.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class BeamSampler:
-    """The `candidates` most probable legal items by constrained beam search, ReRe's published setting.
+class BeamSampler(GroupSampler):
+    """The most probable legal items by constrained beam search, ReRe's published setting.
 
     Deterministic given the policy: an objective that averages over it is biased unless it says otherwise.
+
+    Args:
+        candidates: G.
     """
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        _require_one_slot(slots, "BeamSampler")
         return policy.top_from(memory, examples.context, self.candidates)
 
 
 @dataclass(frozen=True)
-class StochasticBeamSampler:
-    """`candidates` distinct legal items drawn without replacement, with their inclusion probabilities."""
+class StochasticBeamSampler(GroupSampler):
+    """Distinct legal items sampled without replacement, with their inclusion probabilities.
+
+    Args:
+        candidates: G.
+    """
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        _require_one_slot(slots, "StochasticBeamSampler")
         return policy.sample_without_replacement_from(memory, examples.context, self.candidates, generator)
 
 
 @dataclass(frozen=True)
-class IndependentSampler:
-    """`candidates` independent draws; a candidate may come twice."""
+class IndependentSampler(GroupSampler):
+    """Independent slates; a candidate may come twice.
+
+    Args:
+        candidates: G.
+    """
 
     candidates: int = 16
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
-        return policy.sample_from(memory, examples.context, self.candidates, 1, generator)
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        return policy.sample_from(memory, examples.context, self.candidates, slots, generator)
 
 
 @dataclass(frozen=True)
-class TargetInsertionSampler:
-    """Another rollout, its last candidate overwritten by the logged item where the group lacks it (`add_gt`).
+class TargetInsertionSampler(GroupSampler):
+    """Another sampler's group, its last candidate overwritten by the logged answer where it is missing (`add_gt`).
 
     Such a group is no sample of the policy; from a well-trained start it costs accuracy (docs/log.md).
 
     Args:
-        rollout: what draws.
+        sampler: what samples.
     """
 
-    rollout: GroupSampler
+    sampler: GroupSampler
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
-        slates = self.rollout(policy, memory, examples, generator)
-        items = insert_logged(slates.items, examples.item.unsqueeze(1))
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        slates = self.sampler(policy, memory, examples, slots, generator)
+        items = insert_logged(slates.items, _logged_slates(examples, slots, "TargetInsertionSampler"))
         return Slates(items, slates.log_prob, SamplingMethod.GIVEN)
 
 
 @dataclass(frozen=True)
-class ReCastSampler:
-    """Another rollout, the candidate least like the logged item overwritten by it where the group lacks it (ReCast).
+class ReCastSampler(GroupSampler):
+    """Another sampler's group, the candidate least like the logged item overwritten by it where it is missing.
 
     Args:
-        rollout: what draws.
+        sampler: what samples.
+
+    Source: ReCast (arXiv 2604.22169).
     """
 
-    rollout: GroupSampler
+    sampler: GroupSampler
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
-        slates = self.rollout(policy, memory, examples, generator)
-        items, logged = slates.items, examples.item.unsqueeze(1)
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        _require_one_slot(slots, "ReCastSampler")
+        slates = self.sampler(policy, memory, examples, slots, generator)
+        items, logged = slates.items, _logged_slates(examples, slots, "ReCastSampler")
         asked = items.where(slates.mask.unsqueeze(-1), logged.unsqueeze(1))
         trie = policy.network.trie
         score = structural_score(shared_codes(trie.path(asked), trie.path(logged)), trie.depth)
@@ -100,24 +143,45 @@ class ReCastSampler:
 
 
 @dataclass(frozen=True)
-class DynamicSampler:
-    """More independent draws than are kept: the logged item if drawn, then as many different items as there are.
+class DynamicSampler(GroupSampler):
+    """More independent slates than are kept: the logged answer if sampled, then as many different slates as there are.
 
     Args:
-        candidates: `G`, kept.
-        factor: draws for each candidate kept, at least 1; 1.5 in released code.
+        candidates: G, kept.
+        factor: slates sampled for each candidate kept, at least 1; 1.5 in released code.
     """
 
     candidates: int = 16
     factor: float = 1.5
 
-    def __call__(self, policy: GenerativePolicy, memory: Any, examples: Example, generator: torch.Generator) -> Slates:
-        """See `GroupSampler`."""
-        drawn = policy.sample_from(memory, examples.context, math.ceil(self.candidates * self.factor), 1, generator)
-        columns = dynamic_sampling(drawn.items, examples.item.unsqueeze(1), self.candidates).unsqueeze(-1)
+    @override
+    def __call__(
+        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+    ) -> Slates:
+        count = math.ceil(self.candidates * self.factor)
+        sampled = policy.sample_from(memory, examples.context, count, slots, generator)
+        logged = _logged_slates(examples, slots, "DynamicSampler")
+        columns = dynamic_sampling(sampled.items, logged, self.candidates).unsqueeze(-1).expand(-1, -1, slots)
         return replace(
-            drawn,
-            items=drawn.items.gather(1, columns),
-            log_prob=drawn.log_prob.gather(1, columns),
+            sampled,
+            items=sampled.items.gather(1, columns),
+            log_prob=sampled.log_prob.gather(1, columns),
             sampling_method=SamplingMethod.GIVEN,
         )
+
+
+def _require_one_slot(slots: int, sampler: str) -> None:
+    if slots != 1:
+        raise ConfigurationError(
+            f"{sampler} samples single items, but slots={slots}: choose IndependentSampler (`sampler: independent`)"
+        )
+
+
+def _logged_slates(examples: Example, slots: int, sampler: str) -> Int[Tensor, "P S"]:
+    shape = tuple(examples.slates.items.shape[1:])
+    if shape != (1, slots):
+        raise ConfigurationError(
+            f"{sampler} needs the logged answer, one slate of {slots} slots a request; the log has {shape[0]} of "
+            f"{shape[1]} slots: set slots={shape[1]}, or choose IndependentSampler"
+        )
+    return examples.slates.items[:, 0]

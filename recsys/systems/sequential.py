@@ -55,10 +55,14 @@ class SequentialSystem(lightning.LightningModule):
         """The network as a policy over each request's legal set."""
         return GenerativePolicy(self.network)
 
-    def encode(self, sequences: Context) -> tuple[Any, Example]:
-        """Return memory and example of every position that has a next item, aligned row by row."""
-        examples = prefixes(sequences, self.repeats)
-        return encode_prefixes(self.network, sequences, examples.context), examples
+    def encode(self, batch: Context | Example) -> tuple[Any, Example]:
+        """Return memory and examples of a batch, aligned row by row.
+
+        Args:
+            batch: sequences, of which every position that has a next item is an example; or the examples themselves.
+        """
+        examples = batch if isinstance(batch, Example) else prefixes(batch, self.repeats)
+        return encode_examples(self.network, batch, examples), examples
 
     def validation_step(self, batch: Example, batch_index: int) -> None:
         """Log `validation/ndcg@10`, the mean over requests of the next item's discounted rank among legal items."""
@@ -80,8 +84,14 @@ class SequentialSystem(lightning.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=batch_size)
 
 
-def encode_prefixes(network: Generator[Any, Any], sequences: Context, requests: Context) -> Any:
-    """Memory of every prefix, given the sequences and their prefixes as requests; one pass where the network can."""
-    if isinstance(network, PrefixGenerator):
-        return network.select(network.encode_prefixes(sequences), prefix_rows(sequences))
-    return network.encode(requests)
+def encode_examples(network: Generator[Any, Any], batch: Context | Example, examples: Example) -> Any:
+    """Return the memory of every example of a batch; all prefixes of a sequence in one pass where the network can.
+
+    Args:
+        network: what encodes.
+        batch: sequences, or the examples themselves.
+        examples: of the batch.
+    """
+    if isinstance(batch, Context) and isinstance(network, PrefixGenerator):
+        return network.select(network.encode_prefixes(batch), prefix_rows(batch))
+    return network.encode(examples.context)

@@ -12,6 +12,7 @@ from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
 from recsys.objectives.elbo import draw_starts, slate_negative_elbo
+from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
 
@@ -84,8 +85,7 @@ class SlateElboSystem(lightning.LightningModule):
     def training_step(self, batch: UserSlates, batch_index: int) -> Tensor:
         """Nats a slate."""
         before = self.current_epoch * self.batches + batch_index
-        draw = self.seed * 1_000_003 + before + (self.global_rank << 40)
-        values = self.draw(batch.slates, torch.Generator(self.device).manual_seed(draw))
+        values = self.draw(batch.slates, step_generator(self.seed, self.global_rank, before, self.device))
         loss = self.negative_elbo(values, batch) * (self.batches / self.impressions)
         self.log("train/loss", loss.detach(), batch_size=len(batch))
         return loss

@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
 from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
-from recsys.rewards.reward import HitReward, Reward
+from recsys.rewards.reward import HitReward, Reward, SlotHitReward
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -37,6 +37,8 @@ def item_vectors() -> Tensor:
 
 REWARDS: dict[str, Callable[[], Reward]] = {
     "hit": HitReward,
+    "slot_hit": SlotHitReward,
+    "weighted_slots": lambda: WeightedSum({"hit": HitReward(), "slot": SlotHitReward()}, {"hit": 0.5, "slot": 1.0}),
     "ranking": RankingReward,
     "released_ranking": ReleasedRankingReward,
     "ndcg": lambda: NdcgReward(cutoff=2),
@@ -72,11 +74,11 @@ def test_it_is_a_reward(make: Callable[[], Reward]) -> None:
 
 
 @every_reward
-def test_one_finite_number_a_slate_and_zero_where_there_is_none(
+def test_one_finite_number_a_slate_or_a_slot_and_zero_where_there_is_none(
     make: Callable[[], Reward], example: Example, slates: Slates
 ) -> None:
     value = make()(example, slates)
-    assert value.shape == (REQUESTS, CANDIDATES)
+    assert value.shape in {(REQUESTS, CANDIDATES), (REQUESTS, CANDIDATES, SLOTS)}
     assert value.dtype == slates.log_prob.dtype
     assert value.isfinite().all()
     assert (value[~slates.mask] == 0).all()

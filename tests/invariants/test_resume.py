@@ -6,16 +6,21 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from recsys.models.generators.generator import Generator
 from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.likelihood import legal_set_cross_entropy
+from recsys.rewards.combined import WeightedSum
+from recsys.rewards.rank import RankingReward
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import IndependentSampler, StochasticBeamSampler
+from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
 from recsys.systems.sequential import SequentialSystem
 from recsys.systems.supervised import SupervisedSystem
 from recsys.training.fit import Schedule
@@ -32,12 +37,16 @@ def standing_still() -> SequentialSystem:
     return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, partial(torch.optim.AdamW, lr=0.0))
 
 
-def rere(inner_steps: int = 1) -> SequentialSystem:
-    rollout = IndependentSampler(4) if inner_steps > 1 else StochasticBeamSampler(4)
+def rere(
+    inner_steps: int = 1, reference: Callable[[Generator[Any, Any]], ReferencePolicy] = EpochReference
+) -> SequentialSystem:
+    sampler = IndependentSampler(4) if inner_steps > 1 else StochasticBeamSampler(4)
     objective = partial(grpo, kl_weight=0.1) if inner_steps > 1 else without_replacement
+    reward = WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"hit": 1.0, "ranking": 1.0})
     return GroupPolicyOptimisation(
-        tiny_generator(), rollout, HitReward(), objective, ADAM, inner_steps=inner_steps, reference=True, warmup_steps=5
-    )
+        tiny_generator(), sampler, reward, objective, ADAM,
+        inner_steps=inner_steps, reference=reference, warmup_steps=5,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +64,8 @@ def ctrl_c() -> Iterator[None]:
         (next_item, Schedule(max_epochs=3, validate_every=4), 11),
         (next_item, Schedule(max_epochs=3, accumulate=2, validate_every=2), 11),
         (rere, Schedule(max_epochs=2), 8),
-        (partial(rere, inner_steps=2), Schedule(max_epochs=2), 17),
-        (partial(rere, inner_steps=2), Schedule(max_epochs=1, validate_every=3), 5),
+        (partial(rere, inner_steps=2, reference=MovingAverageReference), Schedule(max_epochs=2), 17),
+        (partial(rere, inner_steps=2, reference=FrozenReference), Schedule(max_epochs=1, validate_every=3), 5),
     ],
     ids=["epochs", "steps", "accumulated", "rere", "inner steps", "between inner steps"],
 )

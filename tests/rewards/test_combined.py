@@ -7,7 +7,7 @@ import torch
 from hydra.utils import instantiate
 
 from recsys.errors import ConfigurationError
-from recsys.rewards.combined import ThresholdedReward, WeightedSum
+from recsys.rewards.combined import ThresholdedReward, WeightedSum, with_parts
 from recsys.rewards.frozen_model import SemanticReward
 from recsys.rewards.rank import NdcgReward, RankingReward
 from recsys.rewards.reward import HitReward
@@ -57,7 +57,7 @@ def test_bounds_and_order_follow_the_parts() -> None:
     assert not WeightedSum({"hit": HitReward(), "ndcg": NdcgReward()}, {"hit": 1.0, "ndcg": 0.0}).order_matters
 
 
-@pytest.mark.parametrize(("parts", "weights"), [({"hit": HitReward()}, {"hits": 1.0}), ({}, {})])
+@pytest.mark.parametrize(("parts", "weights"), [({"hit": HitReward()}, {"hti": 1.0}), ({}, {})])
 def test_every_part_needs_one_weight(parts: dict[str, HitReward], weights: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="weight"):
         WeightedSum(parts, weights)
@@ -78,3 +78,42 @@ def test_a_configuration_binds_parts_and_weights(
     )
     earned = reward(make_example([7]), make_slates([[7, 1]]))
     assert earned[0].tolist() == pytest.approx([1.0, -0.5])
+
+
+class SlotReward:
+    """The item's index, slot by slot."""
+
+    order_matters, bounds = True, None
+
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+        return slates.items.float().masked_fill(~slates.mask.unsqueeze(-1), 0.0)
+
+
+def two_slots() -> Slates:
+    items = torch.tensor([[[7, 1], [2, 7], [3, -1]]])
+    return Slates(items, torch.zeros(1, 3, 2))
+
+
+def test_what_a_slate_earns_is_credited_to_its_last_slot(make_example: Callable[..., Example]) -> None:
+    reward = WeightedSum({"hit": HitReward(), "index": SlotReward()}, {"hit": 10.0, "index": 1.0})
+    example, slates = make_example([7]), two_slots()
+    assert reward(example, slates).tolist() == [[[7.0, 11.0], [2.0, 17.0], [0.0, 0.0]]]
+    earned, parts = with_parts(reward, example, slates)
+    assert torch.equal(earned, reward(example, slates))
+    assert {name: value.tolist() for name, value in parts.items()} == {"hit": [[1, 1, 0]], "index": [[8, 9, 0]]}
+
+
+def test_only_weighted_sums_have_parts(make_example: Callable[..., Example]) -> None:
+    earned, parts = with_parts(HitReward(), make_example([7]), two_slots())
+    assert earned.tolist() == [[1, 1, 0]]
+    assert parts == {}
+
+
+def test_a_gate_is_of_slates_or_of_slots(make_example: Callable[..., Example]) -> None:
+    example, slates = make_example([7]), two_slots()
+    by_slate = ThresholdedReward(SlotReward(), gate=HitReward(), threshold=0.5)
+    assert by_slate(example, slates).tolist() == [[[7.0, 1.0], [2.0, 7.0], [0.0, 0.0]]]
+    by_slot = ThresholdedReward(SlotReward(), gate=SlotReward(), threshold=1.5)
+    assert by_slot(example, slates).tolist() == [[[7.0, 0.0], [2.0, 7.0], [0.0, 0.0]]]
+    with pytest.raises(ConfigurationError, match="one a slot"):
+        ThresholdedReward(HitReward(), gate=SlotReward(), threshold=0.5)(example, slates)

@@ -125,7 +125,7 @@ def scored_by(arm: str) -> dict[str, object]:
     }
     return {
         "_target_": "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation",
-        "rollout": {"_target_": "recsys.systems.group_sampling.BeamSampler", "candidates": 3},
+        "sampler": {"_target_": "recsys.systems.group_sampling.BeamSampler", "candidates": 3},
         "reward": reward,
         "objective": {"_target_": "recsys.objectives.group_relative.grpo", "_partial_": True},
         "optimizer": ADAM,

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 import torch
 
+from recsys.errors import ConfigurationError
 from recsys.models.generators.causal import CausalGenerator
 from recsys.objectives.expected_reward import without_replacement
-from recsys.objectives.group_relative import grpo
+from recsys.objectives.group_relative import grpo, grpo_sr
 from recsys.objectives.group_transforms import informative
 from recsys.objectives.objective import Loss
 from recsys.policies.generative import GenerativePolicy
+from recsys.rewards.combined import WeightedSum
+from recsys.rewards.rank import RankingReward
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
-from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler
+from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler, TargetInsertionSampler
+from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -31,7 +35,7 @@ Watch = Callable[[SequentialSystem], dict[str, float]]
 def system(
     objective: Callable[[Rollout], Loss] = grpo, dropout: float = 0.0, **options: Any
 ) -> GroupPolicyOptimisation:
-    given: dict[str, Any] = {"rollout": StochasticBeamSampler(6), "reward": HitReward(), "warmup_steps": 0, **options}
+    given: dict[str, Any] = {"sampler": StochasticBeamSampler(6), "reward": HitReward(), "warmup_steps": 0, **options}
     return GroupPolicyOptimisation(tiny_generator(dropout), objective=objective, optimizer=ADAM, **given)
 
 
@@ -61,7 +65,7 @@ def steps(one: GroupPolicyOptimisation, batch: Context, count: int, rate: float 
 
 
 def test_the_group_is_what_the_policy_says_of_it(batch: Context, watched: Watch) -> None:
-    one = system(groups := Groups(), rollout=BeamSampler(8), request_share=1.0)
+    one = system(groups := Groups(), sampler=BeamSampler(8), request_share=1.0)
     watched(one)
     one.training_step(batch, 0)
     (group,) = groups.seen
@@ -91,7 +95,7 @@ def test_the_first_inner_step_is_on_policy_also_with_dropout(batch: Context, wat
 
 
 def test_later_inner_steps_learn_from_the_held_group(batch: Context, watched: Watch) -> None:
-    one = system(groups := Groups(), inner_steps=3, rollout=IndependentSampler(6), request_share=1.0)
+    one = system(groups := Groups(), inner_steps=3, sampler=IndependentSampler(6), request_share=1.0)
     seen, clipped = watched(one), []
     optimizer = torch.optim.SGD(one.network.parameters(), lr=20.0)
     for index in range(4):
@@ -158,7 +162,7 @@ def test_next_item_training_is_mixed_in_by_its_weight(batch: Context, watched: W
 
 
 def test_only_groups_that_are_kept_are_learnt_from(batch: Context, watched: Watch) -> None:
-    one = system(groups := Groups(), keep=informative, request_share=1.0)
+    one = system(groups := Groups(), group_filter=informative, request_share=1.0)
     watched(one)
     one.training_step(batch, 0)
     reward = groups.seen[0].reward
@@ -167,10 +171,10 @@ def test_only_groups_that_are_kept_are_learnt_from(batch: Context, watched: Watc
 
 
 def test_the_reference_stays_where_training_began(batch: Context, watched: Watch) -> None:
-    one = system(groups := Groups(partial(grpo, kl_weight=0.1)), reference=True, dropout=0.4)
+    one = system(groups := Groups(partial(grpo, kl_weight=0.1)), reference=FrozenReference, dropout=0.4)
     seen = watched(one)
     one.train()
-    start = {name: value.clone() for name, value in one.reference.state_dict().items()}
+    start = {name: value.clone() for name, value in one.network.state_dict().items()}
     one.network.eval()
     steps(one, batch, 2, rate=5.0)
     first, second = groups.seen
@@ -178,7 +182,7 @@ def test_the_reference_stays_where_training_began(batch: Context, watched: Watch
     assert not second.reference_log_prob.requires_grad
     assert seen["train/kl"] > 1e-3
     assert not any(parameter.requires_grad for parameter in one.reference.parameters())
-    for name, value in one.reference.state_dict().items():
+    for name, value in one.reference.network.state_dict().items():
         assert torch.equal(value, start[name])
 
 
@@ -190,8 +194,8 @@ def test_a_checkpoint_carries_the_held_group(batch: Context, watched: Watch) -> 
     one.on_save_checkpoint(checkpoint)
     other.on_load_checkpoint(checkpoint)
     other.on_train_start()
-    for field in fields(one._held):
-        kept, given = getattr(one._held, field.name), getattr(other._held, field.name)
+    for field in fields(one._rollout):
+        kept, given = getattr(one._rollout, field.name), getattr(other._rollout, field.name)
         assert (kept is None and given is None) or torch.equal(kept, given)
     torch.testing.assert_close(other.training_step(batch, 1), one.training_step(batch, 1))
     torch.testing.assert_close(other.training_step(batch, 2), one.training_step(batch, 2))
@@ -203,7 +207,7 @@ def test_one_inner_step_holds_nothing_over(batch: Context, watched: Watch) -> No
     one.training_step(batch, 0)
     checkpoint: dict[str, Any] = {}
     one.on_save_checkpoint(checkpoint)
-    assert checkpoint == {"rollout": {"groups": 1, "held": None}}
+    assert checkpoint == {"rollout": {"groups": 1, "last": None}}
 
 
 class Sharpened(GenerativePolicy):
@@ -230,7 +234,7 @@ def test_rewards_see_the_requests_that_were_rolled_out(batch: Context, watched: 
         def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
             return example.context.history.lengths.float().unsqueeze(1).expand(slates.items.shape[:2])
 
-    one = system(groups := Groups(), reward=Length(), rollout=BeamSampler(3), request_share=0.4)
+    one = system(groups := Groups(), reward=Length(), sampler=BeamSampler(3), request_share=0.4)
     watched(one)
     one.training_step(batch, 0)
     _, examples = one.encode(batch)
@@ -238,3 +242,111 @@ def test_rewards_see_the_requests_that_were_rolled_out(batch: Context, watched: 
     assert len(rewarded) < len(examples)
     assert set(rewarded) <= set(examples.context.history.lengths.tolist())
     assert isinstance(one.network, CausalGenerator)
+
+
+@pytest.mark.parametrize(
+    ("reference", "moves"),
+    [(FrozenReference, False), (EpochReference, False), (partial(MovingAverageReference, decay=0.5), True)],
+)
+def test_a_reference_follows_before_each_step(
+    reference: Callable[..., ReferencePolicy], moves: bool, batch: Context, watched: Watch
+) -> None:
+    """Without a trainer there is no later epoch, and the steps are counted by hand."""
+
+    class Counted(GroupPolicyOptimisation):
+        steps = 0
+
+        @property
+        def global_step(self) -> int:
+            return self.steps
+
+    one = Counted(
+        tiny_generator(0.0), StochasticBeamSampler(6), HitReward(), groups := Groups(), ADAM, reference=reference
+    )
+    watched(one)
+    optimizer = torch.optim.SGD(one.network.parameters(), lr=5.0)
+    for _ in range(2):
+        loss = one.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        one.steps += 1
+    start = weights(tiny_generator(0.0))
+    assert (weights(one.reference) != start).any().item() is moves
+    torch.testing.assert_close(groups.seen[0].reference_log_prob, groups.seen[0].token_log_prob.detach())
+    assert not torch.allclose(groups.seen[1].reference_log_prob, groups.seen[1].token_log_prob.detach())
+
+
+def weights(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([value.detach().flatten() for value in module.parameters()])
+
+
+def test_parts_of_a_weighted_reward_are_logged_one_by_one(batch: Context, watched: Watch) -> None:
+    """At later inner steps too, where nothing is rewarded anew."""
+    reward = WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"hit": 2.0, "ranking": 1.0})
+    one = system(groups := Groups(), reward=reward, sampler=BeamSampler(6), inner_steps=2)
+    seen = watched(one)
+    for index in range(2):
+        one.training_step(batch, index)
+        parts = 2.0 * seen.pop("train/reward/hit") + seen.pop("train/reward/ranking")
+        assert parts == pytest.approx(groups.seen[0].reward.mean().item(), abs=1e-6)
+        assert seen["train/reward_mean"] == pytest.approx(parts, abs=1e-6)
+
+
+class Neighbours:
+    """Slot `s` earns 1 for the item that is `s` further on the ring than the last of the history."""
+
+    order_matters, bounds = True, (0.0, 1.0)
+
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+        last = example.context.history.values[example.context.history.offsets[1:] - 1]
+        wanted = (last[:, None, None] + torch.arange(1, slates.items.shape[2] + 1)) % 20
+        return ((slates.items == wanted) & slates.mask.unsqueeze(-1)).float()
+
+
+def test_slots_are_sampled_rewarded_and_scored_one_after_the_other(batch: Context, watched: Watch) -> None:
+    one = system(groups := Groups(), sampler=IndependentSampler(5), reward=Neighbours(), slots=2, request_share=1.0)
+    seen = watched(one)
+    one.training_step(batch, 0)
+    (group,) = groups.seen
+    memory, examples = one.encode(batch)
+    assert group.token_log_prob.shape == (len(examples), 5, 2, 2)
+    scored = one.policy.log_prob_from(memory, examples.context, group.items)
+    torch.testing.assert_close(group.token_log_prob, scored)
+    assert torch.equal(group.slot_reward, Neighbours()(examples, Slates(group.items, group.slot_log_prob)))
+    assert torch.equal(group.reward, group.slot_reward.sum(-1))
+    assert group.logged_log_prob is None and group.is_logged is None and group.shared_codes is None
+    assert seen["train/slot_reward/1"] + seen["train/slot_reward/2"] == pytest.approx(seen["train/reward_mean"])
+
+
+def test_logged_slates_are_learned_from_where_they_have_as_many_slots(batch: Context, watched: Watch) -> None:
+    """A batch may be of examples themselves."""
+    one = system(groups := Groups(grpo_sr), sampler=TargetInsertionSampler(IndependentSampler(4)), slots=2,
+                 reward=HitOfEither(), request_share=1.0, ntp_weight=0.5)  # fmt: skip
+    watched(one)
+    _, examples = one.encode(batch)
+    allowed = (~examples.context.illegal(20)).float().topk(2).indices
+    logged = Example(examples.context, Slates(allowed.unsqueeze(1), torch.zeros(len(examples), 1, 2)))
+    one.training_step(logged, 0)
+    (group,) = groups.seen
+    memory = one.network.encode(examples.context)
+    scored = one.policy.log_prob_from(memory, examples.context, allowed.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(group.logged_log_prob, scored)
+    assert torch.equal(group.is_logged.any(-1), torch.ones(len(examples), dtype=torch.bool))
+    assert group.shared_codes[group.is_logged].unique().tolist() == [4]
+
+
+class HitOfEither:
+    order_matters, bounds = False, (0.0, 1.0)
+
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+        return (slates.items.unsqueeze(-1) == example.slates.items.unsqueeze(2)).flatten(2).any(-1).float()
+
+
+def test_what_cannot_be_is_refused(batch: Context, watched: Watch) -> None:
+    with pytest.raises(ConfigurationError, match="slots"):
+        system(slots=0)
+    one = system(sampler=IndependentSampler(3), reward=Neighbours(), slots=2, ntp_weight=0.1)
+    watched(one)
+    with pytest.raises(ConfigurationError, match="logged answer"):
+        one.training_step(batch, 0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from recsys.errors import ConfigurationError
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.group_sampling import (
     BeamSampler,
@@ -26,7 +27,7 @@ REQUESTS = Context(
 )
 """The last one leaves three items."""
 EXAMPLES = Example.next_item(REQUESTS, torch.tensor([4, 17, 9]))
-ROLLOUTS = [
+SAMPLERS = [
     BeamSampler(6),
     StochasticBeamSampler(6),
     IndependentSampler(6),
@@ -41,35 +42,37 @@ def policy() -> GenerativePolicy:
     return GenerativePolicy(tiny_generator(dropout=0.0), beams=6)
 
 
-def roll_out(policy: GenerativePolicy, rollout: GroupSampler, seed: int = 0) -> Slates:
+def sampled(
+    policy: GenerativePolicy, sampler: GroupSampler, seed: int = 0, slots: int = 1, examples: Example = EXAMPLES
+) -> Slates:
     memory = policy.network.encode(REQUESTS)
-    return rollout(policy, memory, EXAMPLES, torch.Generator().manual_seed(seed))
+    return sampler(policy, memory, examples, slots, torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("rollout", ROLLOUTS, ids=lambda one: type(one).__name__)
-def test_candidates_are_legal_items_drawn_by_the_seed(policy: GenerativePolicy, rollout: GroupSampler) -> None:
-    assert isinstance(rollout, GroupSampler)
-    slates = roll_out(policy, rollout)
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda one: type(one).__name__)
+def test_candidates_are_legal_items_drawn_by_the_seed(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+    assert isinstance(sampler, GroupSampler)
+    slates = sampled(policy, sampler)
     assert slates.items.shape == (3, 6, 1)
     assert not slates.log_prob.requires_grad
     illegal = REQUESTS.illegal(20)
     for row, items in enumerate(slates.items.squeeze(-1).tolist()):
         assert not illegal[row, [item for item in items if item >= 0]].any()
-    assert torch.equal(slates.items, roll_out(policy, rollout).items)
-    drawn = [tuple(roll_out(policy, rollout, seed).items.flatten().tolist()) for seed in range(4)]
-    assert (len(set(drawn)) == 1) == isinstance(getattr(rollout, "rollout", rollout), BeamSampler)
+    assert torch.equal(slates.items, sampled(policy, sampler).items)
+    drawn = [tuple(sampled(policy, sampler, seed).items.flatten().tolist()) for seed in range(4)]
+    assert (len(set(drawn)) == 1) == isinstance(getattr(sampler, "sampler", sampler), BeamSampler)
 
 
 def test_beams_are_the_most_probable_items(policy: GenerativePolicy) -> None:
     exact = policy.catalogue_log_prob(REQUESTS).topk(3, 1).indices
-    slates = roll_out(policy, BeamSampler(20))
+    slates = sampled(policy, BeamSampler(20))
     assert torch.equal(slates.items[:, :3, 0], exact)
     assert slates.sampling_method is SamplingMethod.TOP
     assert slates.items[2, 3:].unique().tolist() == [-1]
 
 
 def test_stochastic_beams_are_distinct_and_know_their_chances(policy: GenerativePolicy) -> None:
-    slates = roll_out(policy, StochasticBeamSampler(6))
+    slates = sampled(policy, StochasticBeamSampler(6))
     assert slates.sampling_method is SamplingMethod.WITHOUT_REPLACEMENT
     assert slates.log_inclusion is not None
     for items in slates.items[:2, :, 0].tolist():
@@ -79,13 +82,13 @@ def test_stochastic_beams_are_distinct_and_know_their_chances(policy: Generative
 
 
 def test_independent_draws_may_come_twice(policy: GenerativePolicy) -> None:
-    slates = roll_out(policy, IndependentSampler(6))
+    slates = sampled(policy, IndependentSampler(6))
     assert slates.sampling_method is SamplingMethod.SAMPLE
     assert len(set(slates.items[2].flatten().tolist())) <= 3
 
 
 def test_the_target_takes_the_last_place_where_it_is_missing(policy: GenerativePolicy) -> None:
-    plain, forced = roll_out(policy, BeamSampler(3)), roll_out(policy, TargetInsertionSampler(BeamSampler(3)))
+    plain, forced = sampled(policy, BeamSampler(3)), sampled(policy, TargetInsertionSampler(BeamSampler(3)))
     assert forced.sampling_method is SamplingMethod.GIVEN
     for before, after, target in zip(plain.items.tolist(), forced.items.tolist(), [4, 17, 9], strict=True):
         expected = before if [target] in before else [*before[:-1], [target]]
@@ -94,7 +97,7 @@ def test_the_target_takes_the_last_place_where_it_is_missing(policy: GenerativeP
 
 def test_the_target_takes_the_place_of_the_one_least_like_it(policy: GenerativePolicy) -> None:
     """Items of five share their first code: the target of the first row is 4, so 0 … 4 are like it."""
-    plain, repaired = roll_out(policy, BeamSampler(6)), roll_out(policy, ReCastSampler(BeamSampler(6)))
+    plain, repaired = sampled(policy, BeamSampler(6)), sampled(policy, ReCastSampler(BeamSampler(6)))
     for before, after, target in zip(plain.items.tolist(), repaired.items.tolist(), [4, 17, 9], strict=True):
         assert [target] in after
         if [target] not in before:
@@ -104,7 +107,7 @@ def test_the_target_takes_the_place_of_the_one_least_like_it(policy: GenerativeP
 
 
 def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy) -> None:
-    kept, drawn = roll_out(policy, DynamicSampler(4, factor=8.0)), roll_out(policy, IndependentSampler(32))
+    kept, drawn = sampled(policy, DynamicSampler(4, factor=8.0)), sampled(policy, IndependentSampler(32))
     assert kept.sampling_method is SamplingMethod.GIVEN
     for row, target in enumerate([4, 17, 9]):
         every, some = drawn.items[row, :, 0].tolist(), kept.items[row, :, 0].tolist()
@@ -112,3 +115,33 @@ def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy)
         assert len(set(some)) == min(4, len(set(every)))
     chosen = policy.catalogue_log_prob(REQUESTS).gather(1, kept.items.squeeze(-1))
     torch.testing.assert_close(kept.log_prob.squeeze(-1), chosen, atol=1e-5, rtol=1e-5)
+
+
+LOGGED_SLATES = Example(REQUESTS, Slates(torch.tensor([[[4, 3]], [[17, 2]], [[9, 0]]]), torch.zeros(3, 1, 2)))
+
+
+@pytest.mark.parametrize("sampler", [IndependentSampler(6), DynamicSampler(6)], ids=lambda one: type(one).__name__)
+def test_slates_of_two_slots_hold_distinct_legal_items(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+    slates = sampled(policy, sampler, slots=2, examples=LOGGED_SLATES)
+    assert slates.items.shape == slates.log_prob.shape == (3, 6, 2)
+    assert (slates.items[..., 0] != slates.items[..., 1]).all()
+    scored = policy.log_prob(REQUESTS, slates)
+    assert scored.isfinite().all()
+    torch.testing.assert_close(slates.log_prob, scored, atol=1e-5, rtol=1e-5)
+
+
+def test_a_logged_slate_is_inserted_whole(policy: GenerativePolicy) -> None:
+    forced = sampled(policy, TargetInsertionSampler(IndependentSampler(6)), slots=2, examples=LOGGED_SLATES)
+    assert (forced.items == LOGGED_SLATES.slates.items).all(-1).any(-1).all()
+
+
+@pytest.mark.parametrize("sampler", [BeamSampler(6), StochasticBeamSampler(6), ReCastSampler(IndependentSampler(6))])
+def test_who_samples_single_items_says_so(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{type(sampler).__name__} samples single items, but slots=2"):
+        sampled(policy, sampler, slots=2, examples=LOGGED_SLATES)
+
+
+@pytest.mark.parametrize("sampler", [TargetInsertionSampler(IndependentSampler(6)), DynamicSampler(6)])
+def test_who_needs_the_logged_answer_says_so(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{type(sampler).__name__} .*2 slots.* the log has 1 of 1"):
+        sampled(policy, sampler, slots=2)

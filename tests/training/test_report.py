@@ -17,7 +17,7 @@ from tests.training.arms import ADAM, arm_of
 Train = Callable[..., RunFolder]
 RERE = {
     "_target_": "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation",
-    "rollout": {"_target_": "recsys.systems.group_sampling.BeamSampler", "candidates": 4},
+    "sampler": {"_target_": "recsys.systems.group_sampling.BeamSampler", "candidates": 4},
     "reward": {"_target_": "recsys.rewards.reward.HitReward"},
     "objective": {"_target_": "recsys.objectives.group_relative.grpo", "_partial_": True},
     "optimizer": ADAM,

@@ -1,0 +1,105 @@
+"""Reference policies: what a policy is kept close to by a KL term or a preference objective."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recsys.errors import ConfigurationError
+from recsys.models.generators.generator import Generator
+
+
+class ReferencePolicy(nn.Module):
+    """A copy of the policy's network, in evaluation mode and without gradient.
+
+    Its weights and counters are part of the module's state, so that a checkpoint carries them.
+
+    Args:
+        network: the policy's network when training begins.
+    """
+
+    def __init__(self, network: Generator[Any, Any]) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> ReferencePolicy:
+        """Stay in evaluation mode: dropout is off."""
+        return super().train(False)
+
+    def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
+        """Move towards the policy where it is time to; called before every training step.
+
+        Args:
+            network: the policy's network now.
+            epoch: the epoch, from 0.
+            step: how many optimizer steps were made.
+        """
+        raise NotImplementedError
+
+
+class FrozenReference(ReferencePolicy):
+    """The policy as it was when training began (Ouyang et al. 2022; ReRe, arXiv 2510.12211)."""
+
+    def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
+        """Stay."""
+
+
+class EpochReference(ReferencePolicy):
+    """The policy as it was when the epoch began.
+
+    Source: iterative GRPO, DeepSeekMath (arXiv 2402.03300), Algorithm 1; "hard update" of arXiv 2404.09656, section 3.
+    """
+
+    epoch: Tensor
+
+    def __init__(self, network: Generator[Any, Any]) -> None:
+        super().__init__(network)
+        self.register_buffer("epoch", torch.tensor(0))
+
+    @torch.no_grad()
+    def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
+        """Copy the policy at the first step of an epoch."""
+        if epoch != int(self.epoch):
+            self.network.load_state_dict(network.state_dict())
+            self.epoch.fill_(epoch)
+
+
+class MovingAverageReference(ReferencePolicy):
+    """An exponential moving average of the policy: `θ_ref ← d · θ_ref + (1 − d) · θ` after every optimizer step.
+
+    Source: "soft update" of Gorbatovski et al., "Learn your reference model" (arXiv 2404.09656), section 3, which takes
+    a step of .6 towards the policy every 512 steps; `d = .998` goes as far in as many.
+
+    Args:
+        network: the policy's network when training begins.
+        decay: d, in (0, 1): what stays of the reference at a step; near 1 it hardly moves.
+
+    Raises:
+        ConfigurationError: the decay lies outside (0, 1).
+    """
+
+    step: Tensor
+
+    def __init__(self, network: Generator[Any, Any], decay: float = 0.998) -> None:
+        if not 0 < decay < 1:
+            raise ConfigurationError(
+                f"decay is {decay}: it must lie between 0 and 1 (FrozenReference stays, EpochReference copies)"
+            )
+        super().__init__(network)
+        self.decay = decay
+        self.register_buffer("step", torch.tensor(0))
+
+    @torch.no_grad()
+    def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
+        """Move once where the policy took a step since the last call."""
+        if step == int(self.step):
+            return
+        for own, other in zip(self.network.parameters(), network.parameters(), strict=True):
+            own.lerp_(other, 1 - self.decay)
+        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
+            own.copy_(other)
+        self.step.fill_(step)

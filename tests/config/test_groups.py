@@ -1,0 +1,113 @@
+"""Every option of the groups of a reward stage is accepted where it belongs, and makes what the group is of."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from recsys.config.compose import compose
+from recsys.config.validate import validate
+from recsys.configuration import configuration_folder
+from recsys.objectives.objective import Loss
+from recsys.policies.generative import GenerativePolicy
+from recsys.rewards.reward import Reward
+from recsys.systems.group_sampling import GroupSampler
+from recsys.systems.reference_policy import ReferencePolicy
+from recsys.types.rollout import Rollout
+from tests.tiny import tiny_generator
+
+CONF = configuration_folder()
+SUPERVISED = {"catalogue_cross_entropy", "legal_set_cross_entropy"}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@functools.cache
+def composed(group: str, arm: str = "rl.arms.rere") -> dict[str, DictConfig]:
+    """The node that each option of a group makes, of one valid configuration with an arm for each."""
+    stage, _, kind = arm.partition(".arms.")
+    given = []
+    for option in options(group):
+        given += [f"+arm@stage.{stage}.arms.{option}={kind}"]
+        given += [f"{group}@stage.{stage}.arms.{option}.system.{group}={option}"]
+    config = compose(["experiment=rere/movielens_100k", *given])
+    validate(config)
+    return {one: config.stage[stage].arms[one].system[group] for one in options(group)}
+
+
+def rollout() -> Rollout:
+    """One request, three single items, the first of which was logged."""
+    tokens = torch.log(torch.tensor([[0.5, 0.5], [0.5, 0.25], [0.25, 0.5]])).view(1, 3, 1, 2).requires_grad_()
+    return Rollout(
+        items=torch.tensor([[[0], [1], [2]]]),
+        token_log_prob=tokens,
+        behaviour_log_prob=tokens.detach(),
+        reward=torch.tensor([[1.0, 0.0, 0.5]]),
+        logged_log_prob=tokens[:, 0],
+        is_logged=torch.tensor([[True, False, False]]),
+        reference_log_prob=tokens.detach(),
+        log_inclusion=torch.tensor([[-0.5, -0.6, -0.7]]),
+        shared_codes=torch.tensor([[2, 1, 0]]),
+    )
+
+
+@pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED))
+def test_objectives(option: str) -> None:
+    loss = instantiate(composed("objective")[option])(rollout())
+    assert isinstance(loss, Loss)
+    assert loss.value.requires_grad
+
+
+@pytest.mark.parametrize("option", sorted(SUPERVISED))
+def test_objectives_of_supervised_training(option: str) -> None:
+    assert instantiate(composed("objective", "sft.arms.sft")[option]).func.__name__ == option
+
+
+@pytest.mark.parametrize("option", options("sampler"))
+def test_samplers(option: str) -> None:
+    assert isinstance(instantiate(composed("sampler")[option]), GroupSampler)
+
+
+@pytest.mark.parametrize("option", options("reference"))
+def test_references(option: str) -> None:
+    assert isinstance(instantiate(composed("reference")[option])(tiny_generator()), ReferencePolicy)
+
+
+@pytest.mark.parametrize("option", options("reward"))
+def test_rewards(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.runs.artifacts.trained_policy", lambda **_: GenerativePolicy(tiny_generator()))
+    monkeypatch.setattr("recsys.runs.artifacts.item_vectors", lambda: torch.ones(3, 2))
+    assert isinstance(instantiate(composed("reward")[option]), Reward)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("objective/*.yaml")), ids=lambda path: path.stem)
+def test_objectives_say_what_they_go_with(path: Path) -> None:
+    assert path.read_text().splitlines()[1].startswith("# Goes with ")
+
+
+def test_every_objective_of_the_package_has_a_file() -> None:
+    """A function of a rollout that returns a loss is one."""
+    import importlib
+    import inspect
+    import pkgutil
+
+    import recsys.objectives
+
+    found = {
+        name
+        for module in pkgutil.iter_modules(recsys.objectives.__path__, "recsys.objectives.")
+        for name, value in vars(importlib.import_module(module.name)).items()
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and inspect.signature(value).return_annotation == "Loss"
+        and next(iter(inspect.signature(value).parameters)) == "rollout"
+    }
+    assert found <= set(options("objective"))
+    assert len(found) >= 15
