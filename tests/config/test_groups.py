@@ -82,8 +82,8 @@ def test_references(option: str) -> None:
 
 @pytest.mark.parametrize("option", options("reward"))
 def test_rewards(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.runs.artifacts.trained_policy", lambda **_: GenerativePolicy(tiny_generator()))
-    monkeypatch.setattr("recsys.runs.artifacts.item_vectors", lambda: torch.ones(3, 2))
+    artifacts = {"sasrec": GenerativePolicy(tiny_generator()), "item_vectors": torch.ones(3, 2)}
+    monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: artifacts[name])
     assert isinstance(instantiate(composed("reward")[option]), Reward)
 
 
