@@ -66,3 +66,42 @@ def write_impressions(folder: Path) -> Path:
     ).write_parquet(folder / "impressions.parquet")
     pl.DataFrame({"item_id": range(40), "kind": ["a", "b"] * 20}).write_parquet(folder / "items.parquet")
     return folder
+
+
+def write_exposures(folder: Path) -> Path:
+    """Canonical `exposures`: each slot of EB-NeRD's slates a row."""
+    rows = pl.read_parquet(write_ebnerd(folder / "behaviors") / "behaviors.parquet")
+    shown = rows.explode("article_ids_inview").select(
+        "user_id",
+        pl.col("article_ids_inview").alias("item_id"),
+        pl.col("impression_time").alias("timestamp"),
+        pl.col("impression_id").alias("request_id"),
+        pl.col("article_ids_clicked").list.contains(pl.col("article_ids_inview")).alias("click"),
+        (pl.col("article_ids_inview") / 7).alias("watch_time"),
+    )
+    shown.write_parquet(folder / "exposures.parquet")
+    return folder
+
+
+def write_kuairand(folder: Path) -> Path:
+    """KuaiRand's exposures, of the same slates, with two kinds of feedback."""
+    shown = pl.read_parquet(write_exposures(folder) / "exposures.parquet")
+    shown.select(
+        "user_id",
+        pl.col("item_id").alias("video_id"),
+        pl.col("timestamp").dt.epoch("ms").alias("time_ms"),
+        pl.col("click").cast(pl.Int64).alias("is_click"),
+        (1000 * pl.col("watch_time")).cast(pl.Int64).alias("play_time_ms"),
+    ).write_csv(folder / "log_standard_4_22_to_5_08_pure.csv")
+    return folder
+
+
+def write_mind(folder: Path) -> Path:
+    """MIND's behaviours, of the same slates."""
+    lines = []
+    for row in pl.read_parquet(write_ebnerd(folder) / "behaviors.parquet").iter_rows(named=True):
+        shown = " ".join(f"N{item}-{int(item in row['article_ids_clicked'])}" for item in row["article_ids_inview"])
+        when = row["impression_time"].strftime("%m/%d/%Y %I:%M:%S %p")
+        lines.append(f"{row['impression_id']}\tU{row['user_id']}\t{when}\t\t{shown}\n")
+    (folder / "behaviors.tsv").write_text("".join(lines))
+    return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,11 +18,11 @@ from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError, DataError
 from recsys.runs.artifacts import artifact_folder, artifacts, load_model
 from recsys.runs.materials import load_bundle
-from recsys.runs.prepare import load_dataset
+from recsys.runs.prepare import load_dataset, load_slate_log
 from recsys.runs.run import RunResult, run_stages
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
-from tests.slate_files import write_ebnerd, write_finn, write_impressions
+from tests.slate_files import write_ebnerd, write_exposures, write_finn, write_impressions, write_kuairand, write_mind
 from tests.tables import ITEMS, USERS, write_tables
 
 CONF = configuration_folder()
@@ -189,6 +189,26 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
     config.run = str(result.folder)
     assert run_stages(config).metrics == result.metrics
     assert (result.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "place", "feedback"),
+    [
+        ("parquet_slates", write_impressions, "root", []),
+        ("exposures", write_exposures, "root", ["click", "watch_time"]),
+        ("kuairand", write_kuairand, "exposures", ["click", "watch_time"]),
+        ("mind", write_mind, "root", []),
+    ],
+)
+def test_slates_of_every_layout_are_prepared(
+    dataset: str, write: Callable[[Path], Path], place: str, feedback: list[str], tmp_path: Path
+) -> None:
+    named = ["+dataset.feedback.watch_time=seconds"] if dataset == "exposures" else []
+    where = [f"dataset={dataset}", f"dataset.{place}={write(tmp_path / 'raw')}", f"root={tmp_path / 'runs'}", *named]
+    config = compose(["experiment=slate/parquet", *where, "stages=[prepare]"])
+    log, split = load_slate_log(RunFolder(run_stages(config).folder))
+    assert list(log.feedback) == feedback and len(log) == 200 and split.test.any()
+    assert (log.clicks.lengths == 1).all() and log.num_users == 20 and log.num_items == 40
 
 
 @pytest.mark.parametrize("experiment", ["slate/finn", "slate/ebnerd"])

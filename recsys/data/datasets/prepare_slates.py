@@ -14,13 +14,14 @@ from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet, write_tensors
 from recsys.data.datasets import clean
-from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateSource
+from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 
 TABLES = ("items", "users", "requests")
-LISTS = ("slates", "clicks", "prefix_propensities", "slot_propensities")
+LISTS = ("slates", "clicks", "prefix_propensities", "slot_propensities", "before")
 FACTS = ("name", "timed", "displayed", "fingerprint", "summary")
 
 
@@ -35,10 +36,16 @@ def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
         rows = getattr(log, name)
         if rows is not None:
             tensors |= {f"{name}.values": rows.values, f"{name}.offsets": rows.offsets}
+    for name, channel in log.feedback.items():
+        if isinstance(channel.value, Jagged):
+            tensors[f"feedback.{name}.slot"] = channel.value.values
+        else:
+            tensors[f"feedback.{name}.slate"] = channel.value
     tensors |= {f"split.{field.name}": getattr(split, field.name) for field in fields(SlateSplit)}
     write_tensors(folder / "slates.safetensors", tensors)
     facts = {name: getattr(log, name) for name in FACTS}
-    write_json(folder / "slates.json", {**facts, "summary": dict(log.summary)}, indent=2)
+    kinds = {name: channel.kind.value for name, channel in log.feedback.items()}
+    write_json(folder / "slates.json", {**facts, "summary": dict(log.summary), "feedback": kinds}, indent=2)
 
 
 def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:
@@ -51,7 +58,18 @@ def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:
         for name in LISTS
         if f"{name}.values" in tensors
     }
-    log = SlateLog(**facts, **rows, user_offsets=tensors["user_offsets"], propensity=tensors.get("propensity"))
+    feedback = {}
+    for name, kind in facts.pop("feedback").items():
+        by_slot = tensors.get(f"feedback.{name}.slot")
+        value = tensors[f"feedback.{name}.slate"] if by_slot is None else Jagged(by_slot, rows["slates"].offsets)
+        feedback[name] = LoggedChannel(value, ChannelKind(kind))
+    log = SlateLog(
+        **facts,
+        **rows,
+        user_offsets=tensors["user_offsets"],
+        propensity=tensors.get("propensity"),
+        feedback=feedback,
+    )
     return log, SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)})
 
 
@@ -73,19 +91,19 @@ def prepare_slates(source: SlateSource) -> SlateLog:
     """Read, sort and index the impressions of a source.
 
     The order of the rows in the source does not matter. Impressions are sorted by user, time and request id. Users and
-    items are numbered in the order of their raw ids. The catalogue is the items of the slates; other rows of the table
-    of items are counted and dropped.
+    items are numbered in the order of their raw ids. The catalogue is the items of slates and histories; other rows of
+    the table of items are counted and dropped.
 
     Raises:
         DataError: a table is malformed.
     """
     tables = source.slates()
     present = tables.impressions.collect_schema()
-    rows = tables.impressions.select(name for name in COLUMNS if name in present).collect()
+    rows = tables.impressions.select(name for name in (*COLUMNS, *tables.feedback) if name in present).collect()
     code, user_ids = clean.encode_ids(rows.get_column("user_id"))
     rows = rows.with_columns(code.alias("user")).sort("user", "timestamp", "request_id")
     user = _tensor(rows.get_column("user"), torch.int64)
-    slates, item_ids = _slates(rows.get_column("slate"))
+    slates, before, item_ids = _encoded(rows.get_column("slate"), _before(user_ids, tables.histories))
     clicks = _jagged(rows.get_column("clicks"), torch.int64)
     items, without_impressions = _items(item_ids, tables.items, tables.group)
     users = _features(user_ids.to_frame("user_id").with_row_index("user"), tables.users, "user_id")
@@ -114,13 +132,38 @@ def prepare_slates(source: SlateSource) -> SlateLog:
         propensity=_tensor(rows.get_column("propensity"), torch.float64) if "propensity" in rows.columns else None,
         prefix_propensities=_lists(rows, "prefix_propensities"),
         slot_propensities=_lists(rows, "slot_propensities"),
+        feedback={name: _channel(rows.get_column(name), kind) for name, kind in tables.feedback.items()},
+        before=before,
     )
 
 
-def _slates(column: pl.Series) -> tuple[Jagged, pl.Series]:
-    """Return the item indices of each slate, and the raw id of each index."""
-    code, item_ids = clean.encode_ids(column.explode())
-    return Jagged.from_lengths(_tensor(code, torch.int64), _tensor(column.list.len(), torch.int64)), item_ids
+def _before(user_ids: pl.Series, histories: pl.LazyFrame | None) -> pl.Series | None:
+    """Return the raw ids of what each user took before the log, an empty list for users that the table lacks."""
+    if histories is None:
+        return None
+    known = histories.select(pl.col("user_id").cast(user_ids.dtype, strict=False), "items").collect()
+    lists = user_ids.to_frame("user_id").join(known, on="user_id", how="left", maintain_order="left")
+    return lists.get_column("items").fill_null([])
+
+
+def _encoded(slates: pl.Series, before: pl.Series | None) -> tuple[Jagged, Jagged | None, pl.Series]:
+    """Return the item indices of slates and of earlier items, and the raw id behind each index."""
+    ids = slates.explode()
+    if before is None:
+        code, item_ids = clean.encode_ids(ids)
+        return _indices(code, slates), None, item_ids
+    earlier = before.explode(empty_as_null=False).cast(ids.dtype)
+    code, item_ids = clean.encode_ids(pl.concat([ids.rename("id"), earlier.rename("id")]))
+    return _indices(code[: len(ids)], slates), _indices(code[len(ids) :], before), item_ids
+
+
+def _indices(code: pl.Series, lists: pl.Series) -> Jagged:
+    return Jagged.from_lengths(_tensor(code, torch.int64), _tensor(lists.list.len(), torch.int64))
+
+
+def _channel(column: pl.Series, kind: ChannelKind) -> LoggedChannel:
+    by_slot = isinstance(column.dtype, pl.List)
+    return LoggedChannel(_jagged(column, torch.float32) if by_slot else _tensor(column, torch.float32), kind)
 
 
 def _jagged(column: pl.Series, dtype: torch.dtype) -> Jagged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import torch
@@ -11,7 +11,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.errors import RequestError
+from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
+from recsys.types.record import TensorRecord
+
+
+@dataclass(frozen=True)
+class LoggedChannel(TensorRecord):
+    """One kind of feedback on `R` slates.
+
+    Args:
+        value: `[R]`, one number a slate; or `R` rows of one number a slot.
+        kind: what the numbers are.
+    """
+
+    value: Float[Tensor, " R"] | Jagged
+    kind: ChannelKind
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,9 @@ class SlateLog:
         propensity: `[R]`, probability of the whole slate under the logging policy, in (0, 1].
         prefix_propensities: `R` rows, probability of each slot given the earlier slots.
         slot_propensities: `R` rows, marginal probability of each item at its slot.
+        feedback: further kinds of feedback, by the name of their column.
+        before: `U` rows, item indices of what each user took before the first slate, oldest first; None if the source
+            does not say.
     """
 
     name: str
@@ -60,6 +78,8 @@ class SlateLog:
     propensity: Float[Tensor, " R"] | None = None
     prefix_propensities: Jagged | None = None
     slot_propensities: Jagged | None = None
+    feedback: Mapping[str, LoggedChannel] = field(default_factory=dict)
+    before: Jagged | None = None
 
     def __len__(self) -> int:
         return len(self.slates)
@@ -114,11 +134,12 @@ class SlateLog:
     def describe(self) -> str:
         """Describe size, clicks and dropped rows in one line of text."""
         count = {key: f"{value:,}" for key, value in self.summary.items()}
+        further = f"; feedback: {', '.join(self.feedback)}" if self.feedback else ""
         dropped = [f"{value} {key}" for key, value in count.items() if key not in SIZES and self.summary[key]]
         return (
             f"{self.name}: {count['users']} users, {count['items']} items, {count['impressions']} slates,"
             f" {count['clicks']} clicks, {self.summary['without_click'] / len(self):.1%} of the slates without one;"
-            f" dropped: {', '.join(dropped) or 'nothing'}"
+            f" dropped: {', '.join(dropped) or 'nothing'}{further}"
         )
 
 
@@ -158,5 +179,6 @@ def all_item_negatives(
         slates=Jagged.from_lengths(slates.flatten(), lengths),
         clicks=Jagged.from_lengths(torch.zeros(int(clicked.sum()), dtype=torch.int64), clicked.long()),
         fingerprint=f"{log.fingerprint}/all_items/{negatives}/{seed}",
+        feedback={},
     )
     return changed, loss_mask & clicked

@@ -13,7 +13,7 @@ import polars as pl
 from recsys.data.logs.actions import ActionLog, action_log
 from recsys.data.logs.episodes import EpisodeLog, episode_log
 from recsys.data.logs.slates import SlateFeedbackLog, slate_feedback_log
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
 from recsys.data.tables.canonical import ACTION_FEEDBACK, ACTIONS, SLATE_FEEDBACK, TRAJECTORIES
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows, row_finder

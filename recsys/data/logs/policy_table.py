@@ -15,7 +15,7 @@ from torch import Tensor
 from recsys.data.logs.actions import ActionLog, drop_duplicates, null_rule
 from recsys.data.logs.batches import LoggedActions
 from recsys.data.logs.feedback_source import read_typed
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
 from recsys.data.tables.canonical import POLICY_TABLE
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows

@@ -17,7 +17,7 @@ from recsys.data.logs.batches import LoggedSlates
 from recsys.data.logs.feedback_source import read_typed
 from recsys.data.logs.policy_table import TOLERANCE, TOTAL, comparable, probability_rules
 from recsys.data.logs.slates import SlateFeedbackLog
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
 from recsys.data.tables.canonical import SLATE_POLICY_TABLE, SLOT_POLICY_TABLE
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows

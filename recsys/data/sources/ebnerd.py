@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 from typing_extensions import override
 
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.data.tables import scan
 from recsys.data.tables.impressions import check_impressions

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from typing_extensions import override
 
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.canonical import SLATE_FEEDBACK
 from recsys.data.tables.schema import read_table, with_required

@@ -7,62 +7,83 @@ github.com/chongminggao/KuaiRand.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog, action_log
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import content_fingerprint, table_fingerprint
+from recsys.data.sources.kuairand_layout import (
+    EXPOSURES,
+    FEEDBACK,
+    HISTORIES,
+    VIDEOS,
+    WITHOUT_NULLS,
+    OfficialColumn,
+    exposure_files,
+)
 from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.data.tables import scan
-from recsys.data.tables.row_checks import row_finder
-from recsys.data.tables.schema import ColumnKind, TableColumn, TableSchema, read_table
+from recsys.data.tables.exposures import slates_of_exposures
+from recsys.data.tables.feedback import feedback_rules, with_feedback
+from recsys.data.tables.row_checks import check_rows, row_finder
+from recsys.data.tables.schema import ColumnKind, read_table
 from recsys.data.tables.tensors import distinct_ids
 from recsys.errors import ConfigurationError, DataError
-
-VIDEOS = TableSchema("videos", (TableColumn("video_id", ColumnKind.ID, required=True),), key="video_id")
-
-HOME = "github.com/chongminggao/KuaiRand"
+from recsys.types.feedback import ChannelKind
 
 
 @dataclass(frozen=True)
 class KuaiRand(SlateSource):
     """KuaiRand exposures as canonical tables. The videos that a user was shown in one millisecond are one slate.
 
+    Every kind of feedback of the release that the table has is read (`FEEDBACK`). Times of watching become seconds.
+
     Most slates of KuaiRand-Pure hold one video, because that release keeps only some of the videos. The order within a
     slate was not recorded: slots are sorted by id, and `SlateTables.displayed` is False. A video that occurs several
-    times in a slate gets one slot, which is clicked if any of its rows is. The other rows are counted as dropped.
+    times in a slate gets one slot, with the largest value of each kind of feedback. The other rows are counted as
+    dropped.
 
     Args:
         exposures: a folder with the official `log_standard_*.csv`, one such file, or a Parquet table with the same
             columns. `log_random_*.csv`, which holds videos shown at random, is read only if it is named.
         videos: `video_features_basic_*.csv`, a Parquet table with the same columns, or None.
+        histories: a table with the videos that each user watched before the log, oldest first (`user_id`, `watch_seq`),
+            or None. Its videos join the catalogue.
         group: column of `videos` that assigns each video to a group, such as `tag`; it has no effect without `videos`.
-        click: column of feedback that counts as a click; its values are 0 and 1.
+        click: column of the release that counts as a click; its values are 0 and 1.
     """
 
     exposures: str | Path
     videos: str | Path | None = None
+    histories: str | Path | None = None
     group: str | None = None
     click: str = "is_click"
 
     @override
     def slates(self) -> SlateTables:
-        """Return impressions and, if `videos` is given, the videos as items."""
+        """Return impressions with their feedback and, if their tables are given, the videos and the histories."""
         places = exposure_files(self.exposures, "log_standard_*.csv")
-        parts = [read_table(place, exposure_schema(self.click, ColumnKind.INTEGER)) for place in places]
+        present = read_table(places[0], EXPOSURES, values=False).collect_schema()
+        columns = {name: one for name, one in FEEDBACK.items() if name in present}
+        columns.setdefault(self.click, FEEDBACK.get(self.click, OfficialColumn(self.click, ChannelKind.BINARY)))
+        click = columns[self.click]
+        if click.kind is not ChannelKind.BINARY:
+            raise ConfigurationError(f"click: {self.click!r} holds {click.kind.value}, expected a column of 0 and 1")
+        kinds = {name: one.kind for name, one in columns.items()}
+        parts = []
+        for place in places:
+            part = read_table(place, with_feedback(EXPOSURES, kinds, ColumnKind.NUMBER))
+            check_rows(part, feedback_rules(kinds, present), partial(scan.first_row, place))
+            parts.append(part)
         marks = [table_fingerprint(place, part) for place, part in zip(places, parts, strict=True)]
-        shown = pl.concat([part.select("user_id", "video_id", "time_ms", self.click) for part in parts]).collect()
-        other = ~pl.col(self.click).cast(pl.Int64).is_in((0, 1))
-        for place, part in zip(places, parts, strict=True):
-            if part.select(other.any()).collect().item():
-                file, row, value = scan.first_row(place, other, self.click)
-                raise DataError(
-                    f"{file}, row {row} (from 0), column {self.click!r}: {value}, expected 0 or 1. Name another column"
-                )
-        impressions = _slates(shown, self.click)
+        shown = pl.concat([part.select("user_id", "video_id", "time_ms", *columns) for part in parts]).collect()
+        channels = {one.channel: one.kind for one in columns.values()}
+        impressions = _slates(shown, columns, click.channel)
         items = None
         if self.videos is not None:
             items = read_table(self.videos, VIDEOS)
@@ -70,70 +91,45 @@ class KuaiRand(SlateSource):
             items = items.rename({"video_id": "item_id"})
             if self.group is not None and self.group not in items.collect_schema():
                 raise DataError(f"{self.videos}: no column {self.group!r} to group videos by. Name another column")
+        histories = None
+        if self.histories is not None:
+            histories = read_table(self.histories, HISTORIES)
+            check_rows(histories, [WITHOUT_NULLS], partial(scan.first_row, str(self.histories)))
+            marks.append(table_fingerprint(str(self.histories), histories))
+            histories = histories.select("user_id", pl.col("watch_seq").alias("items"))
         slots = int(impressions.get_column("slate").list.len().sum())
         return SlateTables(
             impressions=impressions.lazy(),
             name="kuairand",
-            fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
+            fingerprint=content_fingerprint(*marks, self.click),
             items=items,
             group=None if items is None else self.group,
             displayed=False,
             dropped={"repeated_exposures": len(shown) - slots},
+            feedback=channels,
+            histories=histories,
         )
 
 
-def exposure_schema(feedback: str, kind: ColumnKind) -> TableSchema:
-    """Return the schema of a table of exposures.
-
-    Args:
-        feedback: column of feedback that the table must have.
-        kind: what that column holds.
-    """
-    ids = (TableColumn(name, ColumnKind.ID, required=True) for name in ("user_id", "video_id"))
-    return TableSchema(
-        "exposures", (*ids, TableColumn("time_ms", ColumnKind.INTEGER, True), TableColumn(feedback, kind, True))
-    )
-
-
-def exposure_files(location: str | Path, pattern: str) -> list[str]:
-    """Return the files of exposures at a location.
-
-    Args:
-        location: a folder, of which the files that match the pattern are taken; or one file or Parquet table.
-        pattern: glob pattern of file names.
-
-    Raises:
-        DataError: there is no such file.
-    """
-    path = Path(location)
-    if scan.is_remote(str(location)) or path.is_file():
-        return [str(location)]
-    if not path.exists():
-        raise DataError(f"{location}: no such table; expected the exposures of KuaiRand. Download them from {HOME}")
-    found = sorted(str(file) for file in path.glob(pattern))
-    if not found and not any(path.rglob("*.parquet")):
-        raise DataError(f"{location}: no {pattern} in it; expected the exposures of KuaiRand. See {HOME}")
-    return found or [str(location)]
-
-
-def _slates(shown: pl.DataFrame, click: str) -> pl.DataFrame:
+def _slates(shown: pl.DataFrame, columns: Mapping[str, OfficialColumn], click: str) -> pl.DataFrame:
     """Return one slate for each user and millisecond.
 
     >>> shown = {"user_id": [7, 7, 7], "video_id": [5, 4, 4], "time_ms": [10, 10, 10], "is_click": [0, 0, 1]}
-    >>> _slates(pl.DataFrame(shown), "is_click").row(0)  # the time in milliseconds, both slots, the first clicked
+    >>> columns = {"is_click": OfficialColumn("click", ChannelKind.BINARY)}
+    >>> _slates(pl.DataFrame(shown), columns, "click").drop("click").row(0)  # the time, both slots, the first clicked
     ('7-10', 7, datetime.datetime(1970, 1, 1, 0, 0, 0, 10000), [4, 5], [0])
     """
     slot = ("user_id", "time_ms", "video_id")
-    slots = shown.group_by(slot).agg(pl.col(click).max()).sort(slot)
-    clicked = pl.int_range(pl.len(), dtype=pl.Int64).filter(pl.col(click) == 1)
-    slates = slots.group_by("user_id", "time_ms", maintain_order=True).agg(slate="video_id", clicks=clicked)
-    return slates.select(
+    values = [(pl.col(name).max() / one.divisor).alias(one.channel) for name, one in columns.items()]
+    rows = shown.group_by(slot).agg(values)
+    rows = rows.select(
         pl.format("{}-{}", "user_id", "time_ms").alias("request_id"),
         "user_id",
         pl.from_epoch("time_ms", time_unit="ms").alias("timestamp"),
-        "slate",
-        "clicks",
+        pl.col("video_id").alias("item_id"),
+        *(one.channel for one in columns.values()),
     )
+    return slates_of_exposures(rows, {one.channel: one.kind for one in columns.values()}, click)
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ class KuaiRandRandom:
             ConfigurationError: the log has more videos than `pool`.
         """
         places = exposure_files(self.exposures, "log_random_*.csv")
-        schema = exposure_schema(self.reward, ColumnKind.NUMBER)
+        schema = with_feedback(EXPOSURES, {self.reward: ChannelKind.NUMBER}, ColumnKind.NUMBER)
         tables = [read_table(place, schema) for place in places]
         marks = [table_fingerprint(place, table) for place, table in zip(places, tables, strict=True)]
         rows = pl.concat([table.select(column.name for column in schema.columns) for table in tables])

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from recsys.data.logs.actions import ActionLog, action_log
-from recsys.data.sources.parquet import table_fingerprint
+from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables.download import Package, fetch_package
 from recsys.data.tables.row_checks import RowRule, check_rows, exclude, row_finder
 from recsys.data.tables.schema import ColumnKind, TableColumn, TableSchema, read_table

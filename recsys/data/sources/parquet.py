@@ -1,22 +1,28 @@
-"""Sources that read your own canonical tables of interactions or of impressions."""
+"""Sources that read your own canonical tables of interactions, of impressions or of exposures."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 from typing_extensions import override
 
+from recsys.data.sources.folder import (
+    content_fingerprint,
+    log_name,
+    read_all_features,
+    table_fingerprint,
+    table_location,
+)
 from recsys.data.sources.source import SlateSource, SlateTables, Source, Tables
 from recsys.data.tables import scan
-from recsys.data.tables.canonical import INTERACTIONS, ITEMS, USERS
-from recsys.data.tables.download import sha256
+from recsys.data.tables.canonical import INTERACTIONS
+from recsys.data.tables.exposures import read_exposures, slates_of_exposures
+from recsys.data.tables.feedback import FeedbackKinds, channel_kinds
 from recsys.data.tables.impressions import element_type, read_impressions
-from recsys.data.tables.schema import TableSchema, read_table
-from recsys.errors import DataError
+from recsys.data.tables.schema import read_table
+from recsys.errors import ConfigurationError, DataError
+from recsys.types.feedback import ChannelKind
 
 
 @dataclass(frozen=True)
@@ -54,69 +60,14 @@ class ParquetTables(Source):
         if place is None:
             raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or such a folder")
         interactions = read_table(place, INTERACTIONS)
-        features = {}
-        marks = [table_fingerprint(place, interactions)]
-        for schema, given, key in ((ITEMS, self.items, "item_id"), (USERS, self.users, "user_id")):
-            location = table_location(root, schema.name, given)
-            if location is not None:
-                kind = interactions.collect_schema()[key]
-                features[schema.name] = read_features(location, schema, key, kind, place)
-                marks.append(table_fingerprint(location, features[schema.name]))
+        features = read_all_features(root, self.items, self.users, interactions.collect_schema(), place)
         return Tables(
             interactions=interactions,
-            items=features.get("items"),
-            users=features.get("users"),
+            items=features.items,
+            users=features.users,
             name=self.name or Path(root).absolute().name,
-            fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
+            fingerprint=content_fingerprint(table_fingerprint(place, interactions), *features.marks),
         )
-
-
-def table_location(root: str, table: str, given: str | Path | None, *, main: bool = False) -> str | None:
-    """Return the location of a table, or None if there is no such table.
-
-    Args:
-        root: folder of the tables, without a slash at its end.
-        table: name of the table.
-        given: location of the table if it is not `<root>/<table>`.
-        main: whether the table is required. In an object store, which is not listed, a required table is taken to be
-            the folder `<root>/<table>`.
-    """
-    if given is not None:
-        return str(given)
-    if scan.is_remote(root):
-        return f"{root}/{table}" if main else None
-    choices = (f"{root}/{table}{suffix}" for suffix in (".parquet", "", ".csv"))
-    return next((choice for choice in choices if Path(choice).exists()), None)
-
-
-def read_features(location: str, schema: TableSchema, key: str, kind: Any, place: str) -> pl.LazyFrame:
-    """Return a table of features whose ids have the type that they have in the log.
-
-    Args:
-        location: location of the table.
-        schema: schema of the table.
-        key: column of the ids.
-        kind: polars type of these ids in the log.
-        place: location of the log, for the message.
-
-    Raises:
-        DataError: the ids are integers in one table and strings in the other, or the table is malformed.
-    """
-    table = read_table(location, schema)
-    theirs = table.collect_schema()[key]
-    if kind.is_integer() != theirs.is_integer():
-        raise DataError(f"column {key!r} is {theirs} in {location} and {kind} in {place}. Cast one of them")
-    return table
-
-
-def table_fingerprint(location: str, frame: pl.LazyFrame) -> str:
-    """Return text that changes whenever the content of the table changes; see `ParquetTables` for object stores."""
-    if scan.is_remote(location):
-        rows = frame.select(pl.len()).collect().item()
-        return f"{location} {frame.collect_schema()} {rows}"
-    files = [Path(location)] if location.endswith(".csv") else scan.local_files(location)
-    base = Path(location)
-    return " ".join(f"{file.relative_to(base) if base.is_dir() else file.name} {sha256(file)}" for file in files)
 
 
 @dataclass(frozen=True)
@@ -132,6 +83,8 @@ class ParquetSlates(SlateSource):
         users: location of the table if it is not `<root>/users`.
         group: column of `items` that assigns each item to a group, such as `categories`; None means no groups.
         name: name of the data in reports; None takes the last part of `root`.
+        feedback: further columns of feedback with their kinds. A column of numbers has one a slate, a column of lists
+            one for each slot.
     """
 
     root: str | Path
@@ -140,6 +93,7 @@ class ParquetSlates(SlateSource):
     users: str | Path | None = None
     group: str | None = None
     name: str | None = None
+    feedback: FeedbackKinds = field(default_factory=dict)
 
     @override
     def slates(self) -> SlateTables:
@@ -147,26 +101,77 @@ class ParquetSlates(SlateSource):
         place = table_location(root, "impressions", self.impressions, main=True)
         if place is None:
             raise DataError(f"{root}: no table 'impressions' in it; expected impressions.parquet or such a folder")
-        impressions = read_impressions(place)
+        channels = channel_kinds(self.feedback)
+        impressions = read_impressions(place, channels)
         kinds = {"item_id": element_type(impressions, "slate"), "user_id": impressions.collect_schema()["user_id"]}
-        features, marks = {}, [table_fingerprint(place, impressions)]
-        for schema, given, key in ((ITEMS, self.items, "item_id"), (USERS, self.users, "user_id")):
-            location = table_location(root, schema.name, given)
-            if location is not None:
-                features[schema.name] = read_features(location, schema, key, kinds[key], place)
-                marks.append(table_fingerprint(location, features[schema.name]))
-        if self.group is not None:
-            found = features["items"].collect_schema().names() if "items" in features else []
-            if self.group not in found:
-                raise DataError(
-                    f"{root}: table 'items' has no column {self.group!r} to group items by; found"
-                    f" {', '.join(found) or 'no such table'}. Name another column, or set group=null"
-                )
+        features = read_all_features(root, self.items, self.users, kinds, place)
+        features.check_group(self.group, root)
         return SlateTables(
             impressions=impressions,
-            name=self.name or (root.rsplit("/", 1)[-1] if scan.is_remote(root) else Path(root).absolute().name),
-            fingerprint=hashlib.sha256("\n".join(marks).encode()).hexdigest(),
-            items=features.get("items"),
-            users=features.get("users"),
+            name=log_name(root, self.name),
+            fingerprint=content_fingerprint(table_fingerprint(place, impressions), *features.marks),
+            items=features.items,
+            users=features.users,
             group=self.group,
+            feedback=channels,
+        )
+
+
+@dataclass(frozen=True)
+class ParquetExposures(SlateSource):
+    """A folder with the table `exposures` and, optionally, `items` and `users`.
+
+    What was shown at once is one slate. The table does not say in which order: slots stand by time and then by item id,
+    and `SlateTables.displayed` is False. Tables are located and fingerprints computed as in `ParquetTables`.
+
+    Args:
+        root: the folder, local or in an object store.
+        feedback: the columns of feedback with their kinds.
+        click: the one of kind binary that counts as a click, whatever its name.
+        request: column whose value ties together what was shown at once; None makes each row a slate of one slot.
+        exposures: location of the table if it is not `<root>/exposures`: a file, folder, pattern or URL.
+        items: location of the table if it is not `<root>/items`.
+        users: location of the table if it is not `<root>/users`.
+        group: column of `items` that assigns each item to a group, such as `categories`; None means no groups.
+        name: name of the data in reports; None takes the last part of `root`.
+    """
+
+    root: str | Path
+    feedback: FeedbackKinds
+    click: str = "click"
+    request: str | None = "request_id"
+    exposures: str | Path | None = None
+    items: str | Path | None = None
+    users: str | Path | None = None
+    group: str | None = None
+    name: str | None = None
+
+    @override
+    def slates(self) -> SlateTables:
+        root = str(self.root).rstrip("/")
+        channels = channel_kinds(self.feedback)
+        if channels.get(self.click) is not ChannelKind.BINARY:
+            binary = [name for name, kind in channels.items() if kind is ChannelKind.BINARY]
+            raise ConfigurationError(
+                f"click: {self.click!r} is no feedback of kind binary; found {', '.join(binary) or 'none'}. Name one"
+                " of feedback"
+            )
+        place = table_location(root, "exposures", self.exposures, main=True)
+        if place is None:
+            raise DataError(f"{root}: no table 'exposures' in it; expected exposures.parquet or such a folder")
+        exposures = read_exposures(place, channels, self.request)
+        features = read_all_features(root, self.items, self.users, exposures.collect_schema(), place)
+        features.check_group(self.group, root)
+        ties = [] if self.request is None else [self.request]
+        shown = exposures.select("user_id", "item_id", "timestamp", *ties, *channels).collect()
+        options = f"{self.click} {self.request} {sorted(channels.items())}"
+        return SlateTables(
+            impressions=slates_of_exposures(shown, channels, self.click, self.request).lazy(),
+            name=log_name(root, self.name),
+            fingerprint=content_fingerprint(table_fingerprint(place, exposures), *features.marks, options),
+            items=features.items,
+            users=features.users,
+            group=self.group,
+            displayed=False,
+            feedback=channels,
         )

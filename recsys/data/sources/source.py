@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
+from recsys.types.feedback import ChannelKind
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -58,6 +60,10 @@ class SlateTables:
         displayed: whether `slate` is in the order of display; False if that order was not recorded. Positions then
             identify slots and have no other meaning.
         dropped: number of rows or slots that the source holds and the tables leave out, by reason.
+        feedback: the columns of `impressions` that hold further feedback, with their kinds: one number a slate, or a
+            list of one number a slot.
+        histories: one row a user, with `user_id` and `items`, a list of what the user took before the first slate,
+            oldest first; None if the source has no such table.
     """
 
     impressions: pl.LazyFrame
@@ -69,6 +75,8 @@ class SlateTables:
     timed: bool = True
     displayed: bool = True
     dropped: Mapping[str, int] = field(default_factory=dict)
+    feedback: Mapping[str, ChannelKind] = field(default_factory=dict)
+    histories: pl.LazyFrame | None = None
 
 
 @runtime_checkable

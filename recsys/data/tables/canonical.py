@@ -31,6 +31,16 @@ ITEMS = TableSchema(
 
 USERS = TableSchema("users", (TableColumn("user_id", ColumnKind.ID, required=True),), key="user_id")
 
+EXPOSURES = TableSchema(
+    "exposures",
+    (
+        TableColumn("user_id", ColumnKind.ID, required=True),
+        TableColumn("item_id", ColumnKind.ID, required=True),
+        TableColumn("timestamp", ColumnKind.TIME, required=True),
+        TableColumn("request_id", ColumnKind.ID),
+    ),
+)
+
 IMPRESSIONS = TableSchema(
     "impressions",
     (

@@ -30,6 +30,7 @@ class ColumnKind(Enum):
     IDS = "lists of integers or of strings"
     POSITIONS = "lists of integers"
     NUMBERS = "lists of numbers"
+    FEEDBACK = "numbers, or lists of numbers"
 
     @property
     def selector(self) -> cs.Selector:
@@ -58,6 +59,8 @@ class ColumnKind(Enum):
                 return cs.list(cs.integer()) | cs.by_dtype(pl.List(pl.Null))
             case ColumnKind.NUMBERS:
                 return cs.list(cs.numeric())
+            case ColumnKind.FEEDBACK:
+                return cs.numeric() | cs.boolean() | cs.list(cs.numeric() | cs.boolean())
 
 
 @dataclass(frozen=True)

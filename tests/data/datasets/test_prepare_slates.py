@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from recsys.data.datasets.prepare_slates import load_slates, prepare_slates, save_slates
-from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateTables
+from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 from tests.slate_logs import tiny_log
 
@@ -25,6 +26,8 @@ class Frames:
     columns: Mapping[str, Any]
     items: pl.DataFrame | None = None
     group: str | None = None
+    feedback: Mapping[str, ChannelKind] = field(default_factory=dict)
+    histories: pl.DataFrame | None = None
 
     def slates(self) -> SlateTables:
         rows = {
@@ -36,7 +39,16 @@ class Frames:
         }
         items = None if self.items is None else self.items.lazy()
         impressions = pl.LazyFrame({**rows, **self.columns})
-        return SlateTables(impressions, "frames", "f", items, group=self.group, dropped={"broken_slates": 4})
+        return SlateTables(
+            impressions,
+            "frames",
+            "f",
+            items,
+            group=self.group,
+            dropped={"broken_slates": 4},
+            feedback=self.feedback,
+            histories=None if self.histories is None else self.histories.lazy(),
+        )
 
 
 def test_the_order_is_user_then_time_then_request() -> None:
@@ -90,6 +102,27 @@ def test_lists_of_propensities_travel_with_their_slates() -> None:
     assert log.prefix_propensities.offsets.tolist() == log.slates.offsets.tolist()
 
 
+def test_feedback_travels_with_its_slates_and_slots() -> None:
+    columns = {"stars": [3, 4, 5], "seconds": [[1.5, 0.0], [2.0], [3.0, 4.0, 5.0]]}
+    kinds = {"stars": ChannelKind.RATING, "seconds": ChannelKind.SECONDS}
+    log = prepare_slates(Frames(columns, feedback=kinds))
+    stars, seconds = log.feedback["stars"], log.feedback["seconds"]
+    assert isinstance(stars.value, torch.Tensor) and stars.value.tolist() == [5, 4, 3]
+    assert stars.kind is ChannelKind.RATING and seconds.kind is ChannelKind.SECONDS
+    assert isinstance(seconds.value, Jagged) and seconds.value.values.tolist() == [3, 4, 5, 2, 1.5, 0]
+    assert seconds.value.offsets.tolist() == log.slates.offsets.tolist()
+    assert log.describe().endswith("; feedback: stars, seconds")
+
+
+def test_what_users_took_before_joins_the_catalogue() -> None:
+    histories = pl.DataFrame({"user_id": [9, 1], "items": [[20], [40, 10]]}, schema_overrides={"user_id": pl.Int32})
+    log = prepare_slates(Frames({}, histories=histories))
+    assert log.items.get_column("item_id").to_list() == [10, 20, 30, 40]
+    assert log.before is not None
+    assert log.before.to_padded(-1).tolist() == [[3, 0], [-1, -1]]
+    assert log.slates.values.tolist() == [0, 1, 2, 1, 2, 0]
+
+
 def test_a_log_without_any_click() -> None:
     log = prepare_slates(Frames({"clicks": pl.Series([[], [], []], dtype=pl.List(pl.Int64))}))
     assert len(log.clicks) == 3 and log.clicks.values.tolist() == [] and log.summary["without_click"] == 3
@@ -135,6 +168,10 @@ def same(one: Any, other: Any) -> bool:
         return torch.equal(one.values, other.values) and torch.equal(one.offsets, other.offsets)
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
+    if isinstance(one, LoggedChannel):
+        return one.kind is other.kind and same(one.value, other.value)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(same(part, other[name]) for name, part in one.items())
     return one.equals(other) if isinstance(one, pl.DataFrame) else one == other
 
 
@@ -145,12 +182,24 @@ def with_propensities() -> SlateLog:
     return replace(log, propensity=torch.rand(10).double(), prefix_propensities=each, summary=summary)
 
 
-@pytest.mark.parametrize("log", [tiny_log(), with_propensities()], ids=["plain", "propensities"])
+def with_feedback() -> SlateLog:
+    log = tiny_log()
+    each = Jagged(torch.rand(len(log.slates.values)), log.slates.offsets)
+    feedback = {
+        "watch.time": LoggedChannel(each, ChannelKind.SECONDS),
+        "stars": LoggedChannel(torch.rand(10), ChannelKind.RATING),
+    }
+    return replace(log, feedback=feedback, before=Jagged.from_rows([[5], [], [0, 1], []]))
+
+
+@pytest.mark.parametrize(
+    "log", [tiny_log(), with_propensities(), with_feedback()], ids=["plain", "propensities", "feedback"]
+)
 def test_what_is_read_is_what_was_written(log: SlateLog, tmp_path: Path) -> None:
     save_slates(log, SPLIT, tmp_path)
     found, split = load_slates(tmp_path)
-    for field in fields(SlateLog):
-        assert same(getattr(log, field.name), getattr(found, field.name)), field.name
+    for part in fields(SlateLog):
+        assert same(getattr(log, part.name), getattr(found, part.name)), part.name
     assert split.fingerprint == SPLIT.fingerprint
     assert all(same(getattr(SPLIT, field.name), getattr(split, field.name)) for field in fields(SlateSplit))
 

@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from recsys.data.datasets.prepare_slates import prepare_slates
+from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.sources.kuairand import KuaiRand
 from recsys.data.sources.source import SlateSource
-from recsys.errors import DataError
+from recsys.errors import ConfigurationError, DataError
+from recsys.types.jagged import Jagged
 
 START = 1_650_812_741_436
 
@@ -72,6 +74,51 @@ def test_another_feedback_may_count_as_the_click(tmp_path: Path) -> None:
     assert [row[3] for row in slates(KuaiRand(write(tmp_path), click="is_like"))] == [[], [0, 1], []]
 
 
+def by_slot(log: SlateLog, name: str) -> list[float]:
+    value = log.feedback[name].value
+    assert isinstance(value, Jagged)
+    return value.values.tolist()
+
+
+def test_every_kind_of_feedback_that_the_table_has_is_read(tmp_path: Path) -> None:
+    frame = EXPOSURES.with_columns(play_time_ms=pl.Series([100, 0, 250, 0, 400, 3000]))
+    log = prepare_slates(KuaiRand(write(tmp_path, frame)))
+    assert {name: channel.kind.value for name, channel in log.feedback.items()} == {
+        "click": "binary",
+        "like": "binary",
+        "watch_time": "seconds",
+    }
+    assert log.slates.values.tolist() == [1, 0, 1, 2, 0]
+    assert by_slot(log, "click") == [0, 0, 1, 0, 1] and by_slot(log, "like") == [0, 1, 1, 0, 0]
+    assert by_slot(log, "watch_time") == pytest.approx([0, 0.4, 3, 0, 0.1])  # seconds; the longest of two rows
+
+
+def test_the_official_layout_has_eleven_kinds_of_feedback(tmp_path: Path) -> None:
+    (tmp_path / "log_standard_4_08_to_4_21_pure.csv").write_text(OFFICIAL + official((7, 50, START, 1, 1)))
+    log = prepare_slates(KuaiRand(tmp_path))
+    assert len(log.feedback) == 11 and by_slot(log, "watch_time") == pytest.approx([0.1])
+
+
+def test_bad_feedback_names_file_column_and_row(tmp_path: Path) -> None:
+    path = write(tmp_path, EXPOSURES.with_columns(play_time_ms=pl.Series([100, 0, -5, 0, 0, 0])))
+    with pytest.raises(DataError, match=r"exposures.parquet, row 2 \(from 0\), column 'play_time_ms': -5 is no feedba"):
+        KuaiRand(path).slates()
+    with pytest.raises(ConfigurationError, match="click: 'play_time_ms' holds seconds, expected a column of 0 and 1"):
+        KuaiRand(path, click="play_time_ms").slates()
+
+
+def test_histories_hold_what_users_watched_before(tmp_path: Path) -> None:
+    histories = tmp_path / "histories.parquet"
+    pl.DataFrame({"user_id": [7, 9], "watch_seq": [[52, 60], [50]]}).write_parquet(histories)
+    log = prepare_slates(KuaiRand(write(tmp_path), histories=histories))
+    assert log.items.get_column("item_id").to_list() == [50, 51, 52, 60]
+    assert log.before is not None and log.before.to_padded(-1).tolist() == [[-1, -1], [2, 3]]
+    assert log.fingerprint != prepare_slates(KuaiRand(write(tmp_path))).fingerprint
+    pl.DataFrame({"user_id": [7], "watch_seq": [[52, None]]}).write_parquet(histories)
+    with pytest.raises(DataError, match=r"histories.parquet, row 0 .*'watch_seq': \[52, None\] holds a null"):
+        KuaiRand(write(tmp_path), histories=histories).slates()
+
+
 def test_official_logs_are_read_together_and_random_ones_only_by_name(tmp_path: Path) -> None:
     rows = [official(row) for row in EXPOSURES.rows()]
     (tmp_path / "log_standard_4_08_to_4_21_pure.csv").write_text(OFFICIAL + "".join(rows[:2]))
@@ -103,7 +150,9 @@ def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
 
 def test_a_click_is_0_or_1(tmp_path: Path) -> None:
     path = write(tmp_path, EXPOSURES.with_columns(is_click=pl.Series([0, 1, 1, 7, 0, 0])))
-    with pytest.raises(DataError, match=r"exposures.parquet, row 3 \(from 0\), column 'is_click': 7, expected 0 or 1"):
+    with pytest.raises(
+        DataError, match=r"exposures.parquet, row 3 \(from 0\), column 'is_click': 7 is no .*, expected 0 or 1"
+    ):
         KuaiRand(path).slates()
 
 

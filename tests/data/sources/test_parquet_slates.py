@@ -99,6 +99,15 @@ def test_features_are_found_by_name(root: Path) -> None:
     assert log.users.rows() == [(0, 7, None), (1, 8, 30)]
 
 
+def test_further_feedback_is_named_with_its_kind(root: Path) -> None:
+    frame = pl.read_parquet(root / "impressions.parquet")
+    frame.with_columns(read_time=pl.Series([1.5, 0.0, 2.0])).write_parquet(root / "impressions.parquet")
+    log = prepare_slates(ParquetSlates(root, feedback={"read_time": "seconds"}))
+    assert list(log.feedback) == ["read_time"] and log.feedback["read_time"].value.tolist() == [1.5, 0.0, 2.0]
+    with pytest.raises(DataError, match="column 'likes' of table 'impressions' is missing"):
+        ParquetSlates(root, feedback={"likes": "count"}).slates()
+
+
 def test_a_table_may_be_a_folder_elsewhere(root: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     frame = pl.read_parquet(root / "impressions.parquet")

@@ -10,6 +10,7 @@ import pytest
 from recsys.data.tables.impressions import read_impressions
 from recsys.data.tables.row_checks import MAX_SHOWN_CHARACTERS
 from recsys.errors import DataError
+from recsys.types.feedback import ChannelKind
 
 GOOD: dict[str, list[Any]] = {
     "request_id": [1, 2],
@@ -100,6 +101,33 @@ def test_malformed_tables_name_file_column_and_row(tmp_path: Path, changes: dict
     path = write(tmp_path, **changes)
     with pytest.raises(DataError, match=message) as caught:
         read_impressions(path)
+    assert str(path) in str(caught.value)
+
+
+KINDS = {"stars": ChannelKind.RATING, "watch_time": ChannelKind.SECONDS}
+
+
+def test_feedback_is_a_number_a_slate_or_one_a_slot(tmp_path: Path) -> None:
+    path = write(tmp_path, stars=[4, 5], watch_time=[[1.5, 0.0, 2.0], [3.0]])
+    assert read_impressions(path, KINDS).collect().equals(pl.read_parquet(path))
+    assert len(read_impressions(path, {"stars": ChannelKind.NUMBER}).collect()) == 2
+
+
+BAD_FEEDBACK = {
+    "missing": ({"stars": None}, "column 'stars' of table 'impressions' is missing"),
+    "text": ({"stars": ["good", "bad"]}, "'stars' .* holds String, expected numbers, or lists of numbers .*'good'"),
+    "null": ({"stars": [1, None]}, r"row 1 \(from 0\), column 'stars': found null"),
+    "too few slots": ({"watch_time": [[1.0, 2.0], [0.0]]}, rf"row 0 .*'watch_time': \[1.0, 2.0\] {SLOTS}"),
+    "negative": ({"watch_time": [[1.0] * 3, [-1.0]]}, r"row 1 .*'watch_time': \[-1.0\] holds what is no feedback of k"),
+    "null slot": ({"watch_time": [[1.0, None, 0.0], [1.0]]}, r"row 0 .*'watch_time': .* expected .* in every slot"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_FEEDBACK.values(), ids=BAD_FEEDBACK)
+def test_bad_feedback_names_file_column_and_row(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = write(tmp_path, **{"stars": [1, 2], "watch_time": [[0.0] * 3, [0.0]], **changes})
+    with pytest.raises(DataError, match=message) as caught:
+        read_impressions(path, KINDS)
     assert str(path) in str(caught.value)
 
 
