@@ -1,4 +1,4 @@
-"""Evaluate a policy on held-out requests, ranked over the whole catalogue."""
+"""Evaluate a policy on held-out requests by ranking the whole catalogue."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ def evaluate(
     batch_size: int = 256,
     description: str = "evaluate",
 ) -> Evaluation:
-    """Ask a policy for its best items at every request.
+    """Return the best items of a policy for every request, with the metrics of these lists.
 
-    The policy works in evaluation mode, on its own device, and never sees an answer. Requests of similar history length
-    go together; the answer keeps their order. Memory is bounded by one batch.
+    The policy runs in evaluation mode, on its own device, and never sees the answers. Batches hold requests with
+    similar lengths of history; the result is in the order of the examples. Memory is bounded by one batch.
 
     Args:
-        policy: its `top` ranks the legal set.
-        examples: requests with the held-out item of each. What a request excludes is not recommended.
-        k: cutoffs; lists are as long as the largest.
-        batch_size: requests at once.
-        description: stands before the progress bar, which appears after a second.
+        policy: the policy; `policy.top` ranks the legal set of a request.
+        examples: requests with one held-out item each. Excluded items are not recommended.
+        k: cutoffs of the metrics. Lists are as long as the largest.
+        batch_size: number of requests of a batch.
+        description: label of the progress bar, which appears after a second.
 
     Raises:
         RequestError: there are no requests.
     """
     if len(examples) == 0:
-        raise RequestError("evaluation needs held-out requests; prepare the data with a split that holds some out")
+        raise RequestError(
+            "there are no held-out requests to evaluate. Prepare the data with a split that holds some out"
+        )
     requests = examples.context
     order = requests.history.lengths.argsort(descending=True, stable=True)
     found: list[torch.Tensor] = []
@@ -55,7 +57,7 @@ def evaluate(
 
 @contextmanager
 def _evaluation_mode(policy: ItemPolicy) -> Iterator[torch.device]:
-    """Dropout off inside, every module as it was outside; gives the device the policy lives on."""
+    """Set evaluation mode inside the block, restore the modes afterwards, and give the device of the policy."""
     training = [module for module in policy.modules() if module.training]
     placed = next(chain(policy.parameters(), policy.buffers()), None)
     policy.eval()

@@ -1,4 +1,4 @@
-"""A mixture of policies, which is a policy again."""
+"""Mixtures of policies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
@@ -17,16 +18,16 @@ from recsys.types.example import Example
 
 
 class Mixture(ItemPolicy):
-    """`π(i) = Σ_p w_p π_p(i)`: with probability `w_p` the choice is policy `p`'s.
+    """A mixture of policies: `π(i) = Σ_p w_p π_p(i)`.
 
-    Every part is a distribution over the request's legal set, so the mixture is one too.
+    Every part is a distribution over the legal set of the request, and so is the mixture.
 
     Args:
-        policies: the parts, all over one catalogue.
-        weights: one a part, at least 0, summing to 1.
+        policies: the parts, over the same catalogue.
+        weights: one weight for each part, at least 0; they sum to 1.
 
     Raises:
-        ConfigurationError: weights that are not such.
+        ConfigurationError: the weights do not meet these conditions.
     """
 
     log_weights: Tensor
@@ -35,17 +36,17 @@ class Mixture(ItemPolicy):
         super().__init__()
         if len(policies) != len(weights) or min(weights, default=-1) < 0 or abs(sum(weights) - 1) > 1e-6:
             raise ConfigurationError(
-                f"weights={list(weights)} of {len(policies)} policies: one a policy, at least 0, summing to 1, expected"
+                f"weights={list(weights)} of {len(policies)} policies: expected one for each, at least 0, with sum 1"
             )
         self.policies = nn.ModuleList(policies)
         self.register_buffer("log_weights", torch.tensor(list(weights)).log())
 
+    @override
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Log-probability (nats) of every item; −inf outside the legal set."""
         parts = torch.stack([cast(ItemPolicy, policy).catalogue_log_prob(context) for policy in self.policies])
         weighted = parts + self.log_weights.view(-1, 1, 1)
         impossible = weighted.isneginf().all(0)
-        # logsumexp of nothing but −inf has no gradient but NaN.
+        # The gradient of logsumexp is NaN if all its inputs are −inf.
         return weighted.masked_fill(impossible, 0).logsumexp(0).masked_fill(impossible, float("-inf"))
 
 
@@ -59,23 +60,23 @@ def best_weight(
     k: int = 10,
     batch_size: int = 256,
 ) -> float:
-    """The weight `w` of `second` in `(1 − w) π_first + w π_second` with the highest mean NDCG@k; the lowest of equals.
+    """Return the weight `w` of `second` for which `(1 − w) π_first + w π_second` has the highest mean NDCG@k.
 
-    Each policy is asked once, whatever the number of candidates; memory is bounded by `batch_size × N`.
+    Ties go to the smaller weight. Each policy is evaluated once. Memory is bounded by `batch_size × N` numbers.
 
     Args:
         first: a policy.
-        second: another over the same catalogue.
-        examples: those of validation, never of test.
-        candidates: weights tried, in [0, 1].
-        k: cutoff.
-        batch_size: requests at once.
+        second: another policy over the same catalogue.
+        examples: validation examples, never test examples.
+        candidates: weights to try, in [0, 1].
+        k: cutoff of the metric.
+        batch_size: number of requests that are evaluated at once.
 
     Raises:
         RequestError: there are no examples.
     """
     if len(examples) == 0:
-        raise RequestError("a mixture's weight is chosen on held-out requests: give it those of validation")
+        raise RequestError("there are no examples to choose the weight of a mixture by. Pass validation examples")
     total = torch.zeros(len(candidates), dtype=torch.float64)
     for rows in torch.arange(len(examples), device=examples.item.device).split(batch_size):
         batch = examples.select(rows)

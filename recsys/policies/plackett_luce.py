@@ -1,4 +1,4 @@
-"""The Plackett-Luce model of slates: sampling, log-probabilities and the marginals of each slot."""
+"""The Plackett–Luce model of slates: sampling, log-probabilities, and marginal probabilities of each slot."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from recsys.decode.legal import log_sum_exp
 def draw_slates(
     log_prob: Float[Tensor, "B N"], candidates: int, slots: int, generator: torch.Generator
 ) -> Int[Tensor, "B G S"]:
-    """Draw `G` independent slates of `S` distinct items; −1 in the slots for which no item of probability is left.
+    """Draw `G` independent slates of `S` distinct items for each row; slots hold −1 if no possible item is left.
 
-    The `S` largest of `log p + Gumbel noise`, in falling order, are a draw without replacement in the order of drawing
-    (Gumbel-top-k: Kool et al. 2019, section 3).
+    The `S` largest values of `log p + Gumbel noise`, in descending order, are a sample without replacement in the order
+    of drawing (Gumbel-top-k; Kool et al. 2019, section 3).
 
     Args:
-        log_prob: `[B, N]`, nats; −inf is never drawn.
-        candidates: `G`.
-        slots: `S`; may exceed `N`.
-        generator: randomness, on the device of `log_prob`.
+        log_prob: `[B, N]`, log-probabilities in nats. Items at −inf are never drawn.
+        candidates: number of slates `G`.
+        slots: number of slots `S`; it may exceed `N`.
+        generator: random generator on the device of `log_prob`.
     """
     rows, num_items = log_prob.shape
     noise = log_prob.new_empty(rows, candidates, num_items).exponential_(generator=generator).log_()
@@ -34,15 +34,15 @@ def draw_slates(
 
 
 def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
-    """Log-probability (nats) of each slot given the slots before it: `log p(y_s) − log(1 − Σ_{j<s} p(y_j))`.
+    """Return the log-probability, in nats, of each slot given the earlier ones: `log p(y_s) − log(1 − Σ_{j<s} p(y_j))`.
 
-    The mass that is left is summed, not subtracted from 1, so that it keeps its digits when the first slots hold
-    nearly all of it.
+    The remaining mass is computed as a sum instead of a difference from 1, which keeps it accurate if the first slots
+    hold nearly all of it. The result is −inf from the first impossible slot on: one without an item (−1), with an item
+    of probability 0, or with an item of an earlier slot.
 
     Args:
-        log_prob: `[B, N]`, sums to 1 a row.
-        items: `[B, G, S]`; −inf from the first slot on that has no item (−1), an item of no probability or one that an
-            earlier slot holds.
+        log_prob: `[B, N]`, log-probabilities of a distribution over items.
+        items: `[B, G, S]`, items of the slates.
 
     >>> half = torch.tensor([[0.5, 0.3, 0.2]]).log()
     >>> slot_log_prob(half, torch.tensor([[[0, 1, 2]]])).exp()
@@ -63,11 +63,12 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
 def _log_mass_left(
     log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"], chosen: Float[Tensor, "B G S"]
 ) -> Float[Tensor, "B G S"]:
-    """Log of the mass no earlier slot holds.
+    """Return the log of the probability mass that no earlier slot holds.
 
-    The `S` most probable items hold at least one item more that is still free than the earlier slots hold items from
-    outside them, and each of those is at most as probable: what is subtracted is at most `(S − 1) / S` of what it is
-    subtracted from.
+    The mass is computed as free mass of the `S` most probable items, plus the mass of the others, minus the mass of
+    earlier slots among the others. At each slot, the free items among the top `S` outnumber the earlier items from
+    outside by at least one, and each of those is at most as probable. The subtracted part is therefore at most
+    `(S − 1) / S` of the sum, and no accuracy is lost.
     """
     slots = items.shape[-1]
     best, best_items = log_prob.topk(min(slots, log_prob.shape[-1]), dim=-1)
@@ -92,19 +93,22 @@ EARLIEST, LATEST = -3.7, 40.0
 
 
 def slot_marginals(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B K"], slots: int) -> Float[Tensor, "B K slots"]:
-    """Probability of each item at each of the first `slots` slots of a slate filled without replacement; float64.
+    """Return the marginal probability of each item at each of the first `slots` slots, in float64.
 
-    Exact but for rounding (errors near 1e-13), in time linear in `N`: let every item arrive at an exponential time of
-    rate `p`; the order of arrival is a draw, so an item is at slot `l` if it arrives when `l − 1` others have,
-    `∫ p_a e^{−p_a t} P(l − 1 others by t) dt`. The number of others is a sum of independent indicators, its
-    distribution a product of polynomials. The integral is a trapezoidal sum over `z` with `t = exp(z − e^{−z})`, which
-    makes it fall doubly exponentially at both ends (Takahasi and Mori 1974, "Double exponential formulas for numerical
-    integration").
+    The result is exact up to rounding (errors near 1e-13), in time linear in `N`. Let every item `a` arrive at an
+    exponential time with rate `p_a`. The order of arrival is a Plackett–Luce sample, so item `a` is at slot `l` with
+    probability
+
+        ∫ p_a e^{−p_a t} P(l − 1 others arrived by t) dt
+
+    The number of other arrivals is a sum of independent indicators, whose distribution is a product of polynomials. The
+    integral is a trapezoidal sum over `z` with `t = exp(z − e^{−z})`, which makes the integrand decrease doubly
+    exponentially at both ends (Takahasi and Mori 1974, "Double exponential formulas for numerical integration").
 
     Args:
-        log_prob: nats, sums to 1 a row; −inf is never drawn.
-        items: −1 has probability 0 everywhere.
-        slots: at least 1.
+        log_prob: log-probabilities of a distribution over items, in nats. Items at −inf are never drawn.
+        items: the items; −1 has probability 0 at every slot.
+        slots: number of slots, at least 1.
 
     >>> slot_marginals(torch.tensor([[0.5, 0.3, 0.2]]).log(), torch.tensor([[2]]), 2).round(decimals=4)
     tensor([[[0.2000, 0.2857]]], dtype=torch.float64)
@@ -120,7 +124,7 @@ def slot_marginals(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B K"], sl
 
 
 def _times(rate: Float[Tensor, "B N"], slots: int) -> tuple[Float[Tensor, " Q"], Float[Tensor, " Q"]]:
-    """Nodes and their `dt / t`; past the last one more items than slots have come."""
+    """Return the nodes of the integral and their `dt / t`. After the last node, more items than slots have arrived."""
     last = rate.topk(min(slots + 1, rate.shape[1])).values[:, -1]
     slowest = torch.where(last > 0, last, torch.where(rate > 0, rate, torch.inf).amin(-1)).amin()
     step = min(0.2, 0.5 / math.sqrt(slots))
@@ -149,20 +153,20 @@ def _integrated(
 
 
 def _arrived(rate: Float[Tensor, "B *K N"], time: Float[Tensor, " Q"], slots: int) -> Float[Tensor, "B Q *K counts"]:
-    """Probability of 0, 1, … arrivals by each time, below `slots` of them."""
+    """Return the probability of 0, 1, … arrivals by each time, for fewer than `slots` arrivals."""
     exponent = -rate.unsqueeze(1) * time.view(-1, *[1] * (rate.dim() - 1))
     count = torch.stack([exponent.exp(), -exponent.expm1()], -1)[..., :slots]
     while count.shape[-2] > 1:
         if count.shape[-2] % 2:
-            nobody = torch.zeros_like(count[..., :1, :])
-            nobody[..., 0] = 1
-            count = torch.cat([count, nobody], -2)
+            no_arrival = torch.zeros_like(count[..., :1, :])
+            no_arrival[..., 0] = 1
+            count = torch.cat([count, no_arrival], -2)
         count = _multiplied(count[..., 0::2, :], count[..., 1::2, :], slots)
     return count.squeeze(-2)
 
 
 def _multiplied(first: Tensor, second: Tensor, slots: int) -> Tensor:
-    """Product of polynomials, coefficients last, short of degree `slots`."""
+    """Return the product of polynomials, with coefficients in the last dimension, cut below degree `slots`."""
     degree = min(slots, first.shape[-1] + second.shape[-1] - 1)
     product = first.new_zeros(*torch.broadcast_shapes(first.shape[:-1], second.shape[:-1]), degree)
     for power in range(min(degree, first.shape[-1])):

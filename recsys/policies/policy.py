@@ -1,4 +1,4 @@
-"""The policy contract, policies over one distribution of items, and the softmax policy of a scorer."""
+"""The protocol of policies, policies given by one distribution over items, and the softmax policy of a scorer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.decode.beam import top_k
 from recsys.decode.legal import require_legal
@@ -19,59 +20,75 @@ from recsys.types.slates import SamplingMethod, Slates
 
 @runtime_checkable
 class Policy(Protocol):
-    """Law, held by `tests/contracts`: `Σ exp log_prob = 1` over the slates a request allows; `sample` draws by it."""
+    """A distribution over the slates of each request.
 
-    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        """Draw `G = candidates` slates of `S = slots` distinct items for each request."""
-        ...
-
-    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """Log-probability (nats) of each slot given the slots before it, over what the request allows there."""
-        ...
-
-
-class ItemPolicy(nn.Module, ABC):
-    """A policy made of one distribution over items: slots are filled one after the other without replacement.
-
-    A slate's probability is Plackett and Luce's: slot `s` follows the item distribution renormalised over what the
-    request allows and no earlier slot took. Subclasses give the distribution; sampling, scoring and ranking follow.
+    `tests/contracts` checks that `Σ exp log_prob = 1` over the slates that a request allows, and that `sample` draws
+    from this distribution.
     """
-
-    @abstractmethod
-    def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Log-probability (nats) of every item as a request's only slot; −inf outside the legal set; sums to 1.
-
-        Raises:
-            EmptyLegalSetError: a request allows no item.
-        """
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """Draw `G = candidates` independent slates of `S = slots` distinct items for each request.
 
-        Needs memory for `B × G × N` numbers. Where fewer than `S` items are legal, the last slots hold item −1 with
-        log-probability −inf.
+        If fewer than `S` items are legal, the last slots hold item −1 with log-probability −inf.
 
         Args:
             context: `B` requests.
-            candidates: `G`, at least 1.
-            slots: `S`, at least 1.
-            generator: on the device of the policy; equal states give equal slates.
+            candidates: number of slates `G` of a request, at least 1.
+            slots: number of slots `S` of a slate, at least 1.
+            generator: random generator on the device of the policy. Equal states give equal slates.
+
+        Raises:
+            EmptyLegalSetError: the legal set of a request is empty.
         """
+        ...
+
+    def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        """Return the log-probability, in nats, of each slot given the earlier slots.
+
+        It is −inf from the first slot on that is impossible: a slot without an item, an item outside the legal set, or
+        an item of an earlier slot.
+
+        Args:
+            context: `B` requests.
+            slates: `G` slates of each request.
+
+        Raises:
+            EmptyLegalSetError: the legal set of a request is empty.
+        """
+        ...
+
+
+class ItemPolicy(nn.Module, Policy, ABC):
+    """A policy that fills slots from one distribution over items, one after the other, without replacement.
+
+    The probability of a slate is that of the Plackett–Luce model: slot `s` follows the item distribution, renormalised
+    over the legal items that no earlier slot holds. Subclasses define the distribution. Sampling takes memory for
+    `B × G × N` numbers.
+    """
+
+    @abstractmethod
+    def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
+        """Return the log-probability, in nats, of every item as the only item of a slate; −inf outside the legal set.
+
+        Raises:
+            EmptyLegalSetError: the legal set of a request is empty.
+        """
+
+    @override
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         catalogue = self.catalogue_log_prob(context)
         items = draw_slates(catalogue, candidates, slots, generator)
         return Slates(items, slot_log_prob(catalogue, items), SamplingMethod.SAMPLE)
 
+    @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """Log-probability (nats) of each slot given the slots before it, over what the request allows there.
-
-        −inf from the first slot on that holds no item, an item outside the legal set or one that an earlier slot holds.
-        """
         return slot_log_prob(self.catalogue_log_prob(context), slates.items)
 
     def top(self, context: Context, k: int) -> Slates:
-        """The `k` most probable legal items as slates of one slot, falling; ties go to the lowest item index.
+        """Return the `k` most probable legal items of each request, best first, as slates of one slot.
 
-        Where fewer than `k` items are legal, the rest holds item −1 with log-probability −inf.
+        Ties go to the lower item index. If fewer than `k` items are legal, the last slates hold item −1 with
+        log-probability −inf.
         """
         catalogue = self.catalogue_log_prob(context)
         log_prob, items = top_k(catalogue, min(k, catalogue.shape[-1]))
@@ -83,16 +100,16 @@ class ItemPolicy(nn.Module, ABC):
 
 
 def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tensor, "B N"]:
-    """Log-softmax (nats) of scores over each request's legal set; −inf outside it.
+    """Return the log-softmax of scores over the legal set of each request, in nats; −inf outside it.
 
-    With scores that are log-probabilities this is `log π(y) − log(1 − Σ_excluded π)`.
+    If the scores are log-probabilities, this is `log π(y) − log(1 − Σ_excluded π)`.
 
     Args:
-        scores: `[B, N]`, finite or −inf; an item at −inf is as good as illegal.
+        scores: `[B, N]`, finite or −inf. An item with score −inf has probability 0.
         context: the requests.
 
     Raises:
-        EmptyLegalSetError: a request allows no item of finite score.
+        EmptyLegalSetError: no legal item of a request has a finite score.
 
     >>> from recsys.types.jagged import Jagged
     >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[1]]))
@@ -105,12 +122,12 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
 
 
 class SoftmaxPolicy(ItemPolicy):
-    """`π(i) ∝ exp(score_i / temperature)` over the request's legal set.
+    """The softmax policy of a scorer: `π(i) ∝ exp(score_i / temperature)` over the legal set of the request.
 
     Args:
-        scorer: maps `B` requests to `[B, N]` scores; a module's parameters become the policy's.
-        temperature: above 0, in units of the scores. It moves probability, never the order of items: towards 0 all of
-            it goes to the best item, towards infinity the policy becomes uniform.
+        scorer: function from `B` requests to scores `[B, N]`. The parameters of a module become those of the policy.
+        temperature: above 0, in units of the scores. Small values give nearly all probability to the best item, large
+            ones make the policy uniform. The order of items does not depend on it.
     """
 
     def __init__(self, scorer: Callable[[Context], Tensor], temperature: float = 1.0) -> None:
@@ -118,6 +135,6 @@ class SoftmaxPolicy(ItemPolicy):
         self.scorer = scorer
         self.temperature = temperature
 
+    @override
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Log-probability (nats) of every item; −inf outside the legal set."""
         return over_legal_set(self.scorer(context) / self.temperature, context)

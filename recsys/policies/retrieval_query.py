@@ -1,4 +1,4 @@
-"""Retrieval queries of a slate model: the mean score, or an upper confidence bound."""
+"""Retrieval queries from a slate model: by the mean of the score, or by an upper confidence bound."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from recsys.types.context import Context
 
 
 class MeanQuery:
-    """Everything at its mean: the user's position, in an index of the items' means by the model's own affinity.
+    """A query by posterior means: the mean user vector `E z`, in an index of the mean item vectors `E v_i`.
 
-    The mean of a user without a history is 0, of which all inner products are 0: such a user gets any items. By
-    distance they get those nearest to 0.
+    The affinity of the index is that of the model. The mean vector of a user without history is 0. With inner products
+    such a user gets arbitrary items, with distances the items nearest to 0.
 
     Args:
-        model: trained.
+        model: a trained slate model.
     """
 
     def __init__(self, model: SlateModel) -> None:
@@ -26,25 +26,26 @@ class MeanQuery:
 
     @torch.no_grad()
     def vectors(self) -> Float[Tensor, "N D"]:
-        """What the index holds of every item: `E v_i`."""
+        """Return the vectors of the items for the index, `E v_i`."""
         return every_item(self.model)[0]
 
     @torch.no_grad()
     def __call__(self, context: Context) -> Float[Tensor, "B D"]:
-        """`E z`."""
+        """Return the query of each request, `E z`."""
         return mean_position(self.model, context)[0]
 
 
 class UpperConfidenceQuery:
-    """An upper bound of the score, so that items of which little is known are found too; for the inner product.
+    """A query by an upper confidence bound of the score, which also retrieves uncertain items. For inner products.
 
-    `⟨z, E v_i⟩ + width · ‖z‖ · √(mean_d Var v_id)` is an inner product of `(z, width · ‖z‖)` and
-    `(E v_i, √(mean_d Var v_id))`, at `z` its mean. The second term is `width` deviations of `⟨z, v_i⟩` given `z` where
-    an item's deviation is the same in every direction, and where it is not, the mean square of it over directions.
+        ⟨z, E v_i⟩ + width · ‖z‖ · √(mean_d Var v_id)   =   ⟨ (z, width · ‖z‖), (E v_i, √(mean_d Var v_id)) ⟩
+
+    `z` is the mean user vector. The second term is `width` standard deviations of `⟨z, v_i⟩` given `z` if the variance
+    of an item is the same in every direction; otherwise it uses the mean variance over directions.
 
     Args:
-        model: trained, with `inner_product` for affinity.
-        width: how many deviations.
+        model: a trained slate model whose affinity is `inner_product`.
+        width: number of standard deviations.
     """
 
     def __init__(self, model: SlateModel, width: float = 2.0) -> None:
@@ -53,17 +54,17 @@ class UpperConfidenceQuery:
 
     @torch.no_grad()
     def vectors(self) -> Float[Tensor, "N D_plus_one"]:
-        """What an index by inner product holds of every item."""
+        """Return the vectors of the items for an index by inner product."""
         mean, variance = every_item(self.model)
         return torch.cat([mean, variance.mean(1, keepdim=True).sqrt()], 1)
 
     @torch.no_grad()
     def __call__(self, context: Context) -> Float[Tensor, "B D_plus_one"]:
-        """`(E z, width · ‖E z‖)`."""
+        """Return the query of each request, `(E z, width · ‖E z‖)`."""
         mean, _ = mean_position(self.model, context)
         return torch.cat([mean, self.width * mean.norm(dim=1, keepdim=True)], 1)
 
 
 def every_item(model: SlateModel) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-    """Mean and variance of all items' vectors."""
+    """Return mean and variance of the vectors of all items."""
     return model.items.moments(torch.arange(model.items.num_items, device=next(model.parameters()).device))

@@ -1,4 +1,4 @@
-"""The contracts of scorers, posteriors and online learners."""
+"""The protocols of scorers, posteriors and online learners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from recsys.types.transition import Transition
 
 @runtime_checkable
 class Scorer(Protocol):
-    """One number an item; higher is better."""
+    """A function that scores every item of the catalogue; higher is better.
+
+    Attributes:
+        num_items: number of items `N`.
+    """
 
     num_items: int
 
@@ -25,34 +29,38 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class OnlineLearner(Protocol):
-    """What learns from the feedback to its slates, step by step.
+    """A policy or a part of one that learns from the feedback to its slates, step by step.
 
-    All that it has learnt, its optimizer included, is in its `state_dict` where it is a module: a learner that loads
-    another's state goes on as that one would have.
+    The `state_dict` of a module holds everything it has learned, including its optimizer. A learner that loads the
+    state of another continues as the other would.
     """
 
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """Take in one step of `B` users: one slate each and what each of its slots earned (`[B, 1, S]`).
+        """Learn from one step of `B` users: one slate each, and the reward of each of its slots (`[B, 1, S]`).
 
         Args:
-            transition: whose slates show nothing where a session was over.
-            generator: randomness, on the device of the learner.
+            transition: the step. The slate of a user whose session was over is empty.
+            generator: random generator on the device of the learner.
         """
         ...
 
 
 def update(part: object, transition: Transition, generator: torch.Generator) -> None:
-    """Let a part learn from a step if it can; see `OnlineLearner.update`."""
+    """Update a part from a step if it is an `OnlineLearner`; otherwise do nothing."""
     if isinstance(part, OnlineLearner):
         part.update(transition, generator)
 
 
 @runtime_checkable
 class Posterior(Scorer, Protocol):
-    """A distribution over scores, kept as its mean, its spread and a pool of draws that every request shares.
+    """A posterior distribution over scores: its mean, its standard deviation, and a pool of samples.
 
-    Whoever acts on draws of the pool has probabilities that can be counted. A posterior that learns (`OnlineLearner`)
-    draws the pool anew at every update; one that was trained before keeps it.
+    All requests share the pool. A policy that acts on samples of the pool therefore has exact probabilities, which are
+    shares of the pool. A posterior that learns (`OnlineLearner`) samples a new pool at every update; a posterior of a
+    trained model keeps its pool.
+
+    Attributes:
+        pool: number of samples of the pool.
     """
 
     pool: int
@@ -62,8 +70,12 @@ class Posterior(Scorer, Protocol):
         ...
 
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """Return every item's score under the named draws, in `0 .. pool − 1`.
+        """Return the score of every item under samples of the pool. The caller may overwrite the tensor.
 
-        `scores` is their mean as the pool grows. The tensor is the caller's, who may overwrite it.
+        Their mean approaches `scores` as the pool grows.
+
+        Args:
+            context: `B` requests.
+            which: samples of each request, from `0 .. pool − 1`.
         """
         ...

@@ -9,44 +9,49 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel
 from recsys.objectives.elbo import draw_starts, slate_negative_elbo
+from recsys.policies.scorer import OnlineLearner
 from recsys.policies.slate_posterior import SlatePosterior
 from recsys.types.feedback import Feedback
 from recsys.types.transition import Transition
 
 
-class SlateLearner(SlatePosterior):
-    """What a slate model believes after every answer so far: a few steps up its bound an update, then a new pool.
+class SlateLearner(SlatePosterior, OnlineLearner):
+    """The posterior of a slate model that is trained online: each update takes a few optimizer steps and a new pool.
 
-    Every slate and answer is kept; they and the optimizer are part of the state, so that a learner that loads it goes
-    on as the other would have (`SlateBuffer` says what they take). A step takes the whole past of a batch of users, in
-    random order, and their share of the bound, in which an item's KL is dealt out over the slots that have shown it so
-    far, so that the prior weighs what it should while the data grow. What no slate has shown is at its prior from the
-    beginning, and stays there but for what its group tells: it is unknown, not a known 0. Give items and model
-    `deviation=1`, and groups and scores of no click begin at their priors too.
+    - Data: all slates and clicks are kept. They and the optimizer are part of the state, so a learner that loads it
+      continues as the other would. `SlateBuffer` gives the memory they take.
+    - Step: one step uses all slates of a batch of users, in random order, and their share of the bound. The KL
+      divergence of an item is divided among the slots that have shown it so far, so the weight of the prior stays
+      correct while the data grow.
+    - Prior: items that no slate has shown keep their prior, apart from what their group says. With `deviation=1` of
+      items and model, groups and scores of no click start at their priors too.
 
-    A request's history says where the user stands, as everywhere. A simulator that cuts histories short (`recent`)
-    hides clicks from whoever acts, not from what is learnt: with `γ` of the user model and `H` clicks left, `γ^H` of
-    the position is lost.
+    The history of a request determines the user vector. A simulator that cuts histories (`recent`) hides clicks from
+    the policy, not from the training: with the `γ` of the user model and `H` clicks left, the share `γ^H` of the user
+    vector is lost.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson sampling"
     (DMKD 36), whose code trains the model on a log.
 
     Args:
-        model: at its prior, on the device where it stays.
-        optimizer: makes the optimizer of the parameters, which goes on from update to update; without weight decay.
-        steps: of the optimizer an update, at least 1.
-        users: of a step at most, at least 1.
-        initial_states: draws of each user's initial state in the bound, at least 1; see `SlateElboSystem`.
-        pool: draws that policies act on.
-        temperature: of the likelihood, above 0; 1 is Bayes' rule, below it the posterior is too sure and acts so.
+        model: a slate model at its prior, on its final device.
+        optimizer: function from parameters to the optimizer, which is kept over updates. It has no weight decay.
+        steps: optimizer steps of an update, at least 1.
+        users: the most users of a step, at least 1.
+        initial_states: samples of each user's initial state in the bound, at least 1; see `SlateElboSystem`.
+        pool: number of samples that policies act on.
+        temperature: temperature of the likelihood, above 0. 1 is Bayes' rule; smaller values make the posterior too
+            narrow.
 
     Raises:
-        ConfigurationError: a number of something is below 1, or the temperature is not above 0.
+        ConfigurationError: a number is below 1, or the temperature is not above 0; by `update`, if a slate is longer
+            than those of the model or has two clicks.
     """
 
     def __init__(
@@ -75,15 +80,14 @@ class SlateLearner(SlatePosterior):
         self.slots = len(model.no_click.mean)
         self.memory = SlateBuffer(self.num_items, self.slots, device)
 
+    @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """See `OnlineLearner.update`; a slot that earned something was clicked.
-
-        Raises:
-            ConfigurationError: a slate is longer than the model's, or has two clicks.
-        """
+        # A slot with a positive reward was clicked.
         items = transition.slates.items[:, 0]
         if items.shape[1] > self.slots:
-            raise ConfigurationError(f"slates of {items.shape[1]} items; the slate model was made for {self.slots}")
+            raise ConfigurationError(
+                f"found slates of {items.shape[1]} items, expected at most {self.slots}, as the slate model has"
+            )
         self.memory.add(transition.context.users, items, clicked_slot(transition.feedback))
         if not self.memory.exposure.impressions:
             return
@@ -93,21 +97,21 @@ class SlateLearner(SlatePosterior):
         self.redraw(generator)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the optimizer's state and all answers so far, in plain values and tensors."""
+        """Return the state of the optimizer and all slates and clicks, as plain values and tensors."""
         return {"optimizer": self.optimizer.state_dict(), "memory": self.memory.state_dict()}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Go on with the optimizer and the answers of another learner."""
+        """Load the optimizer, slates and clicks of another learner."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.memory.load_state_dict(state["memory"])
 
     def _batches(self, generator: torch.Generator) -> Iterator[UserSlates]:
-        """Epoch after epoch."""
+        """Yield batches of users, epoch after epoch."""
         while True:
             yield from self.memory.epoch(self.users, generator)
 
     def _step(self, batch: UserSlates, generator: torch.Generator) -> None:
-        """One step of the optimizer on the bound, in nats a slate."""
+        """Take one optimizer step on the bound, in nats a slate."""
         exposure = self.memory.exposure
         values = draw_starts(self.model, batch.slates, self.initial_states, generator)
         bound = slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
@@ -117,18 +121,18 @@ class SlateLearner(SlatePosterior):
 
 
 def clicked_slot(feedback: Feedback) -> Int[Tensor, " B"]:
-    """The slot of each request's one slate that earned something, −1 where none did.
+    """Return the slot with a positive reward of each request's slate, or −1 if there is none.
 
     >>> clicked_slot(Feedback.of_reward(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]])))
     tensor([ 1, -1])
 
     Raises:
-        ConfigurationError: two slots of a slate did.
+        ConfigurationError: two slots of a slate have a positive reward.
     """
     earned = feedback.reward[:, 0] > 0
     if (earned.sum(1) > 1).any():
         raise ConfigurationError(
-            "a user clicked several items of a slate; a slate model explains one click at most: choose a simulator "
-            "or a choice model with one (conf/choice)"
+            "a user clicked several items of a slate; a slate model allows one click at most. Choose a simulator or a "
+            "choice model with one click"
         )
     return earned.long().argmax(1).where(earned.any(1), -1)

@@ -1,4 +1,4 @@
-"""The posterior of a trained slate model over every item's score."""
+"""Posteriors of the scores of all items under a trained slate model."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel
 from recsys.nn.affinity import inner_product
+from recsys.policies.scorer import Posterior
 from recsys.types.context import Context
 
 
-class SlatePosterior(nn.Module):
-    """Scores `a(z, v_i)` under a pool of draws of everything: items, start, and by them where the user stands.
+class SlatePosterior(nn.Module, Posterior):
+    """The posterior of the scores `a(z, v_i)`, as a pool of samples of item vectors and initial states.
 
-    In a draw an item has one vector, whether it is scored or stands in a request's history, which is the items the
-    user clicked. Mean and deviation are those of the pool. The model is trained: nothing here learns from answers
-    (`SlateLearner` does), and the pool stays as it was drawn until `redraw`.
+    A sample fixes the vector of every item, both as a scored item and as a clicked item of a history. Mean and standard
+    deviation are those of the pool. The model is trained before and does not learn from feedback here; `SlateLearner`
+    does. The pool is kept until `redraw`.
 
-    Needs memory for `pool × N × D` numbers and, for `B` requests with up to `H` clicks under `K` draws, for
-    `B × K × H × D`. For large catalogues a shortlist comes first. Source: Eide, Leslie, Frigessi 2022.
+    The pool takes memory for `pool × N × D` numbers. Scoring `B` requests with up to `H` clicks under `K` samples takes
+    `B × K × H × D`. For large catalogues use `TwoStagePosterior`.
+
+    Source: Eide, Leslie, Frigessi 2022.
 
     Args:
-        model: trained.
-        generator: of the pool, on the device of the model.
-        pool: draws.
+        model: a trained slate model.
+        generator: random generator of the pool, on the device of the model.
+        pool: number of samples.
     """
 
     def __init__(self, model: SlateModel, generator: torch.Generator, pool: int = 128) -> None:
@@ -43,25 +47,25 @@ class SlatePosterior(nn.Module):
 
     @torch.no_grad()
     def redraw(self, generator: torch.Generator) -> None:
-        """Draw the pool anew."""
+        """Sample a new pool."""
         every = torch.arange(self.num_items, device=generator.device).expand(self.pool, -1)
         self.draws = self.model.items.draw(every, generator)
         size = (self.pool, self.model.items.width)
         self.starts = torch.randn(size, generator=generator, device=generator.device)
 
+    @override
     @torch.no_grad()
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Scorer.scores`: the mean over the pool."""
         return self._moments(context)[0]
 
+    @override
     @torch.no_grad()
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Posterior.deviation`: over the pool."""
         return self._moments(context)[1].sqrt()
 
+    @override
     @torch.no_grad()
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.sampled_scores`."""
         users = self.positions(context, which)
         found = users.new_empty(*which.shape, self.num_items)
         for draw in which.unique().tolist():
@@ -70,7 +74,12 @@ class SlatePosterior(nn.Module):
         return found
 
     def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
-        """`z` after the clicks of the history, under the named draws."""
+        """Return the user vectors `z` after the clicks of the history, under samples of the pool.
+
+        Args:
+            context: `B` requests, whose histories are clicked items.
+            which: samples of each request, from `0 .. pool − 1`.
+        """
         clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
         vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
         mean, deviation = self.model.start.posterior(vectors, clicked >= 0)
@@ -79,25 +88,24 @@ class SlatePosterior(nn.Module):
         return self.model.user(start.flatten(0, 1), vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
-        """Mean and variance over the pool."""
+        """Return mean and variance of the scores."""
         every = torch.arange(self.pool, device=self.draws.device).expand(len(context), -1)
         positions = self.positions(context, every).unbind(1)
         return moments_of(self.model.affinity(users, self.draws[draw]) for draw, users in enumerate(positions))
 
 
 class InnerProductPosterior(SlatePosterior):
-    """Scores `⟨z, v_i⟩` of users of whom the start is not known, and who were moved by clicked items at their means.
+    """The posterior of inner products `⟨z, v_i⟩`, with clicked items of the history at their posterior means.
 
-    Mean and deviation have a closed form, as all numbers of `z ~ N(m, s²)` and of `v_i` are independent: `⟨m, E v_i⟩`
-    and `√(Σ_d m_d² Var v_id + s_d² (E v_id)² + s_d² Var v_id)`. They take three products instead of one for every draw,
-    and a request's history is read once; `m` and `s` are those of `mean_position`. What is not known of the items that
-    moved the user is left out: where `z` and `v_i` depend on the same draw, the variance of their product has no closed
-    form.
+    The entries of `z ~ N(m, s²)` and `v_i` are then independent, and mean and standard deviation have a closed form:
+    `⟨m, E v_i⟩` and `√(Σ_d m_d² Var v_id + s_d² (E v_id)² + s_d² Var v_id)`. They take three matrix products instead of
+    one for each sample, and a history is read once. `mean_position` gives `m` and `s`. The uncertainty of clicked items
+    is left out: if `z` and `v_i` shared a sample, the variance of their product would have no closed form.
 
     Args:
-        model: trained, with `inner_product` for affinity.
-        generator: see `SlatePosterior`.
-        pool: see `SlatePosterior`.
+        model: a trained slate model whose affinity is `inner_product`.
+        generator: as in `SlatePosterior`.
+        pool: as in `SlatePosterior`.
 
     Raises:
         ConfigurationError: the model has another affinity.
@@ -106,13 +114,13 @@ class InnerProductPosterior(SlatePosterior):
     def __init__(self, model: SlateModel, generator: torch.Generator, pool: int = 128) -> None:
         if model.affinity is not inner_product:
             raise ConfigurationError(
-                f"the model's affinity is {model.affinity}; mean and deviation are known in closed form for "
-                "recsys.nn.affinity.inner_product only: take SlatePosterior"
+                f"the model's affinity is {model.affinity}; mean and deviation have a closed form for "
+                "recsys.nn.affinity.inner_product only. Use SlatePosterior"
             )
         super().__init__(model, generator, pool)
 
+    @override
     def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
-        """`z` after the clicks of the history, by the start of each draw."""
         mean, deviation = mean_position(self.model, context)
         return mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
 
@@ -122,9 +130,10 @@ class InnerProductPosterior(SlatePosterior):
 
 
 def mean_position(model: SlateModel, context: Context) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-    """Mean and deviation of `z` for a start that is not known and clicked items at their means.
+    """Return mean and standard deviation of `z`, with clicked items at their posterior means.
 
-    The deviation is how far one of the start takes the user, exact where users move linearly.
+    The standard deviation is the change of `z` for one standard deviation of the initial state. It is exact for linear
+    user models.
     """
     clicked = context.history.to_padded(-1)
     known = clicked >= 0
@@ -140,7 +149,13 @@ def product_moments(
     item: Float[Tensor, "*B N D"],
     variance: Float[Tensor, "*B N D"],
 ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
-    """Mean and variance of `⟨z, v⟩` where all numbers of `z` and `v` are independent.
+    """Return mean and variance of `⟨z, v⟩` for vectors with independent entries.
+
+    Args:
+        mean: mean of each entry of `z`.
+        deviation: standard deviation of each entry of `z`.
+        item: mean of each entry of the item vectors `v`.
+        variance: variance of each entry of the item vectors.
 
     >>> one, two, three = torch.ones(1, 1), torch.full((1, 1), 2.0), torch.full((1, 1), 3.0)
     >>> product_moments(two, one, three, one)  # 2 · 3, 2² · 1 + 1² · 3² + 1² · 1
@@ -153,7 +168,7 @@ def product_moments(
 
 
 def moments_of(draws: Iterable[Float[Tensor, "*rows"]]) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows"]]:
-    """Mean and variance of at least one draw, one at a time (Welford 1962).
+    """Return mean and variance over samples, read one at a time (Welford 1962). There is at least one.
 
     >>> moments_of([torch.tensor(1.0), torch.tensor(3.0)])
     (tensor(2.), tensor(1.))

@@ -1,4 +1,4 @@
-"""Two-stage policies: an index retrieves candidates, and a policy chooses among them."""
+"""Two-stage policies: an index retrieves items, and a policy chooses among them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.policies.policy import Policy
-from recsys.policies.scorer import update
+from recsys.policies.scorer import OnlineLearner, update
 from recsys.retrieve.index import Index
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -18,29 +19,30 @@ from recsys.types.slates import Slates
 from recsys.types.transition import Transition
 
 RETRIEVED = "retrieved"
-"""The feature of a request that holds its items, `[B, C]`; −1 where there is none."""
+"""Name of the feature that holds the retrieved items of a request, `[B, C]`, padded with −1."""
 
 
-class TwoStagePolicy(nn.Module):
-    """A policy over `C` items that an index finds for each request; every other item has probability 0.
+class TwoStagePolicy(nn.Module, Policy, OnlineLearner):
+    """A policy over the `C` items that an index retrieves for a request. Other items have probability 0.
 
-    The inner policy sees a catalogue of `C` positions. Which item stands at a position is in the feature `RETRIEVED`;
-    positions without an item are excluded, and the history is of catalogue items as ever. So it must score by that
-    feature (`LinearPosterior` over features that read it, `TwoStagePosterior`), not by the number of a position.
+    - Inner policy: it sees a catalogue of `C` positions. The feature `RETRIEVED` holds the item at each position;
+      positions without an item are excluded; the history still holds catalogue items. The inner policy must score by
+      this feature, not by the position: use `TwoStagePosterior`, or `LinearPosterior` with features that read it.
+    - Excluded items: they take none of the `C` places. The index is asked for more items, as many as the longest list
+      of excluded items of the batch has.
+    - Candidates: if a request names candidates, only they are retrieved: first those that the index finds, best first,
+      then the others in the given order. Up to `C` candidates are all included.
+    - Repeatability: equal requests retrieve the same items, and so have the same probabilities, while index and query
+      do not change. An approximate index may find other items if it is asked for more, which depends on the excluded
+      items of the batch.
 
-    What a request excludes takes no place: the index is asked for as many items more as the batch's longest list of
-    excluded ones has. Where a request names candidates, the shortlist is of them: those that the index found, best
-    first, then the others in the order named, so that `C` candidates or fewer are all there.
-
-    The same request has the same shortlist, and so the same probabilities, as long as the index and what the query
-    knows stay; an approximate index may find others when it is asked for more, which a batch with longer lists of
-    excluded items does. Needs memory for what the index and the inner policy need, with `C` for `N`.
+    It takes the memory of the index and of an inner policy with `C` items. Learning reaches retrieved items only.
 
     Args:
-        retrieval_query: `[B, D]`, what each request is looking for.
-        index: of the catalogue.
-        size: `C`, at most the catalogue's size; the inner policy is for as many items.
-        policy: chooses; learns if it can.
+        retrieval_query: function from requests to query vectors `[B, D]`.
+        index: index of the catalogue.
+        size: number of retrieved items `C`, at most the size of the catalogue. The inner policy has `C` items.
+        policy: inner policy; it is updated if it is an `OnlineLearner`.
     """
 
     def __init__(self, retrieval_query: Callable[[Context], Tensor], index: Index, size: int, policy: Policy) -> None:
@@ -50,26 +52,26 @@ class TwoStagePolicy(nn.Module):
         self.size = size
         self.policy = policy
 
+    @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        """See `Policy.sample`."""
         local = self.requests(context)
         slates = self.policy.sample(local, candidates, slots, generator)
         return replace(slates, items=items_at(local.features[RETRIEVED], slates.items))
 
+    @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """See `Policy.log_prob`; −inf from the first slot on whose item is not in the shortlist."""
         local = self.requests(context)
         return self.policy.log_prob(local, _localised(local, slates))
 
+    @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """See `OnlineLearner.update`; nothing is learnt of items outside the shortlist."""
         local = self.requests(transition.context)
         slates = _localised(local, transition.slates)
         after = self.requests(transition.next_context)
         update(self.policy, transition.replace(context=local, slates=slates, next_context=after), generator)
 
     def requests(self, context: Context) -> Context:
-        """What the inner policy is asked; `items_at` turns its answers into catalogue items."""
+        """Return the requests for the inner policy. `items_at` turns its answers into catalogue items."""
         items = self._items(context)
         positions = torch.arange(self.size, device=items.device).expand(len(items), -1)
         missing = items < 0
@@ -82,7 +84,7 @@ class TwoStagePolicy(nn.Module):
 
     @torch.no_grad()
     def _items(self, context: Context) -> Int[Tensor, "B C"]:
-        """The legal ones of what the index found, best first."""
+        """Return the legal items among those that the index finds, best first."""
         spare = int(context.excluded.lengths.max()) if len(context) else 0
         depth = min(self.size + spare, self.index.num_items)
         _, items = self.index.search(self.retrieval_query(context), depth)
@@ -96,7 +98,7 @@ class TwoStagePolicy(nn.Module):
 
 
 def items_at(items: Int[Tensor, "B C"], positions: Int[Tensor, "B *S"]) -> Int[Tensor, "B *S"]:
-    """The items at some positions; −1 is none.
+    """Return the items at the given positions; −1 for position −1.
 
     >>> items_at(torch.tensor([[7, 5, 9]]), torch.tensor([[2, -1, 0]]))
     tensor([[ 9, -1,  7]])
@@ -106,15 +108,15 @@ def items_at(items: Int[Tensor, "B C"], positions: Int[Tensor, "B *S"]) -> Int[T
 
 
 def positions_of(items: Int[Tensor, "B C"], named: Int[Tensor, "B *S"]) -> Int[Tensor, "B *S"]:
-    """Where some items stand; −1 for those that do not, and for −1.
+    """Return the positions of the given items; −1 for items that are not among them, and for −1.
 
     >>> positions_of(torch.tensor([[7, 5, 9]]), torch.tensor([[9, 8, -1]]))
     tensor([[ 2, -1, -1]])
     """
-    rising, order = items.sort(1)
+    ordered, order = items.sort(1)
     wanted = named.flatten(1).contiguous()
-    place = torch.searchsorted(rising, wanted).clamp(max=items.shape[1] - 1)
-    known = (rising.gather(1, place) == wanted) & (wanted >= 0)
+    place = torch.searchsorted(ordered, wanted).clamp(max=items.shape[1] - 1)
+    known = (ordered.gather(1, place) == wanted) & (wanted >= 0)
     return order.gather(1, place).where(known, -1).view(named.shape)
 
 
@@ -123,7 +125,7 @@ def _localised(local: Context, slates: Slates) -> Slates:
 
 
 def _listed(items: Int[Tensor, "B W"], rows: Jagged) -> Bool[Tensor, "B W"]:
-    """True where a row of the list names the item; false for −1."""
+    """Return whether the row of a list contains the item; False for −1."""
     if not rows.values.numel():
         return torch.zeros_like(items, dtype=torch.bool)
     size = int(torch.maximum(items.max(), rows.values.max())) + 1
@@ -132,7 +134,7 @@ def _listed(items: Int[Tensor, "B W"], rows: Jagged) -> Bool[Tensor, "B W"]:
 
 
 def _repeated(items: Int[Tensor, "B W"]) -> Bool[Tensor, "B W"]:
-    """True where the row has the same item further left."""
-    rising, order = items.sort(dim=1, stable=True)
-    again = nn.functional.pad(rising[:, 1:] == rising[:, :-1], (1, 0))
-    return torch.zeros_like(again).scatter(1, order, again)
+    """Return whether an earlier entry of the row is the same item."""
+    ordered, order = items.sort(dim=1, stable=True)
+    repeated = nn.functional.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
+    return torch.zeros_like(repeated).scatter(1, order, repeated)

@@ -1,36 +1,40 @@
-"""The posterior of a slate model over the scores of retrieved items."""
+"""Posteriors of the scores of retrieved items under a trained slate model."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel
 from recsys.nn.affinity import inner_product
+from recsys.policies.scorer import Posterior
 from recsys.policies.slate_posterior import mean_position, moments_of, product_moments
 from recsys.policies.two_stage import RETRIEVED
 from recsys.types.context import Context
 
 
-class TwoStagePosterior(nn.Module):
-    """Scores `a(z, v)` of `C` shortlisted items under a pool of draws, for a policy inside a `TwoStagePolicy`.
+class TwoStagePosterior(nn.Module, Posterior):
+    """The posterior of the scores `a(z, v)` of `C` retrieved items, for a policy inside a `TwoStagePolicy`.
 
-    A draw is one of where the user began, of what items share (centres and scales of groups, which two items of a group
-    have in common), and of noise for each position of the shortlist: given the first two, items are independent normals
-    (`ItemPosterior.conditional_moments`), so that a request's scores have their joint distribution exactly. A request
-    that asks again finds the same shortlist and so the same draws. An item has other noise where it stands at another
-    position, and clicked items of the history are at their means: what is not known of them is left out. Mean and
-    deviation are those of the pool. Nothing here learns from answers.
+    A sample of the pool consists of an initial state of the user, of the variables that items share (centres and scales
+    of groups), and of noise for each of the `C` positions. Given the first two, items are independent normals
+    (`ItemPosterior.conditional_moments`), so the scores of a request have exactly their joint distribution.
 
-    Needs memory for `pool × (C + 2 G) × D` numbers, `G` the number of groups, and for `B × C × D` at a time.
+    - Equal requests retrieve the same items, and so have the same scores under each sample.
+    - An item at another position has other noise.
+    - Clicked items of the history are at their posterior means; their uncertainty is left out.
+    - Mean and standard deviation are those of the pool. The posterior does not learn from feedback.
+
+    The pool takes memory for `pool × (C + 2 G) × D` numbers with `G` groups, and scoring for `B × C × D` at a time.
 
     Args:
-        model: trained.
-        generator: of the pool, on the device of the model.
-        size: `C`.
-        pool: draws.
+        model: a trained slate model.
+        generator: random generator of the pool, on the device of the model.
+        size: number of retrieved items `C`.
+        pool: number of samples.
     """
 
     def __init__(self, model: SlateModel, generator: torch.Generator, size: int, pool: int = 128) -> None:
@@ -46,25 +50,25 @@ class TwoStagePosterior(nn.Module):
             self.register_buffer("shared", model.items.draw_shared(pool, generator))
             self.register_buffer("noise", self._noise(generator))
 
+    @override
     @torch.no_grad()
     def scores(self, context: Context) -> Float[Tensor, "B C"]:
-        """See `Scorer.scores`: the mean over the pool."""
         return self._moments(context)[0]
 
+    @override
     @torch.no_grad()
     def deviation(self, context: Context) -> Float[Tensor, "B C"]:
-        """See `Posterior.deviation`: over the pool."""
         return self._moments(context)[1].sqrt()
 
+    @override
     @torch.no_grad()
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
-        """See `Posterior.sampled_scores`."""
         mean, deviation = mean_position(self.model, context)
         items = retrieved_items(context)
         return torch.stack([self._under(draw, mean, deviation, items) for draw in which.unbind(1)], 1)
 
     def _under(self, draw: Int[Tensor, " B"], mean: Tensor, deviation: Tensor, items: Tensor) -> Float[Tensor, "B C"]:
-        """Scores of each request under a draw of its own."""
+        """Return the scores of each request under one sample of its own."""
         item, variance = self.model.items.conditional_moments(self.shared[draw], items)
         return self.model.affinity(mean + deviation * self.starts[draw], item + variance.sqrt() * self.noise[draw])
 
@@ -78,17 +82,18 @@ class TwoStagePosterior(nn.Module):
 
 
 class InnerProductTwoStagePosterior(TwoStagePosterior):
-    """Draws of the scores themselves: given `z`, `⟨z, v_i⟩ ~ N(⟨z, E v_i⟩, Σ_d z_d² Var v_id)`, independent over items.
+    """The posterior of inner products of retrieved items, which samples the scores themselves.
 
-    The same distribution as a `TwoStagePosterior`'s by two matrix products for all draws together, from `pool × C`
-    numbers of noise. Mean and deviation have the closed form of `InnerProductPosterior`. Needs memory for
-    `B × (K + D) × C` numbers under `K` draws.
+    Given `z`, the scores are independent over items: `⟨z, v_i⟩ ~ N(⟨z, E v_i⟩, Σ_d z_d² Var v_id)`. The distribution is
+    that of `TwoStagePosterior`. It takes two matrix products for all samples together, and `pool × C` numbers of noise.
+    Mean and standard deviation have the closed form of `InnerProductPosterior`. Scoring under `K` samples takes memory
+    for `B × (K + D) × C` numbers.
 
     Args:
-        model: trained, with `inner_product` for affinity and items that share nothing.
-        generator: see `TwoStagePosterior`.
-        size: see `TwoStagePosterior`.
-        pool: see `TwoStagePosterior`.
+        model: a trained slate model with the affinity `inner_product` and items without groups.
+        generator: as in `TwoStagePosterior`.
+        size: as in `TwoStagePosterior`.
+        pool: as in `TwoStagePosterior`.
 
     Raises:
         ConfigurationError: the model has another affinity, or items in groups.
@@ -98,14 +103,13 @@ class InnerProductTwoStagePosterior(TwoStagePosterior):
         super().__init__(model, generator, size, pool)
         if model.affinity is not inner_product or self.shared.numel():
             raise ConfigurationError(
-                f"the model's affinity is {model.affinity}, its items are {type(model.items).__name__}; scores are "
-                "independent normals for recsys.nn.affinity.inner_product and items that share nothing only: take "
-                "ShortlistPosterior"
+                f"the model's affinity is {model.affinity}, its items are {type(model.items).__name__}; expected "
+                "recsys.nn.affinity.inner_product and items without groups. Use TwoStagePosterior"
             )
 
+    @override
     @torch.no_grad()
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
-        """See `Posterior.sampled_scores`."""
         mean, deviation = mean_position(self.model, context)
         users = mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
         item, variance = self.model.items.moments(retrieved_items(context))
@@ -120,7 +124,7 @@ class InnerProductTwoStagePosterior(TwoStagePosterior):
 
 
 def retrieved_items(context: Context) -> Int[Tensor, "B C"]:
-    """The items of the shortlist; some item where there is none."""
+    """Return the retrieved items; positions without an item hold item 0."""
     return context.features[RETRIEVED].clamp(min=0)
 
 

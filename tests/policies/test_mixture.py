@@ -88,5 +88,5 @@ def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
 
 
 def test_examples_are_needed() -> None:
-    with pytest.raises(RequestError, match="held-out requests"):
+    with pytest.raises(RequestError, match="Pass validation examples"):
         best_weight(fixed([0.5, 0.5]), fixed([0.5, 0.5]), answered(requests([]), []))

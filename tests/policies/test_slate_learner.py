@@ -220,7 +220,7 @@ def test_what_it_cannot_explain_is_refused() -> None:
             Transition.one_round(requests(), slates, Feedback.of_reward(torch.ones(USERS, 1, SLOTS))), seeded()
         )
     long = torch.arange(4).expand(USERS, 1, 4)
-    with pytest.raises(ConfigurationError, match="slates of 4 items; the slate model was made for 3"):
+    with pytest.raises(ConfigurationError, match="slates of 4 items, expected at most 3"):
         learner().update(
             Transition.one_round(
                 requests(), Slates(long, torch.zeros(long.shape)), Feedback.of_reward(torch.zeros(long.shape))

@@ -109,7 +109,7 @@ def test_the_closed_form_by_hand(grouped: bool) -> None:
 
 
 def test_the_closed_form_refuses_another_affinity() -> None:
-    with pytest.raises(ConfigurationError, match="take SlatePosterior"):
+    with pytest.raises(ConfigurationError, match="Use SlatePosterior"):
         InnerProductPosterior(model(negative_distance), seeded())
 
 

@@ -95,7 +95,7 @@ def test_it_is_a_posterior_that_does_not_learn_and_travels_with_its_state(make: 
 
 @pytest.mark.parametrize(("affinity", "grouped"), [(inner_product, True), (negative_distance, False)])
 def test_scores_are_not_drawn_where_they_are_no_independent_normals(affinity: Callable, grouped: bool) -> None:
-    with pytest.raises(ConfigurationError, match="take ShortlistPosterior"):
+    with pytest.raises(ConfigurationError, match="Use TwoStagePosterior"):
         InnerProductTwoStagePosterior(model(affinity, grouped=grouped), seeded(), SIZE)
 
 

@@ -8,21 +8,25 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
+from recsys.policies.scorer import OnlineLearner, Posterior
 from recsys.types.context import Context
 from recsys.types.transition import Transition
 
 
-class BetaPosterior(nn.Module):
-    """`rate_i ~ Beta(clicks_i + a, skips_i + b)`; a slot that earned anything is a click, another is a skip.
+class BetaPosterior(nn.Module, Posterior, OnlineLearner):
+    """The Beta–Bernoulli posterior of click rates: `rate_i ~ Beta(clicks_i + a, skips_i + b)`.
+
+    A slot with a positive reward counts as a click, any other shown item as a skip.
 
     Source: Chapelle and Li 2011, "An empirical evaluation of Thompson sampling".
 
     Args:
-        num_items: `N`.
-        clicks: `a`, clicks of every item before anything was seen, above 0.
-        skips: `b`, above 0.
-        pool: draws kept for Thompson sampling.
+        num_items: number of items `N`.
+        clicks: prior number of clicks `a` of every item, above 0.
+        skips: prior number of skips `b` of every item, above 0.
+        pool: number of samples for Thompson sampling.
     """
 
     def __init__(self, num_items: int, clicks: float = 1.0, skips: float = 1.0, pool: int = 128) -> None:
@@ -35,28 +39,28 @@ class BetaPosterior(nn.Module):
         self.register_buffer("draws", torch.empty(pool, num_items))
         self._draw(torch.Generator().manual_seed(0))
 
+    @override
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Scorer.scores`: the posterior mean of the rate."""
         return (self.counts[0] / self.counts.sum(0)).expand(len(context), -1)
 
+    @override
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Posterior.deviation`."""
         total = self.counts.sum(0)
         return (self.counts.prod(0) / (total.square() * (total + 1))).sqrt().expand(len(context), -1)
 
+    @override
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.sampled_scores`."""
         return self.draws[which]
 
+    @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """See `OnlineLearner.update`."""
         items, clicked = transition.slates.items[:, 0], transition.feedback.reward[:, 0] > 0
         for row, slots in enumerate((clicked, ~clicked)):
             self.counts[row] += torch.bincount(items[slots & (items >= 0)], minlength=self.num_items)
         self._draw(generator)
 
     def _draw(self, generator: torch.Generator) -> None:
-        # torch's own beta distribution takes no generator.
+        # The beta distribution of torch takes no generator.
         seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
         clicks, skips = self.counts.cpu().double().numpy()
         draws = np.random.default_rng(int(seed)).beta(clicks, skips, tuple(self.draws.shape))
@@ -65,27 +69,34 @@ class BetaPosterior(nn.Module):
 
 @runtime_checkable
 class Features(Protocol):
-    """What of an item and a request is known before it is shown."""
+    """A function that computes features of each item for each request.
+
+    Attributes:
+        width: number of features `F`.
+    """
 
     width: int
 
     def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
-        """`F = width` numbers for every item and request."""
+        """Return the features of every item for each request."""
         ...
 
 
-class LinearPosterior(nn.Module):
-    """`r = ⟨w, φ⟩ + N(0, noise²)` with `w ~ N(0, prior² I)`: mean `A⁻¹ b`, covariance `A⁻¹`, and draws of `w`.
+class LinearPosterior(nn.Module, Posterior, OnlineLearner):
+    """The posterior of Bayesian linear regression of rewards on features, `r = ⟨w, φ⟩ + N(0, noise²)`.
 
-    `A = I / prior² + Σ φ φᵀ / noise²`, `b = Σ φ r / noise²` over every slot shown so far. Source: Agrawal and Goyal
-    2013, "Thompson sampling for contextual bandits with linear payoffs".
+    The prior is `w ~ N(0, prior² I)`. The posterior has mean `A⁻¹ b` and covariance `A⁻¹`, with `A = I / prior² + Σ φ
+    φᵀ / noise²` and `b = Σ φ r / noise²` over every item shown so far, clicked or not. The standard deviation of a
+    score is `√(φᵀ A⁻¹ φ)`.
+
+    Source: Agrawal and Goyal 2013, "Thompson sampling for contextual bandits with linear payoffs".
 
     Args:
-        features: of every item for every request.
-        num_items: `N`.
-        prior: standard deviation of each weight before anything was seen.
-        noise: standard deviation of a reward.
-        pool: draws kept for Thompson sampling.
+        features: features of every item for each request.
+        num_items: number of items `N`.
+        prior: prior standard deviation of each weight.
+        noise: standard deviation of the noise of a reward.
+        pool: number of samples for Thompson sampling.
     """
 
     def __init__(
@@ -110,22 +121,22 @@ class LinearPosterior(nn.Module):
         first = torch.Generator().manual_seed(0)
         self.register_buffer("draws", (prior * torch.randn(pool, width, generator=first, dtype=torch.float64)).float())
 
+    @override
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Scorer.scores`: the posterior mean."""
         return self.features(context) @ self._mean().float()
 
+    @override
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
-        """See `Posterior.deviation`: `√(φᵀ A⁻¹ φ)`."""
         identity = torch.eye(len(self.weighted), dtype=torch.float64, device=self.weighted.device)
         half = torch.linalg.solve_triangular(self._root(), identity, upper=False)
         return (self.features(context) @ half.T.float()).norm(dim=-1)
 
+    @override
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
-        """See `Posterior.sampled_scores`."""
         return self.draws[which] @ self.features(context).transpose(1, 2)
 
+    @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """See `OnlineLearner.update`: every slot that shows an item counts, clicked or not."""
         items, reward = transition.slates.items[:, 0], transition.feedback.reward[:, 0]
         every = self.features(transition.context)
         shown = items >= 0

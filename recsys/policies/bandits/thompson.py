@@ -1,4 +1,4 @@
-"""Thompson sampling of slates: one draw for the whole slate, or a draw a slot."""
+"""Thompson sampling of slates: one posterior sample for the slate, or one for each slot."""
 
 from __future__ import annotations
 
@@ -6,39 +6,43 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.decode.legal import require_legal
-from recsys.policies.scorer import Posterior, update
+from recsys.policies.policy import Policy
+from recsys.policies.scorer import OnlineLearner, Posterior, update
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 from recsys.types.transition import Transition
 
 
-class _OfPosterior(nn.Module):
+class _ThompsonPolicy(nn.Module, Policy, OnlineLearner):
     def __init__(self, posterior: Posterior) -> None:
         super().__init__()
         self.posterior = posterior
 
+    @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
-        """See `OnlineLearner.update`."""
         update(self.posterior, transition, generator)
 
 
-class InSlateThompson(_OfPosterior):
-    """Each slot is the best item that is left under a draw of its own, so that uncertain items share the slate.
+class InSlateThompson(_ThompsonPolicy):
+    """In-slate Thompson sampling: each slot holds the best remaining item under a posterior sample of its own.
 
-    Draws come from the posterior's pool, evenly. A slot's probability is therefore exactly the share of the pool under
-    which the item is the best of what is left, given the slots before it: propensities are counted, not estimated. As
-    the pool grows this is Thompson sampling with fresh draws; without uncertainty it is greedy. Needs memory for
-    `B × pool × (N + G S²)` numbers. Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated
-    recurrent units and Thompson sampling" (DMKD 36).
+    Samples are drawn uniformly from the pool of the posterior. The probability of a slot is therefore the share of the
+    pool under which its item is the best remaining one: propensities are exact. As the pool grows, this becomes
+    Thompson sampling with fresh samples. Without uncertainty it is greedy. It takes memory for `B × pool × (N + G S²)`
+    numbers.
+
+    Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson sampling"
+    (DMKD 36).
 
     Args:
-        posterior: of the scores; learns if it can.
+        posterior: posterior of the scores; it is updated if it is an `OnlineLearner`.
     """
 
+    @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        """See `Policy.sample`."""
         ranking = rankings(self.posterior, context, slots)
         size = (len(context), candidates, slots)
         which = torch.randint(self.posterior.pool, size, generator=generator, device=ranking.device)
@@ -52,9 +56,9 @@ class InSlateThompson(_OfPosterior):
         return Slates(items, _log(torch.stack(shares, 2), items), SamplingMethod.SAMPLE)
 
     def draw(self, context: Context, slots: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
-        """One slate a request without its probability, which takes most of `sample`: needs `B × S × N` numbers.
+        """Draw one slate for each request without computing its probability, which takes most of the time of `sample`.
 
-        −1 in the slots for which no legal item is left.
+        Slots hold −1 if no legal item is left. It takes memory for `B × S × N` numbers.
         """
         device = context.users.device
         which = torch.randint(self.posterior.pool, (len(context), slots), generator=generator, device=device)
@@ -65,8 +69,8 @@ class InSlateThompson(_OfPosterior):
         require_legal(items[:, 0] < 0)
         return items
 
+    @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """See `Policy.log_prob`."""
         items = slates.items
         ranking = rankings(self.posterior, context, items.shape[2])
         shares = [
@@ -76,37 +80,39 @@ class InSlateThompson(_OfPosterior):
         return _log(torch.stack(shares, 2), items)
 
 
-class SlateThompson(_OfPosterior):
-    """The best items under one draw, best first: slates differ between users and rounds, not within.
+class SlateThompson(_ThompsonPolicy):
+    """Thompson sampling of slates: the best items under one posterior sample, best first.
 
-    The draw comes from the posterior's pool, evenly; a slate's probability is exactly the share of the pool that ranks
-    so. Needs memory for `B × pool × N` numbers. Source: Eide, Leslie, Frigessi 2022.
+    The sample is drawn uniformly from the pool of the posterior. The probability of a slate is exactly the share of the
+    pool that ranks its items in this order. It takes memory for `B × pool × N` numbers.
+
+    Source: Eide, Leslie, Frigessi 2022.
 
     Args:
-        posterior: of the scores; learns if it can.
+        posterior: posterior of the scores; it is updated if it is an `OnlineLearner`.
     """
 
+    @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        """See `Policy.sample`."""
         ranking = rankings(self.posterior, context, slots)
         size = (len(context), candidates, 1)
         which = torch.randint(self.posterior.pool, size, generator=generator, device=ranking.device)
         items = ranking.gather(1, which.expand(-1, -1, slots))
         return Slates(items, _log(_alike(ranking, items), items), SamplingMethod.SAMPLE)
 
+    @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """See `Policy.log_prob`."""
         ranking = rankings(self.posterior, context, slates.items.shape[-1])
         return _log(_alike(ranking, slates.items), slates.items)
 
 
 def fill(scores: np.ndarray) -> np.ndarray:
-    """`[B, S]`, slot after slot the item that scores best there and no earlier slot holds; −1 where none is left.
+    """Fill the slots in order, each with its best item that no earlier slot holds, `[B, S]`; −1 if none is left.
 
-    In numpy, which finds a row's best several times faster than torch does on a CPU.
+    It uses numpy, which finds the maximum of a row several times faster than torch on a CPU.
 
     Args:
-        scores: `[B, S, N]`, −inf at items that may not be shown; overwritten.
+        scores: `[B, S, N]`, scores at each slot, −inf for illegal items. The array is overwritten.
 
     >>> fill(np.array([[[1.0, 3.0, 2.0], [5.0, 9.0, 7.0]]]))
     array([[1, 2]])
@@ -124,10 +130,10 @@ def fill(scores: np.ndarray) -> np.ndarray:
 
 
 def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
-    """The best legal items under every draw of the pool, best first; −1 where nothing legal is left.
+    """Return the best legal items under every sample of the pool, best first, padded with −1.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: the legal set of a request is empty.
     """
     illegal = context.illegal(posterior.num_items)
     require_legal(illegal.all(-1))
@@ -138,7 +144,7 @@ def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, 
 
 
 def best_left(ranking: Int[Tensor, "B pool S"], taken: Int[Tensor, "B G s"]) -> Int[Tensor, "B G pool"]:
-    """The best item of every draw that no earlier slot took; a ranking as long as the slate always holds it.
+    """Return the best item of every sample that no earlier slot holds. Rankings are as long as the slate.
 
     >>> best_left(torch.tensor([[[4, 7], [7, 4]]]), torch.tensor([[[4]]]))
     tensor([[[7, 7]]])
@@ -151,7 +157,7 @@ def best_left(ranking: Int[Tensor, "B pool S"], taken: Int[Tensor, "B G s"]) -> 
 
 
 def _alike(ranking: Int[Tensor, "B pool S"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
-    """Share of draws that begin like the slate up to a slot, among those that do up to the slot before."""
+    """Return the share of samples that agree with the slate up to a slot among those that agree up to the previous."""
     same = ranking.unsqueeze(1) == items.unsqueeze(2)
     alike = same.cumprod(-1).sum(2).float()
     before = torch.cat([alike.new_full((*alike.shape[:2], 1), ranking.shape[1]), alike[..., :-1]], -1)
@@ -159,6 +165,6 @@ def _alike(ranking: Int[Tensor, "B pool S"], items: Int[Tensor, "B G S"]) -> Flo
 
 
 def _log(shares: Float[Tensor, "B G S"], items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S"]:
-    """Log of the slots' probabilities; −inf from the first slot on that holds nothing or cannot be so."""
+    """Return the log of the slots' probabilities; −inf from the first slot on that is empty or impossible."""
     impossible = ((shares <= 0) | (items < 0)).cummax(-1).values
     return shares.log().masked_fill(impossible, float("-inf"))

@@ -1,1 +1,1 @@
-"""Policies that count: popularity, Markov chains and nearest neighbours."""
+"""Baselines: popularity, Markov chains, nearest neighbours, and the oracle of a simulator."""

@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours."""
+"""The item-based nearest-neighbour baseline."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ BLOCK_NUMBERS = 2**24
 
 
 class ItemKNN(ItemToItem):
-    """The link from `a` to `b` is their cosine `n_ab / (√(n_a n_b) + shrinkage)`, kept for the nearest `b` of each `a`.
+    """Item-based nearest neighbours: the link from `a` to `b` is their cosine, `n_ab / (√(n_a n_b) + shrinkage)`.
 
-    `n_a` users took `a`, `n_ab` took both; how often and in which order does not matter. How links become a policy is
-    in `ItemToItem`.
+    `n_a` is the number of users with item `a`, `n_ab` the number with both; counts and order within a user do not
+    matter. Links to the nearest `b` of each `a` are kept. `ItemToItem` turns links into a policy.
+
     Source: Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms".
 
     Args:
-        train: one row a user, the history being the training events.
-        num_items: `N`.
-        neighbours: links kept an item, at least 1.
-        shrinkage: pulls the cosine of rarely taken items towards 0, in users, at least 0.
-        decay: weight of a history item against the one after it, in (0, 1]. The published form has 1 and a `window` of
-            None, which ranks far worse on MovieLens and Amazon Beauty.
-        window: items of a history that are read, the latest ones; None reads all.
-        back_off: probability left to popularity, in (0, 1).
+        train: one row a user, with the training events as history.
+        num_items: number of items `N`.
+        neighbours: number of links of an item, at least 1.
+        shrinkage: number of users, at least 0, which shrinks the cosine of rare items towards 0.
+        decay: weight of an item of the history relative to the next one, in (0, 1]. The published form has decay 1 and
+            window None; it ranks far worse on MovieLens and Amazon Beauty.
+        window: number of latest items of the history that are read; None reads all.
+        back_off: probability of the popularity part, in (0, 1).
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class ItemKNN(ItemToItem):
 def cosine_neighbours(
     sequences: Jagged, num_items: int, neighbours: int, shrinkage: float = 0.0
 ) -> Float[Tensor, "N N"]:
-    """Each item's nearest others by cosine over the users who took them, coalesced sparse, values above 0.
+    """Return the nearest items of each item by the cosine over users, as a coalesced sparse matrix of positive values.
 
-    Works through the items in blocks, so that memory grows with `N`, not with `N²`.
+    Items are processed in blocks, so memory grows with `N` instead of `N²`.
 
     >>> cosine_neighbours(Jagged.from_rows([[0, 1], [0, 1], [0, 2]]), 3, neighbours=1).to_dense()
     tensor([[0.0000, 0.8165, 0.0000],
@@ -75,7 +76,7 @@ def cosine_neighbours(
 def _nearest_of(
     pairs: Tensor, users: Tensor, taken: Tensor, items: range, neighbours: int, shrinkage: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and cosines of the links that leave from a range of items; `pairs` are sorted by item."""
+    """Return rows, columns and cosines of the links of a range of items; `pairs` are sorted by item."""
     first, last = torch.searchsorted(pairs[0].contiguous(), torch.tensor([items.start, items.stop])).tolist()
     item, user = pairs[:, first:last]
     takers = torch.sparse_coo_tensor(

@@ -1,4 +1,4 @@
-"""Item-to-item baselines: scores that follow links from the items of a history."""
+"""Item-to-item baselines: scores follow weighted links from the items of a history."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.policies.baselines.popularity import popularity_share
 from recsys.policies.policy import ItemPolicy, over_legal_set
@@ -15,10 +16,10 @@ from recsys.types.jagged import Jagged
 
 
 class ItemLinks(nn.Module):
-    """A sparse matrix of link weights, `[N, N]`, whose parts move with `.to` and travel in a state dict.
+    """A sparse matrix of link weights `[N, N]` as buffers, which move with `.to` and are part of the state dict.
 
     Args:
-        links: coalesced sparse COO matrix; row = the item a link leaves from.
+        links: coalesced sparse COO matrix; the row is the source item of a link.
     """
 
     ends: Tensor
@@ -31,9 +32,9 @@ class ItemLinks(nn.Module):
         self.register_buffer("weight", links.values().float())
 
     def follow(self, items: Jagged, weights: Float[Tensor, " total"]) -> Float[Tensor, "B N"]:
-        """`score[b, j] = Σ_t weights[t] · links[items[t], j]` over the items `t` of row `b`.
+        """Return `score[b, j] = Σ_t weights[t] · links[items[t], j]` over the items `t` of row `b`.
 
-        Touches only the links that leave from the items named.
+        Only the links of these items are read.
         """
         start = torch.stack([items.row_ids(), items.values])
         from_rows = torch.sparse_coo_tensor(start, weights, (len(items), self.num_items), check_invariants=False)
@@ -44,28 +45,29 @@ class ItemLinks(nn.Module):
 
 
 def sparse_product(left: Float[Tensor, "B N"], right: Float[Tensor, "N M"]) -> Float[Tensor, "B M"]:
-    """Product of two sparse COO matrices, sparse; costs one multiplication a pair of entries that meet."""
+    """Return the sparse product of two sparse COO matrices."""
     with warnings.catch_warnings():
-        # Torch says once a process that the compressed form it uses inside is in beta; callers can do nothing about it.
+        # torch warns once a process that its compressed sparse format is in beta, which callers cannot change.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
         return torch.sparse.mm(left, right)
 
 
 class ItemToItem(ItemPolicy):
-    """Recency-weighted links from the last items of a history, mixed with popularity.
+    """A policy from recency-weighted links of the last items of a history, mixed with popularity.
 
-    With `a_0` the last item, `a_1` the one before, …, and `s_b = Σ_{j<window} decay^j · links[a_j, b]`:
+    Let `a_0` be the last item, `a_1` the one before, and so on, and `s_b = Σ_{j<window} decay^j · links[a_j, b]`. Then
 
-        π(b) ∝ (1 − back_off) · s_b / Σ_c s_c + back_off · popularity_b      over the request's legal set
+        π(b) ∝ (1 − back_off) · s_b / Σ_c s_c + back_off · popularity_b      over the legal set of the request
 
-    and popularity alone where no link leaves from the history. Repeated items count each time they occur.
+    If the history has no links, `π` is popularity. Repeated items of a history count each time.
 
     Args:
-        links: `[N, N]`, coalesced sparse COO, values above 0.
-        counts: `[N]`, training interactions of each item, which popularity (smoothed by one interaction) is made of.
-        decay: weight of an item against the one after it, in (0, 1]; 1 = order does not matter.
-        window: items of the history that are read, the latest ones; None reads all.
-        back_off: probability left to popularity, in (0, 1): every item stays possible.
+        links: `[N, N]`, coalesced sparse COO matrix of positive values.
+        counts: `[N]`, training interactions of each item. Popularity is computed from them, smoothed by one
+            interaction.
+        decay: weight of an item relative to the next one, in (0, 1]. With 1 the order does not matter.
+        window: number of latest items of the history that are read; None reads all.
+        back_off: probability of the popularity part, in (0, 1), which keeps every item possible.
     """
 
     popularity: Tensor
@@ -85,8 +87,8 @@ class ItemToItem(ItemPolicy):
         self.window = window
         self.back_off = back_off
 
+    @override
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Log-probability (nats) of every item; −inf outside the legal set."""
         recent = context.history if self.window is None else context.history.last(self.window)
         score = self.links.follow(recent, float(self.decay) ** recency(recent))
         total = score.sum(1)
@@ -97,7 +99,7 @@ class ItemToItem(ItemPolicy):
 
 
 def recency(items: Jagged) -> Int[Tensor, " total"]:
-    """Each value's distance from the end of its row: 0 for the last.
+    """Return the distance of each value from the end of its row, 0 for the last.
 
     >>> recency(Jagged.from_rows([[7, 8, 9], [4]]))
     tensor([2, 1, 0, 0])

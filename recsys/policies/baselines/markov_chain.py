@@ -1,4 +1,4 @@
-"""The first-order Markov chain of items in users' histories."""
+"""The Markov chain baseline: transitions between items of users' histories."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from recsys.types.jagged import Jagged
 
 
 class MarkovChain(ItemToItem):
-    """Counts of item `a` followed by item `b`, with decay over the last items and popularity as back-off.
+    """A Markov chain of items with decay over the last items, and popularity as back-off.
 
-    `C[a, b] = Σ_{lag=1..window} decay^(lag−1) · #{a followed by b, lag events later}`, and the link from `a` to `b` is
-    `C[a, b] / (Σ_c C[a, c])^exponent`. How links become a policy is in `ItemToItem`.
+    `C[a, b] = Σ_{lag=1..window} decay^(lag−1) · #{a followed by b, lag events later}`. The link from `a` to `b` is
+    `C[a, b] / (Σ_c C[a, c])^exponent`. `ItemToItem` turns links into a policy.
 
-    Exponent 1 makes rows conditional probabilities, 0 leaves counts. The square root between them trusts an item seen
-    often more than one seen twice; it was the best of the three on Amazon Beauty, by validation and by test.
+    With exponent 1 the rows are conditional probabilities, with 0 counts. The square root, 0.5, gives frequent items
+    more weight than rare ones. It was the best of the three on Amazon Beauty, by validation and by test.
 
     Args:
-        train: one row a user, the history being the training events, oldest first.
-        num_items: `N`.
-        decay: weight of an event against the one after it, in counting and in reading a history, in (0, 1].
-        window: largest lag counted, and items of a history that are read; 1 = consecutive events and the last item
-            alone.
-        exponent: in [0, 1].
-        back_off: probability left to popularity, in (0, 1).
+        train: one row a user, with the training events as history, oldest first.
+        num_items: number of items `N`.
+        decay: weight of an event relative to the next one, in counting and in reading a history, in (0, 1].
+        window: largest lag that is counted, and number of latest items of a history that are read. With 1, only
+            consecutive events are counted and only the last item is read.
+        exponent: exponent of the normalisation, in [0, 1].
+        back_off: probability of the popularity part, in (0, 1).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MarkovChain(ItemToItem):
 
 
 def lagged_counts(sequences: Jagged, num_items: int, decay: float, window: int) -> Float[Tensor, "N N"]:
-    """`Σ_{lag=1..window} decay^(lag−1) · #{a followed by b, lag events later}`, coalesced sparse.
+    """Return `Σ_{lag=1..window} decay^(lag−1) · #{a followed by b, lag events later}`, as a coalesced sparse matrix.
 
     >>> lagged_counts(Jagged.from_rows([[0, 1, 2], [0, 1]]), 3, decay=0.5, window=2).to_dense()
     tensor([[0.0000, 2.0000, 0.5000],

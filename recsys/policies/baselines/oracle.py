@@ -1,4 +1,4 @@
-"""The policy that is told what every item is worth: the bound that regret in a simulator is measured against."""
+"""The oracle of a simulator, which knows the true score of every item. Regret is measured against it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from recsys.types.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class OracleContext(Context):
-    """A request with what only an `Oracle` sees.
+    """A request with the true scores, which only an `Oracle` reads.
 
     Args:
-        true_scores: `[B, N]`, what each item is worth to each user now (`Simulator.scores`).
+        true_scores: `[B, N]`, true score of each item for each user at this step (`Simulator.scores`).
     """
 
     true_scores: Float[Tensor, "B N"]
 
     @classmethod
     def of(cls, context: Context, true_scores: Float[Tensor, "B N"]) -> OracleContext:
-        """Return the requests of a context with the true scores in place of what their own class adds."""
+        """Return the requests of a context with true scores. Fields that subclasses of `Context` add are dropped."""
         plain = {field.name: getattr(context, field.name) for field in fields(Context)}
         return cls(**plain, true_scores=true_scores)
 
 
 class Oracle(Greedy):
-    """Show the items that are worth most to the user at this step, best first; it does not look ahead.
+    """The policy that shows the items with the highest true scores at this step, best first. It does not plan ahead.
 
-    It is asked with an `OracleContext` (`recsys.rollouts.episode.play`).
+    Its requests are `OracleContext`s, which `recsys.rollouts.episode.play` makes.
 
     Args:
-        num_items: `N`.
+        num_items: number of items `N`.
     """
 
     def __init__(self, num_items: int) -> None:
@@ -47,11 +47,13 @@ class _TrueScores:
         self.num_items = num_items
 
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        """Return what the simulator says.
+        """Return the true scores of the simulator.
 
         Raises:
             RequestError: the context is not an `OracleContext`.
         """
         if not isinstance(context, OracleContext):
-            raise RequestError("an oracle is asked with an OracleContext, as the loop of an episode does")
+            raise RequestError(
+                "found a plain Context, expected an OracleContext, as recsys.rollouts.episode.play makes"
+            )
         return context.true_scores

@@ -5,19 +5,20 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.policies.policy import ItemPolicy, over_legal_set
 from recsys.types.context import Context
 
 
 class PopularityPolicy(ItemPolicy):
-    """`π(i) ∝ c_i + smoothing` over the request's legal set, `c_i` the training interactions of item `i`.
+    """The popularity policy: `π(i) ∝ c_i + smoothing` over the legal set, with training interactions `c_i` of item `i`.
 
     Args:
-        train: one row a user, the history being the training events.
-        num_items: `N`.
-        smoothing: interactions added to every item, above 0, so that an item nobody took yet stays possible. The
-            order of items does not depend on it.
+        train: one row a user, with the training events as history.
+        num_items: number of items `N`.
+        smoothing: number of interactions that is added to every item, above 0, which keeps items without interactions
+            possible. The order of items does not depend on it.
     """
 
     log_share: Tensor
@@ -26,13 +27,13 @@ class PopularityPolicy(ItemPolicy):
         super().__init__()
         self.register_buffer("log_share", popularity_share(interactions(train, num_items), smoothing).log())
 
+    @override
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """The same for every request but for what each excludes."""
         return over_legal_set(self.log_share.expand(len(context), -1), context)
 
 
 def popularity_share(counts: Num[Tensor, " N"], smoothing: float) -> Float[Tensor, " N"]:
-    """`(c_i + smoothing) / Σ_j (c_j + smoothing)`.
+    """Return `(c_i + smoothing) / Σ_j (c_j + smoothing)` of each item.
 
     >>> popularity_share(torch.tensor([3, 0, 1]), 1.0)
     tensor([0.5714, 0.1429, 0.2857])
@@ -42,5 +43,5 @@ def popularity_share(counts: Num[Tensor, " N"], smoothing: float) -> Float[Tenso
 
 
 def interactions(train: Context, num_items: int) -> Int[Tensor, " N"]:
-    """How often each item stands in the histories."""
+    """Return the number of occurrences of each item in the histories."""
     return torch.bincount(train.history.values, minlength=num_items)
