@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recsys.data.datasets.dataset import Dataset
     from recsys.data.datasets.prepare import prepare
     from recsys.data.datasets.split import GlobalTime, LeaveOneOut
+    from recsys.data.logs.feedback_source import ParquetFeedback
     from recsys.data.sources.movielens import MovieLens
     from recsys.data.sources.parquet import ParquetTables
     from recsys.items.bundle import ItemBundle
@@ -53,6 +54,7 @@ __all__ = [
     "MarkovChain",
     "Mixture",
     "MovieLens",
+    "ParquetFeedback",
     "ParquetTables",
     "Policy",
     "PopularityPolicy",
@@ -73,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         "data.datasets.dataset": ["Dataset"],
         "data.datasets.prepare": ["prepare"],
         "data.datasets.split": ["GlobalTime", "LeaveOneOut"],
+        "data.logs.feedback_source": ["ParquetFeedback"],
         "data.sources.movielens": ["MovieLens"],
         "data.sources.parquet": ["ParquetTables"],
         "items.bundle": ["ItemBundle"],

@@ -37,7 +37,8 @@ from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
 from recsys.policies.policy import Policy
 from recsys.replay.batch import in_half
 from recsys.replay.diagnostics.overlap import OverlapLimits
-from recsys.replay.evaluation import ReplayOptions, evaluate
+from recsys.replay.evaluation import evaluate
+from recsys.replay.options import ReplayOptions
 from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.cascade import (
     CascadeDR,
@@ -180,7 +181,8 @@ def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, us
             )
             for name, policy in policies.items()
         }
-        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, ReplayOptions(limits=OverlapLimits(0.0)))
+        options = ReplayOptions(limits=OverlapLimits(0.0))
+        table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, options).estimates
     return table, {name: truth(world, policy) for name, policy in policies.items()}
 
 

@@ -89,6 +89,10 @@ def last_in_common(found: Sequence[tuple[float, float]]) -> int:
     return sum(bottom <= top for bottom, top in zip(low, high, strict=True)) - 1
 
 
+EstimatorLike = Estimator[Any] | Slope | MAGIC | ClusteredEstimator
+"""An estimator, or what becomes one by the data (`Slope`, `MAGIC`) or by the log's table of actions."""
+
+
 @dataclass(frozen=True)
 class ResolvedEstimator:
     """What stands for a name after choosing.
@@ -107,7 +111,7 @@ class ResolvedEstimator:
     has_interval: bool = True
 
 
-def members(estimators: Mapping[str, Any], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
+def members(estimators: Mapping[str, EstimatorLike], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
     """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
 
     `MAGIC` has no value before it has chosen: for it stands an estimator of the same terms and weights.
@@ -130,7 +134,7 @@ def members(estimators: Mapping[str, Any], log: FeedbackLog | None = None) -> di
     return found
 
 
-def resolve_estimator(name: str, one: Any, found: Accumulation) -> ResolvedEstimator:
+def resolve_estimator(name: str, one: EstimatorLike, found: Accumulation) -> ResolvedEstimator:
     """The estimator that stands for a name.
 
     Args:

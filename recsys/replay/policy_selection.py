@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import polars as pl
 
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluation import evaluate
+from recsys.replay.estimator_selection import EstimatorLike
+from recsys.replay.evaluation import tabulate_estimates
 from recsys.replay.options import ReplayOptions, TargetFactory
+from recsys.replay.runner import replay
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PolicyChoice:
     Args:
         policy: chosen.
         low: what it earns at least, but for the risk.
-        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.evaluation.SCHEMA`;
+        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.result.SCHEMA`;
             `low` is the bound that was compared.
         report: the chosen policy's estimates on the other half.
     """
@@ -35,8 +36,8 @@ class PolicyChoice:
 def choose_policy(
     logs: Mapping[str, FeedbackLog],
     policies: Mapping[str, TargetFactory],
-    selector: Any,
-    estimators: Mapping[str, Any],
+    selector: EstimatorLike,
+    estimators: Mapping[str, EstimatorLike],
     options: ReplayOptions | None = None,
     risk: float = 0.05,
 ) -> PolicyChoice:
@@ -66,14 +67,23 @@ def choose_policy(
             raise RequestError(f"policy {name!r} is made of the half that is to report: leave it out of the choice")
     options = options or ReplayOptions()
     first = replace(options, half=0, confidence=1 - 2 * risk / len(policies))
-    considered = evaluate(logs, policies, {"selector": selector}, first)
+    considered = _estimates(logs, policies, {"selector": selector}, first)
     known = considered.filter(pl.col("warning") == "", pl.col("low").is_not_null())
     if known.is_empty():
         raise RequestError(f"the log gives no reliable estimate of any policy: {_warnings(considered)}")
     best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
     policy, low = best.row(0)
-    report = evaluate(logs, {policy: policies[policy]}, estimators, replace(options, half=1))
+    report = _estimates(logs, {policy: policies[policy]}, estimators, replace(options, half=1))
     return PolicyChoice(policy, low, considered, report)
+
+
+def _estimates(
+    logs: Mapping[str, FeedbackLog],
+    policies: Mapping[str, TargetFactory],
+    estimators: Mapping[str, EstimatorLike],
+    options: ReplayOptions,
+) -> pl.DataFrame:
+    return tabulate_estimates(replay(logs, policies, estimators, options), estimators, options)
 
 
 def _warnings(considered: pl.DataFrame) -> str:

@@ -22,7 +22,7 @@ from recsys.replay.actions.importance import MeanWeight
 from recsys.replay.batch import take
 from recsys.replay.episodes.fitted_models import EpisodeReader, FittedValues
 from recsys.replay.estimator import Estimator, OnPolicy
-from recsys.replay.estimator_selection import members
+from recsys.replay.estimator_selection import EstimatorLike, members
 from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.options import ReplayOptions, TargetFactory
 from recsys.replay.slates.fitted_models import RewardToGoModel, SlateReader
@@ -64,7 +64,7 @@ class ReplayRun:
 def replay(
     logs: Mapping[str, FeedbackLog],
     policies: Mapping[str, TargetFactory],
-    estimators: Mapping[str, Any],
+    estimators: Mapping[str, EstimatorLike],
     options: ReplayOptions,
     further: Mapping[str, Any] | None = None,
     own: bool = False,
@@ -123,7 +123,7 @@ class _Read:
             return closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
 
     def join(
-        self, policy: str, made: TargetFactory, estimators: Mapping[str, Any], further: Mapping[str, Any]
+        self, policy: str, made: TargetFactory, estimators: Mapping[str, EstimatorLike], further: Mapping[str, Any]
     ) -> ReplayRun:
         """Summed."""
         where = f"{policy} on {self.name}"

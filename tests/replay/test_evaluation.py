@@ -23,8 +23,10 @@ from recsys.replay.episodes.doubly_robust import SequentialDR
 from recsys.replay.episodes.importance import PerDecisionIPS
 from recsys.replay.episodes.magic import MAGIC
 from recsys.replay.estimator_selection import Slope
-from recsys.replay.evaluation import SCHEMA, ReplayOptions, evaluate
+from recsys.replay.evaluation import evaluate
 from recsys.replay.intervals.methods import AnytimeValid
+from recsys.replay.options import ReplayOptions
+from recsys.replay.result import SCHEMA
 from recsys.replay.runner import PLAIN, replay
 from recsys.replay.slates.fitted_models import RewardToGoModel
 from recsys.replay.slates.importance import SlateIPS
@@ -40,6 +42,11 @@ from tests.replay.feedback_files import (
     written,
 )
 
+
+def estimates(*arguments: Any) -> pl.DataFrame:
+    return evaluate(*arguments).estimates
+
+
 UNIFORM = {"uniform": UniformTarget()}
 
 
@@ -50,7 +57,7 @@ def logs_of(table: pl.DataFrame, folder: Path, **options: Any) -> dict[str, Any]
 
 def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: Path) -> None:
     logs = logs_of(two_policies(), tmp_path)
-    table = evaluate(logs, UNIFORM, {"ips": IPS(), "snips": SNIPS()})
+    table = estimates(logs, UNIFORM, {"ips": IPS(), "snips": SNIPS()})
     assert dict(table.schema) == SCHEMA and table["log"].to_list() == ["old", "old"]
     own = two_policies().filter(policy="uniform")["reward"]
     for row in table.iter_rows(named=True):
@@ -68,19 +75,21 @@ def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: P
 def test_the_truth_needs_no_probability_on_the_policys_own_log(tmp_path: Path) -> None:
     old = two_policies().filter(policy="old")
     path = written(policy_table(old, [1 / 3] * 3), tmp_path / "of_the_other_log.parquet")
-    row = evaluate(logs_of(two_policies(), tmp_path), {"uniform": TableTarget(path)}, {"ips": IPS()}).row(0, named=True)
+    row = estimates(logs_of(two_policies(), tmp_path), {"uniform": TableTarget(path)}, {"ips": IPS()}).row(
+        0, named=True
+    )
     assert row["low"] < row["truth"] < row["high"]
 
 
 def test_a_policy_without_a_log_of_its_own_has_no_truth(tmp_path: Path) -> None:
-    table = evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()})
+    table = estimates(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()})
     assert table["truth"].is_null().all() and table["relative_error"].is_null().all()
 
 
 def test_a_policy_judged_by_several_logs_has_a_row_for_each(tmp_path: Path) -> None:
     table = pl.concat([action_table(), action_table(seed=2, policy="older", logging=[0.2, 0.3, 0.5])])
     logs = logs_of(table.with_columns(request_id=pl.int_range(pl.len())), tmp_path)
-    found = evaluate(logs, UNIFORM, {"ips": IPS()})
+    found = estimates(logs, UNIFORM, {"ips": IPS()})
     assert found["log"].to_list() == ["old", "older"]
     assert all(row["low"] < MEANS.mean() < row["high"] for row in found.iter_rows(named=True))
 
@@ -88,14 +97,14 @@ def test_a_policy_judged_by_several_logs_has_a_row_for_each(tmp_path: Path) -> N
 def test_a_policy_that_wrote_the_only_log_cannot_be_judged(tmp_path: Path) -> None:
     logs = logs_of(action_table(policy="uniform"), tmp_path)
     with pytest.raises(RequestError, match="policy 'uniform' wrote the only log"):
-        evaluate(logs, UNIFORM, {"ips": IPS()})
+        estimates(logs, UNIFORM, {"ips": IPS()})
 
 
 def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
     log = action_table(logging=[0.5, 0.5, 0.0])
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
     logs = logs_of(log, tmp_path, actions=actions)
-    table = evaluate(
+    table = estimates(
         logs, UNIFORM, {"ips": IPS(), "clipped": IPS(Clip(0.5)), "dm": DM()}, ReplayOptions(model=ActionMeans())
     )
     doubts = dict(table.select("estimator", "warning").iter_rows())
@@ -119,13 +128,13 @@ def test_an_average_of_weights_is_as_sure_as_there_are_users(tmp_path: Path, use
     )
     actions = written(pl.DataFrame({"action": [0, 2]}), tmp_path / "actions.parquet")
     logs = logs_of(log if users else log.drop("user_id"), tmp_path, actions=actions)
-    warning = evaluate(logs, UNIFORM, {"ips": IPS()}).item(0, "warning")
+    warning = estimates(logs, UNIFORM, {"ips": IPS()}).item(0, "warning")
     assert (warning == "") == users
     assert users or "weights average 0.917 [" in warning
 
 
 def test_too_few_rounds_are_no_answer(tmp_path: Path) -> None:
-    table = evaluate(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
+    table = estimates(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
     assert "at least 100 is asked" in table["warning"][0]
 
 
@@ -133,13 +142,13 @@ def test_a_ratio_of_nothing_is_null(tmp_path: Path) -> None:
     log = action_table(300, logging=[1.0, 0.0, 0.0])
     path = written(policy_table(log, [0.0, 0.5, 0.5]), tmp_path / "target.parquet")
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
-    table = evaluate(logs_of(log, tmp_path, actions=actions), {"table": TableTarget(path)}, {"snips": SNIPS()})
+    table = estimates(logs_of(log, tmp_path, actions=actions), {"table": TableTarget(path)}, {"snips": SNIPS()})
     assert table.select("value", "low", "high").row(0) == (None, None, None) and table["warning"][0]
 
 
 def test_what_is_chosen_is_said(tmp_path: Path) -> None:
     family = Slope((IPS(), IPS(Clip(100.0))))
-    row = evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"clipped": family}).row(0, named=True)
+    row = estimates(logs_of(action_table(), tmp_path), UNIFORM, {"clipped": family}).row(0, named=True)
     assert row["chosen"] == str(IPS(Clip(100.0))), "no weight is above 100, so nothing speaks against the last"
     assert row["low"] < row["value"] < row["high"]
 
@@ -153,7 +162,7 @@ def test_one_half_knows_nothing_of_the_other(tmp_path: Path) -> None:
     changed = inside.with_columns(pl.when("first").then("reward").otherwise(1 - pl.col("reward")).alias("reward"))
     estimators: dict[str, Any] = {"ips": IPS(), "dr": DR(), "mrdr": MRDR(), "balanced": IPS(EstimatedWeights())}
     halves = [
-        evaluate(
+        estimates(
             logs_of(table.drop("first"), tmp_path), UNIFORM, estimators, ReplayOptions(model=ActionMeans(), half=half)
         )
         for table in (inside, changed)
@@ -169,25 +178,25 @@ def test_every_actions_probability_is_asked_for_only_where_it_is_needed(tmp_path
     path = written(policy_table(log, [1 / 3] * 3, every=False), tmp_path / "logged.parquet")
     logs, policies = logs_of(log, tmp_path), {"table": TableTarget(path)}
     options = ReplayOptions(model=ActionMeans(), logging={"old": UniformTarget()})
-    assert evaluate(logs, policies, {"ips": IPS()}, options)["value"][0] > 0
+    assert estimates(logs, policies, {"ips": IPS()}, options)["value"][0] > 0
     with pytest.raises(RequestError, match="table on old, dr: policy table 'logged' has the logged actions only"):
-        evaluate(logs, policies, {"ips": IPS(), "dr": DR()}, options)
+        estimates(logs, policies, {"ips": IPS(), "dr": DR()}, options)
 
 
 def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) -> None:
     logs = logs_of(action_table(), tmp_path)
     with pytest.raises(RequestError, match=r"^uniform on old, dr: this estimator needs a reward model's .*model=means"):
-        evaluate(logs, UNIFORM, {"ips": IPS(), "dr": DR()})
+        estimates(logs, UNIFORM, {"ips": IPS(), "dr": DR()})
     with pytest.raises(RequestError, match=r"^uniform on old, family: .*reward model"):
-        evaluate(logs, UNIFORM, {"family": Slope((DR(), DM()))})
+        estimates(logs, UNIFORM, {"family": Slope((DR(), DM()))})
     with pytest.raises(RequestError, match=r"^uniform on old: clusters .*\(log.clusters\), and 'kind' is none"):
-        evaluate(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")})
+        estimates(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")})
     with pytest.raises(RequestError, match=r"^uniform on old: the log has no propensities.*log.propensities=estimated"):
-        evaluate(logs_of(action_table().drop("propensity"), tmp_path), UNIFORM, {"ips": IPS()})
+        estimates(logs_of(action_table().drop("propensity"), tmp_path), UNIFORM, {"ips": IPS()})
     with pytest.raises(RequestError, match=r"^uniform on old: .* is no policy of single actions"):
-        evaluate(logs, {"uniform": lambda log: lambda batch: batch}, {"ips": IPS()})
+        estimates(logs, {"uniform": lambda log: lambda batch: batch}, {"ips": IPS()})
     with pytest.raises(RequestError, match=r"^uniform on old, ips: the log has 2000 rounds of 667 users"):
-        evaluate(logs, UNIFORM, {"ips": IPS()}, ReplayOptions(AnytimeValid()))
+        estimates(logs, UNIFORM, {"ips": IPS()}, ReplayOptions(AnytimeValid()))
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
@@ -203,7 +212,7 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
     logs = logs_of(log, tmp_path, actions=written(actions, tmp_path / "actions.parquet"))
     path = written(policy_table(log, [0.5, 0.3, 0.2]), tmp_path / "who.parquet")
     options = ReplayOptions(logging={"old": TableTarget(path)})
-    table = evaluate(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")}, options)
+    table = estimates(logs, UNIFORM, {"mips": ClusteredEstimator(IPS, "kind")}, options)
     weight = pl.when(pl.col("action") == 2).then((1 / 3) / 0.2).otherwise((2 / 3) / 0.8)
     assert table["value"][0] == pytest.approx(log.select((weight * pl.col("reward")).mean()).item())
 
@@ -211,27 +220,27 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
 def test_slates_are_judged(tmp_path: Path) -> None:
     log = slate_table()
     logs = logs_of(log, tmp_path)
-    table = evaluate(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(PrefixWeights())})
+    table = estimates(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(PrefixWeights())})
     earned = log["rewards"].list.sum().mean()
     assert table["value"].to_list() == pytest.approx([earned] * 2, rel=1e-6)
     assert table["max_weight"].to_list() == pytest.approx([1] * 2) and table["warning"].to_list() == ["", ""]
     with pytest.raises(RequestError, match=r"^uniform on random, slot: .*slot_propensities.*log.logging"):
-        evaluate(logs, UNIFORM, {"slot": SlateIPS(SlotWeights())})
-    found = evaluate(
+        estimates(logs, UNIFORM, {"slot": SlateIPS(SlotWeights())})
+    found = estimates(
         logs, UNIFORM, {"slot": SlateIPS(SlotWeights())}, ReplayOptions(logging={"random": UniformTarget()})
     )
     assert found["value"][0] == pytest.approx(earned, rel=1e-6)
     with pytest.raises(
         RequestError, match="ActionMeans is no model for random: it is of slates, take model=reward_to_go"
     ):
-        evaluate(logs, UNIFORM, {"whole": SlateIPS()}, ReplayOptions(model=ActionMeans()))
+        estimates(logs, UNIFORM, {"whole": SlateIPS()}, ReplayOptions(model=ActionMeans()))
     with pytest.raises(RequestError, match="RewardToGoModel is no model for old: it is of single actions"):
-        evaluate(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=RewardToGoModel()))
+        estimates(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=RewardToGoModel()))
 
 
 def test_episodes_are_judged(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
-    table = evaluate({"log": log}, UNIFORM, {"ips": PerDecisionIPS()})
+    table = estimates({"log": log}, UNIFORM, {"ips": PerDecisionIPS()})
     row = table.row(0, named=True)
     assert row["low"] < 0.5 * (1 + 2 + 3) / 3 < row["high"] and row["rounds"] == 400
     assert row["on_policy_value"] == pytest.approx(trajectories()["reward"].sum() / 400)
@@ -248,7 +257,7 @@ def test_a_blend_of_returns_is_said_and_has_no_interval(tmp_path: Path) -> None:
 
         return one
 
-    table = evaluate({"log": log}, {"half": beside}, {"magic": MAGIC(3), "dr": SequentialDR()})
+    table = estimates({"log": log}, {"half": beside}, {"magic": MAGIC(3), "dr": SequentialDR()})
     magic = table.row(0, named=True)
     assert magic["chosen"] and magic["low"] is None and magic["value"] is not None
     assert table["low"][1] is not None
@@ -268,10 +277,10 @@ def test_models_reach_estimators_in_any_batches(tmp_path: Path, monkeypatch: pyt
     logs = logs_of(action_table(), tmp_path)
     estimators: dict[str, Any] = {"dr": DR(), "mrdr": MRDR(), "balanced": IPS(EstimatedWeights())}
     options = ReplayOptions(model=ActionMeans())
-    whole = evaluate(logs, UNIFORM, estimators, options)
+    whole = estimates(logs, UNIFORM, estimators, options)
     monkeypatch.setattr("recsys.replay.actions.fitted_models.LEAST", 100)
     monkeypatch.setattr("recsys.replay.actions.fitted_models.NUMBERS", 300)
-    parts = evaluate(logs, UNIFORM, estimators, options)
+    parts = estimates(logs, UNIFORM, estimators, options)
     assert np.allclose(whole["value"].to_numpy(), parts["value"].to_numpy(), rtol=1e-12)
     assert len(set(whole["value"].to_list())) == 3
 
@@ -281,7 +290,7 @@ def test_discounted_estimates_are_not_compared_with_what_was_earned_without_disc
     logs = logs_of(steps.with_columns(policy=pl.lit("old")), tmp_path) | {
         "uniform": logs_of(steps, tmp_path)["log"],
     }
-    table = evaluate(logs, UNIFORM, {"plain": PerDecisionIPS(), "discounted": PerDecisionIPS(discount=0.5)})
+    table = estimates(logs, UNIFORM, {"plain": PerDecisionIPS(), "discounted": PerDecisionIPS(discount=0.5)})
     plain, discounted = table.iter_rows(named=True)
     assert plain["truth"] == discounted["truth"] == pytest.approx(steps["reward"].sum() / 400)
     assert plain["relative_error"] is not None and discounted["relative_error"] is None

@@ -16,7 +16,7 @@ from recsys.replay.actions.doubly_robust import DM
 from recsys.replay.actions.importance import IPS, SNIPS
 from recsys.replay.actions.reward_model import ActionMeans
 from recsys.replay.batch import in_half
-from recsys.replay.evaluation import ReplayOptions
+from recsys.replay.options import ReplayOptions
 from recsys.replay.policy_selection import choose_policy
 from recsys.replay.targets.policies import PopularityTarget
 from tests.replay.feedback_files import MEANS, action_table, written

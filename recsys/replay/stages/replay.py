@@ -17,15 +17,15 @@ from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.errors import ConfigurationError, RequestError
 from recsys.replay.actions.reward_model import RewardModel
-from recsys.replay.diagnostics.checks import diagnostic_estimators, weight_tails
 from recsys.replay.diagnostics.overlap import OverlapLimits
 from recsys.replay.episodes.fitted_models import FittedValues
-from recsys.replay.evaluation import tabulate_estimates
-from recsys.replay.intervals.methods import ClosedForm, IntervalMethod
+from recsys.replay.estimator_selection import EstimatorLike
+from recsys.replay.evaluation import evaluate
+from recsys.replay.intervals.methods import IntervalMethod
 from recsys.replay.options import ReplayOptions, TargetFactory
 from recsys.replay.policy_selection import choose_policy
 from recsys.replay.propensities.estimation import EstimatedPropensities, estimate_propensities
-from recsys.replay.runner import replay
+from recsys.replay.result import estimate_metrics
 from recsys.replay.slates.fitted_models import RewardToGoModel
 from recsys.replay.targets.actions import TargetPolicy
 from recsys.runs.run_folder import RunFolder
@@ -33,7 +33,7 @@ from recsys.runs.run_folder import RunFolder
 logger = python_logging.getLogger(__name__)
 
 ESTIMATES = "estimates.parquet"
-"""Every estimate, columns as in `recsys.replay.evaluation.SCHEMA`."""
+"""Every estimate, columns as in `recsys.replay.result.SCHEMA`."""
 
 
 class Replay:
@@ -65,7 +65,7 @@ class Replay:
         self,
         sources: Mapping[str, Any],
         policies: Mapping[str, TargetFactory],
-        estimators: Mapping[str, Any],
+        estimators: Mapping[str, EstimatorLike],
         interval: IntervalMethod,
         propensities: Literal["logged", "estimated"] = "logged",
         model: RewardModel | RewardToGoModel | FittedValues | None = None,
@@ -109,15 +109,12 @@ class Replay:
 
     def _compare(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """Every policy, and what its figures are to be trusted for."""
-        folder, beside = run.stage("replay"), diagnostic_estimators(logs)
-        replayed = replay(logs, self.policies, self.estimators, options, beside, own=True)
-        others = [one for one in replayed if one.log != one.policy]
-        own = [one for one in replayed if one.log == one.policy]
-        _write(run, tabulate_estimates(others, self.estimators, options))
-        write_parquet(folder / "placebo.parquet", tabulate_estimates(own, self.estimators, options))
-        usual = replace(options, interval=ClosedForm())
-        write_parquet(folder / "checks.parquet", tabulate_estimates(others, beside, usual))
-        write_parquet(folder / "weights.parquet", weight_tails(others))
+        folder = run.stage("replay")
+        result = evaluate(logs, self.policies, self.estimators, options)
+        _write(run, result.estimates)
+        write_parquet(folder / "placebo.parquet", result.placebo)
+        write_parquet(folder / "checks.parquet", result.checks)
+        write_parquet(folder / "weights.parquet", result.weight_tails)
 
     def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
         """The best policy, by another half of the users and, where there are others, by other estimators."""
@@ -132,7 +129,7 @@ class Replay:
 
 def _write(run: RunFolder, table: pl.DataFrame) -> None:
     write_parquet(run.path / ESTIMATES, table)
-    write_text(run.metrics, json.dumps(metrics(table), indent=2, allow_nan=False))
+    write_text(run.metrics, json.dumps(estimate_metrics(table), indent=2, allow_nan=False))
 
 
 def _estimated(log: FeedbackLog, seed: int) -> EstimatedPropensities:
@@ -161,29 +158,3 @@ def _write_calibration(found: Mapping[str, EstimatedPropensities], folder: Path)
         for name, one in found.items()
     ]
     write_parquet(folder / "propensities.parquet", pl.DataFrame(rows))
-
-
-def metrics(table: pl.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """As `metrics.json` has it: rows `<policy>/<estimator>`, and `<policy>/on_policy` where the truth is in the log.
-
-    A value of which the log does not tell is None, and has no error. Where a policy is judged by several logs, the log
-    is named too.
-
-    Args:
-        table: columns as in `recsys.replay.evaluation.SCHEMA`.
-    """
-    several = table.select(pl.struct("policy", "log").n_unique() > pl.col("policy").n_unique()).item()
-    rows: dict[str, dict[str, dict[str, float | None]]] = {}
-    for row in table.iter_rows(named=True):
-        if row["truth"] is not None:
-            truth = {"value": row["truth"], "low": row["truth_low"], "high": row["truth_high"]}
-            rows[f"{row['policy']}/on_policy"] = {"value": truth}
-        name = f"{row['policy']}/{row['estimator']}" + (f"@{row['log']}" if several else "")
-        hidden = ("value", "low", "high", "relative_error") if row["warning"] else ()
-        told = {key: None if key in hidden else value for key, value in row.items()}
-        rows[name] = {"value": {key: told[key] for key in ("value", "low", "high")}} | {
-            key: {"value": told[key], "low": None, "high": None}
-            for key in ("effective_sample_size", "max_weight", "relative_error")
-            if told[key] is not None
-        }
-    return rows

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from recsys.atomic import write_text
 from recsys.replay.diagnostics.checks import CLIP, INVERSE_PROPENSITY
-from recsys.replay.evaluation import ESTIMATED_MARK, remarks
+from recsys.replay.result import ESTIMATED_MARK, remarks
 from recsys.replay.stages.replay import ESTIMATES
 from recsys.report.chart import Series, line_chart
 from recsys.report.forest import Estimate, forest_chart

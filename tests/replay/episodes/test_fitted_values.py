@@ -18,10 +18,16 @@ from recsys.replay.episodes.doubly_robust import SequentialDM, SequentialDR
 from recsys.replay.episodes.fitted_models import EpisodeReader, FittedValues, cross_fit
 from recsys.replay.episodes.fitted_q import LinearFittedQ
 from recsys.replay.episodes.importance import PerDecisionIPS
-from recsys.replay.evaluation import ReplayOptions, evaluate
+from recsys.replay.evaluation import evaluate
+from recsys.replay.options import ReplayOptions
 from recsys.replay.targets.actions import UniformActions
 from tests.replay.episodes.worlds import HORIZON, TARGET, listed, truth
 from tests.replay.feedback_files import trajectories, written
+
+
+def estimates(*arguments: Any) -> pl.DataFrame:
+    return evaluate(*arguments).estimates
+
 
 MODEL = FittedValues(LinearFittedQ())
 
@@ -86,7 +92,7 @@ def test_what_is_expected_is_what_cross_fitting_says(
 def test_a_model_makes_the_estimate_surer_and_leaves_it_right(tmp_path: Path) -> None:
     log = log_of(drawn(3000), tmp_path / "log.parquet")
     estimators = {"dr": SequentialDR(), "dm": SequentialDM(), "ips": PerDecisionIPS()}
-    table = evaluate(log, {"state": lambda log: OfState()}, estimators, ReplayOptions(model=MODEL))
+    table = estimates(log, {"state": lambda log: OfState()}, estimators, ReplayOptions(model=MODEL))
     rows = {row["estimator"]: row for row in table.iter_rows(named=True)}
     width = {name: row["high"] - row["low"] for name, row in rows.items()}
     assert rows["dr"]["low"] < truth(1.0) < rows["dr"]["high"]
@@ -124,4 +130,4 @@ def test_what_cannot_be_modelled_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="folds=1: expected 2 or more"):
         FittedValues(LinearFittedQ(), folds=1)
     with pytest.raises(RequestError, match="this estimator needs a value model's prediction"):
-        evaluate(log, {"uniform": lambda log: UniformActions(2)}, {"dr": SequentialDR()})
+        estimates(log, {"uniform": lambda log: UniformActions(2)}, {"dr": SequentialDR()})

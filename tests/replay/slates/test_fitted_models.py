@@ -8,7 +8,8 @@ import torch
 from recsys.data.logs.feedback_source import ParquetFeedback
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.errors import ConfigurationError, RequestError
-from recsys.replay.evaluation import ReplayOptions, evaluate
+from recsys.replay.evaluation import evaluate
+from recsys.replay.options import ReplayOptions
 from recsys.replay.slates import fitted_models as fitted_tails
 from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.cascade import CascadeDR, RewardToGoMeans, with_model
@@ -17,6 +18,10 @@ from recsys.replay.slates.importance import SlateIPS
 from recsys.replay.slates.weights import PrefixWeights
 from recsys.replay.targets.policies import UniformTarget
 from tests.replay.feedback_files import slate_table, written
+
+
+def estimates(*arguments: Any) -> pl.DataFrame:
+    return evaluate(*arguments).estimates
 
 
 @pytest.fixture
@@ -47,11 +52,11 @@ def test_predictions_are_of_tail_means_that_have_not_seen_the_user(log: SlateFee
 def test_cascade_dr_agrees_with_weighing_and_is_surer(log: SlateFeedbackLog, monkeypatch: pytest.MonkeyPatch) -> None:
     estimators = {"dr": CascadeDR(), "ips": SlateIPS(PrefixWeights())}
     logs, policies = {"random": log}, {"uniform": UniformTarget()}
-    table = evaluate(logs, policies, estimators, ReplayOptions(model=RewardToGoModel()))
+    table = estimates(logs, policies, estimators, ReplayOptions(model=RewardToGoModel()))
     widths = (table["high"] - table["low"]).to_list()
     assert table["low"][1] < table["value"][0] < table["high"][1] and widths[0] < 1.05 * widths[1]
     monkeypatch.setattr(fitted_tails, "NUMBERS", 64)  # 4 requests at once
-    again = evaluate(logs, policies, estimators, ReplayOptions(model=RewardToGoModel()))
+    again = estimates(logs, policies, estimators, ReplayOptions(model=RewardToGoModel()))
     assert again["value"].to_list() == pytest.approx(table["value"].to_list(), rel=1e-12)
 
 

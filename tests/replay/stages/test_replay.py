@@ -12,9 +12,9 @@ from recsys.config.validate import validate
 from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 from recsys.replay.actions.importance import IPS
-from recsys.replay.evaluation import SCHEMA
 from recsys.replay.intervals.methods import ClosedForm
-from recsys.replay.stages.replay import Replay, metrics
+from recsys.replay.result import SCHEMA, estimate_metrics
+from recsys.replay.stages.replay import Replay
 from recsys.runs.run import run_stages
 from tests.replay.feedback_files import action_table, open_bandit, slate_table, trajectories, two_policies, written
 
@@ -58,7 +58,7 @@ def estimates(config: DictConfig) -> pl.DataFrame:
 
 def test_every_estimator_has_a_kind_of_log() -> None:
     assert set(options("estimator")) >= SLATES | EPISODES | UNIFORM_ONLY
-    assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "popularity", "table", "uniform"}
+    assert set(options("policy")) == {"bernoulli_ts", "checkpoint", "from_policy", "popularity", "table", "uniform"}
     assert set(options("log")) == {"open_bandit", "parquet", "kuairand", "dsjson"}
 
 
@@ -96,15 +96,33 @@ def test_every_estimator_of_slates_runs(tmp_path: Path) -> None:
     assert table["value"].to_list() == pytest.approx([slate_table()["rewards"].list.sum().mean()] * 12, rel=0.02)
 
 
-def test_every_estimator_of_episodes_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", [["model=fitted_q"], ["model=fitted_q_trees", "model.fit.iterations=3"]])
+def test_every_estimator_of_episodes_runs(model: list[str], tmp_path: Path) -> None:
     path = written(trajectories(), tmp_path / "log.parquet")
     names = sorted(EPISODES)
-    given = [f"estimator=[{','.join(names)}]", "model=fitted_q", *(f"estimators.{name}.horizon=3" for name in BY_STEP)]
+    given = [f"estimator=[{','.join(names)}]", *model, *(f"estimators.{name}.horizon=3" for name in BY_STEP)]
     table = estimates(small(tmp_path, "log=parquet", f"log.path={path}", *given))
     assert table["estimator"].to_list() == names
     with_interval = table.filter(~pl.col("estimator").is_in(["magic", "sequential_dm"]))  # dm knows not how it errs
     assert all(row["low"] < 1.0 < row["high"] for row in with_interval.iter_rows(named=True))
     assert table["value"].is_between(0.85, 1.15).all()
+
+
+POLICY = "{_target_: recsys.policies.bandits.greedy.UniformPolicy, num_items: 4}"
+METHODS = "recsys.replay.slates.distribution_methods"
+
+
+@pytest.mark.parametrize("method", ["EnumeratedSlates, num_items: 4", "SampledSlates, num_samples: 200"])
+def test_a_policy_of_the_package_is_a_target(method: str, tmp_path: Path) -> None:
+    path = written(slate_table(), tmp_path / "log.parquet")
+    given = [
+        f"policies.from_policy.policy={POLICY}",
+        f"policies.from_policy.distribution={{_target_: {METHODS}.{method}}}",
+    ]
+    who = "+log.logging.random={_target_: recsys.replay.targets.policies.UniformTarget}"
+    logs = ["log=parquet", f"log.path={path}", who, "policy=from_policy"]
+    row = estimates(small(tmp_path, *logs, *given, "estimator=[independent]")).row(0, named=True)
+    assert row["low"] < 3.0 < row["high"]
 
 
 @pytest.mark.parametrize("interval", options("interval"))
@@ -117,7 +135,9 @@ def test_every_interval_contains_the_estimate(interval: str, tmp_path: Path) -> 
     assert row["low"] < row["value"] < row["high"]
 
 
-@pytest.mark.parametrize("model", sorted(set(options("model")) - {"none", "reward_to_go", "fitted_q"}))
+@pytest.mark.parametrize(
+    "model", sorted(set(options("model")) - {"none", "reward_to_go", "fitted_q", "fitted_q_trees"})
+)
 def test_every_model_serves_dr(model: str, tmp_path: Path) -> None:
     table = estimates(actions(tmp_path, f"model={model}", "estimator=[dr,ips]"))
     widths = (table["high"] - table["low"]).to_list()
@@ -180,7 +200,7 @@ def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytes
     assert placebo["value"].to_list() == pytest.approx(placebo["truth"].to_list()), "its own weights are all 1"
     table = pl.read_parquet(first.folder / "estimates.parquet")
     assert dict(table.schema) == SCHEMA
-    assert json.loads((first.folder / "metrics.json").read_text()) == metrics(table) == first.metrics
+    assert json.loads((first.folder / "metrics.json").read_text()) == estimate_metrics(table) == first.metrics
     config.run = str(first.folder)
     capsys.readouterr()
     run_stages(config)
@@ -190,7 +210,7 @@ def test_a_run_leaves_its_files_and_is_found_again(tmp_path: Path, capsys: pytes
 def test_what_the_log_does_not_tell_is_no_number() -> None:
     row = {name: None for name in SCHEMA} | {"policy": "a", "log": "l", "estimator": "ips", "warning": "few rounds"}
     row |= {"value": 0.5, "low": 0.4, "high": 0.6, "max_weight": 9.0, "truth": 0.3, "relative_error": 0.7}
-    found = metrics(pl.DataFrame([row], schema=SCHEMA))
+    found = estimate_metrics(pl.DataFrame([row], schema=SCHEMA))
     none = {"value": None, "low": None, "high": None}
     assert found == {
         "a/on_policy": {"value": {"value": 0.3, "low": None, "high": None}},
