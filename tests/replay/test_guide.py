@@ -1,19 +1,24 @@
-"""What the page on replay says is accepted and runs."""
+"""What the page on replay says is accepted, complete, and runs."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import polars as pl
 import pytest
+from omegaconf import OmegaConf
 
 from recsys.config.compose import compose
 from recsys.config.validate import validate
+from recsys.configuration import configuration_folder, job_folder
+from recsys.replay.result import ReplayResult
 
 PAGE = (Path(__file__).parents[2] / "docs/guide/replay.md").read_text()
 COMMANDS = re.findall(r"^recsys replay (.+)$", PAGE, re.MULTILINE)
-OPTIONS = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
+CONF = job_folder(configuration_folder(), "replay")
+GROUPS = {name: values for name, _, values in ROWS if (CONF / name).is_dir()}
+KEYS = {name: default.strip("`") for name, default, _ in ROWS if name not in GROUPS}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -21,27 +26,29 @@ def test_commands_are_accepted(command: str) -> None:
     validate(compose(command.replace("FILE", "log.parquet").split(), "replay"))
 
 
-@pytest.mark.parametrize(("group", "listed"), [(name, said) for name, _, said in OPTIONS if "." not in name])
-def test_options_of_groups_are_there(group: str, listed: str) -> None:
-    named = re.findall(r"`(\w+)`", listed)
-    assert named
-    for one in named:
-        compose([f"{group}={one}"], "replay")
+def test_every_group_is_on_the_page() -> None:
+    assert set(GROUPS) == {path.name for path in CONF.iterdir() if path.is_dir()}
 
 
-def test_values_of_keys_are_there() -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_of_a_group_is_on_the_page(group: str) -> None:
+    known = {path.stem for path in (CONF / group).glob("*.yaml")} - {"none"}
+    assert set(re.findall(r"`(\w+)`", GROUPS[group])) == known
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_defaults_of_keys_are_those_of_the_page(key: str) -> None:
     config = compose(["log=parquet", "log.path=x"], "replay")
-    for name, default, _ in OPTIONS:
-        if "." in name and name != "log.logging":
-            value = default.strip("`")
-            assert str(config.log[name.partition(".")[2]]).lower().replace("none", "null") == value, name
+    assert str(OmegaConf.select(config, key)).lower().replace("none", "null") == KEYS[key]
 
 
-def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+def test_the_python_of_the_page_runs_and_prints_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", PAGE, re.DOTALL)
     space: dict[str, object] = {}
-    exec(compile(code, "<page>", "exec"), space)
-    table = space["table"]
-    assert isinstance(table, pl.DataFrame)
-    assert table["value"].to_list() == pytest.approx([1 / 3, 1 / 3])
-    assert "estimator" in capsys.readouterr().out
+    for code, shown in blocks:
+        exec(compile(code, "<page>", "exec"), space)
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert printed == shown.splitlines()
+    result = space["result"]
+    assert isinstance(result, ReplayResult)
+    assert result.estimate("uniform", "dr").value == pytest.approx(1 / 3, abs=1e-3)
