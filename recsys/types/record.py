@@ -46,6 +46,26 @@ class TensorRecord:
         """Return the same rows without gradient."""
         return self._map(lambda value: value if isinstance(value, Jagged) else value.detach())
 
+    def tensors(self) -> list[Tensor]:
+        """Return every tensor of the record, in an order that depends on its fields alone; see `with_tensors`."""
+        found: list[Tensor] = []
+        self._map(lambda value: (found.extend(_parts(value)), value)[1])
+        return found
+
+    def with_tensors(self: Record, tensors: Sequence[Tensor]) -> Record:
+        """Return a record with the same fields and other tensors, which may have another number of rows.
+
+        Args:
+            tensors: what `tensors` returned of a record with the same fields.
+
+        Raises:
+            ValueError: there are more or fewer than this record has.
+        """
+        if len(tensors) != len(self.tensors()):
+            raise ValueError(f"{type(self).__name__} has {len(self.tensors())} tensors, found {len(tensors)}")
+        left = iter(tensors)
+        return self._map(lambda value: Jagged(next(left), next(left)) if isinstance(value, Jagged) else next(left))
+
     @classmethod
     def cat(cls: type[Record], records: Sequence[Record]) -> Record:
         """Return the rows of several records, one record after the other.
@@ -73,6 +93,10 @@ class TensorRecord:
     def _map(self: Record, change: Callable[[Any], Any]) -> Record:
         named = {field.name: map_tensors(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
         return replace(self, **named)  # type: ignore[type-var]
+
+
+def _parts(value: Tensor | Jagged) -> list[Tensor]:
+    return [value.values, value.offsets] if isinstance(value, Jagged) else [value]
 
 
 def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -33,6 +33,9 @@ class Trajectory(TensorRecord):
     value: Float[Tensor, "T1 B"] | None = None
     latents: Mapping[str, Shaped[Tensor, "T B ..."]] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return self.users
+
     @property
     def steps(self) -> int:
         """`T`."""

@@ -112,6 +112,14 @@ def test_to_and_detach_reach_every_part(rows: int, parts: Parts, seed: int) -> N
         assert not isinstance(value, Jagged) or (value.values.is_meta and value.offsets.is_meta), name
 
 
+@given(rows=st.integers(0, 4), parts=PARTS, seed=SEEDS)
+def test_a_record_is_rebuilt_from_its_tensors_by_any_other_with_its_fields(rows: int, parts: Parts, seed: int) -> None:
+    record, other = example(rows, parts, seed), example(2, parts, seed + 1)
+    assert content(other.with_tensors(record.tensors())) == content(record)
+    with pytest.raises(ValueError, match=f"Example has {len(record.tensors())} tensors, found 1"):
+        other.with_tensors(record.tensors()[:1])
+
+
 def test_replace_changes_the_named_fields_of_a_copy() -> None:
     record = example(3, (True, True, True, 2, 2), 0)
     free = record.context.replace(candidates=None)
