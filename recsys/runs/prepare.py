@@ -36,7 +36,7 @@ class Prepare:
         k_core: fewest events of a user and of an item; 0 keeps everything.
         repeats: whether users may have an item again; None reads it from the data.
         repeat_threshold: share of events that come again above which they may; no effect unless `repeats` is None.
-        ties: the rule that orders a user's events of equal time.
+        tie_breaking: the rule that orders a user's events of equal time.
         seed: fixes that order.
         root: folder for prepared data.
     """
@@ -46,7 +46,7 @@ class Prepare:
     k_core: int = 5
     repeats: bool | None = None
     repeat_threshold: float = 0.01
-    ties: TieBreaking = BY_ITEM
+    tie_breaking: TieBreaking = BY_ITEM
     seed: int = 0
     root: str = "data/prepared"
     inputs: ClassVar[Sequence[str]] = ()
@@ -59,7 +59,7 @@ class Prepare:
             k_core=self.k_core,
             repeats=self.repeats,
             repeat_threshold=self.repeat_threshold,
-            ties=self.ties,
+            tie_breaking=self.tie_breaking,
             seed=self.seed,
             root=self.root,
         )

@@ -61,7 +61,7 @@ class Cleaning:
     k_core: int
     repeats: bool | None
     repeat_threshold: float
-    ties: TieBreaking
+    tie_breaking: TieBreaking
     seed: int
 
     def __call__(self, interactions: pl.LazyFrame) -> CleanedEvents:
@@ -71,7 +71,7 @@ class Cleaning:
         events, repeats, share = without_duplicates(coded.events, self.repeats, self.repeat_threshold)
         distinct = len(events)
         coded = renumber(EncodedEvents(k_core(events, self.k_core), coded.user_ids, coded.item_ids))
-        events = in_order(coded.events, self.ties, self.seed)
+        events = in_order(coded.events, self.tie_breaking, self.seed)
         counts = {
             "raw_events": raw,
             "repeat_share": share,
@@ -179,10 +179,10 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
     return events
 
 
-def in_order(events: pl.DataFrame, ties: TieBreaking, seed: int) -> pl.DataFrame:
-    """Sort events by user and time. Equal times are sorted by `order`, then by `ties` with `seed`, not by row order."""
+def in_order(events: pl.DataFrame, tie_breaking: TieBreaking, seed: int) -> pl.DataFrame:
+    """Sort events by user and time, equal times by `order` and then by `tie_breaking` with `seed`, never by row."""
     users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
-    events = events.with_columns(pl.Series("tie", ties.key(users, items, seed)))
+    events = events.with_columns(pl.Series("tie", tie_breaking.key(users, items, seed)))
     times = events.get_column("time").to_numpy()
     start, end = int(times.min()), int(times.max())
     if (int(users.max()) + 1) * (end - start + 1) < 2**63:

@@ -142,17 +142,17 @@ class RepeatBatches:
 
     Args:
         loader: the other loader.
-        times: number of times that each batch is given, at least 1.
+        repetitions: number of times that each batch is given, at least 1.
     """
 
-    def __init__(self, loader: PackedLoader, times: int) -> None:
-        if times < 1:
-            raise ConfigurationError(f"times={times}: expected at least 1")
-        self._loader, self._times = loader, times
+    def __init__(self, loader: PackedLoader, repetitions: int) -> None:
+        if repetitions < 1:
+            raise ConfigurationError(f"repetitions={repetitions}: expected at least 1")
+        self._loader, self._repetitions = loader, repetitions
         self._before, self._given, self._skip = loader.state_dict(), 0, 0
 
     def __len__(self) -> int:
-        return len(self._loader) * self._times
+        return len(self._loader) * self._repetitions
 
     def __iter__(self) -> Iterator[Context]:
         batches = iter(self._loader)
@@ -161,14 +161,14 @@ class RepeatBatches:
             batch = next(batches, None)
             if batch is None:
                 return
-            for index in range(self._skip, self._times):
+            for index in range(self._skip, self._repetitions):
                 self._given = index + 1
                 yield batch
             self._skip = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the other loader's position before the current batch, and the number of times it was given."""
-        if self._given == self._times:
+        if self._given == self._repetitions:
             return {"loader": self._loader.state_dict(), "given": 0}
         return {"loader": self._before, "given": self._given}
 

@@ -109,7 +109,7 @@ def prepare(
     k_core: int = 5,
     repeats: bool | None = None,
     repeat_threshold: float = 0.01,
-    ties: TieBreaking = BY_ITEM,
+    tie_breaking: TieBreaking = BY_ITEM,
     seed: int = 0,
     root: str | Path = "data/prepared",
 ) -> Dataset:
@@ -123,7 +123,7 @@ def prepare(
             kept, and requests exclude seen items. None decides by the data: True if the share of events that repeat an
             earlier one at another time exceeds `repeat_threshold`.
         repeat_threshold: share of events, in [0, 1]; it has no effect unless `repeats` is None.
-        ties: rule that orders a user's events of equal time.
+        tie_breaking: rule that orders a user's events of equal time.
         seed: seed of that order.
         root: folder of prepared data. Each source and choice of options has a folder of its own in it.
 
@@ -134,7 +134,7 @@ def prepare(
         DataError: a table is malformed, or no event is left.
     """
     tables = source.tables()
-    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, ties, seed)
+    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, tie_breaking, seed)
     recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
     fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
     folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"

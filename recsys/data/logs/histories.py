@@ -26,7 +26,7 @@ class Histories:
     before: Int[Tensor, " R"]
 
     @classmethod
-    def of(
+    def from_requests(
         cls,
         user: Int[Tensor, " R"],
         time: Int[Tensor, " R"],
@@ -41,8 +41,8 @@ class Histories:
             items: shown, −1 in empty slots.
             reward: a slot that earned more than 0 was taken.
 
-        >>> one = torch.ones(2, 1)
-        >>> histories = Histories.of(torch.tensor([0, 0]), torch.tensor([5, 3]), torch.tensor([[7], [8]]), one)
+        >>> user, time, items = torch.tensor([0, 0]), torch.tensor([5, 3]), torch.tensor([[7], [8]])
+        >>> histories = Histories.from_requests(user, time, items, torch.ones(2, 1))
         >>> histories.at(torch.tensor([0, 1])).to_padded(-1)  # item 8 was taken at 3, before the request at 5
         tensor([[ 8],
                 [-1]])

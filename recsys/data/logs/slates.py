@@ -109,7 +109,7 @@ class SlateFeedbackLog(LogWithUsers):
             torch.cat([getattr(batch, name) for batch in batches]) for name in ("user", "items", "reward")
         )
         time = torch.from_numpy(pl.concat(times)["timestamp"].to_numpy().copy())
-        return replace(self, histories=Histories.of(user, time, items, reward))
+        return replace(self, histories=Histories.from_requests(user, time, items, reward))
 
     def requests(self) -> pl.LazyFrame:
         """`request_id` and `slate` of each request as they stand in the log, to join tables of policies with."""

@@ -162,8 +162,8 @@ class ParquetExposures(SlateSource):
         exposures = read_exposures(place, channels, self.request)
         features = read_all_features(root, self.items, self.users, exposures.collect_schema(), place)
         features.check_group(self.group, root)
-        ties = [] if self.request is None else [self.request]
-        shown = exposures.select("user_id", "item_id", "timestamp", *ties, *channels).collect()
+        tied = [] if self.request is None else [self.request]
+        shown = exposures.select("user_id", "item_id", "timestamp", *tied, *channels).collect()
         options = f"{self.click} {self.request} {sorted(channels.items())}"
         return SlateTables(
             impressions=slates_of_exposures(shown, channels, self.click, self.request).lazy(),

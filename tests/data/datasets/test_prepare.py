@@ -61,7 +61,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"k_core": 1},
     {"repeats": True},
     {"repeat_threshold": 0.5},
-    {"ties": TieByEvent()},
+    {"tie_breaking": TieByEvent()},
     {"seed": 1},
 ]
 

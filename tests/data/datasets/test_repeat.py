@@ -54,5 +54,5 @@ def test_a_finished_epoch_is_resumed_with_the_next() -> None:
 
 
 def test_fewer_than_once_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="times=0"):
+    with pytest.raises(ConfigurationError, match="repetitions=0"):
         repeated(0)

@@ -21,7 +21,7 @@ def test_what_was_taken_before_whatever_the_order_of_rows() -> None:
     time = torch.tensor([9, 0, 4, 7])
     items = torch.tensor([[5, 6], [7, -1], [8, 9], [3, 4]])
     reward = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 2.0], [0.5, 0.5]])
-    found = Histories.of(user, time, items, reward)
+    found = Histories.from_requests(user, time, items, reward)
     assert rows(found.at(torch.arange(4))) == [[9, 3, 4], [], [], [9]]
     assert rows(found.at(torch.tensor([3, 0]))) == [[9], [9, 3, 4]]
 
