@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError
 from recsys.models.generators.generator import Generator
+from recsys.policies.generative import GenerativePolicy
 
 
 class ReferencePolicy(nn.Module):
@@ -42,7 +43,16 @@ class ReferencePolicy(nn.Module):
 
 
 class FrozenReference(ReferencePolicy):
-    """The policy as it was when training began (Ouyang et al. 2022; ReRe, arXiv 2510.12211)."""
+    """The policy as it was when training began (Ouyang et al. 2022; ReRe, arXiv 2510.12211), or another policy.
+
+    Args:
+        network: the policy's network when training begins.
+        policy: another policy of the same kind of network, which another training left
+            (`{_target_: recsys.runs.artifacts.artifact, name: …}`); None for the one that training begins with.
+    """
+
+    def __init__(self, network: Generator[Any, Any], policy: GenerativePolicy | None = None) -> None:
+        super().__init__(network if policy is None else policy.network)
 
     def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
         """Stay."""

@@ -58,6 +58,14 @@ def rollout() -> Rollout:
     )
 
 
+@pytest.fixture
+def artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other trainings left, where a configuration names it."""
+    policy = GenerativePolicy(tiny_generator())
+    left = {"sasrec": policy, "sft": policy, "item_vectors": torch.ones(3, 2)}
+    monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: left[name])
+
+
 @pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED))
 def test_objectives(option: str) -> None:
     loss = instantiate(composed("objective")[option])(rollout())
@@ -76,14 +84,12 @@ def test_samplers(option: str) -> None:
 
 
 @pytest.mark.parametrize("option", options("reference"))
-def test_references(option: str) -> None:
+def test_references(option: str, artifacts: None) -> None:
     assert isinstance(instantiate(composed("reference")[option])(tiny_generator()), ReferencePolicy)
 
 
 @pytest.mark.parametrize("option", options("reward"))
-def test_rewards(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    artifacts = {"sasrec": GenerativePolicy(tiny_generator()), "item_vectors": torch.ones(3, 2)}
-    monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: artifacts[name])
+def test_rewards(option: str, artifacts: None) -> None:
     assert isinstance(instantiate(composed("reward")[option]), Reward)
 
 

@@ -15,12 +15,14 @@ from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
 from recsys.objectives.objective import Objective
+from recsys.objectives.preference import dpo
 from recsys.objectives.recast import recast
 from recsys.types.rollout import Rollout
 
 OBJECTIVES = {
     "cross_entropy": cross_entropy,
     "dapo": dapo,
+    "dpo": dpo,
     "dr_grpo": dr_grpo,
     "ecpo": ecpo,
     "gbpo": gbpo,

@@ -24,6 +24,7 @@ from recsys.objectives.lambda_ndcg import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.mixture import mixture
 from recsys.objectives.objective import Objective
+from recsys.objectives.preference import dpo, dpo_loss
 from recsys.objectives.recast import recast, structural_score
 from recsys.types.rollout import Rollout
 
@@ -280,6 +281,8 @@ def test_mixture_adds_its_parts_gradients() -> None:
             0.5600,
             id="tempered",
         ),
+        pytest.param(dpo, with_replacement(3), HIT, None, 1.0, 0.3600, id="dpo-hit"),
+        pytest.param(dpo, with_replacement(3), GRADED, None, 0.9861, 0.1546, id="dpo-graded"),
         pytest.param(lambda_ndcg, most_probable(4), HIT, None, 0.9709, 11.8667, id="lambda_ndcg"),
         pytest.param(cross_entropy, most_probable(4), GRADED, None, 0.5757, 4.4592, id="cross_entropy-graded"),
     ],
@@ -313,3 +316,22 @@ def test_dropping_uninformative_groups_divides_by_their_share() -> None:
     share = len(kept.reward) / len(group.reward)
     assert share < 0.5
     assert torch.allclose(dropped * share, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 2.0])
+def test_dpo_is_least_at_the_reference_tilted_by_the_reward(beta: float) -> None:
+    """Over all pairs, preferred as Bradley and Terry have it: `π ∝ π_ref exp(r / β)`, and nowhere else."""
+    items = torch.cartesian_prod(torch.arange(ITEMS), torch.arange(ITEMS))
+    reference = OLD_LOGITS.log_softmax(-1)
+    preferred = (GRADED[items[:, 0]] - GRADED[items[:, 1]]).sigmoid()
+    weight = preferred * reference[items].sum(-1).exp()
+
+    def slope(logits: Tensor) -> Tensor:
+        logits = logits.clone().requires_grad_()
+        loss = dpo_loss(logits.log_softmax(-1)[items], reference[items], weight, beta=beta)
+        return torch.autograd.grad(loss.value, logits)[0]
+
+    tilted = reference + GRADED / beta
+    assert slope(tilted).abs().max() < 1e-12
+    assert slope(reference).abs().max() > 1e-2
+    assert slope(tilted + torch.tensor([0.1, 0.0, 0.0, 0.0, 0.0, 0.0])).abs().max() > 1e-4

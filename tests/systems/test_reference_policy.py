@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recsys.errors import ConfigurationError
 from recsys.models.generators.causal import CausalGenerator
+from recsys.policies.generative import GenerativePolicy
 from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
 from tests.tiny import tiny_generator
 
@@ -43,6 +44,15 @@ def test_a_frozen_one_stays() -> None:
     move(network)
     reference.follow(network, epoch=3, step=99)
     assert torch.equal(weights(reference), start)
+
+
+def test_a_frozen_one_may_be_another_policy() -> None:
+    network, other = tiny_generator(), tiny_generator()
+    move(other)
+    reference = FrozenReference(network, GenerativePolicy(other))
+    assert torch.equal(weights(reference), weights(other))
+    move(other)
+    assert not torch.equal(weights(reference), weights(other))
 
 
 def test_one_of_an_epoch_copies_the_policy_when_an_epoch_begins() -> None:
