@@ -84,7 +84,14 @@ def beam_search(
     Raises:
         EmptyLegalSetError: a request allows no item.
     """
-    legal = LegalSet.of(network.trie, context)
+    return search_legal(network, memory, LegalSet.of(network.trie, context), beams)
+
+
+@torch.no_grad()
+def search_legal(
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int
+) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+    """`beam_search` over legal sets that are known."""
     items, log_prob = search(network, memory, legal, beams, sibling_step)
     log_prob[..., -1] -= log_legal_mass(network, memory, legal).unsqueeze(1)
     return items, log_prob

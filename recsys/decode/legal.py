@@ -54,6 +54,35 @@ class LegalSet(TensorRecord):
     def __len__(self) -> int:
         return len(self.leaves)
 
+    @property
+    def counts(self) -> Int[Tensor, " B"]:
+        """`[B]`, how many items each request allows."""
+        return self.leaves.lengths if self.inclusive else self.trie.num_items - self.leaves.lengths
+
+    def without(self, items: Int[Tensor, " B"]) -> LegalSet:
+        """Return what is left when each request's item is placed; a request that allows nothing else stays as it is.
+
+        Args:
+            items: `[B]`, of each request's legal set; −1 takes nothing away.
+
+        >>> trie = Trie.from_codes(torch.tensor([[0, 0], [0, 1], [1, 0]]))
+        >>> legal = LegalSet(trie, Jagged.from_rows([[2], [0, 1]]), inclusive=False)
+        >>> legal.without(torch.tensor([0, 2])).leaves.to_padded(-1)
+        tensor([[0, 2],
+                [0, 1]])
+        """
+        size = self.trie.num_items
+        listed = self.leaves.row_ids() * size + self.leaves.values
+        placed = torch.arange(len(self), device=items.device) * size + self.trie.item_leaf[items.clamp(min=0)]
+        placed = placed[(items >= 0) & (self.counts > 1)]
+        if self.inclusive:
+            keys = listed[~torch.isin(listed, placed, assume_unique=True)]
+        else:
+            keys = torch.cat([listed, placed]).sort().values
+        rows = keys // size
+        counts = torch.bincount(rows, minlength=len(self))
+        return LegalSet(self.trie, Jagged.from_lengths(keys - rows * size, counts), self.inclusive)
+
     def contains(self, items: Int[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
         """`[B, G]`, true where the request allows the item; −1 is no item."""
         listed = self.leaves.row_ids() * self.trie.num_items + self.leaves.values

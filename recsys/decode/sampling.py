@@ -38,17 +38,25 @@ def sample(
     Raises:
         EmptyLegalSetError: a request allows no item.
     """
+    return sample_legal(network, memory, LegalSet.of(network.trie, context), draws, generator)
+
+
+@torch.no_grad()
+def sample_legal(
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, draws: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"]]:
+    """`sample` over legal sets that are known."""
     trie = network.trie
-    mass = legal_mass(network, memory, LegalSet.of(trie, context))
+    mass = legal_mass(network, memory, legal)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     codes: list[Tensor] = []
     for level in range(trie.depth):
         first, mask = child_range(trie, nodes, level)
         log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
-        legal = mass.subtree_masks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
-        noise = torch.empty(legal.shape, device=legal.device).exponential_(generator=generator).log_()
-        taken = (legal - noise).argmax(-1, keepdim=True)
-        codes.append(log_prob.expand_as(legal).gather(-1, taken).squeeze(-1))
+        weighted = mass.subtree_masks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
+        noise = torch.empty(weighted.shape, device=weighted.device).exponential_(generator=generator).log_()
+        taken = (weighted - noise).argmax(-1, keepdim=True)
+        codes.append(log_prob.expand_as(weighted).gather(-1, taken).squeeze(-1))
         if level == 0:
             state = network.reorder(state, torch.zeros_like(taken).squeeze(-1))
         nodes = first + taken.squeeze(-1)

@@ -42,18 +42,19 @@ def score(
     """
     legal = LegalSet.of(network.trie, context)
     if len(legal) <= BLOCK:
-        return _score_block(network, memory, legal, items)
+        return score_legal(network, memory, legal, items)
     order = legal.leaves.lengths.argsort(stable=True)
     blocks = [
-        _score_block(network, network.select(memory, rows), legal.select(rows), items[rows])
+        score_legal(network, network.select(memory, rows), legal.select(rows), items[rows])
         for rows in order.split(BLOCK)
     ]
     return torch.cat(blocks)[order.argsort()]
 
 
-def _score_block(
+def score_legal(
     network: Generator[Any, Any], memory: Any, legal: LegalSet, items: Int[Tensor, "B G"]
 ) -> Float[Tensor, "B G L"]:
+    """`score` over legal sets that are known, all requests at a time."""
     listed, exists = legal.padded_items()
     tokens = network.path_log_prob(memory, torch.cat([items.clamp(min=0), listed], 1))
     tokens, of_listed = tokens.split([items.shape[1], listed.shape[1]], 1)

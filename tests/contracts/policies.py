@@ -18,6 +18,7 @@ from recsys.models.slates.item_posterior import FlatItems, GroupedItems
 from recsys.models.slates.slate_model import SlateModel
 from recsys.models.slates.user_state import GammaLinearUser, RecurrentUser
 from recsys.nn.affinity import inner_product, negative_distance
+from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy, UniformPolicy, UpperConfidenceBound
 from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
 from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
@@ -103,6 +104,34 @@ def encoder_decoder() -> Policy:
     return GenerativePolicy(
         EncoderDecoder(trie, width=8, layers=1, heads=2, head_width=4, hidden=16, dropout=0.0, max_length=5)
     )
+
+
+@register
+def slates_of_a_table_generator() -> Policy:
+    return AutoregressiveSlatePolicy(TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 3, 2)), NUM_USERS))
+
+
+@register
+def slates_of_a_peaked_table_generator() -> Policy:
+    network = TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 2, 3)), NUM_USERS, scale=5.0)
+    return AutoregressiveSlatePolicy(network)
+
+
+@register
+def slates_of_a_causal_generator() -> Policy:
+    codes = ragged_codes(NUM_ITEMS, 2, 3)
+    encoder = HistoryEncoder(width=8, layers=1, heads=2, dropout=0.0, max_length=7)
+    torch.manual_seed(0)
+    network = CausalGenerator(Trie.from_codes(codes), codes, encoder, max_length=5, initial=0.7)
+    return AutoregressiveSlatePolicy(network)
+
+
+@register
+def slates_of_an_encoder_decoder() -> Policy:
+    torch.manual_seed(0)
+    trie = Trie.from_codes(ragged_codes(NUM_ITEMS, 2, 4))
+    network = EncoderDecoder(trie, width=8, layers=1, heads=2, head_width=4, hidden=16, dropout=0.0, max_length=5)
+    return AutoregressiveSlatePolicy(network)
 
 
 @register

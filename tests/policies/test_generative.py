@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from recsys.errors import ConfigurationError
 from recsys.items.trie import Trie
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy, UnmaskedPolicy
@@ -83,6 +84,22 @@ def test_top_is_cut_from_a_search_at_least_as_wide_as_beams(requests: Context) -
     assert GenerativePolicy(network, beams=1).top(first, 9).items.shape == (1, 9, 1)
 
 
+def test_the_best_slates_are_those_of_the_enumeration(policy: GenerativePolicy, requests: Context) -> None:
+    """The last request allows two items, whose slates leave the third slot empty."""
+    policy.double()
+    slates = Slates(
+        torch.tensor(list(itertools.permutations(range(ITEMS), 3))).expand(3, -1, -1), torch.zeros(3, 210, 3)
+    )
+    expected, order = policy.log_prob(requests, slates).sum(-1).sort(-1, descending=True)
+    top = policy.top_from(policy.network.encode(requests), requests, 210, slots=3)
+    assert top.sampling_method is SamplingMethod.TOP
+    for row, legal in ((0, 210), (1, 60)):
+        assert torch.equal(top.items[row, :legal], slates.items[row][order[row, :legal]])
+        assert torch.allclose(top.slate_log_prob[row, :legal], expected[row, :legal], atol=1e-9)
+        assert (top.items[row, legal:] == -1).all()
+    assert sorted(top.items[2, :2].tolist()) == [[5, 6, -1], [6, 5, -1]] and (top.items[2, 2:] == -1).all()
+
+
 def test_draws_without_replacement_carry_their_inclusion(policy: GenerativePolicy, requests: Context) -> None:
     memory = policy.network.encode(requests)
     slates = policy.sample_without_replacement_from(memory, requests, 3, torch.Generator().manual_seed(0))
@@ -130,6 +147,12 @@ def test_rollouts_carry_no_gradient_and_scores_do(policy: GenerativePolicy, requ
 
 
 EVERY = torch.arange(12).view(1, 12, 1)
+
+
+def test_unmasked_slates_of_several_slots_are_refused() -> None:
+    network = VocabularyTableGenerator(Trie.from_codes(ragged_codes(12, 2, 5)))
+    with pytest.raises(ConfigurationError, match="ranks single items, asked for slates of 2"):
+        UnmaskedPolicy(network).top(Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1)), 3, slots=2)
 
 
 def test_it_is_searched_under_the_mask_and_scored_without_it() -> None:

@@ -1,0 +1,52 @@
+"""The policy of a generator that sees the items it has placed: slates whose slots depend on one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from typing_extensions import override
+
+from recsys.decode.slate_search import SlateSearch, search_slates
+from recsys.decode.slates import sample_slates, score_slates
+from recsys.models.generators.generator import Generator
+from recsys.policies.network_policy import NetworkPolicy
+from recsys.types.context import Context
+from recsys.types.slates import SamplingMethod, Slates
+
+
+class AutoregressiveSlatePolicy(NetworkPolicy):
+    """A generator's distribution over slates: `π(slate) = Π_s π(y_s | history, y_1 … y_{s−1})`.
+
+    Every factor is over what the request allows and no earlier slot holds; the network knows the placed items by
+    `Generator.extend`. A slate of one slot is `GenerativePolicy`'s, number for number. Beyond that the policy is no
+    `ItemPolicy`: no distribution of single items gives its slates.
+    Source: session-wise generation, Deng et al. 2025 (OneRec, arXiv 2502.18965), §3.2.
+
+    Args:
+        network: what generates.
+        beams: least width of a search.
+        search: finds the best slates: `search_slates`, or `greedy_slates` for one slate a first item.
+    """
+
+    def __init__(self, network: Generator[Any, Any], beams: int = 16, search: SlateSearch = search_slates) -> None:
+        super().__init__(network, beams)
+        self.search = search
+
+    @override
+    def top_from(self, memory: Any, context: Context, k: int, slots: int = 1) -> Slates:
+        items, codes = self.search(self.network, memory, context, k, slots, self.beams, self.network.extend)
+        return Slates(items, codes.sum(-1), SamplingMethod.TOP)
+
+    @override
+    def sample_from(
+        self, memory: Any, context: Context, candidates: int, slots: int, generator: torch.Generator
+    ) -> Slates:
+        items, codes = sample_slates(self.network, memory, context, candidates, slots, generator)
+        return Slates(items, codes.sum(-1), SamplingMethod.SAMPLE)
+
+    @override
+    def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+        return score_slates(self.network, memory, context, items)
