@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from recsys.policies.autoregressive import AutoregressiveSlatePolicy
     from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy, UniformPolicy, UpperConfidenceBound
     from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
     from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
 
 __all__ = [
+    "AutoregressiveSlatePolicy",
     "BetaPosterior",
     "EpsilonGreedy",
     "GenerativePolicy",
@@ -65,6 +67,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "autoregressive": ["AutoregressiveSlatePolicy"],
         "bandits.greedy": ["EpsilonGreedy", "Greedy", "UniformPolicy", "UpperConfidenceBound"],
         "bandits.posteriors": ["BetaPosterior", "LinearPosterior"],
         "bandits.thompson": ["InSlateThompson", "SlateThompson"],

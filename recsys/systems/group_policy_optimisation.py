@@ -18,6 +18,7 @@ from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.rewards.combined import with_parts
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
@@ -68,7 +69,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         reward: Reward,
         objective: Objective,
         optimizer: OptimizerFactory,
-        policy: Callable[[Generator[Any, Any]], GenerativePolicy] = GenerativePolicy,
+        policy: Callable[[Generator[Any, Any]], NetworkPolicy] = GenerativePolicy,
         slots: int = 1,
         request_share: float = 0.5,
         inner_steps: int = 1,
@@ -99,7 +100,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         self._groups = 0
 
     @property
-    def policy(self) -> GenerativePolicy:
+    def policy(self) -> NetworkPolicy:
         """The network as the policy that is sampled, scored and moved."""
         return self.make_policy(self.network)
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 from recsys.errors import ConfigurationError
 from recsys.objectives.group_transforms import dynamic_sampling, insert_logged, recast_repair, shared_codes
 from recsys.objectives.recast import structural_score
-from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.types.example import Example
 from recsys.types.slates import SamplingMethod, Slates
 
@@ -24,7 +24,7 @@ class GroupSampler(Protocol):
     """Samples candidate slates for encoded requests."""
 
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         """Return `G` candidates a request, `[P, G, S]`, without gradient.
 
@@ -43,7 +43,7 @@ class GroupSampler(Protocol):
 
 @dataclass(frozen=True)
 class BeamSampler(GroupSampler):
-    """The most probable legal items by constrained beam search, ReRe's published setting.
+    """The most probable slates by constrained beam search: of one slot ReRe's published setting, of several OneRec's.
 
     Deterministic given the policy: an objective that averages over it is biased unless it says otherwise.
 
@@ -55,10 +55,9 @@ class BeamSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
-        _require_one_slot(slots, "BeamSampler")
-        return policy.top_from(memory, examples.context, self.candidates)
+        return policy.top_from(memory, examples.context, self.candidates, slots)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class StochasticBeamSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         _require_one_slot(slots, "StochasticBeamSampler")
         return policy.sample_without_replacement_from(memory, examples.context, self.candidates, generator)
@@ -91,7 +90,7 @@ class IndependentSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         return policy.sample_from(memory, examples.context, self.candidates, slots, generator)
 
@@ -110,7 +109,7 @@ class TargetInsertionSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         slates = self.sampler(policy, memory, examples, slots, generator)
         items = insert_logged(slates.items, _logged_slates(examples, slots, "TargetInsertionSampler"))
@@ -131,7 +130,7 @@ class ReCastSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         _require_one_slot(slots, "ReCastSampler")
         slates = self.sampler(policy, memory, examples, slots, generator)
@@ -156,7 +155,7 @@ class DynamicSampler(GroupSampler):
 
     @override
     def __call__(
-        self, policy: GenerativePolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
+        self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
     ) -> Slates:
         count = math.ceil(self.candidates * self.factor)
         sampled = policy.sample_from(memory, examples.context, count, slots, generator)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError
 from recsys.models.generators.generator import Generator
-from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 
 
 class ReferencePolicy(nn.Module):
@@ -51,7 +51,7 @@ class FrozenReference(ReferencePolicy):
             (`{_target_: recsys.runs.artifacts.artifact, name: …}`); None for the one that training begins with.
     """
 
-    def __init__(self, network: Generator[Any, Any], policy: GenerativePolicy | None = None) -> None:
+    def __init__(self, network: Generator[Any, Any], policy: NetworkPolicy | None = None) -> None:
         super().__init__(network if policy is None else policy.network)
 
     def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:

@@ -14,6 +14,7 @@ from recsys.data.datasets.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -51,7 +52,7 @@ class SequentialSystem(lightning.LightningModule):
         self.repeats = repeats
 
     @property
-    def policy(self) -> GenerativePolicy:
+    def policy(self) -> NetworkPolicy:
         """The network as a policy over each request's legal set."""
         return GenerativePolicy(self.network)
 

@@ -20,8 +20,8 @@ from recsys.metrics.diversity import self_information
 from recsys.metrics.results import Results, evaluation_results, per_user
 from recsys.models.generators.sasrec import SASRec
 from recsys.policies.evaluation import CUTOFFS, evaluate
-from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture, best_weight
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.report.formats import interval, number
 from recsys.runs.artifacts import artifacts, best_artifact, load
@@ -118,7 +118,7 @@ DIFFERENCE = partial(METRIC, signed=True)
 
 def searching(policy: ItemPolicy, beams: int) -> ItemPolicy:
     """The same policy with at least so many beams, where it searches."""
-    if isinstance(policy, GenerativePolicy):
+    if isinstance(policy, NetworkPolicy):
         policy.beams = beams
     return policy
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from recsys.atomic import write_text
 from recsys.data.datasets.dataset import Dataset
-from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, downsampled, line_chart
 from recsys.report.forest import difference_charts
@@ -102,7 +102,7 @@ class Report:
 
     def _cards(self, run: RunFolder, dataset: Dataset) -> Markup:
         policy = load(run, best_artifact(artifacts(run, ArtifactKind.POLICY)).name)
-        if isinstance(policy, GenerativePolicy):
+        if isinstance(policy, NetworkPolicy):
             policy.beams = 50
         generator = torch.Generator().manual_seed(self.seed)
         chosen = dataset.test.select(torch.randperm(len(dataset.test), generator=generator)[: self.users])

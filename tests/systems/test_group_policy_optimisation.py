@@ -14,7 +14,9 @@ from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo, grpo_sr
 from recsys.objectives.group_transforms import informative
 from recsys.objectives.objective import Loss
+from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.rewards.combined import WeightedSum
 from recsys.rewards.rank import RankingReward
 from recsys.rewards.reward import HitReward
@@ -304,8 +306,12 @@ class Neighbours:
         return ((slates.items == wanted) & slates.mask.unsqueeze(-1)).float()
 
 
-def test_slots_are_sampled_rewarded_and_scored_one_after_the_other(batch: Context, watched: Watch) -> None:
-    one = system(groups := Groups(), sampler=IndependentSampler(5), reward=Neighbours(), slots=2, request_share=1.0)
+@pytest.mark.parametrize("policy", [GenerativePolicy, AutoregressiveSlatePolicy])
+def test_slots_are_sampled_rewarded_and_scored_one_after_the_other(
+    batch: Context, watched: Watch, policy: Callable[..., NetworkPolicy]
+) -> None:
+    slates = {"sampler": IndependentSampler(5), "reward": Neighbours(), "slots": 2, "policy": policy}
+    one = system(groups := Groups(), request_share=1.0, **slates)
     seen = watched(one)
     one.training_step(batch, 0)
     (group,) = groups.seen

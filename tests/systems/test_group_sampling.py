@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from recsys.errors import ConfigurationError
+from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.systems.group_sampling import (
     BeamSampler,
     DynamicSampler,
@@ -43,7 +45,7 @@ def policy() -> GenerativePolicy:
 
 
 def sampled(
-    policy: GenerativePolicy, sampler: GroupSampler, seed: int = 0, slots: int = 1, examples: Example = EXAMPLES
+    policy: NetworkPolicy, sampler: GroupSampler, seed: int = 0, slots: int = 1, examples: Example = EXAMPLES
 ) -> Slates:
     memory = policy.network.encode(REQUESTS)
     return sampler(policy, memory, examples, slots, torch.Generator().manual_seed(seed))
@@ -120,8 +122,13 @@ def test_more_are_drawn_than_kept_and_the_target_stays(policy: GenerativePolicy)
 LOGGED_SLATES = Example(REQUESTS, Slates(torch.tensor([[[4, 3]], [[17, 2]], [[9, 0]]]), torch.zeros(3, 1, 2)))
 
 
-@pytest.mark.parametrize("sampler", [IndependentSampler(6), DynamicSampler(6)], ids=lambda one: type(one).__name__)
-def test_slates_of_two_slots_hold_distinct_legal_items(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+SAMPLERS_OF_SLATES = [BeamSampler(6), IndependentSampler(6), DynamicSampler(6)]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS_OF_SLATES, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("kind", [GenerativePolicy, AutoregressiveSlatePolicy])
+def test_slates_of_two_slots_hold_distinct_legal_items(kind: type[NetworkPolicy], sampler: GroupSampler) -> None:
+    policy = kind(tiny_generator(dropout=0.0), beams=6)
     slates = sampled(policy, sampler, slots=2, examples=LOGGED_SLATES)
     assert slates.items.shape == slates.log_prob.shape == (3, 6, 2)
     assert (slates.items[..., 0] != slates.items[..., 1]).all()
@@ -135,7 +142,7 @@ def test_a_logged_slate_is_inserted_whole(policy: GenerativePolicy) -> None:
     assert (forced.items == LOGGED_SLATES.slates.items).all(-1).any(-1).all()
 
 
-@pytest.mark.parametrize("sampler", [BeamSampler(6), StochasticBeamSampler(6), ReCastSampler(IndependentSampler(6))])
+@pytest.mark.parametrize("sampler", [StochasticBeamSampler(6), ReCastSampler(IndependentSampler(6))])
 def test_who_samples_single_items_says_so(policy: GenerativePolicy, sampler: GroupSampler) -> None:
     with pytest.raises(ConfigurationError, match=rf"{type(sampler).__name__} samples single items, but slots=2"):
         sampled(policy, sampler, slots=2, examples=LOGGED_SLATES)
