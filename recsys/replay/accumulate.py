@@ -23,12 +23,12 @@ from recsys.replay.sums import Sums, UnitTotals
 
 @dataclass(frozen=True)
 class EstimatorSums:
-    """Of one estimator.
+    """The sums, weights and bootstrap replicates of one estimator.
 
     Args:
-        sums: of its terms over units.
-        weights: over rows.
-        replicates: `[R, k]`, of its terms; None where no bootstrap was asked for.
+        sums: sums of its terms over units.
+        weights: summary of its weights over rows.
+        replicates: `[R, k]`, sums of its terms in each bootstrap replicate; None without a bootstrap.
     """
 
     sums: Sums
@@ -38,21 +38,22 @@ class EstimatorSums:
 
 @dataclass(frozen=True)
 class Accumulation:
-    """Of several estimators over one log or a part of it; equal terms are held once.
+    """The sums of several estimators over a log or a part of it; estimators with equal terms share them.
 
-    Parts are added; they equal the whole, as long as they number their rows as the whole does and no row is in two.
-    What a user's rows sum to is held for each user, or group of users where there are many, so parts may share users.
+    Accumulations of parts of a log are added. They equal that of the whole log if the parts number their rows as the
+    whole does and no row is in two parts. Terms are held by user, or by group of users where there are many, so that
+    parts may share users.
 
     Args:
-        estimators: by name.
-        bootstrap: asked for; None for none.
-        without_replicates: names of estimators that are not resampled.
-        rows: how many.
-        weights: by name of the estimator.
-        sums: of the terms, where each row is a unit.
-        widths: how many columns the terms take of `totals` and of `replicates`, in their order.
-        totals: of the terms beside each other, where users are units; None where there are none.
-        replicates: `[R, ≤ K]`, of the terms that are resampled, which are the first; None for none.
+        estimators: estimators by name.
+        bootstrap: the bootstrap that is summed; None for none.
+        without_replicates: names of the estimators that are not resampled.
+        rows: number of rows.
+        weights: summary of the weights by the name of the estimator.
+        sums: sums of the terms where each row is a unit.
+        widths: number of columns that each of the terms takes in `totals` and `replicates`, in their order.
+        totals: totals of all terms by user, the terms side by side; None where rows have no users.
+        replicates: `[R, ≤ K]`, bootstrap replicates of the terms that are resampled, which come first; None for none.
     """
 
     estimators: Mapping[str, Estimator[Any]]
@@ -66,10 +67,10 @@ class Accumulation:
     replicates: Float[Tensor, "R resampled"] | None = None
 
     def __getitem__(self, name: str) -> EstimatorSums:
-        """Of one estimator.
+        """Return the sums of one estimator.
 
         Raises:
-            RequestError: nothing was summed.
+            RequestError: the log has no row.
         """
         if not self.rows:
             raise RequestError("the log has no row: there is nothing to estimate from")
@@ -81,7 +82,7 @@ class Accumulation:
 
     @cached_property
     def terms(self) -> tuple[list[Terms[Any]], list[Terms[Any]]]:
-        """Those that are resampled, if any are, and the others; each once."""
+        """Return the different terms: those that are resampled, and the others."""
         found: dict[Terms[Any], bool] = {}
         for name, estimator in self.estimators.items():
             found[estimator.terms] = found.get(estimator.terms, False) or name not in self.without_replicates
@@ -126,21 +127,22 @@ def accumulate(
     first: int = 0,
     total: int | None = None,
 ) -> Accumulation:
-    """One pass over a log, in the memory of one batch and, where the log has users, of `GROUPS` rows of terms.
+    """Return the sums of every estimator after one pass over a log.
 
-    Units are the users of the batches (`batch.user`); where there are none each row stands alone, numbered from
-    `first` as it comes. Terms that equal each other are computed once a batch. A bar shows how far the log is read.
+    The pass takes the memory of one batch and, where the log has users, of at most `GROUPS` rows of terms. The units
+    are the users of the batches (`batch.user`); without users, each row is a unit, numbered from `first` in the order
+    in which rows come. Equal terms are computed once a batch. A progress bar shows the rows that were read.
 
     Args:
-        estimators: by name.
-        batches: parts of the log in any order; rows of the log whose users are None are numbered in that order.
-        bootstrap: whose replicates are summed too; None for none.
-        without_replicates: names of estimators that need none.
-        first: the number of the first row, where the batches are a shard of a log.
-        total: how many rows will come; None where that is not known.
+        estimators: estimators by name.
+        batches: parts of the log, in any order if rows have users.
+        bootstrap: bootstrap whose replicates are summed too; None for none.
+        without_replicates: names of estimators that are not resampled.
+        first: number of the first row, where the batches are one shard of a log.
+        total: number of rows to come, for the progress bar; None where it is not known.
 
     Raises:
-        RequestError: some batches have users and some do not, or an estimator needs what a batch has not.
+        RequestError: some batches have users and others do not, or an estimator needs a part that a batch lacks.
 
     >>> from recsys.replay.actions.importance import IPS, SNIPS
     >>> from recsys.replay.actions.batch import BanditBatch
@@ -159,7 +161,7 @@ def accumulate(
 
 
 def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
-    """With one batch more; what was held of users grows in place, so the accumulation before is not to be used on."""
+    """Return the accumulation with one more batch; totals by user grow in place, so drop `whole` afterwards."""
     resampled, others = whole.terms
     user = getattr(batch, "user", None)  # episodes stand alone
     if whole.rows and (user is None) == (whole.totals is not None):
@@ -186,19 +188,19 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
 
 
 def _weights(estimators: Mapping[str, Estimator[Any]], batch: Any) -> dict[str, WeightSummary]:
-    """Of every estimator; of weights that are one tensor once."""
+    """Return the summary of each estimator's weights; a tensor that several share is summarised once."""
     weights = {name: estimator.weight(batch) for name, estimator in estimators.items()}
     summaries = {id(weight): WeightSummary.of(weight) for weight in {id(one): one for one in weights.values()}.values()}
     return {name: summaries[id(weight)] for name, weight in weights.items()}
 
 
 def _by_key(some: Mapping[Any, Any], others: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Values of equal keys added."""
+    """Return both mappings as one, with the values of common keys added."""
     return {**others, **some} | {key: some[key] + others[key] for key in some.keys() & others.keys()}
 
 
 def _added(one: Any, other: Any) -> Any:
-    """What is there of the two."""
+    """Return the sum of two optional values."""
     return other if one is None else one if other is None else one + other
 
 

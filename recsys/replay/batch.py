@@ -1,4 +1,4 @@
-"""Batches of logged feedback: optional parts made on demand, row selection and halves by user."""
+"""Batches of logged feedback: parts that are computed on demand, selection of rows, and halves by user."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from recsys.types.context import Context
 
 
 class OptionalParts:
-    """A frozen dataclass of tensors of which some may be None.
+    """Base class of frozen dataclasses of tensors, some of which may be missing.
 
     Attributes:
-        later: how to make parts that are None, when they are needed; none by default.
+        later: functions that compute missing parts on demand, by the name of the part.
     """
 
     later: Mapping[str, Callable[[], Tensor]] | None = None
 
     def need(self, name: str) -> Tensor:
-        """A part that need not be there; made now, and kept, where it is not yet.
+        """Return a part that may be missing; it is computed now and kept if `later` says how.
 
         Raises:
-            RequestError: it is not there and nothing says how to make it.
+            RequestError: the part is missing and nothing computes it.
         """
         if getattr(self, name) is None and self.later is not None and name in self.later:
             object.__setattr__(self, name, self.later[name]())
@@ -37,26 +37,26 @@ class OptionalParts:
         return found
 
     def called(self, name: str) -> str:
-        """What a part is called in messages."""
+        """Return what a part is called in messages."""
         raise NotImplementedError
 
     def given_by(self, name: str) -> str:
-        """How `recsys replay` is told to make a part, after a colon; empty where that is not to be said."""
+        """Return how a user of `recsys replay` provides a part, beginning with a colon; empty where there is no way."""
         return ""
 
 
 LogBatch = TypeVar("LogBatch", bound=Any)
 
 MIXER = 0x9E3779B97F4A7C15 - 2**64
-"""An odd number whose bits are even: 2⁶⁴ over the golden ratio (Knuth 1998, "Sorting and searching", section 6.4)."""
+"""An odd number with even bits, 2⁶⁴ over the golden ratio (Knuth 1998, "Sorting and searching", section 6.4)."""
 
 
 def take(batch: LogBatch, rows: Tensor) -> LogBatch:
-    """The named rows of a batch of logged rounds, slates or episodes.
+    """Return some rows of a batch of logged rounds, slates or episodes.
 
     Args:
-        batch: a dataclass of tensors of one row each; what is no tensor belongs to all.
-        rows: indices, or true at those that stay.
+        batch: dataclass of tensors with one row each; fields that are no tensors are kept.
+        rows: row indices, or true at the rows to keep.
     """
     index = rows.nonzero().squeeze(1) if rows.dtype == torch.bool else rows
     taken: dict[str, Any] = {}
@@ -70,10 +70,10 @@ def take(batch: LogBatch, rows: Tensor) -> LogBatch:
 
 
 def in_half(units: Int[Tensor, " n"], half: int) -> Bool[Tensor, " n"]:
-    """True where a unit belongs to half 0 or 1 of all units; the same wherever and whenever it comes.
+    """Return which units belong to half 0 or 1 of all units, by a hash of the unit's number.
 
     Args:
-        units: users, requests or episodes, numbered.
+        units: numbers of users, requests or episodes.
         half: 0 or 1.
 
     >>> in_half(torch.arange(6), 0), in_half(torch.arange(1_000_000), 1).float().mean()
@@ -83,7 +83,7 @@ def in_half(units: Int[Tensor, " n"], half: int) -> Bool[Tensor, " n"]:
 
 
 def units_of(batch: Any) -> Int[Tensor, " n"]:
-    """Which rows belong together: users where they are known, else each row, or episode, alone."""
+    """Return the unit of each row: its user where users are known, else the row or episode itself."""
     if getattr(batch, "user", None) is not None:
         return batch.user
     return batch.episode if hasattr(batch, "episode") else batch.request

@@ -15,55 +15,56 @@ Batch = TypeVar("Batch", contravariant=True)
 
 @runtime_checkable
 class Terms(Protocol[Batch]):
-    """What is summed over the units of a log.
+    """The numbers that an estimator sums over the units of a log: rounds, users, slates or episodes.
 
-    Equal objects give equal terms, so that estimators which read the same sums share them.
+    Equal objects give equal terms: estimators that read the same sums share them.
     """
 
     def __call__(self, batch: Batch) -> Float[Tensor, "n k"]:
-        """`k` numbers a row of the batch; one of them is 1 where rows are counted.
+        """Return `k` numbers for each row of a batch; one of them is 1 where rows are counted.
 
         Raises:
-            RequestError: the batch has not what is needed.
+            RequestError: the batch lacks a part that these terms need.
         """
         ...
 
 
 @runtime_checkable
 class Estimator(Protocol[Batch]):
-    """A value that is a smooth function of sums of terms, and does not change if every sum is multiplied alike.
+    """An estimate that is a smooth function of sums of terms, and unchanged if all sums are multiplied by one number.
 
-    Law, held by `tests/contracts`: under the assumption that its documentation states, the estimate is unbiased, or
-    consistent where it is a ratio, by enumeration of every log; sums of parts of a log merge to those of the whole.
+    `tests/contracts` holds every estimator to this: under the assumption that its class states, the estimate is
+    unbiased, or consistent if it is a ratio, by enumeration of every log; and the sums of parts of a log merge to those
+    of the whole.
     """
 
     @property
     def terms(self) -> Terms[Batch]:
-        """What it reads."""
+        """Return the terms that this estimator sums."""
         ...
 
     def weight(self, batch: Batch) -> Float[Tensor, " n"]:
-        """How much each row counts, for the effective sample size and the largest weight; 1 where none is weighed."""
+        """Return the weight of each row, for the effective sample size and the largest weight; 1 without weighting."""
         ...
 
     def value(self, totals: Float[Tensor, "*R k"]) -> Float[Tensor, "*R"]:
-        """The estimate, from sums of the terms; of several logs at once."""
+        """Return the estimate from sums of the terms; leading dimensions are logs or bootstrap replicates."""
         ...
 
 
 @runtime_checkable
 class HasReward(Protocol):
-    """Logged rounds, slates or episodes."""
+    """A batch of logged rounds, slates or episodes."""
 
     @property
     def reward(self) -> Float[Tensor, "n *S"]:
-        """`[n]` or `[n, S]`, 0 where there is nothing."""
+        """Return the rewards, one a row or one a slot; 0 in empty slots and after the end of an episode."""
         ...
 
 
 @dataclass(frozen=True)
 class OnPolicyTerms(Terms[HasReward]):
-    """`(1, Σ r)` a row."""
+    """The terms `(1, Σ r)` of a row, with `Σ r` over its slots or steps."""
 
     @override
     def __call__(self, batch: HasReward) -> Float[Tensor, "n 2"]:
@@ -73,7 +74,7 @@ class OnPolicyTerms(Terms[HasReward]):
 
 @dataclass(frozen=True)
 class OnPolicy(Estimator[Any]):
-    """`Σ r / n`: the value of the policy that wrote the log.
+    """Estimate the value of the policy that wrote the log as the mean reward, `Σ r / n`.
 
     >>> from recsys.data.logs.batches import LoggedActions
     >>> logged = LoggedActions(torch.arange(2), torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))

@@ -1,4 +1,4 @@
-"""Estimators chosen by the data: SLOPE, MAGIC, and how a configured name becomes one estimator."""
+"""Estimators chosen by the data, SLOPE and MAGIC, and how a configured name becomes one estimator."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from recsys.replay.sums import Sums
 
 @dataclass(frozen=True)
 class Slope:
-    """Of a family of estimators the one with the least variance that no better-founded one contradicts.
+    """Choose the most biased estimator of a family that no less biased one contradicts (SLOPE).
 
-    Estimators stand in order of rising bias and falling variance: `v_1 ± 2 c_1, v_2 ± 2 c_2, …` with `c` the half width
-    of each closed-form interval, or of a later one where that is wider. The last is chosen before whose interval all
-    intervals have a point in common. Its error is within a constant factor of the least sum of bias and half width in
-    the family. The interval of what is chosen does not know that it was chosen: report it from other rounds. Source:
-    Su, Srinath, Krishnamurthy 2020, "Adaptive estimator selection for off-policy evaluation".
+    The estimators stand in order of rising bias and falling variance. With value `v_i` and half width `c_i` of the
+    closed-form interval (raised to that of any later estimator), the chosen one is the last before the intervals `v_1 ±
+    2 c_1, v_2 ± 2 c_2, …` have no common point. Its error is within a constant factor of the smallest sum of bias and
+    half width in the family. The interval of the chosen estimator ignores the choice: report it from other rounds.
+    Source: Su, Srinath, Krishnamurthy 2020, "Adaptive estimator selection for off-policy evaluation".
 
     Args:
         estimators: such as `IPS(Clip(limit))` with falling limits, or `DR(Shrink(strength))` with falling strengths.
-        confidence: of the intervals, in (0, 1). With 95 % the most biased member was chosen too often; 25 % erred least
-            of .95, .8, .5 and .25 (docs/log.md).
+        confidence: level of the intervals that are compared, in (0, 1). 0.25 had the smallest error of 0.95, 0.8, 0.5
+            and 0.25; 0.95 chose the most biased member too often (docs/log.md).
     """
 
     estimators: Sequence[Estimator[Any]]
@@ -43,10 +43,10 @@ class Slope:
             raise RequestError("there is no estimator to choose from")
 
     def choose(self, sums: Sequence[Sums]) -> Estimator[Any]:
-        """The estimator chosen.
+        """Return the chosen estimator.
 
         Args:
-            sums: of each estimator's terms, in their order.
+            sums: sums of each estimator's terms, in the order of the estimators.
 
         Raises:
             RequestError: there are fewer than two units, or not as many sums as estimators.
@@ -74,10 +74,10 @@ class Slope:
 
 
 def last_in_common(found: Sequence[tuple[float, float]]) -> int:
-    """The largest `i` such that the intervals `v_j ± 2 c_j` of all `j ≤ i` have a point in common.
+    """Return the largest `i` such that the intervals `v_j ± 2 c_j` of all `j ≤ i` have a common point.
 
     Args:
-        found: value and half width of each; half widths are raised so that none is below a later one.
+        found: value and half width of each estimator; a half width below a later one is raised to it.
 
     >>> last_in_common([(0.0, 1.0), (1.0, 0.5), (2.5, 0.1)])  # [−2, 2], [0, 2], [2.3, 2.7]
     1
@@ -95,14 +95,14 @@ EstimatorLike = Estimator[Any] | Slope | MAGIC | ClusteredEstimator
 
 @dataclass(frozen=True)
 class ResolvedEstimator:
-    """What stands for a name after choosing.
+    """The estimator that stands for a configured name after choosing.
 
     Args:
-        estimator: with a value.
-        statistics: of its terms.
-        chosen: what it is, in words; empty where there was no choice.
-        has_interval: whether its interval is shown; False where it would ignore how the estimator was chosen, and so be
-            too narrow.
+        estimator: the estimator.
+        statistics: its sums, weights and replicates.
+        chosen: the chosen estimator as text; empty where there was no choice.
+        has_interval: whether its interval is shown; False where the interval would ignore how the estimator was chosen,
+            and be too narrow.
     """
 
     estimator: Estimator[Any]
@@ -112,16 +112,16 @@ class ResolvedEstimator:
 
 
 def members(estimators: Mapping[str, EstimatorLike], log: FeedbackLog | None = None) -> dict[str, Estimator[Any]]:
-    """What must be summed: of a `Slope` each of its estimators, named `<name>/<number>`.
+    """Return the estimators that are summed: for a `Slope` each member, named `<name>/<number>`.
 
-    `MAGIC` has no value before it has chosen: for it stands an estimator of the same terms and weights.
+    For `MAGIC`, which has no value before it has chosen, an estimator with the same terms and weights is summed.
 
     Args:
-        estimators: by name.
-        log: over which; None where none has clusters.
+        estimators: estimators by name.
+        log: the log, which a `ClusteredEstimator` reads its clusters from; None where there is no such estimator.
 
     Raises:
-        RequestError: the log has not the clusters that one needs.
+        RequestError: the log lacks the clusters that an estimator needs.
     """
     found: dict[str, Estimator[Any]] = {}
     for name, one in estimators.items():
@@ -135,11 +135,11 @@ def members(estimators: Mapping[str, EstimatorLike], log: FeedbackLog | None = N
 
 
 def resolve_estimator(name: str, one: EstimatorLike, found: Accumulation) -> ResolvedEstimator:
-    """The estimator that stands for a name.
+    """Return the estimator that stands for a name, chosen by the data where it is a family.
 
     Args:
-        name: of it.
-        one: an estimator, `ClusteredEstimator`, a `Slope` or `MAGIC`.
+        name: the name.
+        one: the configured estimator.
         found: sums of its `members`.
     """
     if isinstance(one, Slope):

@@ -1,4 +1,4 @@
-"""Options of a replay: interval, confidence, overlap limits, reward model and logging policies."""
+"""Options of a replay: interval, confidence, overlap limits, models and logging policies."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from recsys.replay.intervals.methods import ClosedForm, IntervalMethod
 from recsys.replay.slates.fitted_models import RewardToGoModel
 
 Join = Callable[[Any], Any]
-"""A batch of a log → the same joined with a policy, as estimators read it."""
+"""A function from a batch of a log to the same batch joined with a target policy, as estimators read it."""
 
 TargetFactory = Callable[[Any], Any]
-"""A log → a `TargetPolicy` where it is of single actions, else a `TargetPolicy` of its steps or a `Join`."""
+"""A function from a log to a target policy: a `TargetPolicy` of its actions or steps, or a `Join`."""
 
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """How a log is read and what is said of it.
+    """The options of `recsys.replay.evaluate`: how a log is read and how certain its estimates must be.
 
     Args:
-        interval: around each estimate.
-        confidence: of the intervals, in (0, 1).
-        limits: when a log does not answer.
-        model: learns what actions, slots or steps earn, for estimators that need it; the log is then read into memory.
+        interval: method of the confidence intervals, such as `ClosedForm()` (delta method) or
+            `BootstrapPercentile(Bootstrap())`.
+        confidence: level of the intervals, in (0, 1).
+        limits: smallest effective sample size and largest share of missing support without a warning.
+        model: model of rewards or values for the estimators that need one, fitted to the log in memory: `ActionMeans()`
+            or `RewardRegression(…)` for single actions, `RewardToGoModel()` for slates, `FittedValues(…)` for episodes;
             None for none.
-        logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
-        half: 0 or 1, the half of the users (rounds, where there are none) that is read; None for all.
-        seed: of the folds that models are fitted in.
+        logging: target factories of the policies that wrote the logs, by the names of the logs, for estimators that
+            need more of the logging policy than the log says.
+        half: 0 or 1 to read one half of the users (of the rounds, if there are no users); None to read all.
+        seed: seed of the cross-fitting folds.
 
     Raises:
-        ConfigurationError: `confidence` or `half` is something else.
+        ConfigurationError: `confidence` is outside (0, 1), or `half` is not 0, 1 or None.
     """
 
     interval: IntervalMethod = field(default_factory=ClosedForm)

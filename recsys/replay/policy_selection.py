@@ -1,4 +1,4 @@
-"""Choose the best of several policies on one half of a log and report it on the other."""
+"""Select the best of several policies on one half of a log and report it on the other."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from recsys.replay.runner import replay
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """What was chosen and what is said of it.
+    """A selected policy and its estimates.
 
     Args:
-        policy: chosen.
-        low: what it earns at least, but for the risk.
-        considered: every policy's estimate on the half that chose, columns as in `recsys.replay.result.SCHEMA`;
-            `low` is the bound that was compared.
-        report: the chosen policy's estimates on the other half.
+        policy: name of the selected policy.
+        low: lower bound of its value, which fails with probability `risk` at most.
+        considered: the selector's estimate of every policy on the half that selected, columns as in
+            `recsys.replay.result.SCHEMA`; `low` is the bound that was compared.
+        report: estimates of the selected policy on the other half, same columns.
     """
 
     policy: str
@@ -41,24 +41,25 @@ def choose_policy(
     options: ReplayOptions | None = None,
     risk: float = 0.05,
 ) -> PolicyChoice:
-    """The policy whose value is surely largest: that with the highest lower bound on one half of the users.
+    """Select the policy with the highest lower bound on one half of the users, and report it on the other half.
 
-    Each of `m` policies has a bound that fails with a chance of `risk / m` (Bonferroni), so that the chosen one earns
-    less than its bound with a chance of at most `risk`, as far as the intervals hold. Policies of which the log does
-    not tell are not chosen. What is reported comes from the other half: the same rounds would flatter whoever was
-    chosen by them. Models of rewards are fitted anew in each half.
+    Each of `m` policies has a bound that fails with probability `risk / m` (Bonferroni), so that the selected policy's
+    value is below its bound with probability `risk` at most, as far as the intervals hold. Policies with a warning are
+    not selected. The report comes from the other half, because the rounds that selected a policy flatter it. Reward
+    models are fitted in each half separately.
 
     Args:
-        logs: by name; where there are several, a policy's lowest bound counts.
-        policies: to choose from, by name.
-        selector: the estimator that chooses; has an interval.
-        estimators: those that report, by name.
-        options: how; its `half` is set here.
-        risk: in (0, 0.5).
+        logs: logs by name; with several, a policy's lowest bound counts.
+        policies: candidate policies by name.
+        selector: estimator that selects; it must have an interval.
+        estimators: estimators that report, by name.
+        options: options of the replay; `half` and, for the selection, `confidence` are set here.
+        risk: probability of the failure of the bound, in (0, 0.5).
 
     Raises:
-        ConfigurationError: `risk` is something else.
-        RequestError: a policy is made of the log (`PopularityTarget`), or the log tells of no policy.
+        ConfigurationError: `risk` is outside (0, 0.5).
+        RequestError: a policy is made from the log itself (`PopularityTarget`), or no policy has an estimate without a
+            warning.
     """
     if not 0 < risk < 0.5:
         raise ConfigurationError(f"risk={risk}: expected a number between 0 and 0.5, such as 0.05")

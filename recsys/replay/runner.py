@@ -1,4 +1,4 @@
-"""Read each log, join each target policy to it and sum every estimator."""
+"""Read each log, join each target policy with it, and sum every estimator."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from recsys.replay.slates.fitted_models import RewardToGoModel, SlateReader
 logger = logging.getLogger(__name__)
 
 PLAIN = "(weights)"
-"""Under this name the weights of single actions are summed as they are, whatever the estimators make of them."""
+"""Name of the plain importance weights of single actions in an accumulation."""
 
 FEW = 2
-"""Rows that show whether an estimator can read a log."""
+"""Number of rows on which estimators are tried before a log is read."""
 
 ON_POLICY = "(on policy)"
-"""Under this name what the log's own policy earned is summed."""
+"""Name of the on-policy value in an accumulation."""
 
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """A log joined with a policy, summed.
+    """The sums of every estimator over one log joined with one target policy.
 
     Args:
-        policy: to be judged.
-        log: by which.
-        found: sums of the estimators, under `ON_POLICY` of rewards, and under `PLAIN` of rounds of one action as they
-            are.
-        estimated: whether the log's propensities were.
-        on_policy_value: what the log's own policy earned.
-        truth: what the policy earned on its own log; None where there is none.
+        policy: name of the target policy.
+        log: name of the log.
+        found: sums of the estimators, of the on-policy value (`ON_POLICY`) and, for single actions, of the plain
+            weights (`PLAIN`).
+        estimated: whether the log's propensities were estimated.
+        on_policy_value: mean reward of the log, with its interval.
+        truth: mean reward of the target policy's own log, with its interval; None where it has none.
     """
 
     policy: str
@@ -69,19 +69,22 @@ def replay(
     further: Mapping[str, Any] | None = None,
     own: bool = False,
 ) -> list[ReplayRun]:
-    """Every policy on every log but its own, which gives the truth.
+    """Sum every estimator over every log joined with every target policy.
+
+    A log with the name of a policy was written by it: it gives the policy's on-policy value.
 
     Args:
-        logs: by name.
-        policies: to be judged, by name.
-        estimators: by name.
-        options: how.
-        further: other estimators, by name, of which no replicates are summed.
-        own: whether policies are joined with their own logs too, where what they earn by their weights is known. One
-            that an estimator cannot be had for there is left out.
+        logs: logs by name.
+        policies: target policies by name.
+        estimators: estimators by name.
+        options: options of the replay.
+        further: further estimators by name, which are not resampled.
+        own: whether policies are also joined with their own logs; a combination that an estimator cannot read is left
+            out.
 
     Raises:
-        RequestError: a policy has no log but its own, or an estimator needs what is not there, by their names.
+        RequestError: a policy has no log but its own, or an estimator needs a part that is missing; the message names
+            policy, log and estimator.
     """
     for policy in policies:
         if set(logs) == {policy}:
@@ -105,9 +108,9 @@ class _Read:
     """A log that is read once for each policy.
 
     Args:
-        name: of the log.
+        name: name of the log.
         log: the log.
-        options: how it is read.
+        options: options of the replay.
     """
 
     def __init__(self, name: str, log: FeedbackLog, options: ReplayOptions) -> None:
@@ -117,7 +120,7 @@ class _Read:
         self.read: Any = reader(log, options)
 
     def on_policy_value(self) -> Interval:
-        """What the policy that wrote the log did earn."""
+        """Return the mean reward of the log with its interval."""
         with naming(self.name):
             found = accumulate({ON_POLICY: OnPolicy()}, self.read.batches(), total=len(self.log))
             return closed_form(OnPolicy(), found[ON_POLICY].sums, self.options.confidence)
@@ -125,7 +128,7 @@ class _Read:
     def join(
         self, policy: str, made: TargetFactory, estimators: Mapping[str, EstimatorLike], further: Mapping[str, Any]
     ) -> ReplayRun:
-        """Summed."""
+        """Return the sums of all estimators over the log joined with a policy."""
         where = f"{policy} on {self.name}"
         further = {**further, ON_POLICY: OnPolicy()} | (
             {PLAIN: MeanWeight()} if isinstance(self.log, ActionLog) else {}
@@ -147,10 +150,10 @@ class _Read:
 
 @contextmanager
 def naming(where: str) -> Iterator[None]:
-    """Refusals inside say where they were.
+    """Prefix the message of every `RequestError` raised inside with a place, such as "uniform on old, dr".
 
     Raises:
-        RequestError: as it was, after `where`.
+        RequestError: the error raised inside, with the prefix.
     """
     try:
         yield
@@ -159,14 +162,14 @@ def naming(where: str) -> Iterator[None]:
 
 
 def require_fit(estimator: Estimator[Any], rows: Any) -> None:
-    """Refuse an estimator that cannot read a log before the log is read.
+    """Raise an error if an estimator cannot read a log; a few rows decide before the log is read.
 
     Args:
-        estimator: any.
+        estimator: the estimator.
         rows: a few rows of the log joined with a policy.
 
     Raises:
-        RequestError: it needs what is not there, or is for logs of another kind.
+        RequestError: the estimator needs a missing part, or reads logs of another kind.
     """
     try:
         fits = estimator.terms(rows).ndim == 2
@@ -182,14 +185,14 @@ def _kind(rows: Any) -> str:
 
 
 KINDS = {"BanditBatch": "single actions", "SlateBatch": "slates", "EpisodeBatch": "episodes"}
-"""What batches are called in messages."""
+"""What the kinds of batches are called in messages, by the name of the class."""
 
 
 def reader(log: FeedbackLog, options: ReplayOptions) -> ActionReader | SlateReader | EpisodeReader:
-    """What reads a log of its kind.
+    """Return the reader for a kind of log, with the options' model.
 
     Raises:
-        RequestError: the model is for logs of another kind.
+        RequestError: the model is for another kind of log.
     """
     model, half, seed = options.model, options.half, options.seed
     if isinstance(log, SlateFeedbackLog) and isinstance(model, RewardToGoModel | None):
@@ -206,4 +209,4 @@ MODELS = {
     "ActionLog": "it is of single actions, take model=means, model=logistic or model=ridge",
     "EpisodeLog": "it is of episodes, take model=fitted_q",
 }
-"""What to do where a model is for logs of another kind."""
+"""What a message advises where a model is for another kind of log."""

@@ -15,15 +15,15 @@ from recsys.errors import RequestError
 
 @dataclass(frozen=True)
 class Sums:
-    """Of `k` terms over independent units: rounds, users, slates or episodes.
+    """Sums of `k` terms over independent units: rounds, users, slates or episodes.
 
-    Sums of parts of a log are added; the parts may be shards, processes or machines, as long as none shares a unit with
-    another.
+    The sums of parts of a log are added. The parts may come from several processes or machines, as long as no unit is
+    in two of them.
 
     Args:
-        units: how many.
-        totals: `[k]`, `Σ t`.
-        products: `[k, k]`, `Σ t tᵀ`.
+        units: number of units.
+        totals: `[k]`, `Σ t` over units.
+        products: `[k, k]`, `Σ t tᵀ` over units.
     """
 
     units: int
@@ -32,7 +32,7 @@ class Sums:
 
     @classmethod
     def of(cls, terms: Float[Tensor, "units k"]) -> Sums:
-        """Of one row a unit.
+        """Return the sums of a table of terms, one row a unit.
 
         >>> sums = Sums.of(torch.tensor([[1.0, 2.0], [1.0, 4.0]]))
         >>> sums.units, sums.totals.tolist(), sums.products.tolist()
@@ -42,7 +42,10 @@ class Sums:
         return cls(len(terms), terms.sum(0), terms.T @ terms)
 
     def pick(self, terms: Sequence[int]) -> Sums:
-        """Of some of the terms, by their place.
+        """Return the sums of some of the terms.
+
+        Args:
+            terms: places of the terms, from 0.
 
         >>> Sums.of(torch.tensor([[1.0, 2.0], [1.0, 4.0]])).pick([1]).products.tolist()
         [[20.0]]
@@ -56,12 +59,12 @@ class Sums:
 def by_unit(
     terms: Float[Tensor, "n k"], unit: Tensor, totals: Float[Tensor, "before k"] | None = None
 ) -> Float[Tensor, "units k"]:
-    """Terms of rows summed over the unit each belongs to, added to those of rows before.
+    """Return the terms summed over the rows of each unit, added to the totals of earlier rows.
 
     Args:
-        terms: of each row.
-        unit: `[n]`, of each row, from 0.
-        totals: of the rows before; grows where a new unit comes.
+        terms: terms of each row.
+        unit: `[n]`, number of the unit that each row belongs to, from 0.
+        totals: totals of earlier rows, which are changed in place; they grow where a new unit comes.
 
     >>> by_unit(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 2, 0]))
     tensor([[5.],
@@ -77,20 +80,22 @@ def by_unit(
 
 
 GROUPS = 2**18
-"""How many totals are held at most: 2 MiB a term.
+"""Largest number of totals that are held, 2 MiB a term.
 
-Users beyond share them, so that each total is of a group of users who do not depend on each other. A variance from
-groups has the expectation of one from users, and errs by `√(2 / GROUPS)`, .3 %, beside it.
+Users beyond that number share totals, so that each total belongs to a group of users that do not depend on each other.
+The variance from groups has the same expectation as that from users; it adds a relative error of `√(2 / GROUPS)`, 0.3
+%.
 """
 
 
 @dataclass(frozen=True)
 class UnitTotals:
-    """Of `k` terms, by unit; those of parts of a log are added, whichever units the parts share.
+    """Totals of `k` terms for each unit; the totals of parts of a log are added, and a unit may be in several parts.
 
     Args:
-        seen: `[units]`, whether the log has a row of each; units without any are not of the log.
-        totals: `[min(units, GROUPS), k]`, `Σ t` over the rows of unit `i`, and of those `GROUPS` further on, and so on.
+        seen: `[units]`, true at the units that have a row.
+        totals: `[min(units, GROUPS), k]`; row `i` is `Σ t` over the rows of the units `i`, `i + GROUPS`, `i + 2 GROUPS`
+            and so on.
     """
 
     seen: Bool[Tensor, " units"]
@@ -98,7 +103,12 @@ class UnitTotals:
 
     @classmethod
     def of(cls, terms: Float[Tensor, "n k"], unit: Int[Tensor, " n"], before: UnitTotals | None = None) -> UnitTotals:
-        """Of one row of the log a row, with those before, which are not to be used on.
+        """Return the totals of a batch of rows, added to those of earlier rows.
+
+        Args:
+            terms: terms of each row.
+            unit: number of the unit that each row belongs to, from 0.
+            before: totals of earlier rows, which are changed in place; None where there are none.
 
         >>> totals = UnitTotals.of(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 2, 0]))
         >>> totals.sums.units, totals.sums.totals.tolist(), totals.sums.products.tolist()  # 5² + 2²
@@ -113,7 +123,7 @@ class UnitTotals:
 
     @property
     def sums(self) -> Sums:
-        """Over units: how many there are, and the sums over their groups."""
+        """Return the sums over units; the products are those of the groups of units."""
         over = Sums.of(self.totals)
         return Sums(int(self.seen.sum()), over.totals, over.products)
 
@@ -128,7 +138,7 @@ class UnitTotals:
 
 @dataclass(frozen=True)
 class SampleMean:
-    """Of `n` numbers `z`.
+    """The mean of `n` numbers `z`, held as sums.
 
     Args:
         units: `n`, at least 1.
@@ -142,17 +152,17 @@ class SampleMean:
 
     @classmethod
     def of(cls, sums: Sums, coefficients: Sequence[float]) -> SampleMean:
-        """Of `z = c · t`, a combination of the terms.
+        """Return the mean of `z = c · t`, a linear combination of the terms.
 
-        Of `ImportanceTerms`, for one, `(0, 0, 1)` is `w r` and `(0, b, −1)` is `w (b − r)`; of `DoublyRobustTerms`,
-        `(0, 1, 0, 1)` is what `DR` takes the mean of.
+        With `ImportanceTerms`, `c = (0, 0, 1)` gives `w r` and `c = (0, b, −1)` gives `w (b − r)`; with
+        `DoublyRobustTerms`, `(0, 1, 0, 1)` gives the numbers whose mean is `DR`.
 
         Args:
-            sums: of terms whose first is 1 a row, over units of one row.
+            sums: sums of terms of which the first is 1 a row, with one row a unit.
             coefficients: `c`, one a term.
 
         Raises:
-            RequestError: there is no row, or a unit has several; then the estimate is no mean over units.
+            RequestError: there is no row, or a unit has several rows, so that the estimate is not a mean over units.
 
         >>> import torch
         >>> SampleMean.of(Sums.of(torch.tensor([[1.0, 2.0, 1.0], [1.0, 0.5, 0.0]])), (0, 1, -1))  # of 1 and 0.5
@@ -170,10 +180,10 @@ class SampleMean:
 
     @property
     def value(self) -> float:
-        """`Σ z / n`."""
+        """Return the mean, `z̄ = Σ z / n`."""
         return self.total / self.units
 
     @property
     def variance(self) -> float:
-        """`Σ (z − z̄)² / (n − 1)`; 0 of one number."""
+        """Return the sample variance, `Σ (z − z̄)² / (n − 1)`; 0 for one number."""
         return max(self.square - self.total * self.value, 0.0) / max(self.units - 1, 1)

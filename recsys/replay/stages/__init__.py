@@ -1,1 +1,1 @@
-"""The stages of `recsys replay`."""
+"""Stages of `recsys replay`."""

@@ -33,29 +33,29 @@ from recsys.runs.run_folder import RunFolder
 logger = python_logging.getLogger(__name__)
 
 ESTIMATES = "estimates.parquet"
-"""Every estimate, columns as in `recsys.replay.result.SCHEMA`."""
+"""File of the estimates in the run folder, columns as in `recsys.replay.result.SCHEMA`."""
 
 
 class Replay:
-    """Estimates, and what they are to be trusted for.
+    """Evaluate target policies on logs, or select the best of them, and write estimates and diagnostics.
 
     Args:
-        sources: of logs, by name; a log with a policy's name was written by it.
-        policies: to be judged, by name; a log → its probabilities (`recsys.replay.targets.policies`).
-        estimators: by name.
-        interval: around each estimate.
+        sources: sources of the logs, by name; a log with the name of a policy was written by it.
+        policies: target policies by name: functions from a log to probabilities (`recsys.replay.targets.policies`).
+        estimators: estimators by name.
+        interval: method of the confidence intervals.
         propensities: `logged`, or `estimated` from the logs' own choices (`recsys.replay.propensities.estimation`).
-        model: learns what actions, slots or steps earn; None where no estimator needs it.
-        logging: the policies that wrote the logs, by the logs' names, where more is needed than the log says of them.
-        confidence: of the intervals, in (0, 1).
-        limits: when a log does not answer; None for `OverlapLimits()`.
-        select: whether the best policy is chosen, on one half of the users, and reported from the other.
-        selector: the name of the estimator that chooses; where there are others, they report.
-        risk: with which the chosen policy may earn less than the bound it was chosen by, in (0, 0.5).
-        seed: of the folds that models are fitted in.
+        model: model of rewards or values; None where no estimator needs one.
+        logging: policies that wrote the logs, by the names of the logs, where estimators need more than the log says.
+        confidence: level of the intervals, in (0, 1).
+        limits: overlap limits, beyond which an estimate has a warning; None for `OverlapLimits()`.
+        select: whether the best policy is selected on one half of the users and reported from the other.
+        selector: name of the estimator that selects; the others report, if there are others.
+        risk: probability that the selected policy's value is below its bound, in (0, 0.5).
+        seed: seed of the cross-fitting folds.
 
     Raises:
-        ConfigurationError: no policy or no estimator is configured, or the selector is none of them.
+        ConfigurationError: no policy or no estimator is configured, or the selector is not among the estimators.
     """
 
     results: ClassVar[Sequence[str]] = ("metrics.json", ESTIMATES)
@@ -92,7 +92,7 @@ class Replay:
         self.risk = risk
 
     def run(self, run: RunFolder) -> None:
-        """Write `estimates.parquet` and `metrics.json`, and in the stage's folder what the report shows beside."""
+        """Write `estimates.parquet`, `metrics.json` and, into the stage's folder, the diagnostics of the report."""
         logs = {name: source.log() for name, source in self.sources.items()}
         for name, one in logs.items():
             logger.info("%s: %s", name, ", ".join(f"{key} {value:,}" for key, value in one.summary.items()))
@@ -108,7 +108,7 @@ class Replay:
             self._compare(logs, options, run)
 
     def _compare(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
-        """Every policy, and what its figures are to be trusted for."""
+        """Evaluate every policy on every log."""
         folder = run.stage("replay")
         result = evaluate(logs, self.policies, self.estimators, options)
         _write(run, result.estimates)
@@ -117,7 +117,7 @@ class Replay:
         write_parquet(folder / "weights.parquet", result.weight_tails)
 
     def _choose(self, logs: Mapping[str, FeedbackLog], options: ReplayOptions, run: RunFolder) -> None:
-        """The best policy, by another half of the users and, where there are others, by other estimators."""
+        """Select the best policy and report it by the other estimators, or by all if there is no other."""
         selector = self.estimators[self.selector]
         others = {name: one for name, one in self.estimators.items() if name != self.selector} or self.estimators
         choice = choose_policy(logs, self.policies, selector, others, options, self.risk)
@@ -139,12 +139,12 @@ def _estimated(log: FeedbackLog, seed: int) -> EstimatedPropensities:
 
 
 def _whatever(target: TargetPolicy) -> TargetFactory:
-    """The same on whichever log."""
+    """Return a target factory that gives the same policy for every log."""
     return lambda log: target
 
 
 def _write_calibration(found: Mapping[str, EstimatedPropensities], folder: Path) -> None:
-    """How far each log's estimated propensities agree with what was chosen."""
+    """Write how well each log's estimated propensities agree with its choices."""
     tables = [one.calibration.table().insert_column(0, pl.lit(name).alias("log")) for name, one in found.items()]
     write_parquet(folder / "calibration.parquet", pl.concat(tables))
     rows = [
