@@ -16,10 +16,9 @@ Made = TypeVar("Made")
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """The loop as machine code, kept on disk where a folder can be written; it runs beside other threads.
+    """Return a loop as machine code, cached on disk where possible; it releases the global interpreter lock.
 
-    Sums may be taken in another order than written, which is what lets them run in vectors; numbers that are not finite
-    stay what they are.
+    Sums may be reordered, so that they are vectorised; numbers that are not finite are respected.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
     try:
@@ -29,12 +28,12 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inlined(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A formula that is written into each loop that uses it."""
+    """Return a formula that is inlined into each loop that uses it."""
     return numba.njit(inline="always")(unwrap(formula))
 
 
 def in_parallel(work: Callable[[Piece], Made], pieces: Iterable[Piece]) -> list[Made]:
-    """What the work makes of each piece, in the order of the pieces, on as many threads as torch has.
+    """Return the result of `work` for each piece, in the order of the pieces, computed by as many threads as torch has.
 
     >>> in_parallel(lambda piece: 2 * piece, [1, 2, 3])
     [2, 4, 6]
@@ -51,7 +50,7 @@ GROUP = 64
 WORDS = GROUP // 4
 UNITS = 16
 THRESHOLDS = (41427, 17317, 5263, 1244, 240, 39, 5, 1)
-"""`65536 P(N ≥ k)`, `k = 1 … 8`, `N` Poisson with mean 1, rounded so that they sum to 65536: the mean is exactly 1."""
+"""`65536 P(N ≥ k)` for `k = 1 … 8`, with `N` Poisson with mean 1, rounded to the sum 65536: the mean is exactly 1."""
 
 T1, T2, T3, T4, T5, T6, T7, T8 = (np.uint16(threshold) for threshold in THRESHOLDS)
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -61,7 +60,7 @@ R32, R30, R29, R27, R31 = (np.uint64(shift) for shift in (32, 30, 29, 27, 31))
 
 @inlined
 def mix_bits(word: np.uint64) -> np.uint64:
-    """64 bits each of which depends on all of the word's: SplitMix64's finaliser."""
+    """Return 64 bits each of which depends on all bits of a word (the finaliser of SplitMix64)."""
     word = (word ^ (word >> R30)) * FIRST
     word = (word ^ (word >> R27)) * SECOND
     return word ^ (word >> R31)
@@ -69,7 +68,7 @@ def mix_bits(word: np.uint64) -> np.uint64:
 
 @inlined
 def stream_bits(base: np.uint64, place: np.uint64) -> np.uint64:
-    """64 bits of a unit's stream, at a place in it; as its base is mixed, one round does."""
+    """Return 64 bits of a unit's stream at a place in it; one round of mixing suffices, since `base` is mixed."""
     word = base + place * STEP
     word = (word ^ (word >> R32)) * FIRST
     return word ^ (word >> R29)
@@ -77,17 +76,17 @@ def stream_bits(base: np.uint64, place: np.uint64) -> np.uint64:
 
 @compiled
 def group_totals(unit: np.ndarray, terms: np.ndarray, seed: int, group: int, fours: int) -> np.ndarray:
-    """`[k, 4 fours]`, `Σ N t` in the replicates that begin at `64 group`.
+    """Return `[k, 4 fours]`, `Σ N t` in the replicates from `64 group` on.
 
-    A replicate's count `N` of a unit is how many of the thresholds lie above 16 bits of a hash of seed, unit and
-    replicate. Terms that are 0 add nothing and are passed over.
+    The count `N` of a unit in a replicate is the number of thresholds above 16 bits of a hash of seed, unit and
+    replicate. Terms that are 0 are skipped.
 
     Args:
-        unit: `[n]`, of each row.
-        terms: `[n, k]`, of each row.
-        seed: of the hash.
-        group: from 0.
-        fours: a quarter of how many replicates, at most 16.
+        unit: `[n]`, unit of each row.
+        terms: `[n, k]`, terms of each row.
+        seed: seed of the hash.
+        group: number of the group of 64 replicates, from 0.
+        fours: a quarter of the number of replicates of the group, at most 16.
     """
     key = mix_bits(np.uint64(seed) + STEP)
     offset = np.uint64(group) * np.uint64(WORDS)
@@ -131,15 +130,15 @@ def standard_products(
     target_all: np.ndarray | None,
     predicted_all: np.ndarray | None,
 ) -> np.ndarray:
-    """`[5, 5]`, `Σ t tᵀ` of `t = (1, w, w r, Σ_a π q, w (r − q))`; as the first term is 1, the first row is `Σ t`.
+    """Return `[5, 5]`, `Σ t tᵀ` of the terms `t = (1, w, w r, Σ_a π q, w (r − q))`; the first row is `Σ t`.
 
     Args:
-        numerator: `[n]`.
-        denominator: `[n]`; `w` is their ratio.
+        numerator: `[n]`, numerator of `w`.
+        denominator: `[n]`, denominator of `w`.
         reward: `[n]`.
-        action: `[n]`; None where there is no reward model: `q` is then 0.
-        target_all: `[n, A]` or None.
-        predicted_all: `[n, A]` or None.
+        action: `[n]`; None without a reward model: `q` is 0 then.
+        target_all: `[n, A]`, or None.
+        predicted_all: `[n, A]`, or None.
     """
     expected, predicted = np.zeros(BLOCK), np.zeros(BLOCK)
     w = x = e = s = ww = wx = we = ws = xx = xe = xs = ee = es = ss = 0.0
@@ -177,7 +176,7 @@ def standard_products(
 def _model(
     action: np.ndarray, target_all: np.ndarray, predicted_all: np.ndarray, expected: np.ndarray, predicted: np.ndarray
 ) -> None:
-    """What the target policy is expected to earn, and what the logged action was."""
+    """Write the predicted reward under the target policy, and that of the logged action, of each round."""
     for i in range(len(action)):
         value = 0.0
         for j in range(target_all.shape[1]):
@@ -192,9 +191,9 @@ SHIFT, BIAS = np.int64(52), np.int64(1023)
 
 @compiled
 def totals_by_size(weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """`[129, 3]`: count, `Σ w` and `Σ w²` of the weights that are 0, then of those of each size.
+    """Return the weight histogram `[129, 3]` of `WeightSummary`, and the largest `|w|`.
 
-    A size is `⌊log₂ |w|⌋`, read from the exponent, in −64 … 63; what lies beyond is counted at the ends.
+    A size is `⌊log₂ |w|⌋`, read from the exponent, in −64 … 63; smaller and larger weights are counted at the ends.
     """
     found = np.zeros((LARGEST - SMALLEST + 2, 3))
     size = np.abs(weight)

@@ -1,4 +1,4 @@
-"""Importance weights learnt by classifying logged against target actions, without propensities."""
+"""Importance weights learnt without propensities, by classifying logged against target actions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsys.replay.actions.cross_fitting import every_pair, features_of_actions,
 
 
 def logistic() -> Any:
-    """Logistic regression of scikit-learn with its own regularisation, given enough steps."""
+    """Return scikit-learn's logistic regression with its default penalty and enough iterations to converge."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(max_iter=1000)
@@ -30,24 +30,25 @@ def balancing_weights(
     count: int = 5,
     seed: int = 0,
 ) -> Float[Tensor, " n"]:
-    """`[n]`, `c / (1 − c)` with `c(x, a)` the chance that a pair is the policy's: `BanditBatch.estimated_weight`.
+    """Return importance weights `[n]` learnt by a classifier, `c / (1 − c)`: `BanditBatch.estimated_weight`.
 
-    A classifier sees every logged pair once as "logged", and every context with every action as "policy", weighted by
-    `π(a | x)`. The odds are `π(a | x) / p(a | x)` where the classifier is calibrated; `IPS(EstimatedWeights())` is
-    then consistent, and biased otherwise, by as much as the classifier is. No weight is of a model that saw the round
-    or its user. Needs memory for `n × A × (F + D)` numbers. Source: Sondhi, Arbour, Dimmery 2020, "Balanced off-policy
-    evaluation in general action spaces".
+    `c(x, a)` is the probability that a pair of context and action comes from the target policy. The classifier is
+    trained on every logged pair, labelled "logged" with weight 1, and on every context with every action, labelled
+    "target" with weight `π(a | x)`. Where it is calibrated, the odds are `π(a | x) / p(a | x)`, and
+    `IPS(EstimatedWeights())` is consistent; otherwise it is biased by as much as the classifier is wrong. The weights
+    are cross-fitted: no weight comes from a classifier that saw the round or its user. Memory grows with `n × A × (F +
+    D)` numbers. Source: Sondhi, Arbour, Dimmery 2020, "Balanced off-policy evaluation in general action spaces".
 
     Args:
         log: the rounds; folds are of users where it has them.
-        target_all: `π(· | x)`.
-        make: a new classifier that takes `sample_weight` and gives `predict_proba`; logistic regression as it stands.
-        action_features: `[A, D]`; one indicator an action where None.
-        count: of folds.
-        seed: of the folds.
+        target_all: `π(· | x)` of each round.
+        make: returns a new classifier with `sample_weight` in `fit`, and `predict_proba`.
+        action_features: `[A, D]`; one indicator for each action where None.
+        count: number of folds.
+        seed: seed of the folds.
 
     Raises:
-        RequestError: fewer users, or rounds, than folds.
+        RequestError: there are fewer users, or rounds, than folds.
     """
     of_action = features_of_actions(action_features, target_all.shape[1])
     unit = torch.arange(len(log)) if log.user is None else log.user

@@ -17,28 +17,29 @@ from recsys.replay.batch import OptionalParts
 from recsys.replay.targets.actions import TargetPolicy
 
 ROWS = 2**14
-"""How many rounds are worked on at once where every action counts, so that what is between stays in the cache."""
+"""Rounds processed at once where every action counts, so that intermediate values fit into the processor's cache."""
 
 
 @dataclass(frozen=True)
 class BanditBatch(OptionalParts):
-    """`n` rounds, of `A` actions, in float64, or in float32 where memory counts; what is computed is float64.
+    """`n` rounds of single actions joined with a target policy, of `A` actions.
 
-    Estimators that only weigh need the first four; the rest is there where the log, the policy and a reward model give
-    it.
+    Inputs are float64, or float32 to save memory; what is computed from them is float64. Estimators that only reweigh
+    need the first four parts; the others are there if the log, the policy and a reward model give them.
 
     Args:
-        action: `[n]`, what was chosen, in `0 … A − 1`.
-        reward: `[n]`, `r`, what it earned.
-        logging: `[n]`, `p(a | x)`, in (0, 1], with which the logging policy chose it.
-        target: `[n]`, `π(a | x)`, in [0, 1], with which the target policy chooses it.
-        user: `[n]`, whose rounds depend on each other, from 0; None where each round stands alone.
+        action: `[n]`, chosen actions, in `0 … A − 1`.
+        reward: `[n]`, `r`.
+        logging: `[n]`, `p(a | x)`, probability of the chosen action under the logging policy, in (0, 1].
+        target: `[n]`, `π(a | x)`, probability of the chosen action under the target policy, in [0, 1].
+        user: `[n]`, number of the user of each round, from 0; rounds of a user depend on each other. None where rounds
+            are independent.
         logging_all: `[n, A]`, `p(· | x)`.
         target_all: `[n, A]`, `π(· | x)`.
-        predicted_all: `[n, A]`, `q(x, ·)`, what a reward model expects of every action.
-        mrdr_all: `[n, A]`, `q(x, ·)` of a model that was fitted for little variance of DR; see `MRDR`.
-        estimated_weight: `[n]`, estimated from the log in place of `π(a | x) / p(a | x)`.
-        later: parts by their names, each made when an estimator first needs it and kept.
+        predicted_all: `[n, A]`, `q(x, ·)`, predictions of a reward model for every action.
+        mrdr_all: `[n, A]`, `q(x, ·)` of a reward model that was fitted to minimise the variance of DR; see `MRDR`.
+        estimated_weight: `[n]`, estimate of `π(a | x) / p(a | x)` made from the log; see `balancing_weights`.
+        later: functions that compute missing parts on demand, by the name of the part.
     """
 
     action: Int[Tensor, " n"]
@@ -58,17 +59,17 @@ class BanditBatch(OptionalParts):
 
     @cached_property
     def weight(self) -> Float[Tensor, " n"]:
-        """`[n]`, `w = π(a | x) / p(a | x)`."""
+        """Return the importance weights `w = π(a | x) / p(a | x)`, float64."""
         return self.target.double() / self.logging.double()
 
     @cached_property
     def predicted(self) -> Float[Tensor, " n"]:
-        """`[n]`, `q(x, a)` of what was chosen."""
+        """Return the predicted rewards `q(x, a)` of the chosen actions, float64."""
         return self.need("predicted_all").gather(1, self.action.long().unsqueeze(1)).squeeze(1).double()
 
     @cached_property
     def expected(self) -> Float[Tensor, " n"]:
-        """`[n]`, `Σ_a π(a | x) q(x, a)`."""
+        """Return the predicted rewards under the target policy, `Σ_a π(a | x) q(x, a)`, float64."""
         parts = zip(self.need("target_all").split(ROWS), self.need("predicted_all").split(ROWS), strict=True)
         return torch.cat([torch.einsum("na,na->n", target.double(), predicted.double()) for target, predicted in parts])
 
@@ -95,7 +96,7 @@ GIVEN_BY = {
     "predicted_all": ": give a model of rewards (model=means, model=logistic or model=ridge)",
     "mrdr_all": ": give a model of rewards (model=logistic or model=ridge)",
 }
-"""How `recsys replay` is told to make them."""
+"""How a user of `recsys replay` provides them."""
 
 
 def join_target(
@@ -104,16 +105,16 @@ def join_target(
     logging: TargetPolicy | None = None,
     later: Mapping[str, Callable[[], Tensor]] | None = None,
 ) -> BanditBatch:
-    """What single-action estimators read.
+    """Return logged actions joined with a target policy.
 
-    Every action's probabilities are asked for when an estimator needs them: most only weigh, a table may know the
-    logged actions alone, and a catalogue may be large.
+    The probabilities of all actions are computed on demand: most estimators only reweigh, a table may have the logged
+    actions only, and a catalogue may be large.
 
     Args:
-        logged: with propensities.
+        logged: logged actions with propensities.
         target: the target policy.
-        logging: the logging policy, where it is known beyond the logged actions.
-        later: further parts of `BanditBatch`, made when they are needed.
+        logging: the logging policy, where its probabilities of all actions are known.
+        later: functions that compute further parts of `BanditBatch` on demand.
 
     Raises:
         RequestError: the log has no propensities.

@@ -23,7 +23,7 @@ from recsys.replay.sums import Sums
 
 @dataclass(frozen=True)
 class CressieReadTerms(Terms[BanditBatch]):
-    """`(1, w, w², w r, w² r, w² r²)` a round.
+    """The terms `(1, w, w², w r, w² r, w² r²)` of a round.
 
     Args:
         weights: `w`.
@@ -40,20 +40,21 @@ class CressieReadTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class CressieRead(Estimator[BanditBatch]):
-    """`Σ q_i w_i r_i`, with `q` the shares nearest to even ones under which `Σ q_i w_i = 1` and `Σ q_i = 1`.
+    """Estimate the value by empirical likelihood: `Σ q_i w_i r_i` with shares `q` of the rounds.
 
-    Nearest is least `Σ (q_i − 1 / (n + 1))²`, the Cressie–Read divergence of power 2, whose solution is linear in the
-    weights. One round is made up, of the highest weight possible where the log's weights average below 1 and else of
-    the lowest, since the log may lack exactly the rounds that would repair the mean; its reward is the middle of the
-    range. Consistent where `IPS` is, of no more variance in large logs, exact to `1 / n` where rewards are constant.
-    Because of the made-up round, sums that are all multiplied alike give a value that moves by about `1 / n`. Source:
+    The shares are the nearest to equal ones that satisfy `Σ q_i w_i = 1` and `Σ q_i = 1`: those with the least `Σ (q_i
+    − 1 / (n + 1))²`, the Cressie–Read divergence of power 2, which are linear in the weights. One round is added to the
+    log, because the log may lack the very rounds that would satisfy the constraint: its weight is the largest possible
+    where the logged weights average below 1, and the smallest possible otherwise; its reward is the middle of the
+    range. Consistent where `IPS` is, with no more variance in large logs; exact to `1 / n` if rewards are constant.
+    Because of the added round, the value changes by about `1 / n` if all sums are multiplied by one number. Source:
     Karampatziakis, Langford, Mineiro 2020, "Empirical likelihood for contextual bandits".
 
     Args:
         weights: `w`.
-        lowest: smallest weight possible, in [0, 1).
-        highest: largest weight possible, above 1; where it is not known infinite, which is wider.
-        rewards: lowest and highest reward possible.
+        lowest: smallest possible weight, in [0, 1).
+        highest: largest possible weight, above 1; infinity where it is not known, which widens the interval.
+        rewards: smallest and largest possible reward.
 
     >>> from recsys.replay.actions.batch import BanditBatch
     >>> rounds = BanditBatch(torch.arange(4), *torch.tensor([[1.0, 0, 1, 0], [0.5] * 4, [0, 0, 1, 1]]).double())
@@ -95,7 +96,7 @@ class CressieRead(Estimator[BanditBatch]):
         return known + (1 - carried).clamp(min=0) * sum(self.rewards) / 2
 
     def _shared(self, totals: Float[Tensor, "*R 6"], made_up: float) -> tuple[Float[Tensor, "*R"], Float[Tensor, "*R"]]:
-        """`Σ q w r` and `Σ q w` of the log's own rounds, with one of weight `made_up` beside them."""
+        """Return `Σ q w r` and `Σ q w` over the logged rounds, with an added round of weight `made_up`."""
         count, weight, squared, earned, squared_earned, _ = totals.unbind(-1)
         rounds = count + 1
         mean = (weight + made_up) / rounds
@@ -104,17 +105,18 @@ class CressieRead(Estimator[BanditBatch]):
         return known, (weight + slope * (squared - mean * weight)) / rounds
 
     def interval(self, sums: Sums, confidence: float = 0.95) -> Interval:
-        """Every value that some `q` gives which is not too far from even, within the range of rewards.
+        """Return the range of the values that shares `q` near to equal ones give, within the range of rewards.
 
-        Too far is `(n + 1) Σ (q_i − 1 / (n + 1))²` beyond the least by more than the `confidence` quantile of Fisher's
-        F with 1 and `n` degrees of freedom, over `n + 1`; the made-up round has the end of each range that is worst.
+        Shares are near if `(n + 1) Σ (q_i − 1 / (n + 1))²` exceeds its minimum by at most the `confidence` quantile of
+        Fisher's F distribution with 1 and `n` degrees of freedom, divided by `n + 1`. Each end takes the added round
+        that is worst for it.
 
         Args:
-            sums: of the terms, one unit a round.
-            confidence: in (0, 1).
+            sums: sums of the terms, one unit a round.
+            confidence: level of the interval, in (0, 1).
 
         Raises:
-            RequestError: units are not rounds; `closed_form` serves those.
+            RequestError: a unit has several rounds; use `closed_form` there.
         """
         totals = sums.totals.double()
         count = float(totals[0])
@@ -139,9 +141,10 @@ class CressieRead(Estimator[BanditBatch]):
 
 
 def _profile(totals: Float[Tensor, " 6"], made_up: float, reward: float) -> tuple[float, float, float]:
-    """`Σ q w r` at the nearest `q`, how far that is, and the variance of `w r` that `w` does not explain.
+    """Return `Σ q w r` at the nearest `q`, its divergence, and the variance of `w r` that `w` does not explain.
 
-    Of `w (r − reward)`, to which `Σ q w = 1` adds `reward`: the made-up round has 0 of it, however large its weight.
+    The sums are of `w (r − reward)`, and `reward` is added at the end, because `Σ q w = 1`; in this form the added
+    round contributes 0, however large its weight.
     """
     count, weight, squared, earned, squared_earned, earned_squared = totals.tolist()
     beyond, with_weight = earned - reward * weight, squared_earned - reward * squared

@@ -12,15 +12,15 @@ from recsys.errors import RequestError
 
 
 def folds(unit: Int[Tensor, " n"], count: int, generator: torch.Generator) -> Int[Tensor, " n"]:
-    """`[n]`, a fold of each row from 0: rows of one unit share one, and folds have equally many units.
+    """Return the fold of each row, from 0; rows of one unit share a fold, and folds have equally many units.
 
     Args:
-        unit: of each row, any integers; `arange(n)` where each row stands alone.
-        count: of folds, 2 or more.
-        generator: what decides.
+        unit: unit of each row, any integers; `arange(n)` where rows are independent.
+        count: number of folds, at least 2.
+        generator: source of randomness.
 
     Raises:
-        RequestError: fewer units than folds, or fewer than two folds.
+        RequestError: there are fewer than two folds, or fewer units than folds.
 
     >>> fold = folds(torch.tensor([7, 7, 3, 5, 3, 2]), 2, torch.Generator().manual_seed(0))
     >>> bool(fold[0] == fold[1]) and bool(fold[2] == fold[4]), fold.bincount().sum()
@@ -36,11 +36,12 @@ def folds(unit: Int[Tensor, " n"], count: int, generator: torch.Generator) -> In
 
 
 def out_of_fold(fold: Int[Tensor, " n"], answer: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """For every row what a model says that has not seen its fold.
+    """Return for every row the answer of a model that has not seen the row's fold.
 
     Args:
-        fold: of each row.
-        answer: from rows to learn from and rows asked about, both indices, to one answer a row asked about.
+        fold: fold of each row.
+        answer: function of the rows to learn from and the rows to answer for, both as indices; returns one answer for
+            each of the latter.
 
     >>> value = torch.tensor([1.0, 2.0, 4.0])
     >>> out_of_fold(torch.tensor([0, 1, 1]), lambda seen, asked: value[seen].mean().expand(len(asked)))
@@ -58,7 +59,7 @@ CHUNK_NUMBERS = 2**24
 def pairs(
     context: Float[Tensor, "n F"] | None, action: Int[Tensor, " n"], of_action: Float[Tensor, "A D"]
 ) -> Float[Tensor, "n FD"]:
-    """`[n, F + D]`, features of each context, if there are some, and of each action.
+    """Return regression features `[n, F + D]`: those of each context, if there are contexts, and those of each action.
 
     >>> pairs(torch.tensor([[0.5]]), torch.tensor([1]), torch.eye(2))
     tensor([[0.5000, 0.0000, 1.0000]])
@@ -70,7 +71,7 @@ def pairs(
 def every_pair(
     context: Float[Tensor, "n F"] | None, rows: int, of_action: Float[Tensor, "A D"]
 ) -> Iterator[Float[Tensor, "nA FD"]]:
-    """Of each context with each action, actions one after the other; some contexts at a time, to bound memory.
+    """Yield the features of each context with each action, actions varying fastest, in chunks of bounded memory.
 
     >>> [chunk] = every_pair(torch.tensor([[5.0], [6.0]]), 2, torch.eye(2))
     >>> chunk.tolist()
@@ -86,10 +87,10 @@ def every_pair(
 
 
 def features_of_actions(given: Float[Tensor, "A D"] | None, actions: int) -> Float[Tensor, "A D"]:
-    """Those given, or one indicator an action.
+    """Return the given features of actions, or one indicator for each action.
 
     Raises:
-        RequestError: features of another number of actions.
+        RequestError: the features are of another number of actions.
     """
     if given is None:
         return torch.eye(actions, dtype=torch.float64)

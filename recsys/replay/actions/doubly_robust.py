@@ -18,7 +18,7 @@ from recsys.replay.estimator import Estimator, Terms
 
 @dataclass(frozen=True)
 class DoublyRobustTerms(Terms[BanditBatch]):
-    """`(1, Σ_a π(a | x) q(x, a), w, w (r − q(x, a)))` a round.
+    """The terms `(1, Σ_a π(a | x) q(x, a), w, w (r − q(x, a)))` of a round.
 
     Args:
         weights: `w`.
@@ -28,7 +28,7 @@ class DoublyRobustTerms(Terms[BanditBatch]):
 
     @property
     def columns(self) -> tuple[TermColumn, ...]:
-        """Return the columns of `StandardTerms` that these terms are; the last two are 0 where `w` is 0 everywhere."""
+        """Return the columns of `StandardTerms` that these terms are; without weights the last two are 0."""
         if self.weights == ZeroWeights():
             return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.ZERO, TermColumn.ZERO)
         return (TermColumn.ONE, TermColumn.EXPECTED, TermColumn.WEIGHT, TermColumn.SURPRISE)
@@ -42,10 +42,10 @@ class DoublyRobustTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class DR(Estimator[BanditBatch]):
-    """`Σ [Σ_a π(a | x) q(x, a) + w (r − q(x, a))] / n`, doubly robust.
+    """Estimate the value by the doubly robust estimator, `Σ [Σ_a π(a | x) q(x, a) + w (r − q(x, a))] / n`.
 
-    With plain weights unbiased where `p(a | x) > 0` wherever `π(a | x) > 0`, whatever `q`, which must not have seen the
-    round; with a right `q` unbiased whatever the weights. Source: Dudík, Langford, Li 2011, "Doubly robust policy
+    Unbiased with plain weights and any reward model `q` that has not seen the round, if `p(a | x) > 0` wherever `π(a |
+    x) > 0`; unbiased with any weights if `q` is right. Source: Dudík, Langford, Li 2011, "Doubly robust policy
     evaluation and learning".
 
     Args:
@@ -71,7 +71,7 @@ class DR(Estimator[BanditBatch]):
 
 @dataclass(frozen=True)
 class SNDR(DR):
-    """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n + Σ w (r − q(x, a)) / Σ w`, self-normalised.
+    """Estimate the value by self-normalised DR, `Σ Σ_a π(a | x) q(x, a) / n + Σ w (r − q(x, a)) / Σ w`.
 
     Consistent where `DR` is unbiased. Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation
     for reinforcement learning" (weighted doubly robust).
@@ -88,21 +88,21 @@ class SNDR(DR):
 
 @dataclass(frozen=True)
 class DM(DR):
-    """`Σ_i Σ_a π(a | x_i) q(x_i, a) / n`, the direct method: right where the reward model is."""
+    """Estimate the value by the direct method, `Σ Σ_a π(a | x) q(x, a) / n`; unbiased if the reward model is."""
 
     weights: Weights[Any] = field(default_factory=ZeroWeights, init=False)
 
     def weight(self, batch: BanditBatch) -> Float[Tensor, " n"]:
-        """1: every round counts alike."""
+        """Return 1 for every round."""
         return torch.ones_like(batch.reward).double()
 
 
 def mrdr_sample_weight(rounds: BanditBatch) -> Float[Tensor, " n"]:
-    """`π(a | x)² (1 − p(a | x)) / p(a | x)²`, how much a round's squared error counts in the fit.
+    """Return the weight of each round's squared error in the fit of MRDR's model, `π(a | x)² (1 − p) / p(a | x)²`.
 
-    The variance that `q` adds to DR in a context is `Σ_a π² (1 − p) / p · δ²` less `Σ_{a ≠ b} π(a) π(b) δ(a) δ(b)`,
-    with `δ = E[r] − q`. The first sum is the mean of these weights times the squared error over logged rounds; the
-    second is 0 for a policy that always answers alike and is left out for others.
+    The variance that `q` adds to DR in a context is `Σ_a π² (1 − p) / p · δ²` minus `Σ_{a ≠ b} π(a) π(b) δ(a) δ(b)`,
+    with `δ = E[r] − q`. The first sum is the mean of these weights times the squared error over logged rounds. The
+    second is 0 for deterministic policies and is left out for others.
 
     >>> import torch
     >>> mrdr_sample_weight(BanditBatch(*map(torch.tensor, ([0], [1.0], [0.25], [0.5]))))  # .25 · .75 / .0625
@@ -113,7 +113,7 @@ def mrdr_sample_weight(rounds: BanditBatch) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True)
 class MRDRTerms(Terms[BanditBatch]):
-    """`DoublyRobustTerms` with the predictions of `BanditBatch.mrdr_all`.
+    """The terms of `DoublyRobustTerms` with the predictions of `BanditBatch.mrdr_all`.
 
     Args:
         weights: `w`.
@@ -128,10 +128,10 @@ class MRDRTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class MRDR(DR):
-    """`DR` with `BanditBatch.mrdr_all` for `q`, the predictions of a model that was fitted with `mrdr_sample_weight`.
+    """Estimate the value by `DR` with a reward model that was fitted to minimise the variance of DR.
 
-    Unbiased where `DR` is. Source: Farajtabar, Chow, Ghavamzadeh 2018, "More robust doubly robust off-policy
-    evaluation".
+    The model is fitted with the weights of `mrdr_sample_weight`. Unbiased where `DR` is. Source: Farajtabar, Chow,
+    Ghavamzadeh 2018, "More robust doubly robust off-policy evaluation".
 
     Args:
         weights: `w`.

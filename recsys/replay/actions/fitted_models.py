@@ -23,21 +23,21 @@ from recsys.replay.batch import in_half, take, units_of
 from recsys.replay.targets.actions import TargetPolicy
 
 NUMBERS = 2**24
-"""How many numbers a batch may have where each action of each round has one."""
+"""Largest number of probabilities or predictions of a batch, where each action of each round has one."""
 
 LEAST, MOST = 2**10, 2**16
-"""Rounds of a batch, however many actions there are."""
+"""Smallest and largest number of rounds of a batch, for any number of actions."""
 
 
 @dataclass(frozen=True, eq=False)
 class ActionReader:
-    """A log, and what is learnt from all of it when an estimator first needs it; the log is then read into memory.
+    """Read a log of single actions in batches; a model is fitted to the whole log when an estimator first needs it.
 
     Args:
         log: the log.
-        model: learns what actions earn; None where nothing does.
-        half: of the users; None for all. Nothing is learnt from the other half.
-        seed: of the folds that models are fitted in.
+        model: reward model; None where no estimator needs one.
+        half: 0 or 1 to read and learn from one half of the users; None for all.
+        seed: seed of the cross-fitting folds.
     """
 
     log: ActionLog
@@ -46,14 +46,14 @@ class ActionReader:
     seed: int = 0
 
     def batches(self) -> Iterator[LoggedActions]:
-        """The rounds of the half, in order."""
+        """Yield the rounds of the half, in order."""
         size = max(LEAST, min(MOST, NUMBERS // self.log.num_actions))
         for batch in self.log.batches(size):
             yield batch if self.half is None else take(batch, in_half(units_of(batch), self.half))
 
     @cached_property
     def rounds(self) -> LoggedActions:
-        """All of them."""
+        """Return all rounds of the half, in memory."""
         parts = list(self.batches())
         joined = {
             name: torch.cat([getattr(part, name) for part in parts])
@@ -64,19 +64,19 @@ class ActionReader:
 
     @cached_property
     def predicted(self) -> Float[Tensor, "m A"]:
-        """Of every action in every round, by models that have not seen its user."""
+        """Return `q(x, ·)` of every round, by models that have not seen its user."""
         assert self.model is not None
         return cross_fitted(self.model, self.rounds, self.log.num_actions, seed=self.seed)
 
     def join(self, target: Any, logging: Any = None) -> ActionJoin:
-        """Its batches joined with a policy.
+        """Return the function that joins batches of the log with a target policy.
 
         Args:
             target: the target policy.
-            logging: the policy that wrote the log, where it is known beyond the logged actions.
+            logging: the logging policy, where its probabilities of all actions are known.
 
         Raises:
-            RequestError: one is no policy of single actions.
+            RequestError: one of them is no policy of single actions.
         """
         for one in (target, logging):
             if one is not None and not isinstance(one, TargetPolicy):
@@ -84,18 +84,18 @@ class ActionReader:
         return ActionJoin(self, target, logging)
 
     def rows(self, batch: LoggedActions) -> Int[Tensor, " n"]:
-        """Where the rounds of a batch stand in `rounds`."""
+        """Return the rows of `rounds` at which the rounds of a batch stand."""
         return torch.searchsorted(self.rounds.request, batch.request)
 
 
 @dataclass(frozen=True, eq=False)
 class ActionJoin:
-    """Batches of a log of single actions joined with a policy.
+    """Join batches of a log of single actions with a target policy.
 
     Args:
         reader: the log.
         target: the target policy.
-        logging: the policy that wrote the log, where it is known beyond the logged actions.
+        logging: the logging policy, where its probabilities of all actions are known.
     """
 
     reader: ActionReader
@@ -103,7 +103,7 @@ class ActionJoin:
     logging: TargetPolicy | None = None
 
     def __call__(self, batch: LoggedActions) -> BanditBatch:
-        """Return a batch of the log joined with the target policy; what models predict is computed on demand."""
+        """Return a batch joined with the target policy; predictions of models are computed on demand."""
         later: dict[str, Callable[[], Tensor]] = {"estimated_weight": lambda: self.balanced[self.reader.rows(batch)]}
         if self.reader.model is not None:
             later["predicted_all"] = lambda: self.reader.predicted[self.reader.rows(batch)]
@@ -112,7 +112,7 @@ class ActionJoin:
 
     @cached_property
     def mrdr(self) -> Float[Tensor, "m A"]:
-        """As `ActionReader.predicted`, of models fitted for little variance of `DR` for this policy: see `MRDR`."""
+        """Return `q(x, ·)` of every round by models that were fitted to minimise the variance of `DR`; see `MRDR`."""
         reader = self.reader
         assert reader.model is not None
         weight = mrdr_sample_weight(join_target(reader.rounds, self.target))
@@ -121,5 +121,6 @@ class ActionJoin:
     @cached_property
     @override
     def balanced(self) -> Float[Tensor, " m"]:
+        """Return the weight of every round learnt by classification; see `balancing_weights`."""
         rounds = self.reader.rounds
         return balancing_weights(rounds, self.target.target_all(rounds), seed=self.reader.seed)

@@ -19,7 +19,7 @@ from recsys.replay.estimator import Estimator, Terms
 
 @dataclass(frozen=True)
 class ImportanceTerms(Terms[BanditBatch]):
-    """`(1, w, w r)` a round.
+    """The terms `(1, w, w r)` of a round.
 
     Args:
         weights: `w`.
@@ -36,9 +36,9 @@ class ImportanceTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class IPS(Estimator[BanditBatch]):
-    """`Σ w r / n`, inverse propensity scoring.
+    """Estimate the value by inverse propensity scoring, `Σ w r / n`.
 
-    Unbiased with plain weights where `p(a | x) > 0` wherever `π(a | x) > 0`. Source: Horvitz and Thompson 1952, "A
+    Unbiased with plain weights if `p(a | x) > 0` wherever `π(a | x) > 0`. Source: Horvitz and Thompson 1952, "A
     generalization of sampling without replacement from a finite universe".
 
     Args:
@@ -70,10 +70,10 @@ class IPS(Estimator[BanditBatch]):
 
 @dataclass(frozen=True)
 class SNIPS(IPS):
-    """`Σ w r / Σ w`, self-normalised: within the range of the rewards, exact where they are constant.
+    """Estimate the value by self-normalised inverse propensity scoring, `Σ w r / Σ w`.
 
-    Consistent, not unbiased. Source: Swaminathan and Joachims 2015, "The self-normalized estimator for counterfactual
-    learning".
+    Consistent, not unbiased. The estimate lies within the range of the rewards, and is exact if they are constant.
+    Source: Swaminathan and Joachims 2015, "The self-normalized estimator for counterfactual learning".
 
     Args:
         weights: `w`.
@@ -87,7 +87,10 @@ class SNIPS(IPS):
 
 @dataclass(frozen=True)
 class MeanWeight(Estimator[BanditBatch]):
-    """`Σ w / n`, 1 on average where every choice of the target policy had a chance and propensities are right.
+    """Estimate the mean importance weight, `Σ w / n`.
+
+    Its expectation is 1 if propensities are right and the logging policy gives every action that the target policy
+    takes a positive probability.
 
     >>> from recsys.replay.actions.batch import BanditBatch
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
@@ -112,7 +115,7 @@ class MeanWeight(Estimator[BanditBatch]):
 
 @dataclass(frozen=True)
 class MatchedTerms(Terms[BanditBatch]):
-    """`(m, m r)` a round, with `m = π(a | x)` the chance that the policy does what was logged."""
+    """The terms `(m, m r)` of a round; `m = π(a | x)` is the target policy's probability of the logged action."""
 
     @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 2"]:
@@ -122,13 +125,13 @@ class MatchedTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class RejectionSampling(Estimator[BanditBatch]):
-    """`Σ m r / Σ m`, the mean reward of the rounds in which the policy agrees with the log.
+    """Estimate the value by the mean reward of rounds in which the target policy agrees with the log, `Σ m r / Σ m`.
 
-    For logs of uniformly chosen actions and nothing else: the propensity must be the same in every round. For a policy
-    that always answers alike `m` is 1 or 0, and the value is unbiased given that a round matches. For one that draws
-    `m` is its probability of the logged action, the mean over draws in place of a single one; consistent then. Logs
-    with other propensities are weighed, not matched; see `SNIPS`. Source: Li, Chu, Langford, Wang 2011, "Unbiased
-    offline evaluation of contextual-bandit-based news article recommendation algorithms".
+    Only for logs of uniformly chosen actions: the propensity must be the same in every round; for other logs use
+    `SNIPS`. For a deterministic policy `m` is 1 or 0, and the estimate is unbiased given that a round matches. For a
+    stochastic policy `m` is the probability of the logged action, the mean over draws instead of a single draw; the
+    estimate is consistent then. Source: Li, Chu, Langford, Wang 2011, "Unbiased offline evaluation of
+    contextual-bandit-based news article recommendation algorithms".
 
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1, 1], [1.0, 0.0, 1.0], [0.5, 0.5, 0.5], [0.0, 1.0, 1.0])))
     >>> RejectionSampling().value(RejectionSampling().terms(rounds).sum(0))  # rounds 1 and 2
@@ -151,7 +154,7 @@ class RejectionSampling(Estimator[BanditBatch]):
 
 
 def _require_uniform(batch: BanditBatch) -> None:
-    """Raise where the propensities of a batch are not those of an even draw."""
+    """Raise an error if the propensities of a batch are not those of uniformly chosen actions."""
     if not len(batch):
         return
     low, high = float(batch.logging.min()), float(batch.logging.max())

@@ -21,19 +21,20 @@ from recsys.replay.estimator import Estimator
 
 @dataclass(frozen=True)
 class MarginalWeights(Weights[BanditBatch]):
-    """`π(c | x) / p(c | x)` with `c` the cluster of the logged action, and of each policy the sum over the cluster.
+    """Importance weights of clusters of actions, `π(c | x) / p(c | x)`, with `c` the cluster of the logged action.
 
-    `IPS(MarginalWeights(…))` is marginalised inverse propensity scoring (MIPS), unbiased where the reward depends on
-    the action through its cluster only and `p(c | x) > 0` wherever `π(c | x) > 0`; an action itself may have no
-    support. Weights are the means of plain ones over the cluster, so they vary less, the less the more actions a
-    cluster has. `SNIPS(MarginalWeights(…))` divides by the sum of weights. `DR(MarginalWeights(…))` is OffCEM, which
-    leaves to a reward model what differs within a cluster: unbiased where the model has the *differences* of rewards
-    within each cluster right, however wrong the level. Sources: Saito and Joachims 2022, "Off-policy evaluation for
-    large action spaces via embeddings"; Saito, Ren, Joachims 2023, "Off-policy evaluation for large action spaces via
-    conjunct effect modeling".
+    The probability of a cluster is the sum over its actions. A weight is the mean of the plain weights over the cluster
+    under `p`, so it varies less.
+
+    `IPS(MarginalWeights(…))` is marginalised inverse propensity scoring (MIPS): unbiased if the reward depends on the
+    action through its cluster only and `p(c | x) > 0` wherever `π(c | x) > 0`; single actions need no support.
+    `SNIPS(MarginalWeights(…))` divides by the sum of weights. `DR(MarginalWeights(…))` is OffCEM, which leaves the
+    differences within a cluster to a reward model: unbiased if the model has these differences right, however wrong its
+    level is. Sources: Saito and Joachims 2022, "Off-policy evaluation for large action spaces via embeddings"; Saito,
+    Ren, Joachims 2023, "Off-policy evaluation for large action spaces via conjunct effect modeling".
 
     Args:
-        clusters: of each action, from 0; of several categories, one number for each combination.
+        clusters: cluster of each action, from 0; of several categories, one number for each combination.
 
     >>> rounds = BanditBatch(
     ...     *map(torch.tensor, ([0], [1.0], [0.1], [0.6])),
@@ -64,21 +65,21 @@ class MarginalWeights(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class ClusteredEstimator:
-    """An estimator with `MarginalWeights`: actions alike in a column of the log's table of actions are one cluster.
+    """An estimator with `MarginalWeights`, whose clusters are read from a column of the log's table of actions.
 
     Args:
-        make: an estimator of the weights `weights`, such as the class `IPS`.
-        column: of the table of actions, such as a category; actions without one are a cluster of their own together.
+        make: returns an estimator with the weights `weights`, such as the class `IPS`.
+        column: column of the table of actions, such as a category; actions without a value form one cluster.
     """
 
     make: Callable[..., Estimator[Any]]
     column: str | None
 
     def of(self, log: FeedbackLog | None) -> Estimator[Any]:
-        """The estimator for one log.
+        """Return the estimator for one log.
 
         Raises:
-            RequestError: the log is not of single actions, or has no such column.
+            RequestError: the log is not of single actions, or its table of actions has no such column.
 
         >>> import polars as pl
         >>> from recsys.replay.actions.importance import IPS

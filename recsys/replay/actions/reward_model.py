@@ -20,13 +20,13 @@ from recsys.replay.actions.weights import require
 
 @dataclass(frozen=True)
 class RewardExamples:
-    """Rounds to learn from.
+    """Rounds that a reward model learns from.
 
     Args:
-        context: `[n, F]`, or None.
+        context: `[n, F]`; None where the log has none.
         action: `[n]`, in `0 … A − 1`.
         reward: `[n]`.
-        weight: `[n]`, at least 0, how much each squared error counts.
+        weight: `[n]`, weight of each round's squared error, at least 0.
     """
 
     context: Float[Tensor, "n F"] | None
@@ -37,17 +37,17 @@ class RewardExamples:
 
 @runtime_checkable
 class RewardModel(Protocol):
-    """`q(x, a)`, learnt anew for each fold."""
+    """A way to learn `q(x, a)`, the expected reward of an action in a context, from rounds."""
 
     def __call__(
         self, seen: RewardExamples, context: Float[Tensor, "m F"] | None, rows: int, actions: int
     ) -> Float[Tensor, "m A"]:
-        """Predictions for `rows` contexts and every action.
+        """Return predictions for `rows` contexts and every action.
 
         Args:
-            seen: what to learn from.
-            context: to predict for, or None.
-            rows: `m`.
+            seen: rounds to learn from.
+            context: contexts to predict for; None where the log has none.
+            rows: `m`, number of contexts to predict for.
             actions: `A`.
         """
         ...
@@ -62,22 +62,22 @@ def cross_fitted(
     count: int = 5,
     seed: int = 0,
 ) -> Float[Tensor, "n A"]:
-    """`[n, A]`, `q(x, ·)` of every round by a model that saw neither it nor its user: `BanditBatch.predicted_all`.
+    """Return `q(x, ·)` of every round by a model that has seen neither the round nor its user.
 
-    With `mrdr_sample_weight` for weight it is `BanditBatch.mrdr_all`. Source: Zheng and van der Laan 2011,
-    "Cross-validated targeted minimum-loss-based estimation"; Chernozhukov and others 2018, "Double/debiased machine
-    learning".
+    It is `BanditBatch.predicted_all`; with `mrdr_sample_weight` as `weight` it is `BanditBatch.mrdr_all`. Sources:
+    Zheng and van der Laan 2011, "Cross-validated targeted minimum-loss-based estimation"; Chernozhukov and others 2018,
+    "Double/debiased machine learning".
 
     Args:
-        model: what learns.
+        model: the model to fit.
         log: the rounds; folds are of users where it has them.
         actions: `A`.
-        weight: how much each round's squared error counts; evenly where None.
-        count: of folds.
-        seed: of the folds.
+        weight: weight of each round's squared error; equal where None.
+        count: number of folds.
+        seed: seed of the folds.
 
     Raises:
-        RequestError: fewer users, or rounds, than folds.
+        RequestError: there are fewer users, or rounds, than folds.
     """
     unit = torch.arange(len(log)) if log.user is None else log.user
     weight = torch.ones(len(log), dtype=torch.float64) if weight is None else weight
@@ -92,10 +92,12 @@ def cross_fitted(
 
 @dataclass(frozen=True)
 class ActionMeans(RewardModel):
-    """Mean reward of each action, drawn to the mean of all: `(Σ r + s r̄) / (n_a + s)`; contexts do not matter.
+    """Predict the mean reward of each action, shrunk towards the overall mean: `(Σ r + s r̄) / (n_a + s)`.
+
+    Contexts are ignored.
 
     Args:
-        strength: `s`, above 0, in rounds.
+        strength: `s`, pseudo-count of rounds with the overall mean `r̄`, above 0.
 
     >>> reward, weight = torch.tensor([1.0, 1.0, 0.0]).double(), torch.ones(3).double()
     >>> rounds = RewardExamples(None, torch.tensor([0, 0, 1]), reward, weight)
@@ -121,18 +123,16 @@ class ActionMeans(RewardModel):
 
 @dataclass(frozen=True)
 class RewardRegression(RewardModel):
-    """A regression of scikit-learn on features of context and action, or a classifier of rewards that are few numbers.
+    """Predict rewards from features of context and action by a scikit-learn regressor, or by a classifier of integers.
 
-    A classifier's prediction is the mean over its classes. Where all rewards to learn from are alike, that is the
-    prediction, since classifiers refuse to learn one class.
+    The prediction of a classifier is the mean over its classes. If all rewards to learn from are equal, their value is
+    the prediction, because classifiers refuse to learn one class. A call raises a `RequestError` if a classifier is
+    given rewards that are not integers.
 
     Args:
-        make: a new estimator, which takes `sample_weight` in `fit`; for a pipeline see `weight_key`.
-        action_features: `[A, D]`; one indicator an action where None.
-        weight_key: what `fit` calls the weights: `ridge__sample_weight` for the step `ridge` of a pipeline.
-
-    Raises, when it is called:
-        RequestError: a classifier is given rewards that are no whole numbers.
+        make: returns a new estimator whose `fit` takes sample weights.
+        action_features: `[A, D]`; one indicator for each action where None.
+        weight_key: name of the sample weights in `fit`; `ridge__sample_weight` for the step `ridge` of a pipeline.
     """
 
     make: Callable[[], Any]

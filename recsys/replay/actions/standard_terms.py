@@ -15,11 +15,11 @@ from recsys.replay.estimator import Terms
 from recsys.replay.sums import Sums
 
 ROWS = 2**17
-"""How many rounds a thread sums at once."""
+"""Rounds that a thread sums at once."""
 
 
 class TermColumn(IntEnum):
-    """A term of a round."""
+    """A term of a round that the compiled loop knows."""
 
     ONE = 0
     """1."""
@@ -32,36 +32,36 @@ class TermColumn(IntEnum):
     SURPRISE = 4
     """`w (r − q(x, a))`."""
     ZERO = 5
-    """0, in the place of a term that is weighed by nothing."""
+    """0, for a term with zero weights."""
 
 
 MODELLED = frozenset({TermColumn.EXPECTED, TermColumn.SURPRISE})
-"""What needs a reward model."""
+"""The columns that need a reward model."""
 
 UNWEIGHTED = frozenset({TermColumn.ONE, TermColumn.EXPECTED, TermColumn.ZERO})
-"""What is the same whatever the weights."""
+"""The columns that do not depend on the weights."""
 
 
 @runtime_checkable
 class StandardTerms(Protocol):
-    """Terms of rounds that are some of the columns."""
+    """Terms that are columns of the compiled loop."""
 
     @property
     def weights(self) -> Weights:
-        """`w`."""
+        """Return the weights `w`."""
         ...
 
     @property
     def columns(self) -> tuple[TermColumn, ...]:
-        """Which, in the order of the terms."""
+        """Return the columns, in the order of the terms."""
         ...
 
 
 def sums_of(terms: Iterable[Terms[Any]], batch: Any) -> dict[Terms[Any], Sums]:
-    """Sums over the rows of a batch, each of which is a unit; equal terms once.
+    """Return the sums of each of the terms over the rows of a batch, every row being a unit.
 
-    Terms that say which standard columns they are made of are summed in one compiled pass for each of their weights,
-    without a row of them being kept; others are computed, then summed.
+    Equal terms are summed once. Terms that are standard columns are summed in one compiled pass for each of their
+    weights, without storing a row of them; others are computed and then summed.
 
     >>> from recsys.replay.actions.importance import ImportanceTerms
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.25], [0.5, 0.5])))
@@ -82,18 +82,23 @@ def sums_of(terms: Iterable[Terms[Any]], batch: Any) -> dict[Terms[Any], Sums]:
 
 
 def _pass(one: StandardTerms, passes: dict[Weights, list[Any]]) -> Weights:
-    """Under which weights the terms are summed: any that others have who need a model too, where they do not matter."""
+    """Return the weights under which terms are summed; terms without weights join a pass that has a model."""
     shared = (weights for weights, others in passes.items() if any(MODELLED & {*other.columns} for other in others))
     return next(shared, one.weights) if UNWEIGHTED.issuperset(one.columns) else one.weights
 
 
 def standard_sums(rounds: BanditBatch, weights: Weights, modelled: bool) -> Sums:
-    """Of every column, in their order; what needs a reward model is meant only where `modelled`.
+    """Return the sums of every column, in the order of `TermColumn`.
 
-    Sums are in float64, of parts of equal size whatever the number of threads, so that this has no part in the result.
+    Sums are in float64 and taken over parts of a fixed size, so that the number of threads does not change the result.
+
+    Args:
+        rounds: the rounds.
+        weights: `w`.
+        modelled: whether the columns that need a reward model are computed; without it they are 0.
 
     Raises:
-        RequestError: a reward model is asked for and the rounds have none.
+        RequestError: a reward model is needed and the rounds have none.
     """
     from recsys.replay.numba_kernels import in_parallel, standard_products
 
@@ -113,6 +118,6 @@ def standard_sums(rounds: BanditBatch, weights: Weights, modelled: bool) -> Sums
 
 
 def _alike(*columns: torch.Tensor) -> list[Any]:
-    """As arrays, of float32 if all are, else of float64; each contiguous."""
+    """Return the columns as contiguous arrays, of float32 if all are, else of float64."""
     kind = torch.float32 if all(column.dtype == torch.float32 for column in columns) else torch.float64
     return [column.detach().to(kind).contiguous().numpy() for column in columns]

@@ -17,26 +17,29 @@ from recsys.replay.estimator import Batch
 
 @runtime_checkable
 class Weights(Protocol[Batch]):
-    """A number a round, from `w = π(a | x) / p(a | x)` or in its place."""
+    """A weight for each round, made from or instead of `w = π(a | x) / p(a | x)`."""
 
     def __call__(self, rounds: Batch) -> Float[Tensor, " n"]:
-        """At least 0.
+        """Return the weights, at least 0.
 
         Raises:
-            RequestError: the batch has not what is needed.
+            RequestError: the batch lacks a part that they need.
         """
         ...
 
 
 def require(possible: bool, otherwise: str) -> None:
-    """Raise a `ConfigurationError` that says `otherwise`, unless a setting is `possible`."""
+    """Raise a `ConfigurationError` with the message `otherwise` if a setting is not `possible`."""
     if not possible:
         raise ConfigurationError(otherwise)
 
 
 @dataclass(frozen=True)
 class PlainWeights(Weights[BanditBatch]):
-    """`w`, which makes estimates unbiased where every action that the policy takes had a chance."""
+    """The importance weights `w` themselves.
+
+    Estimates are unbiased with them if every action that the target policy takes has a positive propensity.
+    """
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -45,7 +48,7 @@ class PlainWeights(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class ZeroWeights(Weights[BanditBatch]):
-    """0: the log's actions do not count."""
+    """Weights of 0, which leave the estimate to the reward model."""
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -54,7 +57,7 @@ class ZeroWeights(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class EstimatedWeights(Weights[BanditBatch]):
-    """`BanditBatch.estimated_weight`, in place of `w`; see `balancing_weights`."""
+    """Weights estimated from the log, `BanditBatch.estimated_weight`; see `balancing_weights`."""
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -63,12 +66,12 @@ class EstimatedWeights(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class Clip(Weights[BanditBatch]):
-    """`min(w, limit)`.
+    """Clipped weights, `min(w, limit)`.
 
     Source: Ionides 2008, "Truncated importance sampling".
 
     Args:
-        limit: above 0.
+        limit: largest weight, above 0.
     """
 
     limit: float
@@ -83,12 +86,12 @@ class Clip(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class Switch(Weights[BanditBatch]):
-    """`w` where it is at most `threshold`, else 0: what is rarely logged is left to the reward model.
+    """Weights `w` up to a threshold and 0 above it, which leaves rarely logged actions to the reward model.
 
     Source: Wang, Agarwal, Dudík 2017, "Optimal and adaptive off-policy evaluation in contextual bandits".
 
     Args:
-        threshold: at least 0.
+        threshold: largest weight that is kept, at least 0.
     """
 
     threshold: float
@@ -104,12 +107,12 @@ class Switch(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class Shrink(Weights[BanditBatch]):
-    """`λ w / (w² + λ)`, optimistic shrinkage: near `w` where `w` is small, near 0 where it is large.
+    """Weights with optimistic shrinkage, `λ w / (w² + λ)`: near `w` where `w` is small, near 0 where it is large.
 
     Source: Su, Dimakopoulou, Krishnamurthy, Dudík 2020, "Doubly robust off-policy evaluation with shrinkage".
 
     Args:
-        strength: `λ`, above 0; without bound it is `w`.
+        strength: `λ`, above 0; the weights tend to `w` as it grows.
     """
 
     strength: float
@@ -125,13 +128,13 @@ class Shrink(Weights[BanditBatch]):
 
 @dataclass(frozen=True)
 class SubGaussian(Weights[BanditBatch]):
-    """`w / (1 − λ + λ w)`, at most `1 / λ`: a harmonic mean of `w` and 1.
+    """Weights `w / (1 − λ + λ w)`, a weighted harmonic mean of `w` and 1, at most `1 / λ`.
 
-    Source: Metelli, Russo, Restelli 2021, "Subgaussian and differentiable importance sampling for off-policy
-    evaluation and learning", with `s = −1`.
+    Source: Metelli, Russo, Restelli 2021, "Subgaussian and differentiable importance sampling for off-policy evaluation
+    and learning", with `s = −1`.
 
     Args:
-        share: `λ`, in [0, 1]; 0 is `w`, 1 is 1.
+        share: `λ`, in [0, 1]; 0 gives `w`, 1 gives 1.
     """
 
     share: float

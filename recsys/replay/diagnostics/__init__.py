@@ -1,1 +1,1 @@
-"""Whether a log can tell: overlap, weights and checks of propensities."""
+"""Diagnostics of a log: overlap with the target policy, weights, and checks of propensities."""

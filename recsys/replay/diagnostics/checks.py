@@ -23,7 +23,7 @@ from recsys.replay.runner import PLAIN, ReplayRun
 
 @dataclass(frozen=True)
 class InversePropensityTerms(Terms[BanditBatch]):
-    """`(1, 1 / p)` a round."""
+    """The terms `(1, 1 / p)` of a round."""
 
     @override
     def __call__(self, batch: BanditBatch) -> Float[Tensor, "n 2"]:
@@ -33,7 +33,10 @@ class InversePropensityTerms(Terms[BanditBatch]):
 
 @dataclass(frozen=True)
 class InversePropensity(Estimator[BanditBatch]):
-    """`Σ 1 / p / n`: the number of actions that the logging policy may take, on average, where propensities are right.
+    """Estimate the mean inverse propensity, `Σ (1 / p) / n`.
+
+    Its expectation is the mean number of actions with a positive probability under the logging policy, if the
+    propensities are right.
 
     >>> rounds = BanditBatch(*map(torch.tensor, ([0, 1], [1.0, 1.0], [0.5, 0.5], [0.5, 0.5])))
     >>> float(InversePropensity().value(InversePropensity().terms(rounds).sum(0)))
@@ -56,7 +59,7 @@ class InversePropensity(Estimator[BanditBatch]):
 
 
 CLIP_LIMITS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-"""Where weights are clipped to see what the estimate rests on."""
+"""Limits at which weights are clipped, to see which weights an estimate rests on."""
 
 CLIP = "clip/"
 INVERSE_PROPENSITY = "1/p"
@@ -64,7 +67,11 @@ INVERSE_PROPENSITY = "1/p"
 
 
 def diagnostic_estimators(logs: Mapping[str, FeedbackLog]) -> dict[str, Any]:
-    """For rounds of one action: IPS clipped at each of `CLIP_LIMITS`, and what one over the propensities averages."""
+    """Return the diagnostic estimators of logs of single actions, by name.
+
+    They are IPS clipped at each of `CLIP_LIMITS`, named `clip/<limit>`, and the mean of `1/p`. There are none if one of
+    the logs is of slates or episodes.
+    """
     if not all(isinstance(one, ActionLog) for one in logs.values()):
         return {}
     clipped: dict[str, Any] = {f"{CLIP}{limit:g}": IPS(Clip(limit)) for limit in CLIP_LIMITS}
@@ -72,7 +79,11 @@ def diagnostic_estimators(logs: Mapping[str, FeedbackLog]) -> dict[str, Any]:
 
 
 def weight_tails(replayed: Sequence[ReplayRun]) -> pl.DataFrame:
-    """Of each policy and log the share of rounds whose weight is at least of a size, and the share of all weight."""
+    """Return the distribution of the plain weights of each policy and log.
+
+    The columns are `policy`, `log`, `weight` (a size), `rounds` (share of the rounds whose weight is at least that
+    size), and `weight_share` (their share of the sum of weights). Runs without plain weights are left out.
+    """
     parts = []
     for one in replayed:
         weights = one.found.weights.get(PLAIN)

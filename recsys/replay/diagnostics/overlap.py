@@ -13,19 +13,19 @@ from torch import Tensor
 from recsys.metrics.intervals import Interval
 
 ROWS = 2**18
-"""How many weights a thread counts at once."""
+"""Weights that a thread counts at once."""
 
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """Of one weight a row; summaries of parts of a log are added.
+    """A histogram of weights, one weight a row; the summaries of parts of a log are added.
 
-    Weights are sorted by size: the first row is of those that are 0, row `b` of those with
-    `2^(b − 65) ≤ |w| < 2^(b − 64)`; smaller and larger ones are in the first and last of these.
+    Row 0 counts the weights that are 0, row `b ≥ 1` those with `2^(b − 65) ≤ |w| < 2^(b − 64)`; rows 1 and 128 also
+    count smaller and larger ones.
 
     Args:
-        sizes: `[129, 3]`, of each size the count, `Σ w` and `Σ w²`.
-        largest: the largest `|w|`.
+        sizes: `[129, 3]`: for each size the number of weights, `Σ w` and `Σ w²`.
+        largest: largest `|w|`.
     """
 
     sizes: Float[Tensor, "129 3"]
@@ -33,7 +33,7 @@ class WeightSummary:
 
     @classmethod
     def of(cls, weight: Float[Tensor, " n"]) -> WeightSummary:
-        """Of one weight a row.
+        """Return the summary of one weight a row.
 
         >>> summary = WeightSummary.of(torch.tensor([0.0, 1.0, 1.0, 4.0]))
         >>> summary.rows, summary.total, summary.largest, summary.effective  # 6² / 18
@@ -54,30 +54,30 @@ class WeightSummary:
 
     @property
     def rows(self) -> int:
-        """How many weights."""
+        """Return the number of weights."""
         return int(self.sizes[:, 0].sum())
 
     @property
     def total(self) -> float:
-        """`Σ w`."""
+        """Return `Σ w`."""
         return float(self.sizes[:, 1].sum())
 
     @property
     def squares(self) -> float:
-        """`Σ w²`."""
+        """Return `Σ w²`."""
         return float(self.sizes[:, 2].sum())
 
     @property
     def effective(self) -> float:
-        """`(Σ w)² / Σ w²`, the effective sample size: as many equal weights tell as much; 0 where all are 0.
+        """Return the effective sample size `(Σ w)² / Σ w²`; 0 if all weights are 0.
 
-        Source: Kish 1965, "Survey sampling".
+        So many equal weights would tell as much. Source: Kish 1965, "Survey sampling".
         """
         return self.total**2 / self.squares if self.squares else 0.0
 
     @property
     def edges(self) -> Float[Tensor, " 129"]:
-        """Which size each row of `sizes` begins at.
+        """Return the smallest weight of each row of `sizes`.
 
         >>> WeightSummary.of(torch.ones(1)).edges[[0, 64, 65, 66]]
         tensor([0.0000, 0.5000, 1.0000, 2.0000], dtype=torch.float64)
@@ -90,13 +90,14 @@ class WeightSummary:
 
 @dataclass(frozen=True)
 class OverlapLimits:
-    """When a log does not answer.
+    """The overlap below which an estimate has a warning.
 
     Args:
-        effective_sample_size: least; below it an interval is not to be trusted either.
-        missing: largest share of the policy's choices that the log may lack; what weights average below 1, beyond the
-            interval of that average.
-        confidence: of that interval, in (0, 1).
+        effective_sample_size: smallest effective sample size; below it, neither the estimate nor its interval is
+            reliable.
+        missing: largest distance of the mean weight from 1, beyond the mean's own interval. Below 1 the distance is the
+            share of the target policy's choices that the log lacks.
+        confidence: level of the interval of the mean weight, in (0, 1).
     """
 
     effective_sample_size: float = 100.0
@@ -107,17 +108,19 @@ class OverlapLimits:
 def overlap_warning(
     weights: WeightSummary, limits: OverlapLimits, averages_to_one: bool = True, mean: Interval | None = None
 ) -> str:
-    """Why the log does not tell what a policy would have earned; empty where it does.
+    """Return why a log does not support an estimate; empty if it does.
 
-    Under the logging policy weights average 1 where every choice of the target policy had a chance and
-    propensities are right. Where choices had none, the average is the share of those that had; where it is above 1,
-    the propensities are too small.
+    The expectation of the weights under the logging policy is 1 if it gives every choice of the target policy a
+    positive probability and the propensities are right. It is below 1 if choices are missing, by their share, and above
+    1 if propensities are too small.
 
     Args:
-        weights: of the log's rows.
-        limits: of what is accepted.
-        averages_to_one: whether they average 1 then; clipped or shrunk ones need not.
-        mean: of the weights, where rows of a user depend on each other; None where rows stand alone.
+        weights: weights of the log's rows.
+        limits: the smallest overlap without a warning.
+        averages_to_one: whether the expectation of these weights is 1 with full overlap; not so for clipped or shrunk
+            weights.
+        mean: mean of the weights with its interval, where rows of a user depend on each other; None to take rows as
+            independent.
 
     >>> import torch
     >>> overlap_warning(WeightSummary.of(torch.ones(50)), OverlapLimits())
@@ -139,7 +142,7 @@ def overlap_warning(
 
 
 def _mean(weights: WeightSummary, confidence: float) -> Interval:
-    """Over rows."""
+    """Return the mean weight with its interval, rows taken as independent."""
     mean = weights.total / weights.rows
     spread = max(weights.squares / weights.rows - mean**2, 0.0) ** 0.5
     half = float(ndtri((1 + confidence) / 2)) * spread / weights.rows**0.5

@@ -1,1 +1,1 @@
-"""Off-policy evaluation of sequences of actions: one row an episode."""
+"""Off-policy evaluation of episodes of several steps."""

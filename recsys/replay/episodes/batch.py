@@ -18,24 +18,25 @@ from recsys.replay.batch import OptionalParts
 
 @dataclass(frozen=True)
 class EpisodeBatch(OptionalParts):
-    """`n` episodes of up to `T` steps, flush left, in float64. After an episode's end anything may stand.
+    """`n` episodes of up to `T` steps joined with a target policy, in float64.
 
-    The value that is estimated is that of an episode, `E_π Σ_t γ^t r_t` with `t` from 0. An episode that ended earns
-    nothing afterwards and neither policy has a choice mask: its weight stays what it was.
+    Numbers after the end of an episode are ignored. The value of a policy is that of an episode, `E_π Σ_t γ^t r_t` with
+    `t` from 0. After its end an episode has reward 0 and both policies have no choice, so that its weight stays what it
+    was.
 
-    An episode that was cut off has a last state that is known and a last action whose consequence is not. Estimators
-    with a model of the value go on from that state by the model; those without count what the log has.
+    The last state of a truncated episode is known, the consequence of its last action is not. Estimators with a model
+    of the value continue from that state by the model; the others count the logged rewards only.
 
     Args:
         reward: `[n, T]`, `r_t`.
         logging: `[n, T]`, `p(a_t | s_t)`, in (0, 1].
         target: `[n, T]`, `π(a_t | s_t)`, in [0, 1].
-        mask: `[n, T]`, true at steps that the episode has.
-        done: `[n]`, false where the episode was cut off after its last step; None where all ended.
+        mask: `[n, T]`, true at the steps of the episode.
+        done: `[n]`, false where the episode was truncated after its last step; None where all ended.
         action: `[n, T]`, `a_t`, in `0 … A − 1`.
-        context: `[n, T, F]`, `s_t` as features.
+        context: `[n, T, F]`, features of the state `s_t`.
         target_all: `[n, T, A]`, `π(· | s_t)`.
-        predicted: `[n, T]`, `q(s_t, a_t)`, what a model expects of the action and all that follows under `π`.
+        predicted: `[n, T]`, `q(s_t, a_t)`, a model's prediction of the return from the action on, under `π`.
         expected: `[n, T]`, `v(s_t) = Σ_a π(a | s_t) q(s_t, a)`.
 
     >>> rewards, mask = torch.tensor([[1.0, 2.0], [4.0, 0.0]]), torch.tensor([[True, True], [True, False]])
@@ -63,11 +64,11 @@ class EpisodeBatch(OptionalParts):
         target: Float[Tensor, "n T"],
         target_all: Float[Tensor, "n T A"] | None = None,
     ) -> EpisodeBatch:
-        """A log joined with a policy.
+        """Return logged episodes joined with a target policy.
 
         Args:
-            log: what happened.
-            target: `[n, T]`, `π(a_t | s_t)` of the log's actions.
+            log: logged episodes.
+            target: `[n, T]`, `π(a_t | s_t)` of the logged actions.
             target_all: `[n, T, A]`, `π(· | s_t)`.
         """
         context = None if log.context is None else log.context.double()
@@ -84,10 +85,10 @@ class EpisodeBatch(OptionalParts):
 
     @classmethod
     def joined(cls, parts: Sequence[EpisodeBatch]) -> EpisodeBatch:
-        """All episodes of parts that have the same fields, as long as the longest.
+        """Return the episodes of several batches with the same fields as one batch, padded to the longest episode.
 
         Args:
-            parts: at least one.
+            parts: at least one batch.
         """
         longest = max(part.mask.shape[1] for part in parts)
         named = [part.padded(longest)._parts() for part in parts]
@@ -98,37 +99,37 @@ class EpisodeBatch(OptionalParts):
 
     @property
     def ratio(self) -> Float[Tensor, "n T"]:
-        """`π(a_t | s_t) / p(a_t | s_t)`; 1 after the end."""
+        """Return `π(a_t | s_t) / p(a_t | s_t)`; 1 after the end."""
         return torch.where(self.mask, self.target / self.logging, 1.0)
 
     @property
     def weight(self) -> Float[Tensor, "n T"]:
-        """`ρ_t`, the product of the ratios up to `t`; after the end that of the whole episode."""
+        """Return the importance weight `ρ_t`, the product of the ratios up to `t`; constant after the end."""
         return self.ratio.cumprod(1)
 
     @property
     def weight_before(self) -> Float[Tensor, "n T"]:
-        """`ρ_{t − 1}`; 1 before the first step."""
+        """Return `ρ_{t − 1}`, with `ρ_{−1} = 1`."""
         weight = self.weight
         return torch.cat([torch.ones_like(weight[:, :1]), weight[:, :-1]], 1)
 
     @property
     def closed(self) -> Bool[Tensor, "n T"]:
-        """Steps of which it is known what came after: all but the last of an episode that was cut off."""
+        """Return the steps whose consequence is known: all but the last of a truncated episode."""
         if self.done is None:
             return self.mask
         goes_on = nn.functional.pad(self.mask[:, 1:], (0, 1), value=False)
         return self.mask & (goes_on | self.done.unsqueeze(1))
 
     def discounts(self, discount: float) -> Float[Tensor, " T"]:
-        """`γ^t`."""
+        """Return `γ^t` for `t` from 0 to `T − 1`."""
         return powers(discount, self.reward.shape[1]).to(self.reward)
 
     def known(self, name: str) -> Tensor:
-        """A part with a number a step, 0 after the end.
+        """Return a part with one number a step, set to 0 after the end.
 
         Raises:
-            RequestError: it is not there.
+            RequestError: the part is missing.
         """
         return torch.where(self.mask, self.need(name), 0)
 
@@ -137,10 +138,10 @@ class EpisodeBatch(OptionalParts):
         return EPISODE_PART_NAMES[name]
 
     def padded(self, horizon: int) -> EpisodeBatch:
-        """The same with `T` = `horizon`.
+        """Return the same episodes with `T = horizon`.
 
         Raises:
-            RequestError: an episode is longer.
+            RequestError: an episode has more steps.
         """
         steps = self.mask.shape[1]
         if self.mask[:, horizon:].any():
@@ -158,10 +159,10 @@ class EpisodeBatch(OptionalParts):
         return replace(self, **{name: fit(part) for name, part in self._parts().items() if name != "done"})
 
     def select(self, rows: Tensor) -> EpisodeBatch:
-        """Some episodes.
+        """Return some of the episodes.
 
         Args:
-            rows: their numbers, or true at them.
+            rows: row indices, or true at the episodes to keep.
         """
         return replace(self, **{name: part[rows] for name, part in self._parts().items()})
 
@@ -171,7 +172,7 @@ class EpisodeBatch(OptionalParts):
 
 
 def powers(discount: float, steps: int) -> Float[Tensor, " T"]:
-    """`γ^t`, `t` from 0.
+    """Return `γ^t` for `t` from 0.
 
     >>> powers(0.5, 3).tolist()
     [1.0, 0.5, 0.25]

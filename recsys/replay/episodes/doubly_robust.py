@@ -16,9 +16,9 @@ from recsys.replay.estimator import Terms
 
 @dataclass(frozen=True)
 class SequentialTerms(Terms[EpisodeBatch]):
-    """`(1, v(s_0), Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))])` an episode.
+    """The terms `(1, v(s_0), Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))])` of an episode.
 
-    The last action of an episode that was cut off corrects nothing.
+    The last action of a truncated episode has no correction.
 
     Args:
         discount: `γ`, in [0, 1].
@@ -35,10 +35,10 @@ class SequentialTerms(Terms[EpisodeBatch]):
 
 @dataclass(frozen=True)
 class SequentialStepTerms(Terms[EpisodeBatch]):
-    """`(1, ρ_t …, ρ_{t − 1} v(s_t) …, ρ_t (r_t − q(s_t, a_t)) …)` an episode, `t` from 0 to `T − 1`.
+    """The terms `(1, ρ_t …, ρ_{t − 1} v(s_t) …, ρ_t (r_t − q(s_t, a_t)) …)` of an episode, `t` from 0 to `T − 1`.
 
     Args:
-        horizon: `T`, at least the steps of the longest episode.
+        horizon: `T`, at least the number of steps of the longest episode.
     """
 
     horizon: int
@@ -51,13 +51,18 @@ class SequentialStepTerms(Terms[EpisodeBatch]):
 
 
 def corrections(batch: EpisodeBatch) -> tuple[Float[Tensor, "n T"], Float[Tensor, "n T"]]:
-    """`ρ_{t − 1} v(s_t)` and `ρ_t (r_t − q(s_t, a_t))`."""
+    """Return `ρ_{t − 1} v(s_t)` and `ρ_t (r_t − q(s_t, a_t))` of each step."""
     surprise = torch.where(batch.closed, batch.reward - batch.need("predicted"), 0)
     return batch.weight_before * batch.known("expected"), batch.weight * surprise
 
 
 def step_values(totals: Float[Tensor, "*R k"], horizon: int) -> tuple[Float[Tensor, "*R T"], Float[Tensor, "*R T"]]:
-    """Sums of `SequentialStepTerms`, each over the sum of its own weights: what is expected, what surprised."""
+    """Return the two sums of `SequentialStepTerms`, each divided by the sum of its own weights.
+
+    Args:
+        totals: sums of `SequentialStepTerms`.
+        horizon: `T`.
+    """
     count, weight, expected, surprise = totals.split([1, horizon, horizon, horizon], -1)
     before = torch.cat([count, weight[..., :-1]], -1)
     return expected / before, surprise / weight
@@ -65,15 +70,15 @@ def step_values(totals: Float[Tensor, "*R k"], horizon: int) -> tuple[Float[Tens
 
 @dataclass(frozen=True)
 class SequentialDR(EpisodeEstimator):
-    """`Σ_i Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))] / n`, doubly robust.
+    """Estimate the value of episodes by DR, `Σ_i Σ_t γ^t [ρ_{t − 1} v(s_t) + ρ_t (r_t − q(s_t, a_t))] / n`.
 
-    The sum is what the recursion `v(s_t) + π / p · (r_t + γ DR_{t + 1} − q(s_t, a_t))` unrolls to. Unbiased where
-    `p(a | h) > 0` wherever `π(a | h) > 0`, whatever `q` and `v`, which must not have seen the episode, and where
-    `v(s) = Σ_a π(a | s) q(s, a)`; of episodes that were cut off only with a right model. Source: Jiang and Li 2016,
-    "Doubly robust off-policy value evaluation for reinforcement learning".
+    The sum is the unrolled recursion `v(s_t) + π / p · (r_t + γ DR_{t + 1} − q(s_t, a_t))`. Unbiased for any `q` that
+    has not seen the episode and `v(s) = Σ_a π(a | s) q(s, a)`, if `p(a | h) > 0` wherever `π(a | h) > 0`; for truncated
+    episodes only with a right model. Source: Jiang and Li 2016, "Doubly robust off-policy value evaluation for
+    reinforcement learning".
 
     Args:
-        discount: `γ`, in [0, 1]; that of the model too.
+        discount: `γ`, in [0, 1], the same as the model's.
     """
 
     discount: float = 1.0
@@ -90,12 +95,12 @@ class SequentialDR(EpisodeEstimator):
 
 @dataclass(frozen=True)
 class SequentialDM(SequentialDR):
-    """`Σ_i v(s_0) / n`, the direct method: right where the model is.
+    """Estimate the value of episodes by the direct method, `Σ_i v(s_0) / n`, which is unbiased if the model is.
 
-    Its interval says how first states vary, not how far the model may be wrong.
+    Its interval contains the variation of first states, not the error of the model.
 
     Args:
-        discount: `γ`, in [0, 1]; that of the model.
+        discount: `γ`, in [0, 1], the same as the model's.
     """
 
     @override
@@ -109,14 +114,15 @@ class SequentialDM(SequentialDR):
 
 @dataclass(frozen=True)
 class WeightedDoublyRobust(EpisodeEstimator):
-    """`Σ_t γ^t [Σ_i ρ_{t − 1} v(s_t) / Σ_i ρ_{t − 1} + Σ_i ρ_t (r_t − q(s_t, a_t)) / Σ_i ρ_t]`, weighted doubly robust.
+    """Estimate the value of episodes by weighted DR: `SequentialDR` with every step normalised by its own weights.
 
-    Consistent where `SequentialDR` is unbiased; episodes that ended keep their weight, as in `PerDecisionSNIPS`.
-    Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
+    The estimate is `Σ_t γ^t [Σ_i ρ_{t − 1} v(s_t) / Σ_i ρ_{t − 1} + Σ_i ρ_t (r_t − q(s_t, a_t)) / Σ_i ρ_t]`. Consistent
+    where `SequentialDR` is unbiased; episodes that ended keep their weight, as in `PerDecisionSNIPS`. Source: Thomas
+    and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
 
     Args:
-        horizon: at least the steps of the longest episode.
-        discount: `γ`, in [0, 1]; that of the model too.
+        horizon: at least the number of steps of the longest episode.
+        discount: `γ`, in [0, 1], the same as the model's.
     """
 
     horizon: int

@@ -23,30 +23,30 @@ from recsys.replay.targets.actions import TargetPolicy
 
 @dataclass(frozen=True, eq=False)
 class EpisodeJoin:
-    """Batches of a log of episodes joined with a policy that looks at the state alone.
+    """Join batches of a log of episodes with a policy that depends on the state alone.
 
     Args:
-        log: of episodes.
-        target: probabilities of actions; a round is a step, its `request` the row of the log that it is.
+        log: the log.
+        target: the target policy; its rounds are steps, and their `request` is the row of the log.
     """
 
     log: EpisodeLog
     target: TargetPolicy
 
     def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
-        """The episodes as sequential estimators read them."""
+        """Return a batch of episodes joined with the target policy."""
         target = torch.zeros(batch.mask.shape, dtype=torch.float64)
         target[batch.mask] = self.target.target(self.steps(batch)).double()
         return EpisodeBatch.of(batch, target)
 
     def target_all(self, batch: LoggedEpisodes) -> Float[Tensor, "n T A"]:
-        """`π(· | s_t)`; 0 after the end."""
+        """Return `π(· | s_t)`; 0 after the end."""
         found = torch.zeros(*batch.mask.shape, self.log.num_actions, dtype=torch.float64)
         found[batch.mask] = self.target.target_all(self.steps(batch)).double()
         return found
 
     def steps(self, batch: LoggedEpisodes) -> LoggedActions:
-        """The steps that there are, one a round."""
+        """Return the steps of all episodes of a batch as rounds."""
         mask = batch.mask
         return LoggedActions(
             request=(self.first[batch.episode].unsqueeze(1) + torch.arange(mask.shape[1]))[mask],
@@ -58,7 +58,7 @@ class EpisodeJoin:
 
     @cached_property
     def first(self) -> Int[Tensor, " episodes"]:
-        """Row of each episode's first step."""
+        """Return the row of the log of each episode's first step."""
         lengths = (
             self.log.frame.select("episode_id").collect(engine="streaming")["episode_id"].rle().struct.field("len")
         )
@@ -68,28 +68,28 @@ class EpisodeJoin:
 
 @runtime_checkable
 class ValueModel(Protocol):
-    """`q`."""
+    """A model of the value `q(s, a)` of actions under the target policy."""
 
     def __call__(self, context: Float[Tensor, "m F"]) -> Float[Tensor, "m A"]:
-        """`q(s, ·)` of every state."""
+        """Return `q(s, ·)` of every state."""
         ...
 
 
 @runtime_checkable
 class ValueFit(Protocol):
-    """A way to learn `q`."""
+    """A way to learn `q` from episodes."""
 
     def __call__(self, episodes: EpisodeBatch) -> ValueModel:
-        """From episodes with `action`, `context` and `target_all`.
+        """Return the model that was learnt from episodes with `action`, `context` and `target_all`.
 
         Raises:
-            RequestError: one is missing, or the values do not settle.
+            RequestError: a part is missing, or the values do not converge.
         """
         ...
 
 
 def predict(model: ValueModel, episodes: EpisodeBatch) -> EpisodeBatch:
-    """The episodes with `predicted` and `expected` of a model that has not seen them."""
+    """Return the episodes with `predicted` and `expected` of a model that has not seen them."""
     context, target, action = (episodes.need(name) for name in ("context", "target_all", "action"))
     steps = episodes.mask
     values = torch.zeros_like(target)
@@ -100,18 +100,18 @@ def predict(model: ValueModel, episodes: EpisodeBatch) -> EpisodeBatch:
 
 
 def cross_fit(fit: ValueFit, episodes: EpisodeBatch, folds: int = 3, seed: int = 0) -> EpisodeBatch:
-    """The episodes with `predicted` and `expected`, each from a model that learned from the other folds.
+    """Return the episodes with `predicted` and `expected`, each from a model that learnt from the other folds.
 
-    Episodes are dealt to folds as wholes, so that no step of an episode is predicted by a model that saw another.
+    Whole episodes are dealt into folds, so that no step is predicted by a model that saw another step of its episode.
 
     Args:
-        fit: how the model is learned.
-        episodes: with `action`, `context` and `target_all`.
-        folds: at least 2, at most the number of episodes.
-        seed: of the deal.
+        fit: how the model is learnt.
+        episodes: episodes with `action`, `context` and `target_all`.
+        folds: number of folds, at least 2 and at most the number of episodes.
+        seed: seed of the folds.
 
     Raises:
-        RequestError: fewer episodes than folds, or fewer than two folds.
+        RequestError: there are fewer than two folds, or fewer episodes than folds.
     """
     if not 2 <= folds <= len(episodes):
         raise RequestError(f"{folds} folds of {len(episodes)} episodes: give from 2 folds to one an episode")
@@ -126,13 +126,16 @@ def cross_fit(fit: ValueFit, episodes: EpisodeBatch, folds: int = 3, seed: int =
 
 @dataclass(frozen=True)
 class FittedValues:
-    """A model of what actions are worth under the target policy, cross-fitted by episodes.
+    """The settings of a model of the value under the target policy, cross-fitted by episode.
 
-    Its states are the log's contexts with one feature more, which is 1; where the log has none, that alone.
+    Its states are the log's contexts with one more feature, the constant 1.
 
     Args:
-        fit: how it is learnt; with the discount of the estimators that correct it.
-        folds: 2 or more.
+        fit: how the model is learnt, with the same discount as the estimators that use it.
+        folds: number of folds, at least 2.
+
+    Raises:
+        ConfigurationError: there are fewer than two folds.
     """
 
     fit: ValueFit
@@ -145,13 +148,13 @@ class FittedValues:
 
 @dataclass(frozen=True, eq=False)
 class EpisodeReader:
-    """A log of episodes in batches.
+    """Read a log of episodes in batches.
 
     Args:
         log: the log.
-        model: None where no estimator needs one.
-        half: of the episodes; None for all. Nothing is learnt from the other half.
-        seed: of the folds.
+        model: the model; None where no estimator needs one.
+        half: 0 or 1 to read and learn from one half of the episodes; None for all.
+        seed: seed of the folds.
     """
 
     log: EpisodeLog
@@ -160,19 +163,19 @@ class EpisodeReader:
     seed: int = 0
 
     def batches(self) -> Iterator[LoggedEpisodes]:
-        """The episodes of the half, in order."""
+        """Yield the episodes of the half, in order."""
         for batch in self.log.batches():
             yield batch if self.half is None else take(batch, in_half(units_of(batch), self.half))
 
     def join(self, target: Any, logging: Any = None) -> Callable[[LoggedEpisodes], EpisodeBatch]:
-        """Its batches joined with a policy.
+        """Return the function that joins batches of the log with a target policy.
 
         Args:
-            target: a `TargetPolicy` that looks at the state alone, or what joins a batch with a policy.
-            logging: not looked at; the log's propensities are all that estimators read of it.
+            target: a `TargetPolicy` that depends on the state alone, or a function that joins a batch with a policy.
+            logging: ignored, because estimators read the log's propensities only.
 
         Raises:
-            RequestError: a model needs the probability of every action, which the policy does not give.
+            RequestError: a model needs every action's probability, which the policy does not give.
         """
         if self.model is None:
             return EpisodeJoin(self.log, target) if isinstance(target, TargetPolicy) else target
@@ -183,11 +186,13 @@ class EpisodeReader:
 
 @dataclass(frozen=True, eq=False)
 class EpisodeValueJoin:
-    """Batches of a log of episodes joined with a policy, with what a model expects; the log is read into memory for it.
+    """Join batches of a log of episodes with a policy and with a model of its value.
+
+    The log is read into memory for the model.
 
     Args:
         reader: the log.
-        model: of the values.
+        model: the model of the value.
         join: joins a batch with the policy.
     """
 
@@ -196,21 +201,21 @@ class EpisodeValueJoin:
     join: EpisodeJoin
 
     def __call__(self, batch: LoggedEpisodes) -> EpisodeBatch:
-        """With `predicted` and `expected`."""
+        """Return a batch joined with the target policy, with `predicted` and `expected`."""
         episode, predicted, expected = self._values
         rows, steps = torch.searchsorted(episode, batch.episode), batch.mask.shape[1]
         return replace(self.join(batch), predicted=predicted[rows, :steps], expected=expected[rows, :steps])
 
     @cached_property
     def _values(self) -> tuple[Int[Tensor, " n"], Float[Tensor, "n T"], Float[Tensor, "n T"]]:
-        """The numbers of all episodes and what is expected of them, each by a model that has not seen it."""
+        """Return the numbers of all episodes and their predictions, each by a model that has not seen the episode."""
         batches = list(self.reader.batches())
         whole = EpisodeBatch.joined([self._whole(batch) for batch in batches])
         found = cross_fit(self.model.fit, whole, self.model.folds, self.reader.seed)
         return torch.cat([batch.episode for batch in batches]), found.need("predicted"), found.need("expected")
 
     def _whole(self, batch: LoggedEpisodes) -> EpisodeBatch:
-        """With every action's probability, and states that have a feature which is 1."""
+        """Return a batch with every action's probability, and states with a constant feature."""
         episodes = self.join(batch)
         known = episodes.reward.new_zeros(*batch.mask.shape, 0) if batch.context is None else batch.context.double()
         target_all = self.join.target_all(batch)

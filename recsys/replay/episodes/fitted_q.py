@@ -19,14 +19,14 @@ from recsys.replay.episodes.fitted_models import ValueFit, ValueModel
 
 @dataclass(frozen=True)
 class Transitions:
-    """`m` steps of which it is known what came after.
+    """`m` steps of episodes whose consequence is known.
 
     Args:
-        context: `[m, F]`, `s`.
+        context: `[m, F]`, state `s`.
         action: `[m]`, `a`.
         reward: `[m]`, `r`.
-        next_context: `[m, F]`, `s'`; 0 where the episode ended.
-        next_target: `[m, A]`, `π(· | s')`; 0 where the episode ended, so that nothing is expected there.
+        next_context: `[m, F]`, next state `s'`; 0 where the episode ended.
+        next_target: `[m, A]`, `π(· | s')`; 0 where the episode ended, so that its future value is 0.
     """
 
     context: Float[Tensor, "m F"]
@@ -37,9 +37,9 @@ class Transitions:
 
     @classmethod
     def of(cls, episodes: EpisodeBatch) -> Transitions:
-        """Of all episodes.
+        """Return the transitions of all episodes.
 
-        The last action of an episode that was cut off is left out; its state is what the one before it led to.
+        The last action of a truncated episode is left out; its state is the next state of the action before.
 
         Raises:
             RequestError: episodes lack actions, features or probabilities, or no step is left.
@@ -59,7 +59,7 @@ def _shift(part: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LinearQ(ValueModel):
-    """`q(s, a) = θ_a · s`.
+    """A linear model of the value, `q(s, a) = θ_a · s`.
 
     Args:
         coefficients: `[A, F]`, `θ`.
@@ -74,9 +74,9 @@ class LinearQ(ValueModel):
 
 @dataclass(frozen=True)
 class BellmanSums:
-    """Over transitions, with `φ = s` in the block of action `a` and `φ' = Σ_a π(a | s') s'` in that of each action.
+    """Sums over transitions that determine a linear fitted Q; the sums of parts of a log are added.
 
-    Sums of parts of a log are added.
+    `φ` holds `s` in the block of action `a`; `φ'` holds `π(a' | s') s'` in the block of every action `a'`.
 
     Args:
         gram: `[A F, A F]`, `Σ φ φᵀ`.
@@ -92,7 +92,7 @@ class BellmanSums:
 
     @classmethod
     def of(cls, episodes: EpisodeBatch) -> BellmanSums:
-        """Of all transitions of the episodes.
+        """Return the sums over all transitions of the episodes.
 
         Raises:
             RequestError: episodes lack actions, features or probabilities.
@@ -110,18 +110,19 @@ class BellmanSums:
 
 @dataclass(frozen=True)
 class LinearFittedQ(ValueFit):
-    """`θ ← argmin_θ Σ (r + γ Σ_a' π(a' | s') q(s', a') − θ_a · s)² + λ |θ|²`, repeated until it settles.
+    """Learn a linear `q` by fitted-Q evaluation, solved from sums.
 
-    With one feature a state, 1 where it is (a table), this is the value of `π` in the world that the log's means and
-    frequencies describe; an action never seen in a state is worth 0. In a world that ends at a fixed step, let the step
-    be part of the state. With features shared between states the repetition need not settle, as what is learned from
-    the log's states is used at the policy's. Source: Le, Voloshin, Yue 2019, "Batch policy learning under constraints".
+    It repeats `θ ← argmin_θ Σ (r + γ Σ_a' π(a' | s') q(s', a') − θ_a · s)² + λ |θ|²` until `θ` converges. With one
+    indicator feature a state (a table), the result is the value of `π` in the world with the log's mean rewards and
+    transition frequencies; an action never seen in a state has value 0. If episodes end at a fixed step, make the step
+    part of the state. With features that states share, the iteration may diverge, because the log's states are not
+    those of the policy. Source: Le, Voloshin, Yue 2019, "Batch policy learning under constraints".
 
     Args:
         discount: `γ`, in [0, 1]; below 1 unless episodes end.
-        ridge: `λ`, at least 0; 0 is the shortest of the best `θ`.
-        iterations: at most.
-        tolerance: largest change of a coefficient that counts as settled, relative to the largest coefficient.
+        ridge: `λ`, at least 0; with 0, the shortest of the best `θ`.
+        iterations: largest number of iterations.
+        tolerance: largest change of a coefficient that counts as converged, relative to the largest coefficient.
     """
 
     discount: float = 1.0
@@ -134,10 +135,10 @@ class LinearFittedQ(ValueFit):
         return self.solve(BellmanSums.of(episodes))
 
     def solve(self, sums: BellmanSums) -> LinearQ:
-        """From sums, of one log or merged.
+        """Return the model from the sums of one log, or from merged sums.
 
         Raises:
-            RequestError: the values do not settle.
+            RequestError: the values do not converge.
         """
         inverse = torch.linalg.pinv(sums.gram + self.ridge * torch.eye(len(sums.gram)).to(sums.gram), hermitian=True)
         earned, onward = inverse @ sums.earned, self.discount * inverse @ sums.onward
@@ -158,23 +159,23 @@ def _blocks(share: Float[Tensor, "m A"], context: Float[Tensor, "m F"]) -> Float
 
 @runtime_checkable
 class Regressor(Protocol):
-    """What is used of scikit-learn."""
+    """The methods of a scikit-learn regressor that are used."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
-        """Learn."""
+        """Fit the regressor to features and targets."""
         ...
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """One number a row."""
+        """Return one prediction a row."""
         ...
 
 
 @dataclass(frozen=True)
 class RegressedQ(ValueModel):
-    """`q(s, a)` by a regressor that reads `s` and, one number each, which action it is.
+    """A model of the value by a regressor of the state and one indicator for each action.
 
     Args:
-        regressor: that has learned.
+        regressor: fitted regressor.
         actions: `A`.
     """
 
@@ -192,15 +193,18 @@ class RegressedQ(ValueModel):
 
 @dataclass(frozen=True)
 class RegressedFittedQ(ValueFit):
-    """As `LinearFittedQ`, with a new regressor each time and a fixed number of times.
+    """Learn `q` by fitted-Q evaluation with a new regressor in each iteration, for a fixed number of iterations.
 
-    After `k` iterations it is the value of the next `k` steps; what comes later is missing, at most `γ^k / (1 − γ)`
-    times the largest reward. Source: Le, Voloshin, Yue 2019, "Batch policy learning under constraints".
+    After `k` iterations the model is the value of the next `k` steps; the missing rest is at most `γ^k / (1 − γ)` times
+    the largest reward. Source: Le, Voloshin, Yue 2019, "Batch policy learning under constraints".
 
     Args:
-        regressor: makes a new one.
+        regressor: returns a new regressor.
         discount: `γ`, in [0, 1].
-        iterations: `k`, at least 1; the steps of the longest episode are enough where all ended.
+        iterations: `k`, at least 1; the number of steps of the longest episode suffices if all episodes ended.
+
+    Raises:
+        RequestError: there are fewer than one iteration.
     """
 
     regressor: Callable[[], Regressor]

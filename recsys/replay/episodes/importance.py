@@ -17,7 +17,7 @@ from recsys.replay.estimator import Estimator, Terms
 
 @dataclass(frozen=True)
 class PerDecisionTerms(Terms[EpisodeBatch]):
-    """`(1, Σ_t γ^t ρ_t r_t)` an episode.
+    """The terms `(1, Σ_t γ^t ρ_t r_t)` of an episode.
 
     Args:
         discount: `γ`, in [0, 1].
@@ -33,10 +33,10 @@ class PerDecisionTerms(Terms[EpisodeBatch]):
 
 @dataclass(frozen=True)
 class PerStepTerms(Terms[EpisodeBatch]):
-    """`(1, ρ_0 … ρ_{T − 1}, ρ_0 r_0 … ρ_{T − 1} r_{T − 1})` an episode.
+    """The terms `(1, ρ_0 … ρ_{T − 1}, ρ_0 r_0 … ρ_{T − 1} r_{T − 1})` of an episode.
 
     Args:
-        horizon: `T`, at least the steps of the longest episode.
+        horizon: `T`, at least the number of steps of the longest episode.
     """
 
     horizon: int
@@ -50,20 +50,23 @@ class PerStepTerms(Terms[EpisodeBatch]):
 
 @dataclass(frozen=True)
 class EpisodeEstimator(Estimator[EpisodeBatch]):
-    """What estimators that weigh steps by `ρ_t` share."""
+    """Base class of estimators that weigh steps by `ρ_t`.
+
+    The weight of an episode, for the effective sample size, is its last one, `ρ_{T − 1}`, which varies most.
+    """
 
     @override
     def weight(self, batch: EpisodeBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`: that of the whole episode, the last and most unequal one that is used."""
         return batch.weight[:, -1]
 
 
 @dataclass(frozen=True)
 class PerDecisionIPS(EpisodeEstimator):
-    """`Σ_i Σ_t γ^t ρ_t r_t / n`: a reward is weighed by the actions up to it, not by those after it.
+    """Estimate the value of episodes by per-decision importance sampling, `Σ_i Σ_t γ^t ρ_t r_t / n`.
 
-    Unbiased where `p(a | h) > 0` wherever `π(a | h) > 0`, with any dependence on the history `h`. Source: Precup,
-    Sutton, Singh 2000, "Eligibility traces for off-policy policy evaluation".
+    A reward is weighed by the actions up to it, not by those after it. Unbiased if `p(a | h) > 0` wherever `π(a | h) >
+    0`, for any dependence on the history `h`. Source: Precup, Sutton, Singh 2000, "Eligibility traces for off-policy
+    policy evaluation".
 
     Args:
         discount: `γ`, in [0, 1].
@@ -89,16 +92,16 @@ class PerDecisionIPS(EpisodeEstimator):
 
 @dataclass(frozen=True)
 class PerDecisionSNIPS(EpisodeEstimator):
-    """`Σ_t γ^t Σ_i ρ_t r_t / Σ_i ρ_t`, every step normalised by its own weights.
+    """Estimate the value of episodes with every step normalised by its own weights, `Σ_t γ^t Σ_i ρ_t r_t / Σ_i ρ_t`.
 
-    Consistent where `PerDecisionIPS` is unbiased, as `E[ρ_t] = 1` at every step. This holds of all episodes: those that
-    ended before `t` keep their last weight in `Σ_i ρ_t`, as if they went on in a state that leaves no choice. Summed
-    over those that still run, the ratio would be the reward of an episode that is known to last: another quantity. NaN
-    where at some step no episode has a weight. Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy
-    evaluation for reinforcement learning", where short episodes end in an absorbing state.
+    Consistent where `PerDecisionIPS` is unbiased, because `E[ρ_t] = 1` at every step. That holds over all episodes:
+    those that ended before `t` keep their last weight in `Σ_i ρ_t`, as if they stayed in an absorbing state. A sum over
+    running episodes alone would estimate the reward of episodes that are known to last. NaN if no episode has a weight
+    at some step. Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement
+    learning", where short episodes end in an absorbing state.
 
     Args:
-        horizon: at least the steps of the longest episode.
+        horizon: at least the number of steps of the longest episode.
         discount: `γ`, in [0, 1].
 
     >>> rewards, mask = torch.ones(2, 2), torch.tensor([[True, True], [True, False]])
@@ -123,7 +126,7 @@ class PerDecisionSNIPS(EpisodeEstimator):
 
 
 def as_bandit_batch(episodes: EpisodeBatch, discount: float) -> BanditBatch:
-    """Each episode as a round: its reward `Σ_t γ^t r_t`, its weight the product of its ratios.
+    """Return each episode as one round, with reward `Σ_t γ^t r_t` and the product of its ratios as weight.
 
     >>> ones = torch.ones(1, 2)
     >>> rounds = as_bandit_batch(EpisodeBatch(ones, ones / 2, ones * 0.75, ones > 0), 0.5)
@@ -140,7 +143,7 @@ class TrajectoryTerms(Terms[EpisodeBatch]):
     """The terms of a single-action estimator, of whole episodes.
 
     Args:
-        of: its terms.
+        of: terms of the single-action estimator.
         discount: `γ`, in [0, 1].
     """
 
@@ -154,15 +157,15 @@ class TrajectoryTerms(Terms[EpisodeBatch]):
 
 @dataclass(frozen=True)
 class TrajectoryWise(Estimator[EpisodeBatch]):
-    """A single-action estimator that weighs, of whole episodes.
+    """Apply a single-action estimator to whole episodes (trajectory-wise importance sampling).
 
-    `TrajectoryWise(IPS())` is trajectory-wise importance sampling, `Σ ρ_T Σ_t γ^t r_t / n`, `TrajectoryWise(SNIPS())`
-    its self-normalised form; other weights clip or shrink the product. What the estimator claims of rounds it claims of
-    episodes. Of all here it varies most: a weight is a product over the whole episode. Source: Precup, Sutton, Singh
-    2000, "Eligibility traces for off-policy policy evaluation".
+    `TrajectoryWise(IPS())` is `Σ ρ_T Σ_t γ^t r_t / n`, `TrajectoryWise(SNIPS())` its self-normalised form; other
+    weights clip or shrink the product. The assumptions are those of the single-action estimator, for episodes instead
+    of rounds. The variance is the largest of all estimators here, because a weight is a product over the whole episode.
+    Source: Precup, Sutton, Singh 2000, "Eligibility traces for off-policy policy evaluation".
 
     Args:
-        of: the estimator; needs no model.
+        of: the single-action estimator; must not need a model.
         discount: `γ`, in [0, 1].
 
     >>> from recsys.replay.actions.importance import IPS

@@ -20,7 +20,7 @@ from recsys.replay.sums import Sums
 
 
 def returns(totals: Float[Tensor, "*R k"], horizon: int, discount: float) -> Float[Tensor, "*R J"]:
-    """`J = T + 1` estimates: the `j`-th is weighted doubly robust for `j` steps and believes the model from there on.
+    """Return `J = T + 1` estimates: the `j`-th uses weighted DR for `j` steps and the model from there on.
 
     The first is the direct method, the last `WeightedDoublyRobust`.
 
@@ -38,11 +38,11 @@ def returns(totals: Float[Tensor, "*R k"], horizon: int, discount: float) -> Flo
 
 @dataclass(frozen=True)
 class BlendedReturns(EpisodeEstimator):
-    """`Σ_j x_j g_j`, a fixed mixture of `returns`.
+    """Estimate the value by a fixed mixture of `returns`, `Σ_j x_j g_j`.
 
     Args:
-        shares: `x`, `T + 1` numbers, at least 0, that sum to 1.
-        discount: `γ`, in [0, 1]; that of the model too.
+        shares: `x`, `T + 1` numbers of at least 0 that sum to 1.
+        discount: `γ`, in [0, 1], the same as the model's.
     """
 
     shares: tuple[float, ...]
@@ -60,26 +60,28 @@ class BlendedReturns(EpisodeEstimator):
 
 @dataclass(frozen=True)
 class MAGIC(EpisodeEstimator):
-    """The mixture of `returns` with the least `xᵀ (Ω + b bᵀ) x`: model and importance sampling guided, combined.
+    """Estimate the value by the best mixture of `returns` (model and guided importance sampling combined).
 
-    `Ω` is the covariance of the returns, by the delta method (the paper's holds the normalisers fixed). `b_j` is how
-    far a return lies outside the interval of the last one, which is consistent: what the model is at least wrong by.
-    Consistent where `WeightedDoublyRobust` is, as its interval closes in on the value.
+    The mixture `x` has the least `xᵀ (Ω + b bᵀ) x`. `Ω` is the covariance of the returns by the delta method (the paper
+    keeps the normalisers fixed). `b_j` is the distance of a return from the interval of the last one, which is
+    consistent: a lower bound of the model's bias. Consistent where `WeightedDoublyRobust` is, since its interval
+    shrinks to the value.
 
-    A model that is wrong by less than the width of that interval is believed. The error may then be larger than that of
-    `WeightedDoublyRobust`, and an interval of the blend, which knows nothing of the bias, covers too rarely: in the
-    world of the tests 28 % of the time in place of 95 %, with a model 10 % too high and 500 episodes. Report the
-    interval of `WeightedDoublyRobust` beside it.
+    A model whose error is smaller than that interval is trusted. The error may then exceed that of
+    `WeightedDoublyRobust`, and an interval of the mixture, which ignores the bias, covers too rarely: in the test world
+    28 % of the time instead of 95 %, with a model 10 % too high and 500 episodes. So the mixture has no interval;
+    report that of `WeightedDoublyRobust` beside it.
 
-    The mixture needs how returns vary together, and a value is a function of totals alone. So it takes two steps, both
-    from sums: `choose` reads totals and products and gives a `BlendedReturns`, which is an estimator as any other.
+    The mixture depends on how the returns vary together, while a value is a function of totals alone. It therefore
+    takes two steps: `choose` reads totals and products and returns a `BlendedReturns`, which is an estimator like
+    others.
 
     Source: Thomas and Brunskill 2016, "Data-efficient off-policy policy evaluation for reinforcement learning".
 
     Args:
-        horizon: at least the steps of the longest episode.
-        discount: `γ`, in [0, 1]; that of the model too.
-        confidence: of the interval that bounds the bias, in (0, 1).
+        horizon: at least the number of steps of the longest episode.
+        discount: `γ`, in [0, 1], the same as the model's.
+        confidence: level of the interval that bounds the bias, in (0, 1).
     """
 
     horizon: int
@@ -92,7 +94,7 @@ class MAGIC(EpisodeEstimator):
         return SequentialStepTerms(self.horizon)
 
     def choose(self, sums: Sums) -> BlendedReturns:
-        """The best mixture by sums of the terms; the last return alone where there are fewer than two episodes.
+        """Return the best mixture from sums of the terms; with fewer than two episodes, the last return alone.
 
         Raises:
             RequestError: at some step no episode has a weight.
@@ -115,13 +117,13 @@ class MAGIC(EpisodeEstimator):
 
 
 def least_on_simplex(matrix: np.ndarray) -> np.ndarray:
-    """`argmin xᵀ M x` where `x ≥ 0` and `Σ x = 1`, exact.
+    """Return `argmin xᵀ M x` subject to `x ≥ 0` and `Σ x = 1`, exactly.
 
-    By scaling it is the least of `xᵀ M x − 2 Σ x` where `x ≥ 0`, which is a least squares problem. A ridge of 1e-10 of
-    the mean of the diagonal decides between mixtures that are equally good.
+    Up to scale it is the minimum of `xᵀ M x − 2 Σ x` with `x ≥ 0`, a non-negative least squares problem. A ridge of
+    1e-10 of the mean of the diagonal decides between mixtures that are equally good.
 
     Args:
-        matrix: `M`, `[J, J]`, symmetric, with no negative eigenvalue.
+        matrix: `M`, `[J, J]`, symmetric and positive semidefinite.
 
     >>> least_on_simplex(np.diag([1.0, 3.0]))
     array([0.75, 0.25])

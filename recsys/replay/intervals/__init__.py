@@ -1,1 +1,1 @@
-"""Intervals of estimates: of fixed samples, by bootstrap, and valid at any time."""
+"""Confidence intervals of estimates: for one log size, by bootstrap, and valid at every log size."""

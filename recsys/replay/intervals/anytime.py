@@ -16,19 +16,20 @@ from recsys.replay.sums import SampleMean, Sums
 
 
 def asymptotic_sequence(estimator: Estimator[Any], sums: Sums, tightest: int, confidence: float = 0.95) -> Interval:
-    """`v ± σ √(2 (m ρ² + 1) / (m² ρ²) · ln(√(m ρ² + 1) / α))` with `m` units and `σ² / m` the closed form's variance.
+    """Return an asymptotic confidence sequence, `v ± σ √(2 (m ρ² + 1) / (m² ρ²) · ln(√(m ρ² + 1) / α))`.
 
-    Contains the value at all times from some number of units on, with the confidence in the limit as that number grows;
-    what the central limit theorem is to one time. The bound of a Gaussian process of the same variance, with a mixture
-    over its drift. No interval with fewer than two units. Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024,
-    "Time-uniform central limit theory and asymptotic confidence sequences".
+    `v` is the value, `m` the number of units, `σ² / m` the variance by the delta method, `α` is 1 − confidence. From
+    some number of units on, it contains the true value at all log sizes at once, with the confidence in the limit: what
+    the central limit theorem is for one log size. It is the boundary of a Gaussian process with the same variance, with
+    a mixture over its drift. There is no interval for fewer than two units. Source: Waudby-Smith, Arbour, Sinha,
+    Kennedy, Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence sequences".
 
     Args:
         estimator: a smooth function of the sums.
-        sums: of its terms.
-        tightest: number of units at which it is best, at least 1, not chosen by the log:
-            `ρ² = (−2 ln α + ln(−2 ln α) + 1) / tightest`.
-        confidence: in (0, 1).
+        sums: sums of its terms.
+        tightest: number of units at which the interval is tightest, at least 1, not chosen by the log: `ρ² = (−2 ln α +
+            ln(−2 ln α) + 1) / tightest`.
+        confidence: level, in (0, 1).
 
     >>> import torch
     >>> from recsys.replay.actions.importance import IPS
@@ -45,7 +46,7 @@ def asymptotic_sequence(estimator: Estimator[Any], sums: Sums, tightest: int, co
 
 
 def boundary(units: float, tightest: int, tail: float) -> float:
-    """`√(2 (m ρ² + 1) / (m ρ²) · ln(√(m ρ² + 1) / α))`, how many standard errors; 1.96 would be for one time.
+    """Return the half width in standard errors, `√(2 (m ρ² + 1) / (m ρ²) · ln(√(m ρ² + 1) / α))`; 1.96 at one log size.
 
     >>> round(boundary(1000, 1000, 0.05), 2)
     3.04
@@ -55,32 +56,31 @@ def boundary(units: float, tightest: int, tail: float) -> float:
 
 
 GUESSES = (1 / 2, 1 / 8, 1 / 32)
-"""`g`, where the mean may lie, as a share of the scale."""
+"""`g`, fixed guesses of the mean, as a share of the scale."""
 
 RATES = tuple(0.9 * 0.5**halvings for halvings in range(21))
-"""`λ`: large ones tell after few rounds, small ones after many, up to some 10¹²."""
+"""`λ`, betting rates: large ones decide after few rounds, small ones after many, up to some 10¹²."""
 
 BISECTIONS = 100
 
 
 def confidence_sequence(sums: Sums, rewards: tuple[float, float] = (0.0, 1.0), confidence: float = 0.95) -> Interval:
-    """The value of a policy, between bounds that all hold at all times, from sums of `ImportanceTerms`.
+    """Return the IPS estimate of a policy's value, between bounds that hold at all log sizes at once.
 
-    `low = a + L(w (r − a))` and `high = b − L(w (b − r))`, where `L` is `lower_bound` with half of `α` and rewards are
-    in `[a, b]`; the high end as `E[w] = 1`. Together they hold with the confidence. Weights may be as large as they
-    like. Where weights are too small on average, as they are clipped or the log has not all of the policy's actions,
-    both means are lower and both bounds still hold. The estimate given beside is that of `IPS`, which the interval need
-    not contain where the mean weight is far from 1.
+    The bounds are `low = a + L(w (r − a))` and `high = b − L(w (b − r))`, with `L` the function `lower_bound` at half
+    of `α`, and rewards in `[a, b]`; the upper bound uses `E[w] = 1`. Together they hold with the confidence. Weights
+    need no upper bound. If weights average below 1, because they are clipped or the log lacks actions, both means are
+    smaller and both bounds still hold. The interval need not contain the estimate if the mean weight is far from 1.
 
     Sources: Waudby-Smith, Wu, Ramdas, Karampatziakis, Mineiro 2022, "Anytime-valid off-policy inference for contextual
     bandits"; the mixture as in Howard, Ramdas, McAuliffe, Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic
     confidence sequences".
 
     Args:
-        sums: of `ImportanceTerms`, over rounds or whole episodes that depend on no other but through what was logged
-            before.
-        rewards: `a` and `b`.
-        confidence: in (0, 1).
+        sums: sums of `ImportanceTerms` over rounds or episodes, each of which depends on the others only through what
+            was logged before.
+        rewards: `a` and `b`, smallest and largest possible reward.
+        confidence: level, in (0, 1).
 
     Raises:
         RequestError: there is no row, or a unit has several.
@@ -98,16 +98,16 @@ def confidence_sequence(sums: Sums, rewards: tuple[float, float] = (0.0, 1.0), c
 
 
 def lower_bound(mean: SampleMean, scale: float, tail: float) -> float:
-    """What the mean of `z ≥ 0` is at least, at all times at once, but for a chance of `tail`.
+    """Return a lower bound of the mean of `z ≥ 0` that holds at all log sizes at once, except with probability `tail`.
 
-    The least `c ≥ 0` for which `evidence` against it is below `1 / tail`. About twice as far from the mean as the
-    closed form's low end, for any number of rounds.
+    The bound is the smallest `c ≥ 0` with `evidence` below `1 / tail`. Its distance from the mean is about twice that
+    of the lower end of the closed form, for any number of rounds.
 
     Args:
-        mean: of the `z`.
-        scale: about what a mean can be at most; bounds hold whatever it is, and are tighter where it is right. Not
-            taken from the log.
-        tail: in (0, 1).
+        mean: the mean of the `z`, as sums.
+        scale: a guess of the largest mean, not taken from the log; bounds hold for any guess, and are tighter for a
+            good one.
+        tail: probability of failure, in (0, 1).
     """
     units, total, square = torch.tensor([mean.units, mean.total, mean.square], dtype=torch.float64)
 
@@ -131,25 +131,28 @@ def evidence(
     candidate: Float[Tensor, "*R"],
     scale: float,
 ) -> Float[Tensor, "*R"]:
-    """`log M`, `M = mean over g, λ of exp[λ Σ (z − c) / g − ψ(λ) Σ (z − g)² / g²]`, `ψ(λ) = −ln(1 − λ) − λ`.
+    """Return `log M`, the log evidence against a mean of at most `c`.
 
-    What is proved. For `ξ ≥ −1` and `λ` in [0, 1), `exp(λ ξ − ψ(λ) ξ²) ≤ 1 + λ ξ` (Fan, Grama, Liu 2015, "Exponential
-    inequalities for martingales with applications"). As `z ≥ 0`, `ξ = (z − g) / g` is at least −1, with no bound above.
-    If the mean of each `z`, given those before, is at most `c`, its factor `exp(λ (z − c) / g − ψ(λ) ξ²)` therefore has
-    a mean of at most `exp(−λ u) (1 + λ u) ≤ 1` with `u = (c − g) / g`. So `M` is a supermartingale that starts at 1,
-    and so is a mean of such over numbers fixed before; by Ville it ever exceeds `1 / α` with a chance of at most `α`.
+    `M` is the mean over `g` and `λ` of `exp[λ Σ (z − c) / g − ψ(λ) Σ (z − g)² / g²]`, with `ψ(λ) = −ln(1 − λ) − λ`.
 
-    Why sums suffice. Any `g` that does not look ahead would do, also the running mean, but then `Σ (z − g)²` would
-    depend on the order. With `g` fixed it is `Σ z² − 2 g Σ z + n g²`: parts of a log merge, and the bound holds at all
-    times of any order in which rounds may come, one order at a time. It decreases in `c`, so that all that is refuted
-    is below a bound.
+    Proof. For `ξ ≥ −1` and `λ` in [0, 1), `exp(λ ξ − ψ(λ) ξ²) ≤ 1 + λ ξ` (Fan, Grama, Liu 2015, "Exponential
+    inequalities for martingales with applications"). As `z ≥ 0`, `ξ = (z − g) / g` is at least −1, with no upper bound.
+    If the mean of each `z`, given the earlier ones, is at most `c`, then its factor `exp(λ (z − c) / g − ψ(λ) ξ²)` has
+    a mean of at most `exp(−λ u) (1 + λ u) ≤ 1` with `u = (c − g) / g`. So the product of the factors is a
+    supermartingale that starts at 1, and so is `M`, a mean of such products with numbers fixed in advance. By Ville's
+    inequality it ever exceeds `1 / α` with probability `α` at most.
+
+    Sums suffice. Any `g` that is known before `z` would do, such as the running mean, but then `Σ (z − g)²` would
+    depend on the order of the rounds. With fixed `g` it is `Σ z² − 2 g Σ z + n g²`: parts of a log merge, and the bound
+    holds at all times of any one order of the rounds. `M` decreases in `c`, so that everything below the bound is
+    refuted.
 
     Args:
         units: `n`.
         total: `Σ z`.
         square: `Σ z²`.
         candidate: `c`.
-        scale: of the guesses, above 0.
+        scale: scale of the guesses `g`, above 0.
     """
     guess = total.new_tensor(GUESSES).view(-1, 1) * scale
     rate = total.new_tensor(RATES)

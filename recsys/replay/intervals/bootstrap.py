@@ -15,24 +15,24 @@ from recsys.replay.estimator import Estimator
 from recsys.replay.sums import Sums
 
 ROWS = 2**16
-"""How many rows a thread resamples at once."""
+"""Rows that a thread resamples at once."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Poisson bootstrap: in each replicate a unit counts `N` times, `N` Poisson with mean 1.
+    """The Poisson bootstrap: in each replicate, a unit counts `N` times, with `N` Poisson distributed with mean 1.
 
-    `N` is a function of seed, unit and replicate alone (a hash, read as 16 random bits), so that a unit counts alike in
-    whatever order, batch, shard or process its rows come, and replicates of parts of a log are added. More replicates
-    leave the first as they are. Sources: Hanley and MacGibbon 2006, "Creating non-parametric bootstrap samples using
-    Poisson frequencies"; Chamandy, Muralidharan, Najmi, Naidu 2012, "Estimating uncertainty for massive data streams".
+    `N` depends on seed, unit and replicate only (a hash, read as 16 random bits). A unit therefore counts alike in any
+    order, batch, shard or process, and the replicates of parts of a log are added. More replicates leave the first ones
+    unchanged. Sources: Hanley and MacGibbon 2006, "Creating non-parametric bootstrap samples using Poisson
+    frequencies"; Chamandy, Muralidharan, Najmi, Naidu 2012, "Estimating uncertainty for massive data streams".
 
     Args:
-        replicates: `R`, how many, at least 1.
-        seed: at least 0.
+        replicates: `R`, number of replicates, at least 1.
+        seed: seed of the hash, at least 0.
 
     Raises:
-        ConfigurationError: a number is below its least.
+        ConfigurationError: a number is too small.
     """
 
     replicates: int = 1000
@@ -44,11 +44,11 @@ class Bootstrap:
                 raise ConfigurationError(f"bootstrap.{name} is {getattr(self, name)}; it must be at least {least}")
 
     def totals(self, terms: Float[Tensor, "n k"], unit: Int[Tensor, " n"]) -> Float[Tensor, "R k"]:
-        """`Σ N t` of each replicate.
+        """Return `Σ N t` of each replicate.
 
         Args:
-            terms: of each row.
-            unit: what each row belongs to: a user, a slate, a request; the row itself where it stands alone.
+            terms: terms `t` of each row.
+            unit: unit of each row: a user, or the row itself where rows are independent.
 
         >>> halves = Bootstrap(3).totals(torch.ones(2, 1), torch.tensor([7, 8])).squeeze(1)
         >>> parts = [Bootstrap(3).totals(torch.ones(1, 1), torch.tensor([unit])) for unit in (8, 7)]
@@ -76,16 +76,16 @@ class Bootstrap:
 def percentile(
     estimator: Estimator[Any], sums: Sums, replicates: Float[Tensor, "R k"], confidence: float = 0.95
 ) -> Interval:
-    """The estimate, and between which of the replicates' values the middle ones lie.
+    """Return the estimate and the interval between the tail quantiles of the replicates' values.
 
-    What a ratio is divided by is resampled with what it divides. Replicates in which the value does not exist (no unit
-    that counts was drawn) are passed over. No interval with fewer than two units.
+    Numerator and denominator of a ratio are resampled together. Replicates whose value is not defined, because no unit
+    counts, are left out. There is no interval for fewer than two units.
 
     Args:
         estimator: a function of the sums.
-        sums: of its terms.
-        replicates: of its terms, of `Bootstrap.totals`.
-        confidence: in (0, 1).
+        sums: sums of its terms.
+        replicates: replicates of the sums of its terms, from `Bootstrap.totals`.
+        confidence: level, in (0, 1).
 
     >>> from recsys.replay.actions.importance import IPS
     >>> terms = torch.tensor([[1.0, 1.0, reward] for reward in (0.0, 0.0, 1.0, 1.0)])

@@ -15,16 +15,17 @@ from recsys.replay.sums import SampleMean, Sums
 
 
 def closed_form(estimator: Estimator[Any], sums: Sums, confidence: float = 0.95) -> Interval:
-    """`v ± t √(m / (m − 1) · gᵀ (Σ t tᵀ) g)` with `v` the value, `g` its gradient by the totals and `m` units.
+    """Return the interval by the delta method, `v ± t √(m / (m − 1) · gᵀ (Σ t tᵀ) g)`.
 
-    As a value does not change when all sums grow alike, `g · Σ t = 0`, and `g · t` of a unit is how much the unit moves
-    the value. For a ratio this is its linearised variance; for a mean that of the mean. The quantile is Student's with
-    `m − 1` degrees of freedom. No interval with fewer than two units.
+    `v` is the value, `g` its gradient by the totals, `m` the number of units, and `t` before the root the quantile of
+    Student's distribution with `m − 1` degrees of freedom. A value does not change if all sums are multiplied by one
+    number, so `g · Σ t = 0`, and `g · t` of a unit is the change of the value that the unit causes. The variance is
+    that of the mean for a mean, and the linearised one for a ratio. There is no interval for fewer than two units.
 
     Args:
         estimator: a smooth function of the sums.
-        sums: of its terms.
-        confidence: in (0, 1).
+        sums: sums of its terms.
+        confidence: level, in (0, 1).
 
     >>> from recsys.replay.actions.importance import IPS
     >>> terms = torch.tensor([[1.0, 1.0, reward] for reward in (0.0, 0.0, 1.0, 1.0)])
@@ -40,7 +41,7 @@ def closed_form(estimator: Estimator[Any], sums: Sums, confidence: float = 0.95)
 
 
 def linearised(estimator: Estimator[Any], sums: Sums) -> tuple[float, float]:
-    """The value and its variance by the delta method, `m / (m − 1) · gᵀ (Σ t tᵀ) g`; 0 with fewer than two units.
+    """Return the value and its variance by the delta method, `m / (m − 1) · gᵀ (Σ t tᵀ) g`; 0 for fewer than two units.
 
     >>> from recsys.replay.actions.importance import IPS
     >>> terms = torch.tensor([[1.0, 1.0, reward] for reward in (0.0, 0.0, 1.0, 1.0)])
@@ -59,24 +60,23 @@ def linearised(estimator: Estimator[Any], sums: Sums) -> tuple[float, float]:
 
 
 def empirical_bernstein(mean: SampleMean, low: float, high: float, confidence: float = 0.95) -> Interval:
-    """`z̄ ± (√(2 V ln(4 / α) / n) + 7 (high − low) ln(4 / α) / (3 (n − 1)))`, with `V` the variance of the `z`.
+    """Return the empirical Bernstein interval, `z̄ ± (√(2 V ln(4 / α) / n) + 7 (high − low) ln(4 / α) / (3 (n − 1)))`.
 
-    `α` is 1 − confidence. Contains `E[z]` with at least the confidence, whatever the distribution of the `z`, which are
-    independent, alike and in `[low, high]`; looked at once, after a number of rounds fixed before. Cut to
-    `[low, high]`. Wide where bounds are far and rounds few. No interval of one number.
+    `V` is the sample variance of the `z`, `α` is 1 − confidence. It contains `E[z]` with at least the confidence for
+    any distribution of independent, identically distributed `z` in `[low, high]`, at one log size fixed in advance. It
+    is cut to `[low, high]`, wide if the bounds are far apart and rounds few, and missing for one number.
 
-    The bounds are what is known before the log is read: for `w r` with `r` in [0, 1] they are 0 and the largest weight
-    that the two policies allow, not the largest one seen. Clipped weights are bounded by the clip; the interval is then
-    for the clipped mean, of which only the low end bounds the value (`r ≥ 0`). Source: Maurer and Pontil 2009,
-    "Empirical Bernstein bounds and sample variance penalization", theorem 4 for each side with `α / 2`.
-
-    The low end alone, by which a policy is chosen safely, is above the mean with a chance of at most `α / 2`.
+    The bounds must be known before the log is read: for `w r` with `r` in [0, 1] they are 0 and the largest weight that
+    the two policies allow, not the largest one seen. Clipped weights are bounded by the clip; the interval then is of
+    the clipped mean, of which only the lower end bounds the value (`r ≥ 0`). The lower end alone, by which a policy is
+    selected safely, is above the mean with probability `α / 2` at most. Source: Maurer and Pontil 2009, "Empirical
+    Bernstein bounds and sample variance penalization", theorem 4 for each side with `α / 2`.
 
     Args:
-        mean: of the `z`.
-        low: no `z` is below.
-        high: no `z` is above.
-        confidence: in (0, 1).
+        mean: the mean of the `z`, as sums.
+        low: lower bound of the `z`.
+        high: upper bound of the `z`.
+        confidence: level, in (0, 1).
 
     Raises:
         RequestError: the numbers were not within the bounds.

@@ -21,7 +21,7 @@ from recsys.replay.sums import SampleMean
 
 @runtime_checkable
 class IntervalMethod(Protocol):
-    """An interval of what was summed."""
+    """A method that computes the confidence interval of an estimate from its sums."""
 
     @property
     def resampling(self) -> Bootstrap | None:
@@ -29,19 +29,22 @@ class IntervalMethod(Protocol):
         return None
 
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
-        """The estimate between its bounds.
+        """Return the estimate with its interval.
 
         Args:
-            estimator: whose.
-            statistics: of its terms.
-            confidence: in (0, 1).
+            estimator: the estimator.
+            statistics: sums, weights and replicates of its terms.
+            confidence: level, in (0, 1).
+
+        Raises:
+            RequestError: the sums do not allow this interval.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ClosedForm(IntervalMethod):
-    """By the delta method, `closed_form`."""
+    """Intervals by the delta method, from sums alone; see `closed_form`."""
 
     @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
@@ -50,10 +53,10 @@ class ClosedForm(IntervalMethod):
 
 @dataclass(frozen=True)
 class BootstrapPercentile(IntervalMethod):
-    """By resampling users, or rounds where there are none, `percentile`.
+    """Intervals by resampling users, or rows where there are no users; see `percentile`.
 
     Args:
-        bootstrap: how often.
+        bootstrap: number of replicates, and their seed.
     """
 
     bootstrap: Bootstrap
@@ -72,26 +75,23 @@ class BootstrapPercentile(IntervalMethod):
 
 @dataclass(frozen=True)
 class EmpiricalBernstein(IntervalMethod):
-    """`empirical_bernstein`, which holds for logs of any size; for `IPS` of any weights, others have no interval.
+    """Intervals that hold at any log size, for `IPS` with any weights; see `empirical_bernstein`.
 
-    Where weights are clipped, it is for the clipped mean.
+    Other estimators have none. With clipped weights, the interval is of the clipped mean. A `RequestError` is raised if
+    a weight is above `largest` or if rounds of a user depend on each other.
 
     Args:
-        largest: no weight is above, known from the two policies (or the clip) and not from the log.
-        low: no reward is below.
-        high: no reward is above.
+        largest: largest possible weight, known from the two policies or from the clip, not from the log.
+        low: smallest possible reward.
+        high: largest possible reward.
     """
 
     largest: float
     low: float = 0.0
     high: float = 1.0
 
+    @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
-        """See `IntervalMethod`.
-
-        Raises:
-            RequestError: a weight is above `largest`, or rounds of a user depend on each other.
-        """
         if type(estimator) is not IPS:
             return Interval(float(estimator.value(statistics.sums.totals)))
         if statistics.weights.largest > self.largest:
@@ -105,26 +105,23 @@ class EmpiricalBernstein(IntervalMethod):
 
 @dataclass(frozen=True)
 class AnytimeValid(IntervalMethod):
-    """Holds however often a log is looked at while it grows.
+    """Intervals that hold at all sizes of a growing log at once.
 
-    `confidence_sequence` for `IPS` of plain weights, proved for any log size; `asymptotic_sequence` for others.
+    For `IPS` with plain weights it is the `confidence_sequence`, proved for every log size; rounds of a user must not
+    depend on each other there, else a `RequestError` is raised. For other estimators it is the `asymptotic_sequence`.
 
     Args:
-        low: no reward is below.
-        high: no reward is above.
-        tightest: number of users, or rounds, at which the latter is best; not chosen by the log.
+        low: smallest possible reward.
+        high: largest possible reward.
+        tightest: number of users, or rounds, at which the asymptotic sequence is tightest; not chosen by the log.
     """
 
     low: float = 0.0
     high: float = 1.0
     tightest: int = 10_000
 
+    @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
-        """See `IntervalMethod`.
-
-        Raises:
-            RequestError: for `IPS`, rounds of a user depend on each other.
-        """
         if estimator == IPS(PlainWeights()):
             return confidence_sequence(statistics.sums, (self.low, self.high), confidence)
         return asymptotic_sequence(estimator, statistics.sums, self.tightest, confidence)

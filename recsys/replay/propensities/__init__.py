@@ -1,1 +1,1 @@
-"""Estimate propensities that were not logged, and check how they agree with the log."""
+"""Estimate propensities that were not logged, and check how well they agree with the log."""

@@ -14,29 +14,29 @@ from torch import Tensor
 from typing_extensions import override
 
 Calibrate = Callable[[Float[Tensor, "n A"]], Float[Tensor, "n A"]]
-"""Probabilities → probabilities; rows sum to 1."""
+"""A function from probabilities to calibrated probabilities; rows sum to 1."""
 
 SMALLEST = 1e-12
-"""What stands for a probability of 0 where its logarithm is taken."""
+"""Smallest probability whose logarithm is taken."""
 
 
 @runtime_checkable
 class Calibrator(Protocol):
-    """Something that learns how far a model's probabilities are from what was chosen."""
+    """A method that learns to correct a model's probabilities from what was chosen."""
 
     def fit(self, probability: Float[Tensor, "n A"], action: Int[Tensor, " n"]) -> Calibrate:
-        """What it has learnt.
+        """Return the learnt correction.
 
         Args:
-            probability: of each action, by a model that has not seen these rounds.
-            action: what was chosen.
+            probability: probability of each action, by a model that has not seen these rounds.
+            action: chosen action of each round.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Uncalibrated(Calibrator):
-    """Probabilities are left as they are."""
+    """Leave probabilities as they are."""
 
     @override
     def fit(self, probability: Float[Tensor, "n A"], action: Int[Tensor, " n"]) -> Calibrate:
@@ -45,7 +45,7 @@ class Uncalibrated(Calibrator):
 
 @dataclass(frozen=True)
 class TemperatureCalibrator(Calibrator):
-    """`p^{1/T}`, renormalised, with the `T` under which what was chosen is likeliest.
+    """Calibrate probabilities by a temperature: `p^{1/T}`, renormalised, with the `T` of the largest likelihood.
 
     Source: Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks".
 
@@ -69,15 +69,15 @@ class TemperatureCalibrator(Calibrator):
 
 
 EDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Ends of the bins of a reliability table, fine where probabilities of many actions lie."""
+"""Edges of the bins of a reliability table, finer where the probabilities of many actions lie."""
 
 
 @dataclass
 class PropensityCalibration:
-    """Sums over rounds; rounds are added in any parts.
+    """Sums that tell how well propensities agree with a log; rounds are added in any order.
 
-    If propensities are right, the mean of `1 / p` of what was chosen is the mean number of actions that could be, and
-    in every bin of the reliability table the share that was chosen is the mean probability.
+    If propensities are right, the mean of `1 / p` of the chosen actions is the mean number of possible actions, and in
+    every bin of the reliability table the share that was chosen equals the mean probability.
 
     >>> calibration = PropensityCalibration()
     >>> calibration.add(torch.tensor([0.5, 0.25]), torch.tensor([2, 2]))
@@ -92,11 +92,11 @@ class PropensityCalibration:
     bins: Float[Tensor, "3 bins"] = field(default_factory=lambda: torch.zeros(3, len(EDGES) - 1, dtype=torch.float64))
 
     def add(self, propensity: Float[Tensor, " n"], offered: Int[Tensor, " n"]) -> None:
-        """Rounds of which the propensity of what was chosen is known.
+        """Add rounds of which the propensity of the chosen action is known.
 
         Args:
-            propensity: in (0, 1].
-            offered: how many actions could be chosen.
+            propensity: propensity of the chosen action, in (0, 1].
+            offered: number of actions that could be chosen.
         """
         inverse = 1 / propensity.double()
         self.rounds += len(propensity)
@@ -110,12 +110,12 @@ class PropensityCalibration:
         action: Int[Tensor, " n"],
         candidates: Bool[Tensor, "n A"] | None = None,
     ) -> None:
-        """Rounds of which every action's probability is known; actions that are no candidates do not count.
+        """Add rounds of which the probability of every action is known.
 
         Args:
-            probability: of each action.
-            action: what was chosen.
-            candidates: true at what could be chosen; None where everything could.
+            probability: probability of each action.
+            action: chosen action.
+            candidates: true at the actions that could be chosen; None where all could.
         """
         legal = torch.ones_like(probability, dtype=torch.bool) if candidates is None else candidates
         self.add(probability.gather(1, action.unsqueeze(1)).squeeze(1), legal.sum(1))
@@ -127,12 +127,12 @@ class PropensityCalibration:
 
     @property
     def inverse(self) -> float:
-        """Mean of `1 / p` of what was chosen."""
+        """Return the mean of `1 / p` of the chosen actions."""
         return self.inverses / self.rounds
 
     @property
     def inverse_error(self) -> float:
-        """Standard error of that mean, rounds taken as independent; NaN with fewer than two."""
+        """Return the standard error of that mean for independent rounds; NaN with fewer than two."""
         if self.rounds < 2:
             return float("nan")
         spread = max(self.squares - self.rounds * self.inverse**2, 0.0)
@@ -140,17 +140,23 @@ class PropensityCalibration:
 
     @property
     def actions(self) -> float:
-        """Mean number of actions that could be chosen."""
+        """Return the mean number of actions that could be chosen."""
         return self.offered / self.rounds
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean over pairs of round and action of their bin's gap; NaN where unknown."""
+        """Return the expected calibration error, the mean gap of the bins of all pairs of round and action.
+
+        It is NaN if no round with every action's probability was added.
+        """
         count, predicted, chosen = self.bins
         return float((predicted - chosen).abs().sum() / count.sum())
 
     def table(self) -> pl.DataFrame:
-        """One row a bin that is not empty: `low`, `high`, `pairs` of round and action, `predicted`, `chosen`."""
+        """Return the reliability table, one row a bin that is not empty.
+
+        The columns are `low`, `high`, `pairs` of round and action, `predicted` and `chosen`.
+        """
         count, predicted, chosen = self.bins
         rows = pl.DataFrame(
             {

@@ -28,13 +28,13 @@ from recsys.replay.targets.actions import TargetPolicy
 
 @dataclass(frozen=True, eq=False)
 class Propensities(TargetPolicy):
-    """How a log's actions were chosen, as far as it could be learnt.
+    """The estimated policy that wrote a log, made of one model for each fold of users.
 
     Args:
-        predict: what each fold's model has learnt.
-        calibrate: what each fold's calibrator has.
-        seen: how many rounds each fold's model was fitted on.
-        fold: `[units]`, of each user; of each round where rounds stand alone.
+        predict: learnt model of each fold.
+        calibrate: learnt calibrator of each fold.
+        seen: number of rounds that each fold's model was fitted to.
+        fold: `[units]`, fold of each user, or of each round where rounds have no users.
         num_actions: `A`.
     """
 
@@ -45,10 +45,10 @@ class Propensities(TargetPolicy):
     num_actions: int
 
     def __call__(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """`[n, A]`, `p(· | x)`, each row by the model that has seen nothing of its user; 0 at what was not offered.
+        """Return `p(· | x)` of each round, by the model that has not seen its user; 0 at actions that were not offered.
 
-        Of `m` rounds that a model was fitted on, one more is mixed in that chooses uniformly, so that nothing that
-        could be chosen has probability 0.
+        A model that was fitted to `m` rounds is mixed with one round of a uniform policy, so that no possible action
+        has probability 0.
         """
         context, fold = context_of(batch), self.fold[unit_of(batch)]
         found = torch.zeros(len(batch), self.num_actions, dtype=torch.float64)
@@ -74,12 +74,12 @@ class Propensities(TargetPolicy):
 
 @dataclass(frozen=True, eq=False)
 class EstimatedPropensities:
-    """A log whose propensities were estimated, and how far they can be trusted.
+    """A log with estimated propensities, and how well they agree with its choices.
 
     Args:
-        log: marked as estimated.
-        propensities: every action's, for estimators that need them.
-        calibration: of rounds by models that had not seen them.
+        log: the log, marked as estimated.
+        propensities: the estimated policy, which knows every action's probability.
+        calibration: agreement with the log, each round by a model that has not seen it.
     """
 
     log: ActionLog | EpisodeLog
@@ -96,22 +96,26 @@ def estimate_propensities(
     most: int = 200_000,
     seed: int = 0,
 ) -> EstimatedPropensities:
-    """A log with propensities that models learnt from its own choices, cross-fitted and calibrated.
+    """Estimate the propensities of a log from its own choices, cross-fitted and calibrated.
 
-    Users (episodes, or rounds where each stands alone) are dealt into folds. The propensities of a fold come from a
-    model fitted on the others but one, and calibrated on that one. They are right only if everything that the logging
-    policy looked at, and that matters for the reward, is in `context`: no calibration shows what is missing there.
+    Users (episodes, or rounds where there are no users) are dealt into folds. The propensities of a fold come from a
+    model that was fitted to all other folds but one, and calibrated on that one. They are right only if `context`
+    contains everything that the logging policy looked at and that matters for the reward; no calibration shows what is
+    missing.
 
     Args:
-        log: has `context`, or else every round gets the share of its action.
-        model: what learns; logistic regression where there is a context, else the shares.
-        calibrator: what makes it as sure as it is right; a temperature where there is a context, else nothing.
-        folds: at least 3, no more than there are users.
-        most: rounds that are read into memory to learn from, drawn at random where the log has more.
-        seed: of folds and of that draw.
+        log: the log; without `context`, every round gets the share of its action.
+        model: model of the choices; None for logistic regression where there is a context, else shares.
+        calibrator: calibrator of the model; None for a temperature where there is a context, else none.
+        folds: number of folds, at least 3 and at most the number of users.
+        most: largest number of rounds that are read into memory to learn from, sampled where the log has more.
+        seed: seed of the folds and of that sample.
+
+    Returns:
+        The log with its new propensities, the estimated policy, and its calibration.
 
     Raises:
-        ConfigurationError: too few folds, or more than there are users.
+        ConfigurationError: there are too few folds, or more than users.
     """
     rounds = log if isinstance(log, ActionLog) else _as_rounds(log)
     units = len(rounds) if rounds.users is None else len(rounds.users)
@@ -132,12 +136,12 @@ def estimate_propensities(
 
 
 def unit_of(batch: LoggedActions) -> Int[Tensor, " n"]:
-    """`[n]`, the user of each round; the round itself where each stands alone."""
+    """Return the user of each round; the round itself where rounds have no users."""
     return batch.request if batch.user is None else batch.user
 
 
 def context_of(batch: LoggedActions) -> Float[Tensor, "n F"]:
-    """`[n, F]`; `F` is 0 where the log has no context."""
+    """Return the context of each round, `[n, F]`; `F` is 0 where the log has none."""
     return batch.reward.new_zeros(len(batch), 0) if batch.context is None else batch.context
 
 
@@ -161,7 +165,7 @@ def _fitted(
 
 
 def _sample(log: ActionLog, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Context, action and unit of up to `most` rounds, in the log's order."""
+    """Return context, action and unit of at most `most` rounds, in the log's order."""
     taken = torch.ones(len(log), dtype=torch.bool)
     if len(log) > most:
         taken = torch.zeros_like(taken)
@@ -175,12 +179,12 @@ def _sample(log: ActionLog, most: int, generator: torch.Generator) -> tuple[Tens
 
 
 def _size(log: ActionLog) -> int:
-    """Rounds at once, so that a number for each of their actions takes some 64 MB."""
+    """Return the number of rounds of a batch, such that one number for each of their actions takes some 64 MB."""
     return max(1, min(1 << 16, (1 << 23) // log.num_actions))
 
 
 def _as_rounds(log: EpisodeLog) -> ActionLog:
-    """Steps as rounds, episodes as users."""
+    """Return the steps of a log of episodes as rounds, with the episodes as users."""
     frame = log.frame.with_columns(pl.col("episode_id").alias("user_id")).drop("propensity", strict=False)
     users = distinct_ids(frame, pl.col("user_id"))
     return ActionLog(log.name, frame, log.actions, log.steps, log.fingerprint, users=users)

@@ -15,27 +15,27 @@ from torch import Tensor
 from typing_extensions import override
 
 Predict = Callable[[Float[Tensor, "n F"]], Float[Tensor, "n A"]]
-"""Contexts → probability of each action, each row summing to 1."""
+"""A function from contexts to the probability of each action; rows sum to 1."""
 
 
 @runtime_checkable
 class PropensityModel(Protocol):
-    """Something that learns from contexts and choices."""
+    """A model that learns from contexts and choices."""
 
     def fit(self, context: Float[Tensor, "n F"], action: Int[Tensor, " n"], num_actions: int) -> Predict:
-        """What it has learnt.
+        """Return the learnt function from contexts to probabilities.
 
         Args:
-            context: of rounds; `F` is 0 where there is none.
-            action: what was chosen.
-            num_actions: `A`, of which some may not have been chosen.
+            context: contexts of rounds; `F` is 0 where there are none.
+            action: chosen action of each round.
+            num_actions: `A`; some actions may never have been chosen.
         """
         ...
 
 
 @dataclass(frozen=True)
 class FrequencyPropensity(PropensityModel):
-    """The share of each action, whatever the context.
+    """Predict the share of each action, whatever the context.
 
     >>> FrequencyPropensity().fit(torch.zeros(4, 0), torch.tensor([0, 1, 1, 1]), 3)(torch.zeros(1, 0)).tolist()
     [[0.25, 0.75, 0.0]]
@@ -49,11 +49,11 @@ class FrequencyPropensity(PropensityModel):
 
 @dataclass(frozen=True)
 class LogisticPropensity(PropensityModel):
-    """Multinomial logistic regression on standardised contexts.
+    """Predict actions by multinomial logistic regression on standardised contexts.
 
     Args:
         penalty: strength of the L2 penalty on coefficients, above 0; 1 is scikit-learn's default.
-        iterations: of the optimiser, at most.
+        iterations: largest number of iterations of the optimiser.
     """
 
     penalty: float = 1.0
@@ -66,13 +66,14 @@ class LogisticPropensity(PropensityModel):
 
 
 def _classified(model: Any, context: Tensor, action: Tensor, num_actions: int) -> Predict:
-    """A classifier's probabilities of all actions; those that it never saw have 0."""
+    """Return a classifier's probabilities of all actions; actions that it never saw have 0."""
     if not context.shape[1] or len(action.unique()) < 2:
         return FrequencyPropensity().fit(context, action, num_actions)
     model.fit(context.numpy(), action.numpy())
     classes = torch.from_numpy(model.classes_)
 
     def predict(context: Tensor) -> Tensor:
+        """Return the probability of each action in each context."""
         found = torch.zeros(len(context), num_actions, dtype=torch.float64)
         found[:, classes] = torch.from_numpy(model.predict_proba(context.numpy())).double()
         return found

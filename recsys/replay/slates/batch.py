@@ -15,36 +15,38 @@ from recsys.errors import RequestError
 from recsys.replay.batch import OptionalParts
 
 Side = Literal["logging", "target"]
-"""The logging policy, or the target policy."""
+"""The logging policy or the target policy."""
 
 
 @dataclass(frozen=True)
 class SlateBatch(OptionalParts):
-    """`n` requests, slates `s` of up to `S` slots, in float64; flush left.
+    """`n` requests with slates `s` of up to `S` slots, joined with a target policy; float64, empty slots last.
 
-    What comes twice, `logging_…` and `target_…`, is the probability of the same thing under the logging policy, in
-    (0, 1], and under the target policy, in [0, 1]. Each may be absent; an estimator names what it misses. Empty
-    slots earn 0, and what tells of them alone has probability 1: how many are filled is the request's, not a policy's.
+    The parts `logging_…` and `target_…` are the probabilities of the same event under the logging policy, in (0, 1],
+    and under the target policy, in [0, 1]. Each may be missing; an estimator names the part that it misses. Empty slots
+    have reward 0 and probability 1: the number of filled slots belongs to the request, not to the policy.
 
     Args:
-        items: `[n, S]`, `s`; −1 in empty slots.
-        reward: `[n, S]`, `r_k`; a log that has one reward a slate has it in slot 0.
-        logging: `[n]`, of the whole slate; the product of `logging_prefix` where absent.
+        items: `[n, S]`, item indices; −1 in empty slots.
+        reward: `[n, S]`, `r_k`; a log with one reward a slate has it in slot 0.
+        logging: `[n]`, probability of the whole slate; the product of `logging_prefix` where missing.
         target: `[n]`.
-        logging_prefix: `[n, S]`, of each slot given the slots before it.
+        logging_prefix: `[n, S]`, probability of each slot's item given the slots before it.
         target_prefix: `[n, S]`.
-        logging_slot: `[n, S]`, of each item at its slot, whatever else is in the slate; the diagonal of `logging_at`
-            where absent.
+        logging_slot: `[n, S]`, probability of each slot's item at its slot, whatever else is in the slate; the diagonal
+            of `logging_at` where missing.
         target_slot: `[n, S]`.
-        logging_at: `[n, S, S]`, at `(i, k, l)` of slot `l` holding the item that slot `k` holds in the log.
+        logging_at: `[n, S, S]`; at `(i, k, l)` the probability that slot `l` holds the item of slot `k` of the logged
+            slate.
         target_at: `[n, S, S]`.
-        pseudo_inverse: `[n]`, `q_πᵀ Γ⁺ 1_s`, of `recsys.replay.slates.pseudo_inverse`; may be below 0.
+        pseudo_inverse: `[n]`, `q_πᵀ Γ⁺ 1_s` of `recsys.replay.slates.pseudo_inverse`; may be negative.
         pseudo_inverse_error: `[n]`, its standard error where a policy was sampled; no estimator reads it.
-        predicted: `[n, S]`, `Q_k(x, s_1 … s_k)`, what a model expects slot `k` and those after it to earn.
+        predicted: `[n, S]`, `Q_k(x, s_1 … s_k)`, a model's prediction of the reward of slot `k` and later slots.
         expected: `[n, S]`, `Σ_a π(a | x, s_1 … s_{k−1}) Q_k(x, s_1 … s_{k−1}, a)`.
-        user: `[n]`, whose requests depend on each other, from 0; None where each stands alone.
+        user: `[n]`, number of the user of each request, from 0; requests of a user depend on each other. None where
+            requests are independent.
         by_slot: whether each slot has a reward of its own.
-        later: parts by their names, each made when an estimator first needs it and kept.
+        later: functions that compute missing parts on demand, by the name of the part.
     """
 
     items: Int[Tensor, "n S"]
@@ -70,22 +72,25 @@ class SlateBatch(OptionalParts):
 
     @property
     def filled(self) -> Tensor:
-        """`[n, S]`, true where a slot holds an item."""
+        """Return `[n, S]`, true where a slot holds an item."""
         return self.items >= 0
 
     @property
     def slate_ratio(self) -> Float[Tensor, " n"]:
-        """`[n]`, `π(s | x) / p(s | x)`."""
+        """Return `[n]`, the importance weight of the whole slate, `π(s | x) / p(s | x)`."""
         return self._slate("target") / self._slate("logging")
 
     @property
     def prefix_ratio(self) -> Float[Tensor, "n S"]:
-        """`[n, S]`, `Π_{l ≤ k} π(s_l | x, s_1 … s_{l−1}) / p(…)`."""
+        """Return `[n, S]`, the importance weight of each prefix, the product of its slots' ratios.
+
+        The ratio of slot `l` is `π(s_l | x, s_1 … s_{l−1}) / p(s_l | x, s_1 … s_{l−1})`.
+        """
         return (self.need("target_prefix") / self.need("logging_prefix")).cumprod(-1)
 
     @property
     def slot_ratio(self) -> Float[Tensor, "n S"]:
-        """`[n, S]`, `π(s_k at k | x) / p(s_k at k | x)`."""
+        """Return `[n, S]`, the importance weight of each item at its slot, `π(s_k at k | x) / p(s_k at k | x)`."""
         return self._own_slot("target") / self._own_slot("logging")
 
     @override
@@ -95,7 +100,6 @@ class SlateBatch(OptionalParts):
 
     @override
     def given_by(self, name: str) -> str:
-        """See `OptionalParts.given_by`; empty where a table must have it."""
         side, _, part = name.partition("_")
         if side == "logging":
             return ": log it, or say who wrote the log (log.logging)"
@@ -106,10 +110,10 @@ class SlateBatch(OptionalParts):
         )
 
     def need_rewards_by_slot(self) -> None:
-        """Nothing, if there are.
+        """Raise an error if the log has one reward a slate.
 
         Raises:
-            RequestError: there is one reward a slate.
+            RequestError: the log has no rewards of slots.
         """
         if not self.by_slot:
             raise RequestError(
@@ -131,7 +135,7 @@ class SlateBatch(OptionalParts):
 
 
 POLICIES = {"logging": "the logging policy", "target": "the target policy"}
-"""What the two sides are called in messages."""
+"""What the two policies are called in messages."""
 
 PARTS = {
     "": "the whole slate (`propensity`)",
@@ -139,7 +143,7 @@ PARTS = {
     "slot": "each item at its slot (`slot_propensities`)",
     "at": "each logged item at every slot",
 }
-"""What the parts that both sides have are called in messages."""
+"""What the parts of both policies are called in messages."""
 
 OTHERS = {
     "pseudo_inverse": "the pseudo-inverse weight of each slate",

@@ -20,12 +20,12 @@ from recsys.types.slates import Slates
 def with_model(
     rounds: SlateBatch, predicted: Float[Tensor, "n S N"], target_next: Float[Tensor, "n S N"]
 ) -> SlateBatch:
-    """The rounds with `Q_k` of the logged items and its mean over what the target policy would put there.
+    """Return the batch with `Q_k` of the logged items, and its mean under the target policy.
 
     Args:
-        rounds: at least the items.
-        predicted: `Q_k(x, s_1 … s_{k−1}, a)` for every item `a`; must not have seen the slate's own rewards.
-        target_next: `π(a | x, s_1 … s_{k−1})`: of `next_probability`, or the table of a policy that factorises.
+        rounds: batch with at least the items.
+        predicted: `Q_k(x, s_1 … s_{k−1}, a)` for every item `a`, by a model that has not seen the slate's rewards.
+        target_next: `π(a | x, s_1 … s_{k−1})`, from `next_probability`, or the table of a policy that factorises.
 
     >>> rounds = SlateBatch(torch.tensor([[1]]), torch.ones(1, 1))
     >>> found = with_model(rounds, torch.tensor([[[0.2, 0.6]]]), torch.tensor([[[0.75, 0.25]]]))
@@ -41,9 +41,9 @@ def with_model(
 def next_probability(
     policy: Policy, context: Context, items: Int[Tensor, "n S"], num_items: int
 ) -> Float[Tensor, "n S N"]:
-    """`π(a | x, s_1 … s_{k−1})` of every item at every slot, given the logged slots before it; 0 in empty slots.
+    """Return `π(a | x, s_1 … s_{k−1})` of every item at every slot, given the logged slots before it; 0 in empty slots.
 
-    Needs memory for `n N S` numbers beside what the policy needs to score `N` slates a request.
+    Memory grows with `n N S` numbers, beside what the policy needs to score `N` slates a request.
     """
     rows, slots = items.shape
     every = torch.arange(num_items, device=items.device).view(1, num_items, 1).expand(rows, -1, -1)
@@ -57,15 +57,16 @@ def next_probability(
 
 @dataclass(frozen=True)
 class RewardToGoMeans:
-    """What a slot and those after it earned on average by the item that it held; made of sums, so parts merge.
+    """Predict the reward of a slot and all later slots by its mean over slates with the same item in that slot.
 
-    A simple `Q_k`: of the logging policy, not of the one to be judged, and blind to the slots before. Folds are for
-    cross-fitting: a row's prediction comes from the other folds.
+    It is a simple `Q_k`: the value under the logging policy, independent of earlier slots. A mean is shrunk towards the
+    slot's mean. The predictions for a row come from the other folds (cross-fitting). The model is made of sums, so that
+    parts of a log merge.
 
     Args:
-        count: `[F, S, N]`, how often each fold has the item at the slot.
-        total: `[F, S, N]`, what those slots and the ones after them earned.
-        strength: of the pull towards the slot's mean, in slates; above 0.
+        count: `[F, S, N]`, number of slates of each fold with the item in the slot.
+        total: `[F, S, N]`, sum of the rewards of these slots and all later ones.
+        strength: pseudo-count of slates with the slot's mean, above 0.
 
     >>> items, reward = torch.tensor([[0, 1], [0, 1], [1, 0]]), torch.tensor([[2.0, 1.0], [0.0, 0.0], [4.0, 0.0]])
     >>> model = RewardToGoMeans.of(items, reward, torch.tensor([0, 1, 1]), folds=2, num_items=2)
@@ -88,10 +89,18 @@ class RewardToGoMeans:
         num_items: int,
         strength: float = 1.0,
     ) -> RewardToGoMeans:
-        """Of logged slates; all rows of a user, where users have several, belong to one fold.
+        """Return the sums of logged slates; all rows of a user belong to one fold.
+
+        Args:
+            items: logged slates, −1 in empty slots.
+            reward: reward of each slot.
+            fold: fold of each row.
+            folds: number of folds.
+            num_items: `N`.
+            strength: pseudo-count of slates with the slot's mean.
 
         Raises:
-            RequestError: fewer than two folds.
+            RequestError: there are fewer than two folds.
         """
         if folds < 2:
             raise RequestError(f"{folds} folds: expected at least 2, so that no row is predicted from itself")
@@ -107,7 +116,7 @@ class RewardToGoMeans:
         return RewardToGoMeans(self.count + other.count, self.total + other.total, self.strength)
 
     def predict(self, fold: Int[Tensor, " n"]) -> Float[Tensor, "n S N"]:
-        """`Q_k` of every item for rows of these folds; 0 at slots that no other fold has filled."""
+        """Return `Q_k` of every item for rows of these folds; 0 at slots that no other fold has filled."""
         count, total = (sums.sum(0) - sums for sums in (self.count, self.total))
         mean = total.sum(-1, keepdim=True) / count.sum(-1, keepdim=True).clamp(min=1)
         return ((total + self.strength * mean) / (count + self.strength))[fold]
@@ -115,13 +124,13 @@ class RewardToGoMeans:
 
 @dataclass(frozen=True)
 class CascadeTerms(Terms[SlateBatch]):
-    """`(1, w_k, w_k (r_k − Q_k), w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(…, a))` a slate, each of the `k` in turn.
+    """The terms `(1, w_k, w_k (r_k − Q_k), w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(…, a))` of a slate, for each `k`.
 
-    `w_k` is the weight of the prefix up to slot `k`, `w_0 = 1`.
+    `w_k` is the importance weight of the prefix up to slot `k`, `w_0 = 1`; there are `1 + 3 S` terms.
     """
 
+    @override
     def __call__(self, batch: SlateBatch) -> Float[Tensor, "n k"]:
-        """See `Terms`; `k = 1 + 3 S`."""
         batch.need_rewards_by_slot()
         weight, one = batch.prefix_ratio, torch.ones_like(batch.reward[:, :1])
         before = torch.cat([one, weight[:, :-1]], -1)
@@ -131,12 +140,13 @@ class CascadeTerms(Terms[SlateBatch]):
 
 @dataclass(frozen=True)
 class CascadeDR(Estimator[SlateBatch]):
-    """`Σ_i Σ_k [w_k (r_k − Q_k) + w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(x, s_1 … s_{k−1}, a)] / n`.
+    """Estimate the value by cascade-DR.
 
-    `w_k` is the weight of the prefix up to slot `k`. Unbiased in a cascade, where a slot earns by its item and those
-    before it, whatever `Q`, which must not have seen the slate. `Q_k` ought to be what slot `k` and those after it earn
-    under `π`; the nearer it is, the less the variance. With `Q = 0` it is `SlateIPS` with `PrefixWeights`. Source:
-    Kiyohara, Saito, Matsuhiro, Narita, Shimizu, Yamamoto 2022, "Doubly robust off-policy evaluation for ranking
+    The estimate is `Σ_i Σ_k [w_k (r_k − Q_k) + w_{k−1} Σ_a π(a | x, s_1 … s_{k−1}) Q_k(x, s_1 … s_{k−1}, a)] / n`, with
+    `w_k` the importance weight of the prefix up to slot `k`. Unbiased in a cascade, where the reward of a slot depends
+    on its item and the items before it, for any `Q` that has not seen the slate. The variance is smaller the nearer
+    `Q_k` is to the reward of slot `k` and later slots under `π`. With `Q = 0` it is `SlateIPS` with `PrefixWeights`.
+    Source: Kiyohara, Saito, Matsuhiro, Narita, Shimizu, Yamamoto 2022, "Doubly robust off-policy evaluation for ranking
     policies under the cascade behavior model".
 
     >>> one = torch.ones(1, 1)
@@ -155,7 +165,6 @@ class CascadeDR(Estimator[SlateBatch]):
 
     @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`; as in `SlateIPS`."""
         return batch.prefix_ratio.mean(-1)
 
     @override
@@ -166,9 +175,10 @@ class CascadeDR(Estimator[SlateBatch]):
 
 @dataclass(frozen=True)
 class SelfNormalisedCascadeDR(CascadeDR):
-    """`Σ_k [Σ_i w_k (r_k − Q_k) / Σ_i w_k + Σ_i w_{k−1} Σ_a π(a | …) Q_k(…, a) / Σ_i w_{k−1}]`.
+    """Estimate the value by cascade-DR with every slot normalised by its own weights.
 
-    Consistent where `CascadeDR` is unbiased.
+    The estimate is `Σ_k [Σ_i w_k (r_k − Q_k) / Σ_i w_k + Σ_i w_{k−1} Σ_a π(a | …) Q_k(…, a) / Σ_i w_{k−1}]`. Consistent
+    where `CascadeDR` is unbiased.
     """
 
     @override

@@ -19,20 +19,20 @@ class SlateDistribution(Protocol):
     """A policy's distribution over the slates of each of `n` requests."""
 
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
-        """At `(i, k, l)`: the probability that slot `l` holds the item of slot `k`; 1 where one of them is empty."""
+        """Return, at `(i, k, l)`, the probability that slot `l` holds the item of slot `k`; 1 if either is empty."""
         ...
 
 
 def with_distribution(rounds: SlateBatch, side: Side, distribution: SlateDistribution) -> SlateBatch:
-    """The rounds with what a distribution says of one side; what is there already stays.
+    """Return the batch with the probabilities of one policy's distribution; a part that is there already is kept.
 
     Args:
-        rounds: at least the items.
-        side: whose distribution it is.
-        distribution: of the policy on that side.
+        rounds: batch with at least the items.
+        side: the policy whose distribution it is.
+        distribution: the distribution.
 
     Raises:
-        RequestError: the logging policy's gives what was logged no chance.
+        RequestError: the logging policy's distribution gives a logged item probability 0.
     """
     at = distribution.at(rounds.items)
     if side == "logging":
@@ -51,15 +51,15 @@ def _require_possible(at: Float[Tensor, "n S S"]) -> None:
 
 @dataclass(frozen=True)
 class ListedSlates(SlateDistribution):
-    """Every slate that a policy may answer with, or `M` independent draws.
+    """A distribution over slates as a list: every possible slate, or `M` independent samples.
 
-    Exact where every slate is listed; from draws unbiased, with the standard error `error`. Time and memory grow with
-    `n M S²`: give rows in batches.
+    Probabilities are exact if every slate is listed, and unbiased from samples, with the standard error `error`. Time
+    and memory grow with `n M S²`: pass rows in batches.
 
     Args:
-        items: `[b, M, S]`, −1 in empty slots; `b` is the number of requests, or 1 where all have the same slates.
-        probability: `[b, M]`, sums to 1 a row; `1 / M` of draws.
-        sampled: whether they are draws.
+        items: `[b, M, S]`, −1 in empty slots; `b` is the number of requests, or 1 if all requests have the same slates.
+        probability: `[b, M]`, sums to 1 a row; `1 / M` for samples.
+        sampled: whether the slates are samples.
 
     >>> slates = ListedSlates(torch.tensor([[[0, 1], [1, 0], [2, 0]]]), torch.tensor([[0.5, 0.25, 0.25]]))
     >>> slates.at(torch.tensor([[1, 0]]))  # item 1 is first or second, then item 0 is
@@ -79,7 +79,7 @@ class ListedSlates(SlateDistribution):
         return probability.masked_fill(empty.unsqueeze(1) | empty.unsqueeze(2), 1.0)
 
     def error(self, probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Standard error of a probability that this list gave: `√(p (1 − p) / M)` of draws, else 0.
+        """Return the standard error of a probability that this list gave, `√(p (1 − p) / M)` for samples, else 0.
 
         >>> draws = ListedSlates(torch.zeros(1, 100, 1, dtype=torch.int64), torch.full((1, 100), 0.01), sampled=True)
         >>> draws.error(torch.tensor(0.5))
@@ -90,18 +90,18 @@ class ListedSlates(SlateDistribution):
         return (probability * (1 - probability)).clamp(min=0).div(self.items.shape[1]).sqrt()
 
     def pairs(self, num_items: int) -> Int[Tensor, "b M S"]:
-        """The slates as numbers `slot · N + item` of (slot, item) pairs; `S · N` in empty slots."""
+        """Return the slates as numbers `slot · N + item` of (slot, item) pairs; `S · N` in empty slots."""
         return slot_item_pairs(self.items, num_items)
 
     def marginals(self, num_items: int) -> Float[Tensor, "b D"]:
-        """`E[1_s]`: the probability of each of the `D = S · N` (slot, item) pairs."""
+        """Return `E[1_s]`, the probability of each of the `D = S · N` (slot, item) pairs."""
         pairs = self.pairs(num_items)
         size = pairs.shape[-1] * num_items + 1
         mass = self.probability.double().unsqueeze(-1).expand(pairs.shape).flatten(1)
         return mass.new_zeros(len(pairs), size).scatter_add_(1, pairs.flatten(1), mass)[:, :-1]
 
     def joint(self, num_items: int) -> Float[Tensor, "b D D"]:
-        """`Γ = E[1_s 1_sᵀ]`: the probability of each two (slot, item) pairs together."""
+        """Return `Γ = E[1_s 1_sᵀ]`, the probability of every two (slot, item) pairs together."""
         pairs = self.pairs(num_items)
         rows, _, slots = pairs.shape
         size = slots * num_items + 1
@@ -111,7 +111,7 @@ class ListedSlates(SlateDistribution):
 
 
 def slot_item_pairs(items: Int[Tensor, "*shape S"], num_items: int) -> Int[Tensor, "*shape S"]:
-    """Slates as numbers `slot · N + item` of (slot, item) pairs; `S · N` in empty slots.
+    """Return slates as numbers `slot · N + item` of (slot, item) pairs; `S · N` in empty slots.
 
     >>> slot_item_pairs(torch.tensor([[2, 0, -1]]), num_items=3)
     tensor([[2, 3, 9]])

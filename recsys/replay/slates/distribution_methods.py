@@ -26,29 +26,31 @@ TOLERANCE = 1e-4
 
 @runtime_checkable
 class SlateDistributionMethod(Protocol):
-    """How the distribution of a policy over slates is had."""
+    """A way to obtain a policy's distribution over slates."""
 
     def __call__(self, policy: Policy, context: Context, slots: int) -> SlateDistribution:
-        """For each request.
+        """Return the policy's distribution over the slates of each request.
 
         Raises:
-            RequestError: not of this policy, or not of so many slates.
+            RequestError: the method does not apply to this policy, or there are too many slates.
         """
         ...
 
 
 @dataclass(frozen=True)
 class EnumeratedSlates(SlateDistributionMethod):
-    """Exactly, of any policy, by its probabilities of all slates without repeats: for small sets of items.
+    """Enumerate every slate without repeated items, with its exact probability, for any policy over few items.
+
+    A request that allows fewer items than slots is refused.
 
     Args:
-        num_items: `N`; `N! / (N − S)!` slates, at most 100,000.
+        num_items: `N`; there are `N! / (N − S)!` slates, at most 100,000.
     """
 
     num_items: int
 
+    @override
     def __call__(self, policy: Policy, context: Context, slots: int) -> ListedSlates:
-        """See `SlateDistributionMethod`; a request that allows fewer items than slots is refused."""
         count = math.perm(self.num_items, slots)
         if not 1 <= count <= MAX_SLATES:
             raise RequestError(
@@ -72,15 +74,15 @@ class EnumeratedSlates(SlateDistributionMethod):
 
 @dataclass(frozen=True)
 class SampledSlates(SlateDistributionMethod):
-    """By drawing, of policies that can only be sampled.
+    """Sample slates, for policies that can only be sampled.
 
-    Each request has draws of its own, so that what they add to the variance of an estimate is within its interval.
-    Weights by draws of the target policy are unbiased; by draws of the logging policy they are consistent as
-    draws grow, and too large by about `1 + (1 − p) / (M p)` until then.
+    Every request has samples of its own, so that the interval of an estimate contains the variance that they add.
+    Weights from samples of the target policy are unbiased. Weights from samples of the logging policy are consistent as
+    the number of samples grows, and too large by a factor of about `1 + (1 − p) / (M p)` before.
 
     Args:
-        num_samples: `M`, at least 1.
-        seed: of the samples; every call goes on with the stream, so that batches are independent.
+        num_samples: `M`, samples a request, at least 1.
+        seed: seed of the samples; each call continues the random stream, so that batches are independent.
     """
 
     num_samples: int
@@ -101,9 +103,10 @@ class SampledSlates(SlateDistributionMethod):
 
 @dataclass(frozen=True)
 class PlackettLuceMarginals(SlateDistributionMethod):
-    """Exactly, of policies made of one distribution over items (`ItemPolicy`, `UniformPolicy`), of any number of items.
+    """Compute the marginals of Plackett-Luce slates exactly, for policies made of one distribution over items.
 
-    Slates are Plackett and Luce's then; see `slot_marginals`. Says where items stand, not which stand together.
+    Such policies (`ItemPolicy`, `UniformPolicy`) fill slates without replacement; the catalogue may have any size. See
+    `slot_marginals`. The result says where items stand, not which items stand together.
     """
 
     @override
@@ -120,10 +123,10 @@ class PlackettLuceMarginals(SlateDistributionMethod):
 
 @dataclass(frozen=True)
 class PlackettLuceSlates(SlateDistribution):
-    """Slates filled without replacement from one distribution over items.
+    """A distribution over slates that are filled without replacement from one distribution over items.
 
     Args:
-        log_prob: `[n, N]`, nats, sums to 1 a row.
+        log_prob: `[n, N]`, in nats, sums to 1 a row.
     """
 
     log_prob: Float[Tensor, "n N"]
@@ -137,11 +140,11 @@ class PlackettLuceSlates(SlateDistribution):
 
 @dataclass(frozen=True)
 class UniformSlates(SlateDistribution):
-    """Slates of any items that a request allows, each once, all alike.
+    """The uniform distribution over slates of different items that a request allows.
 
     Args:
-        allowed: `[n]`, `m`, how many items each request allows.
-        legal: `[n, N]`, true at them; None where everything is.
+        allowed: `[n]`, `m`, number of items that each request allows.
+        legal: `[n, N]`, true at these items; None where every item is allowed.
 
     >>> UniformSlates(torch.tensor([4])).at(torch.tensor([[2, 0]]))
     tensor([[[0.2500, 0.2500],
@@ -153,7 +156,7 @@ class UniformSlates(SlateDistribution):
 
     @classmethod
     def of(cls, context: Context, num_items: int) -> UniformSlates:
-        """Of the requests of a context."""
+        """Return the uniform distribution over the slates of each request of a context."""
         if context.candidates is None and not len(context.excluded.values):
             return cls(torch.full_like(context.users, num_items))
         legal = ~context.illegal(num_items)
@@ -161,7 +164,6 @@ class UniformSlates(SlateDistribution):
 
     @override
     def at(self, items: Int[Tensor, "n S"]) -> Float[Tensor, "n S S"]:
-        """See `SlateDistribution`: `1 / m`."""
         empty = items < 0
         chance = self._possible(items) / self.allowed.double().unsqueeze(1)
         return torch.where(empty.unsqueeze(1) | empty.unsqueeze(2), 1.0, chance.unsqueeze(2))

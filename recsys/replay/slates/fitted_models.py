@@ -20,19 +20,22 @@ from recsys.replay.slates.cascade import RewardToGoMeans, with_model
 from recsys.replay.slates.target import SlateTarget
 
 NUMBERS = 2**22
-"""How many probabilities are asked for at once: of each item, given slates of each item."""
+"""Largest number of probabilities that are asked for at once: of each item, given slates of each item."""
 
 LEAST, MOST = 2**8, 2**16
-"""Requests of a batch, however many items there are."""
+"""Smallest and largest number of requests of a batch, for any number of items."""
 
 
 @dataclass(frozen=True)
 class RewardToGoModel:
-    """`RewardToGoMeans`, cross-fitted by users (requests, where there are none): for `CascadeDR`.
+    """The settings of `RewardToGoMeans` for `CascadeDR`, cross-fitted by user, or by request where there are no users.
 
     Args:
-        strength: of the pull towards the slot's mean, in slates; above 0.
-        folds: 2 or more.
+        strength: pseudo-count of slates with the slot's mean, above 0.
+        folds: number of folds, at least 2.
+
+    Raises:
+        ConfigurationError: a number is out of range.
     """
 
     strength: float = 10.0
@@ -47,13 +50,13 @@ class RewardToGoModel:
 
 @dataclass(frozen=True, eq=False)
 class SlateReader:
-    """A log of slates in batches, and a model fitted to it.
+    """Read a log of slates in batches, with a model fitted to it on demand.
 
     Args:
         log: the log.
-        model: None where no estimator needs one.
-        half: of the users; None for all.
-        seed: of the folds.
+        model: the model; None where no estimator needs one.
+        half: 0 or 1 to read and learn from one half of the users; None for all.
+        seed: seed of the folds.
     """
 
     log: SlateFeedbackLog
@@ -62,20 +65,20 @@ class SlateReader:
     seed: int = 0
 
     def batches(self) -> Iterator[LoggedSlates]:
-        """The requests of the half, in order."""
+        """Yield the requests of the half, in order."""
         for batch in self.log.batches(max(LEAST, min(MOST, NUMBERS // self.log.num_items))):
             yield batch if self.half is None else take(batch, in_half(units_of(batch), self.half))
 
     @cached_property
     def fold(self) -> Int[Tensor, " units"]:
-        """Of each user, or request."""
+        """Return the fold of each user, or of each request where there are no users."""
         assert self.model is not None
         units = len(self.log) if self.log.users is None else len(self.log.users)
         return torch.randperm(units, generator=torch.Generator().manual_seed(self.seed)) % self.model.folds
 
     @cached_property
     def tails(self) -> RewardToGoMeans:
-        """What each fold says of slots and items."""
+        """Return the sums of the reward-to-go model."""
         assert self.model is not None
         sizes = {"folds": self.model.folds, "num_items": self.log.num_items}
         found = [
@@ -87,14 +90,14 @@ class SlateReader:
         return sum(found[1:], found[0])
 
     def join(self, target: Any, logging: Any = None) -> SlateJoin:
-        """Its batches joined with a policy.
+        """Return the function that joins batches of the log with a target policy.
 
         Args:
             target: the target policy.
-            logging: the policy that wrote the log, where it is known beyond the logged slates.
+            logging: the logging policy, where more of it is known than the log says.
 
         Raises:
-            RequestError: the one cannot be joined with the other.
+            RequestError: the policies do not say how they are joined with each other.
         """
         if logging is None:
             return SlateJoin(self, target)
@@ -108,7 +111,7 @@ class SlateReader:
 
 @dataclass(frozen=True, eq=False)
 class SlateJoin:
-    """Batches of a log of slates joined with a policy and, where there is one, a model.
+    """Join batches of a log of slates with a target policy and, if there is one, a model.
 
     Args:
         reader: the log.
@@ -119,7 +122,7 @@ class SlateJoin:
     target: Callable[[LoggedSlates], SlateBatch]
 
     def __call__(self, batch: LoggedSlates) -> SlateBatch:
-        """Return a batch of the log joined with the target policy; what the model predicts is computed on demand."""
+        """Return a batch joined with the target policy; predictions of the model are computed on demand."""
         rounds = self.target(batch)
         if self.reader.model is None:
             return rounds

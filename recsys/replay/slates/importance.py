@@ -16,7 +16,10 @@ from recsys.replay.slates.weights import PseudoInverse, SlateWeights, WholeSlate
 
 @dataclass(frozen=True)
 class SlateImportanceTerms(Terms[SlateBatch]):
-    """`(1, c_1 … c_S, w_1 r_1 … w_S r_S)` a slate, `c` the weights' control: `w` but for `PositionBasedWeights`.
+    """The terms `(1, c_1 … c_S, w_1 r_1 … w_S r_S)` of a slate, with `c` the control of the weights.
+
+    There are `1 + 2 S` terms: all batches of a log have the same number of slots. The control is
+    `SlateWeights.control`.
 
     Args:
         weights: `w`.
@@ -24,8 +27,8 @@ class SlateImportanceTerms(Terms[SlateBatch]):
 
     weights: SlateWeights = field(default_factory=WholeSlateWeights)
 
+    @override
     def __call__(self, batch: SlateBatch) -> Float[Tensor, "n k"]:
-        """See `Terms`; `k = 1 + 2 S`, so that batches of one log have the same number of slots."""
         weight = self.weights(batch)
         return torch.cat(
             [torch.ones_like(weight[:, :1]), self.weights.control(batch, weight), weight * batch.reward], -1
@@ -34,11 +37,12 @@ class SlateImportanceTerms(Terms[SlateBatch]):
 
 @dataclass(frozen=True)
 class SlateIPS(Estimator[SlateBatch]):
-    """`Σ_i Σ_k w_ik r_ik / n`, inverse propensity scoring of slates.
+    """Estimate the value of slates by inverse propensity scoring, `Σ_i Σ_k w_ik r_ik / n`.
 
-    Unbiased under the assumption that its weights name, where `p > 0` for everything they weigh that `π` does. With
-    `WholeSlateWeights` the standard one, with `SlotWeights` the independent one, with `PrefixWeights` reward
-    interaction, with `PseudoInverse` the pseudo-inverse estimator.
+    Unbiased under the assumption that the class of the weights states, if `p > 0` for every weighed event with `π > 0`.
+    `WholeSlateWeights` give the standard estimator, `SlotWeights` the independent one, `PrefixWeights` reward
+    interaction IPS, and `PseudoInverse` the pseudo-inverse estimator. The weight of a slate, for the effective sample
+    size, is the mean of the control over its slots.
 
     Args:
         weights: `w`.
@@ -60,7 +64,6 @@ class SlateIPS(Estimator[SlateBatch]):
 
     @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`: the mean over slots, how much a slate counts whose slots earn alike."""
         return self.weights.control(batch, self.weights(batch)).mean(-1)
 
     @override
@@ -71,11 +74,12 @@ class SlateIPS(Estimator[SlateBatch]):
 
 @dataclass(frozen=True)
 class SlateSNIPS(SlateIPS):
-    """`Σ_k (Σ_i w_ik r_ik / Σ_i c_ik)`, self-normalised slot by slot: exact where each slot's reward is constant.
+    """Estimate the value of slates with every slot normalised by its own weights, `Σ_k (Σ_i w_ik r_ik / Σ_i c_ik)`.
 
-    `c` is the weights' control, `w` itself but for `PositionBasedWeights`, which is exact where rewards are `e_k` times
-    one. Consistent where `SlateIPS` is unbiased. Source: Swaminathan and Joachims 2015, "The self-normalized estimator
-    for counterfactual learning"; with `PseudoInverse` weights Swaminathan et al. 2017 (see there).
+    `c` is the control of the weights: `w` itself, except for `PositionBasedWeights`. Consistent where `SlateIPS` is
+    unbiased; exact if each slot's reward is constant (for `PositionBasedWeights`, if rewards are `e_k` times a
+    constant). Source: Swaminathan and Joachims 2015, "The self-normalized estimator for counterfactual learning"; with
+    `PseudoInverse` weights Swaminathan et al. 2017 (see there).
 
     Args:
         weights: `w`.
@@ -97,7 +101,7 @@ def _apart(
 
 @dataclass(frozen=True)
 class ControlVariateTerms(Terms[SlateBatch]):
-    """`(1, w, y, w², w y)` a slate, of `y = Σ_k w_k r_k` and `w` the mean over slots of the weights' control.
+    """The terms `(1, w, y, w², w y)` of a slate, with `y = Σ_k w_k r_k` and `w` the mean of the control over slots.
 
     Args:
         weights: `w_k`.
@@ -114,12 +118,12 @@ class ControlVariateTerms(Terms[SlateBatch]):
 
 @dataclass(frozen=True)
 class ControlVariate(Estimator[SlateBatch]):
-    """`ȳ − β (w̄ − 1)` with `β = cov(w, y) / var(w)`, which makes the variance least; bars are means over the log.
+    """Estimate the value with a control variate, `ȳ − β (w̄ − 1)` with `β = cov(w, y) / var(w)`.
 
-    As `w` is 1 in expectation, what is subtracted is 0 in expectation for any fixed `β`. Consistent where `SlateIPS`
-    with the same weights is unbiased; as the log chooses `β`, biased by something of the order of `1 / n`. Where all
-    weights are equal `β` is 0. Source: Vlassis, Chandrashekar, Amat, Kallus 2021, "Control variates for slate
-    off-policy evaluation", with one coefficient.
+    Bars are means over the log. The expectation of `w` is 1, so the subtracted term has expectation 0 for any fixed
+    `β`; this `β` minimises the variance. Consistent where `SlateIPS` with the same weights is unbiased, with a bias of
+    order `1 / n` because the log chooses `β`. If all weights are equal, `β` is 0. Source: Vlassis, Chandrashekar, Amat,
+    Kallus 2021, "Control variates for slate off-policy evaluation", with one coefficient.
 
     Args:
         weights: `w`.
@@ -140,7 +144,6 @@ class ControlVariate(Estimator[SlateBatch]):
 
     @override
     def weight(self, batch: SlateBatch) -> Float[Tensor, " n"]:
-        """See `Estimator`; as in `SlateIPS`."""
         return self.weights.control(batch, self.weights(batch)).mean(-1)
 
     @override

@@ -16,11 +16,11 @@ LARGEST_MATRIX = 1024
 
 @dataclass(frozen=True)
 class PseudoInverseEstimate:
-    """Weights, and how sure they are.
+    """Pseudo-inverse weights with their standard errors.
 
     Args:
         weight: `[n]`, `q_πᵀ Γ⁺ 1_s`.
-        error: `[n]`, its standard error where a policy was sampled, to first order; 0 where both were listed.
+        error: `[n]`, standard error to first order where a policy was sampled; 0 where both policies were enumerated.
     """
 
     weight: Float[Tensor, " n"]
@@ -30,18 +30,19 @@ class PseudoInverseEstimate:
 def pseudo_inverse(
     items: Int[Tensor, "n S"], logging: ListedSlates, target: ListedSlates, num_items: int
 ) -> PseudoInverseEstimate:
-    """`q_πᵀ Γ⁺ 1_s` with `1_s` the marks of a slate's (slot, item) pairs, `Γ = E_p[1_s 1_sᵀ]`, `q_π = E_π[1_s]`.
+    """Return the pseudo-inverse weight of each logged slate, `q_πᵀ Γ⁺ 1_s`.
 
-    If `E[r | x, s] = Σ_k φ(x, k, s_k)`, the weighted reward is unbiased for any logging policy whose slates span `q_π`,
-    repeats or not, whatever the dependence between slots; that every slate of `π` has a chance is enough, not
-    necessary. From draws of `π` it stays unbiased; from draws of `p` it is consistent as they grow. One inverse of
-    `S N` rows for each request, or one for all where the logging policy is the same for all; memory for as many
-    matrices: give rows in batches.
+    `1_s` is the indicator vector of a slate's (slot, item) pairs, `Γ = E_p[1_s 1_sᵀ]`, `q_π = E_π[1_s]`. If `E[r | x,
+    s] = Σ_k φ(x, k, s_k)`, the weighted reward is unbiased for any logging policy whose slates span `q_π`, with or
+    without repeated items, whatever the dependence between slots; a positive probability of every slate of `π` is
+    sufficient, not necessary. With samples of `π` it stays unbiased; with samples of `p` it is consistent as their
+    number grows. The cost is one inverse of `S N` rows for each request, or one for all if the logging policy is the
+    same for all. Memory grows with as many matrices: pass rows in batches.
 
     Args:
-        items: the logged slates, −1 in empty slots.
-        logging: all slates of the logging policy, or draws.
-        target: of the target policy.
+        items: logged slates, −1 in empty slots.
+        logging: distribution of the logging policy.
+        target: distribution of the target policy.
         num_items: `N`.
 
     Raises:
@@ -79,17 +80,18 @@ def pseudo_inverse(
 def uniform_pseudo_inverse(
     items: Int[Tensor, "n S"], at: Float[Tensor, "n S S"], allowed: Int[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
-    """What `pseudo_inverse` is where the log ranks items at random without repeats, for any number of items.
+    """Return the pseudo-inverse weight for a log whose slates were ranked uniformly at random without repeats.
 
-    `1 + (m − 1) (D − L / m) + (m − 1) / (m − L) (C − L² / m)` for `L` slots filled from `m` items, with `D` the sum
-    over slots of the probability that `π` puts the item there, `C` that it puts it into the slate anywhere; the last
-    part is 0 where `m = L`. (Of the four parts into which slots and items split `Γ`, one is of rank 1 and two are
-    multiples of the identity, with eigenvalues `L / m`, `(m − L) / (m (m − 1))` and `1 / (m − 1)`; the fourth is 0.)
+    The weight is `1 + (m − 1) (D − L / m) + (m − 1) / (m − L) (C − L² / m)` for `L` slots filled from `m` items. `D` is
+    the sum over slots of the probability that `π` puts the item there, `C` that it puts it anywhere in the slate; the
+    last term is 0 if `m = L`. It holds for any number of items. (`Γ` splits slots and items into four parts: one is of
+    rank 1, two are multiples of the identity, one is 0; the eigenvalues are `L / m`, `(m − L) / (m (m − 1))` and `1 /
+    (m − 1)`.)
 
     Args:
-        items: the logged slates, −1 in empty slots.
+        items: logged slates, −1 in empty slots.
         at: `SlateBatch.target_at`.
-        allowed: `m`, how many items each request allows, at least `L`.
+        allowed: `m`, number of items that each request allows, at least `L`.
 
     >>> uniform_pseudo_inverse(torch.tensor([[0], [1]]), torch.tensor([[[0.7]], [[0.3]]]), torch.tensor([2, 2]))
     tensor([1.4000, 0.6000])
@@ -103,30 +105,30 @@ def uniform_pseudo_inverse(
 
 
 def _together(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Two tensors for as many requests as the longer has."""
+    """Return two tensors expanded to as many requests as the longer one has."""
     rows = max(len(first), len(second))
     return first.expand(rows, *first.shape[1:]), second.expand(rows, *second.shape[1:])
 
 
 def _picked(values: Float[Tensor, "b D"], marks: Int[Tensor, "n S"]) -> Float[Tensor, " n"]:
-    """`vᵀ 1_s` of each request's slate."""
+    """Return `vᵀ 1_s` of each request's slate."""
     padded = torch.nn.functional.pad(values, (0, 1)).expand(len(marks), -1)
     return padded.gather(1, marks).sum(-1)
 
 
 def _picked_each(values: Float[Tensor, "n D"], marks: Int[Tensor, "b M S"]) -> Float[Tensor, "n M"]:
-    """`vᵀ 1_s` of each listed slate."""
+    """Return `vᵀ 1_s` of each listed slate."""
     flat = marks.expand(len(values), -1, -1).flatten(1)
     return torch.nn.functional.pad(values, (0, 1)).gather(1, flat).unflatten(1, marks.shape[1:]).sum(-1)
 
 
 def _columns(inverse: Float[Tensor, "b D D"], marks: Int[Tensor, "n S"]) -> Float[Tensor, "n D"]:
-    """`Γ⁺ 1_s` of each request's slate."""
+    """Return `Γ⁺ 1_s` of each request's slate."""
     padded = torch.nn.functional.pad(inverse, (0, 0, 0, 1))
     rows = torch.arange(len(marks), device=marks.device) if len(inverse) > 1 else marks.new_zeros(len(marks))
     return padded[rows.unsqueeze(1), marks].sum(1)
 
 
 def _mean_variance(values: Float[Tensor, "n M"]) -> Float[Tensor, " n"]:
-    """Variance of the mean over draws."""
+    """Return the variance of the mean over samples."""
     return values.var(-1) / values.shape[-1]

@@ -25,19 +25,19 @@ from recsys.types.slates import Slates
 
 @dataclass(frozen=True)
 class SlateTarget:
-    """What a policy would have done at each request of a log.
+    """Join a log of slates with a policy that is asked about every request.
 
     A policy alone gives the probabilities of slates and prefixes, for `WholeSlateWeights` and `PrefixWeights`. With
     `distribution` it also gives those of slots; with `logging`, the logging policy's that the log lacks; with both and
     `num_items`, the pseudo-inverse weight, if both distributions list slates or the logging policy is `UniformPolicy`.
 
     Args:
-        policy: to be judged.
-        distribution: how its distribution over slates is had; None leaves out what needs it.
-        logging: the policy that wrote the log, if it can still be asked.
+        policy: the target policy.
+        distribution: way to obtain its distribution over slates; None leaves out what needs it.
+        logging: the policy that wrote the log, if it can be asked.
         num_items: `N`; None leaves out the pseudo-inverse weight.
-        scored: whether policies can tell the probability of a slate; False for those that can only be sampled.
-        logging_distribution: how the logging policy's distribution is had, where not by `distribution`.
+        scored: whether policies give the probability of a slate; False for those that can only be sampled.
+        logging_distribution: way to obtain the logging policy's distribution; None for `distribution`.
     """
 
     policy: Policy
@@ -48,15 +48,16 @@ class SlateTarget:
     logging_distribution: SlateDistributionMethod | None = None
 
     def written_by(self, other: SlateTarget) -> SlateTarget:
-        """The same, of a log that another policy wrote."""
+        """Return the same target on a log that another policy wrote."""
         return replace(self, logging=other.policy, logging_distribution=other.distribution)
 
     @torch.no_grad()
     def __call__(self, logged: LoggedSlates) -> SlateBatch:
-        """The log joined with the policy; probabilities in the log come before those of `logging`.
+        """Return a batch of the log joined with the policy; logged probabilities come before those of `logging`.
 
         Raises:
-            RequestError: the log has no context, a distribution cannot be had, or `logging` did not write the log.
+            RequestError: the log has no context, a distribution cannot be obtained, or `logging` cannot have written
+                the log.
         """
         context = self.context_of(logged)
         rounds = SlateBatch(
@@ -79,24 +80,24 @@ class SlateTarget:
         )
 
     def wrote(self, rounds: SlateBatch, logged: LoggedSlates) -> SlateBatch:
-        """What this policy says of a log that it wrote, whichever policy is judged."""
+        """Return the batch with this policy's probabilities as those of the logging policy."""
         return self._with(rounds, "logging", self.policy, self.context_of(logged), self.distribution)[0]
 
     def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
-        """Of every item at every slot, given the logged slots before it.
+        """Return the probability of every item at every slot, given the logged slots before it.
 
         Raises:
-            RequestError: `num_items` is not known.
+            RequestError: `num_items` is None.
         """
         if self.num_items is None:
             raise RequestError("a model of slots needs every item's probability, and how many there are is not known")
         return next_probability(self.policy, self.context_of(logged), logged.items, self.num_items)
 
     def context_of(self, logged: LoggedSlates) -> Context:
-        """What the policies are asked about.
+        """Return the contexts that the policies are asked about.
 
         Raises:
-            RequestError: the log says nothing of its requests, which only a uniform policy can do without.
+            RequestError: the log has no context, and a policy other than the uniform one needs it.
         """
         if logged.context is not None:
             return logged.context
@@ -132,7 +133,7 @@ class SlateTarget:
 
 
 def prefix_probability(policy: Policy, context: Context, items: Tensor) -> Float[Tensor, "n S"]:
-    """Of each slot of one slate a request, given the slots before it; 1 in empty slots."""
+    """Return the probability of each slot's item given the slots before it, for one slate a request; 1 if empty."""
     slates = Slates(items.unsqueeze(1), torch.zeros_like(items.unsqueeze(1), dtype=torch.float32))
     probability = policy.log_prob(context, slates).squeeze(1).double().exp()
     return torch.where(items < 0, 1.0, probability)
@@ -144,22 +145,22 @@ def _double(values: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True)
 class SlateTableTarget:
-    """What a table says of the logged slates: whichever probabilities it has.
+    """Join a log of slates with a table of a target policy's probabilities.
 
     Args:
-        table: of the target policy, for the log.
-        logging: the policy that wrote the log, where more is needed than the log says of it; None otherwise.
+        table: probabilities of the target policy for the log.
+        logging: the policy that wrote the log, where estimators need more of it than the log says; None otherwise.
     """
 
     table: SlatePolicyTable
     logging: SlateTarget | None = None
 
     def written_by(self, other: SlateTarget) -> SlateTableTarget:
-        """The same, of a log that another policy wrote."""
+        """Return the same target on a log that another policy wrote."""
         return replace(self, logging=other)
 
     def next_probability(self, logged: LoggedSlates) -> Float[Tensor, "n S N"]:
-        """Of every item at every slot, whatever stands before it.
+        """Return the probability of every item at every slot, independent of the slots before it.
 
         Raises:
             RequestError: the table has logged slates only.
@@ -167,7 +168,7 @@ class SlateTableTarget:
         return self.table.every_slot(logged)
 
     def __call__(self, logged: LoggedSlates) -> SlateBatch:
-        """The log joined with the policy."""
+        """Return a batch of the log joined with the table."""
         table, rows = self.table, logged.request
         rounds = SlateBatch(
             logged.items,
@@ -186,7 +187,7 @@ class SlateTableTarget:
 
 
 def _at(table: SlatePolicyTable, logged: LoggedSlates) -> Float[Tensor, "n S S"]:
-    """At `(i, k, l)`, of slot `l` holding the item that slot `k` holds; 1 where a slot is empty."""
+    """Return, at `(i, k, l)`, the probability that slot `l` holds the item of slot `k`; 1 where a slot is empty."""
     everywhere = table.every_slot(logged).transpose(1, 2)
     slots = logged.items.shape[1]
     index = logged.items.clamp(min=0).unsqueeze(2).expand(-1, -1, slots)

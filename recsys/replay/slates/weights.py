@@ -15,29 +15,32 @@ from recsys.replay.slates.batch import SlateBatch
 
 
 class SlateWeights(ABC):
-    """A number a slot. Kinds are frozen dataclasses, so that equal ones are one."""
+    """A weight for each slot of a slate; subclasses are frozen dataclasses, so that equal weights are shared."""
 
     @abstractmethod
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
-        """At least 0, but for the pseudo-inverse.
+        """Return the weights `[n, S]`, at least 0, except for the pseudo-inverse.
 
         Raises:
-            RequestError: a probability is needed that is not there.
+            RequestError: a probability that they need is missing.
         """
 
     def control(self, rounds: SlateBatch, weight: Float[Tensor, "n S"]) -> Float[Tensor, "n S"]:
-        """Numbers of expectation 1 under the logging policy, to normalise by: the weights, unless theirs is another.
+        """Return numbers with expectation 1 under the logging policy, to normalise by; usually the weights themselves.
 
         Args:
-            rounds: the rounds.
-            weight: their weights.
+            rounds: the batch.
+            weight: its weights.
         """
         return weight
 
 
 @dataclass(frozen=True)
 class WholeSlateWeights(SlateWeights):
-    """`π(s | x) / p(s | x)`: a slot may earn by everything in the slate."""
+    """Importance weights of whole slates, `π(s | x) / p(s | x)`.
+
+    A slot's reward may depend on everything in the slate.
+    """
 
     @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:
@@ -46,10 +49,10 @@ class WholeSlateWeights(SlateWeights):
 
 @dataclass(frozen=True)
 class PrefixWeights(SlateWeights):
-    """`Π_{l ≤ k} π(s_l | x, s_1 … s_{l−1}) / p(…)`: a slot earns by its item and those before it, as in a cascade.
+    """Importance weights of prefixes, `Π_{l ≤ k} π(s_l | x, s_1 … s_{l−1}) / p(s_l | x, s_1 … s_{l−1})`.
 
-    Source: McInerney, Brost, Chandar, Mehrotra, Carterette 2020, "Counterfactual evaluation of slate recommendations
-    with sequential reward interactions".
+    A slot's reward may depend on its item and the items before it, as in a cascade. Source: McInerney, Brost, Chandar,
+    Mehrotra, Carterette 2020, "Counterfactual evaluation of slate recommendations with sequential reward interactions".
     """
 
     @override
@@ -60,11 +63,12 @@ class PrefixWeights(SlateWeights):
 
 @dataclass(frozen=True)
 class SlotWeights(SlateWeights):
-    """`π(s_k at k | x) / p(s_k at k | x)`: a slot earns by its own item alone, in a way of its own at each slot.
+    """Importance weights of items at their slots, `π(s_k at k | x) / p(s_k at k | x)`.
 
-    This is the item-position model, and known as independent importance weighting too. Nothing is pooled over slots:
-    an item logged at slot 1 tells nothing of slot 2, which `PositionBasedWeights` lets it do. Source: Li,
-    Abbasi-Yadkori, Kveton, Muthukrishnan, Vinay, Wen 2018, "Offline evaluation of ranking policies with click models".
+    A slot's reward may depend on its own item only, in a different way at each slot: the item-position model, also
+    known as independent importance weighting. Slots are not pooled: an item logged in slot 1 tells nothing about slot
+    2; for that see `PositionBasedWeights`. Source: Li, Abbasi-Yadkori, Kveton, Muthukrishnan, Vinay, Wen 2018, "Offline
+    evaluation of ranking policies with click models".
     """
 
     @override
@@ -75,13 +79,14 @@ class SlotWeights(SlateWeights):
 
 @dataclass(frozen=True)
 class PositionBasedWeights(SlateWeights):
-    """`Σ_l e_l π(s_k at l | x) / Σ_l e_l p(s_k at l | x)`: a slot earns `e_k` times what its item is worth anywhere.
+    """Importance weights of the position-based model, `Σ_l e_l π(s_k at l | x) / Σ_l e_l p(s_k at l | x)`.
 
-    Pools over slots: an item need not have been logged where the policy puts it, only anywhere. All `e` alike is the
-    document-based model. Source: the paper of `SlotWeights`.
+    The reward of slot `k` is `e_k` times the worth of its item, the same at every slot. Slots are pooled: an item need
+    not have been logged in the slot where the target policy puts it. Equal `e` is the document-based model. Source: the
+    paper of `SlotWeights`.
 
     Args:
-        examination: `e`, `S` numbers of at least 0, of which only the proportions count.
+        examination: `e`, `S` numbers of at least 0; only their proportions matter.
     """
 
     examination: Sequence[float]
@@ -99,7 +104,7 @@ class PositionBasedWeights(SlateWeights):
         return torch.where(rounds.filled, target / logging, 1.0)
 
     def control(self, rounds: SlateBatch, weight: Float[Tensor, "n S"]) -> Float[Tensor, "n S"]:
-        """`Σ_l e_l w_l / Σ_l e_l` at every slot: a slot's own weight is not 1 in expectation."""
+        """Return `Σ_l e_l w_l / Σ_l e_l` for every slot, since a single slot's weight does not have expectation 1."""
         examined = self._examined(rounds)
         mean = torch.linalg.vecdot(weight, examined) / examined.sum(-1)
         return mean.unsqueeze(1).expand_as(weight)
@@ -110,11 +115,12 @@ class PositionBasedWeights(SlateWeights):
 
 @dataclass(frozen=True)
 class PseudoInverse(SlateWeights):
-    """`q_πᵀ Γ⁺ 1_s`: what a slate earns is a sum over its slots of what its item is worth there, whoever is credited.
+    """Pseudo-inverse weights, `q_πᵀ Γ⁺ 1_s`.
 
-    `1_s` marks the slate's (slot, item) pairs, `Γ = E_p[1_s 1_sᵀ]`, `q_π = E_π[1_s]`. Exact with and without repeats:
-    see `recsys.replay.slates.pseudo_inverse`. Source: Swaminathan, Krishnamurthy, Agarwal, Dudík, Langford, Jose,
-    Zitouni 2017, "Off-policy evaluation for slate recommendation".
+    The reward of a slate is a sum over its slots of what each item is worth there; it does not matter which slot is
+    credited. `1_s` is the indicator vector of the slate's (slot, item) pairs, `Γ = E_p[1_s 1_sᵀ]`, `q_π = E_π[1_s]`.
+    Exact with and without repeated items: see `recsys.replay.slates.pseudo_inverse`. Source: Swaminathan,
+    Krishnamurthy, Agarwal, Dudík, Langford, Jose, Zitouni 2017, "Off-policy evaluation for slate recommendation".
     """
 
     @override

@@ -32,11 +32,11 @@ ESTIMATED = (
 
 
 def inverse_propensity_section(table: pl.DataFrame, confidence: float) -> Markup:
-    """What one over each log's propensities averages.
+    """Return a table of the mean of one over the propensity, one row a log.
 
     Args:
-        table: estimates of the checks.
-        confidence: of their intervals.
+        table: estimates of the diagnostic estimators.
+        confidence: level of their intervals.
     """
     known = table.filter(pl.col("estimator") == INVERSE_PROPENSITY).unique("log", maintain_order=True)
     rows = [
@@ -47,11 +47,11 @@ def inverse_propensity_section(table: pl.DataFrame, confidence: float) -> Markup
 
 
 def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Markup:
-    """How far estimated propensities agree with what was chosen.
+    """Return tables of how well estimated propensities agree with the choices of the log.
 
     Args:
-        logs: one row a log.
-        bins: of each log's reliability table.
+        logs: summary of the calibration, one row a log.
+        bins: reliability tables of the logs.
     """
     rows = [
         [
@@ -81,10 +81,10 @@ def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Mark
 
 @dataclass
 class ReplayReport:
-    """Values with intervals beside the truth, doubts, the weights' tail, what clipping does, and the placebo.
+    """Write a report with estimates, warnings, the tail of the weights, the effect of clipping, and the placebo.
 
     Args:
-        inputs: stages this one reads.
+        inputs: stages that this one reads.
     """
 
     inputs: Sequence[str] = ("replay",)

@@ -1,1 +1,1 @@
-"""Policies to be judged on a log."""
+"""Target policies, whose value is estimated from a log."""

@@ -21,26 +21,26 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class TargetPolicy(Protocol):
-    """Knows how probable actions would have been."""
+    """A policy that gives the probabilities of the actions of a log."""
 
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
-        """`π(a | x)` of each round's own action, float64."""
+        """Return `π(a | x)` of each round's logged action, float64; 0 where the action could not be taken."""
         ...
 
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """`π(· | x)` of each round, float64; each row sums to 1.
+        """Return `π(· | x)` of each round, float64; each row sums to 1, with 0 at actions that could not be taken.
 
         Raises:
-            RequestError: it knows the logged actions' probabilities only.
+            RequestError: the policy knows the probabilities of the logged actions only.
         """
         ...
 
 
 class UniformActions(TargetPolicy):
-    """Every action that could be taken, with equal probability.
+    """Take every possible action with equal probability.
 
     Args:
-        num_actions: `A`; the log's.
+        num_actions: `A`, number of actions of the log.
 
     >>> logged = LoggedActions(torch.tensor([0]), torch.tensor([2]), torch.tensor([1.0]))
     >>> UniformActions(4).target(logged)
@@ -58,7 +58,6 @@ class UniformActions(TargetPolicy):
 
     @override
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
-        """See `TargetPolicy.target`; 0 where the action could not be taken."""
         if batch.candidates is None:
             return torch.full((len(batch),), 1 / self.num_actions, dtype=torch.float64)
         taken = batch.candidates.gather(1, batch.action.unsqueeze(1)).squeeze(1)
@@ -67,10 +66,11 @@ class UniformActions(TargetPolicy):
 
 @dataclass(frozen=True, eq=False)
 class PopularActions(TargetPolicy):
-    """`π(a) ∝ 1 + Σ r`, over the rounds in which `a` was chosen; negative sums count as 0. Whoever asks.
+    """Take actions in proportion to their rewards in the other half of the log, `π(a) ∝ 1 + max(Σ r, 0)`.
 
-    A round judges the policy that the other half of the users (of the rounds, where there are none) makes, so that none
-    has a part in what it judges: what is estimated is the mean of the two halves' policies.
+    The sum is over the rounds in which `a` was chosen; contexts are ignored. A round evaluates the policy that the
+    other half of the users (of the rounds, if there are no users) makes, so that no round evaluates a policy that it
+    helped to make; what is estimated is the mean of the values of both policies.
 
     Args:
         reward_sums: `[2, A]`, `Σ r` of each half.
@@ -80,7 +80,7 @@ class PopularActions(TargetPolicy):
 
     @classmethod
     def of(cls, log: ActionLog) -> PopularActions:
-        """Of a log, in one pass over it."""
+        """Return the policy of a log, after one pass over it."""
         sums = torch.zeros(2, log.num_actions, dtype=torch.float64)
         for batch in log.batches():
             for half in (0, 1):
@@ -94,7 +94,6 @@ class PopularActions(TargetPolicy):
 
     @override
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """See `TargetPolicy.target_all`; 0 at what could not be taken."""
         other = in_half(units_of(batch), 0).long()
         liked = 1 + self.reward_sums.clamp(min=0)[other]
         if batch.candidates is not None:
@@ -103,17 +102,17 @@ class PopularActions(TargetPolicy):
 
 
 CONTEXT_FEATURE = "context"
-"""The feature under which a policy finds what the log knew of a round."""
+"""Name of the feature of a request that holds the log's context."""
 
 
 class PolicyAdapter(TargetPolicy):
-    """A policy's probabilities of slates of one slot; actions are its items.
+    """Ask a recommendation policy about single actions: its slates have one slot, and its items are the log's actions.
 
-    The policy sees requests without a history, with the log's context as the feature `context`, and the actions that
-    could be taken as candidates.
+    The policy sees requests without history, with the log's context as feature `context` and the possible actions as
+    candidates.
 
     Args:
-        policy: whose items are the log's actions.
+        policy: policy whose items are the log's actions.
         num_actions: `A`.
     """
 
@@ -137,7 +136,7 @@ class PolicyAdapter(TargetPolicy):
 
 
 def request(logged: LoggedActions) -> Context:
-    """Rounds as a policy sees them."""
+    """Return logged rounds as the requests that a policy sees."""
     nothing = Jagged.empty(len(logged))
     candidates = logged.candidates
     if candidates is not None:

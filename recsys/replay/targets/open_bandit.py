@@ -17,11 +17,11 @@ from recsys.replay.targets.actions import TargetPolicy
 
 @dataclass(frozen=True, eq=False)
 class PositionPolicy(TargetPolicy):
-    """Probabilities of every item at every position, judged on logs whose context begins with the position.
+    """A policy whose probabilities depend on the position alone, for logs whose context begins with the position.
 
     Args:
-        name: what reports call the policy.
-        probability: `[A, K]`, each column sums to 1.
+        name: name of the policy in reports.
+        probability: `[A, K]`, probability of each item at each position; columns sum to 1.
     """
 
     name: str
@@ -37,17 +37,17 @@ class PositionPolicy(TargetPolicy):
 
 
 def average_policy(log: ActionLog, count: int = POSITIONS) -> Float[Tensor, "A K"]:
-    """`[A, K]`, the share of each item among the rounds of each position: what the log's policy did on average.
+    """Return the share of each item among the rounds of each position, `[A, K]`: the log's policy on average.
 
-    Unbiased for the mean over the log of the policy's own probabilities, which for `bts` moved all week: the logged
-    propensity of one item at one position takes hundreds of values, and the published prior counts agree with those of
-    the first hour only. So a value of this policy, estimated on the other log, is `bts`'s own value if clicks depend on
-    item and position and not on when they were shown; and it carries the noise of these shares, which intervals do not
-    show: with 10,000 rounds an item that stands at a position with probability .01 has a share of .01 ± .0017.
+    It is unbiased for the mean of the policy's own probabilities over the log. `bts` changed all week: the logged
+    propensity of one item at one position takes hundreds of values, and the published prior counts agree with the first
+    hour only. An estimate of this policy's value on the other log is therefore `bts`'s own value if clicks depend on
+    item and position but not on time. It carries the noise of these shares, which intervals do not contain: with 10,000
+    rounds, an item with probability .01 at a position has a share of .01 ± .0017.
 
     Args:
-        log: its context begins with `count` numbers that say which position it was.
-        count: `K`.
+        log: a log whose context begins with `count` indicators of the position.
+        count: `K`, number of positions.
     """
     shown = torch.zeros(log.num_actions, count, dtype=torch.float64)
     for batch in log.batches():
@@ -57,7 +57,7 @@ def average_policy(log: ActionLog, count: int = POSITIONS) -> Float[Tensor, "A K
 
 
 def positions(batch: LoggedActions, count: int) -> Int[Tensor, " n"]:
-    """`[n]`, the position of each round, from 0.
+    """Return the position of each round, from 0.
 
     Raises:
         RequestError: the context does not begin with `count` numbers of which one is 1 and the others are 0.

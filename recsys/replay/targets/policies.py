@@ -25,10 +25,10 @@ from recsys.runs.trained_policy import RemappedPolicy
 
 @dataclass(frozen=True)
 class UniformTarget:
-    """Any action, or any slate of different items, all alike."""
+    """Take every action, or every slate of different items, with equal probability."""
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On any log."""
+        """Return the policy for any log."""
         if isinstance(log, SlateFeedbackLog):
             return SlateTarget(UniformPolicy(log.num_items), PlackettLuceMarginals(), num_items=log.num_items)
         return UniformActions(log.num_actions)
@@ -36,19 +36,19 @@ class UniformTarget:
 
 @dataclass(frozen=True)
 class PopularityTarget:
-    """What earned most in the other half of the log, whoever asks.
+    """Take actions in proportion to their rewards in the other half of the log; see `PopularActions`.
 
     Attributes:
-        made_of_log: it is another policy for each half, so that one half cannot choose it and the other report it.
+        made_of_log: True: each half has another policy, so that one half cannot select it and the other report it.
     """
 
     made_of_log: ClassVar[bool] = True
 
     def __call__(self, log: FeedbackLog) -> PopularActions:
-        """On a log of single actions.
+        """Return the policy for a log of single actions.
 
         Raises:
-            RequestError: it is one of slates or episodes.
+            RequestError: the log is of slates or episodes.
         """
         if not isinstance(log, ActionLog):
             raise RequestError(f"{log.name}: the popularity policy is for logs of single actions")
@@ -57,16 +57,16 @@ class PopularityTarget:
 
 @dataclass(frozen=True)
 class TableTarget:
-    """What a table `policy_table` says (docs/guide/tables.md).
+    """Take the probabilities of a table `policy_table` (docs/guide/tables.md).
 
     Args:
-        path: of the table.
+        path: path of the table.
     """
 
     path: str | Path
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On the log that the table is for; on one of episodes where its steps have a `request_id`."""
+        """Return the policy for the log that the table is for; steps of episodes need a `request_id`."""
         if isinstance(log, SlateFeedbackLog):
             return SlateTableTarget(read_slate_policy_table(self.path, log))
         if isinstance(log, EpisodeLog):
@@ -76,18 +76,18 @@ class TableTarget:
 
 @dataclass(frozen=True)
 class FromPolicy:
-    """A policy of the house, its items being those of the log.
+    """Ask a policy of this package; its items are those of the log, in the order of their ids.
 
     Args:
-        policy: acts.
-        distribution: how to obtain its distribution over slates; None for estimators of whole slates or prefixes.
+        policy: the policy.
+        distribution: way to obtain its distribution over slates; None for estimators of whole slates or prefixes.
     """
 
     policy: Policy
     distribution: SlateDistributionMethod | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On any log; on one of episodes a request is a step, without a history."""
+        """Return the target for any log; the requests of a log of episodes are steps without history."""
         if isinstance(log, SlateFeedbackLog):
             return SlateTarget(self.policy, self.distribution, num_items=log.num_items)
         return PolicyAdapter(self.policy, log.num_actions)
@@ -95,35 +95,35 @@ class FromPolicy:
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """What `recsys train` made.
+    """Ask a policy that `recsys train` trained.
 
     Args:
-        run: a run folder.
-        variant: the row of the run's table; None takes the variant that validates best.
+        run: the run folder.
+        variant: row of the run's table; None takes the one that validates best.
     """
 
     run: str
     variant: str | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
-        """On a log of items that the run knows by their raw ids."""
+        """Return the target for a log whose items the run knows by their raw ids."""
         ids = log.items["item_id"] if isinstance(log, SlateFeedbackLog) else log.actions["action"]
         return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.variant))(log)
 
 
 @dataclass(frozen=True)
 class BernoulliThompsonTarget:
-    """The policy that learnt while it wrote the Open Bandit Dataset, on average: `average_policy` of its own log.
+    """The average of the policy that learnt while it wrote the Open Bandit Dataset; see `average_policy`.
 
     Args:
-        campaign: of the log.
-        root: folder for raw data.
+        campaign: campaign of the log.
+        root: folder of the raw data.
     """
 
     campaign: str = "all"
     root: str | Path = "data/raw/open_bandit"
 
     def __call__(self, log: FeedbackLog) -> PositionPolicy:
-        """On another log of the same campaign."""
+        """Return the policy for another log of the same campaign."""
         own = OpenBandit("bts", self.campaign, self.root).log()
         return PositionPolicy("bernoulli_ts", average_policy(own))
