@@ -15,7 +15,7 @@ from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
 from recsys.policies.policy import Policy
 from recsys.rollouts.buffer import ReplayBuffer
-from recsys.rollouts.collect import collect, trajectory_of
+from recsys.rollouts.collection import collect, trajectory_of
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
 from recsys.simulate.simulator import Simulator, show, with_rows
 from recsys.types.context import Context

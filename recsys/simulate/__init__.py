@@ -1,1 +1,62 @@
-"""Users that answer where no log can: simulators, their choice models and their dynamics."""
+"""Users that answer where no log can: simulators, their choice models and their dynamics.
+
+The public names are imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recsys._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit, MultinomialProportional
+    from recsys.simulate.click_models import CascadeModel, DependentClickModel, PositionBasedModel
+    from recsys.simulate.dynamics import Dynamics, GammaLinear, Recurrent, Reinforcing
+    from recsys.simulate.features import ClickbaitFeatures, GroupFeatures, TopicFeatures
+    from recsys.simulate.gym import SlateVectorEnv
+    from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
+    from recsys.simulate.long_term_satisfaction import LongTermSatisfaction, SatisfactionContext
+    from recsys.simulate.planted_groups import PlantedGroups
+    from recsys.simulate.simulated_slates import SimulatedSlates
+    from recsys.simulate.simulator import Simulator
+
+__all__ = [
+    "CascadeModel",
+    "ChoiceModel",
+    "ClickbaitFeatures",
+    "DependentClickModel",
+    "Dynamics",
+    "GammaLinear",
+    "GroupFeatures",
+    "InterestContext",
+    "InterestEvolution",
+    "LongTermSatisfaction",
+    "MultinomialLogit",
+    "MultinomialProportional",
+    "PlantedGroups",
+    "PositionBasedModel",
+    "Recurrent",
+    "Reinforcing",
+    "SatisfactionContext",
+    "SimulatedSlates",
+    "Simulator",
+    "SlateVectorEnv",
+    "TopicFeatures",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "choice_models": ["ChoiceModel", "MultinomialLogit", "MultinomialProportional"],
+        "click_models": ["CascadeModel", "DependentClickModel", "PositionBasedModel"],
+        "dynamics": ["Dynamics", "GammaLinear", "Recurrent", "Reinforcing"],
+        "features": ["ClickbaitFeatures", "GroupFeatures", "TopicFeatures"],
+        "gym": ["SlateVectorEnv"],
+        "interest_evolution": ["InterestContext", "InterestEvolution"],
+        "long_term_satisfaction": ["LongTermSatisfaction", "SatisfactionContext"],
+        "planted_groups": ["PlantedGroups"],
+        "simulated_slates": ["SimulatedSlates"],
+        "simulator": ["Simulator"],
+    },
+)

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.models.slates.choice import choice_log_prob
 
@@ -34,40 +35,42 @@ class ChoiceModel(Protocol):
         ...
 
     def click_probability(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-        """Probability that each slot is clicked, in [0, 1]."""
+        """Return the probability that each slot is clicked, in [0, 1]."""
         ...
 
     def log_prob(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], clicks: Bool[Tensor, "B S"]
     ) -> Float[Tensor, " B"]:
-        """Log-probability (nats) of the clicks of each slate; −inf where they cannot happen. Carries gradient."""
+        """Return the log-probability (nats) of the clicks of each slate; −inf if they cannot happen; with gradient."""
         ...
 
 
-class SingleChoice(ABC):
+class SingleChoice(ChoiceModel, ABC):
     """One categorical draw over the slots and no click; subclasses give its probabilities."""
 
     @abstractmethod
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
-        """`[B, S + 1]`, nats: each slot, then no click. −inf where nothing is shown; sums to 1."""
+        """Return `[B, S + 1]`, nats: each slot, then no click; −inf where nothing is shown; sums to 1."""
 
+    @override
     def sample(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], generator: torch.Generator
     ) -> Bool[Tensor, "B S"]:
-        """See `ChoiceModel.sample`: the first slot at which the running sum of probabilities exceeds a uniform draw."""
+        """Draw each slate's click: the first slot at which the running sum of probabilities exceeds a uniform draw."""
         below = self.click_probability(scores, shown).cumsum(1)
         draw = torch.rand(len(scores), 1, generator=generator, device=scores.device, dtype=scores.dtype)
         chosen = (below <= draw).sum(1, keepdim=True)
         return (torch.arange(scores.shape[1], device=scores.device) == chosen) & shown
 
+    @override
     def click_probability(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-        """See `ChoiceModel.click_probability`."""
         return self.choice_log_prob(scores, shown)[:, :-1].exp()
 
+    @override
     def log_prob(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], clicks: Bool[Tensor, "B S"]
     ) -> Float[Tensor, " B"]:
-        """See `ChoiceModel.log_prob`; −inf for more than one click."""
+        """Return the log-probability (nats) of the clicks of each slate; −inf for more than one click."""
         count = clicks.sum(1)
         slot = torch.where(count > 0, clicks.long().argmax(1), scores.shape[1])
         chosen = self.choice_log_prob(scores, shown).gather(1, slot.unsqueeze(1)).squeeze(1)
@@ -92,8 +95,8 @@ class MultinomialLogit(SingleChoice):
 
     no_click: float = 0.0
 
+    @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
-        """See `SingleChoice.choice_log_prob`."""
         return choice_log_prob(scores, shown, scores.new_full((len(scores),), self.no_click))
 
 
@@ -116,8 +119,8 @@ class MultinomialProportional(SingleChoice):
     no_click: float = 1.0
     least: float = -1.0
 
+    @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
-        """See `SingleChoice.choice_log_prob`."""
         weight = (scores - self.least).clamp(min=0).masked_fill(~shown, 0)
         every = torch.cat([weight, weight.new_full((len(scores), 1), self.no_click - self.least)], 1)
         return every.log() - every.sum(1, keepdim=True).log()

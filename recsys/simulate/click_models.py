@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
-from recsys.simulate.choice_models import SingleChoice
+from recsys.simulate.choice_models import ChoiceModel, SingleChoice
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class CascadeModel(SingleChoice):
     attention: float = 1.0
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
 
+    @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
-        """See `SingleChoice.choice_log_prob`."""
         click = (self.attention * self.attraction(scores)).masked_fill(~shown, 0)
         passed = torch.log1p(-click).cumsum(1)
         before = torch.cat([passed.new_zeros(len(scores), 1), passed[:, :-1]], 1)
@@ -40,7 +41,7 @@ class CascadeModel(SingleChoice):
 
 
 @dataclass(frozen=True)
-class DependentClickModel:
+class DependentClickModel(ChoiceModel):
     """A user reads from the top, clicks item `k` with probability `a_k`, and after a click reads on with `λ_k`.
 
     Without a click the user always reads on. Source: Guo, Liu, Wang 2009, "Efficient multiple-click models in web
@@ -58,10 +59,11 @@ class DependentClickModel:
     persistence: Sequence[float]
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
 
+    @override
     def sample(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], generator: torch.Generator
     ) -> Bool[Tensor, "B S"]:
-        """See `ChoiceModel.sample`: what would be clicked and where the user would stop, cut after the first stop."""
+        """Draw what each user would click and where they would stop, and leave out what comes after the first stop."""
         attraction, persistence = self._parts(scores, shown)
         draws = torch.rand(2, *scores.shape, generator=generator, device=scores.device, dtype=scores.dtype)
         liked = draws[0] < attraction
@@ -69,16 +71,17 @@ class DependentClickModel:
         stopped_above = stops.cumsum(1) - stops.long() > 0
         return liked & ~stopped_above
 
+    @override
     def click_probability(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-        """See `ChoiceModel.click_probability`."""
         attraction, persistence = self._parts(scores, shown)
         goes_on = 1 - attraction * (1 - persistence)
         return attraction * torch.cat([torch.ones_like(goes_on[:, :1]), goes_on[:, :-1].cumprod(1)], 1)
 
+    @override
     def log_prob(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], clicks: Bool[Tensor, "B S"]
     ) -> Float[Tensor, " B"]:
-        """See `ChoiceModel.log_prob`.
+        """Return the log-probability (nats) of the clicks of each slate.
 
         Behind the last click either the user stopped there, or nothing that follows was liked.
         """
@@ -100,7 +103,7 @@ class DependentClickModel:
 
 
 @dataclass(frozen=True)
-class PositionBasedModel:
+class PositionBasedModel(ChoiceModel):
     """`P(click at k) = examination_k · a_k` with attractiveness `a = attraction(score)`; slots are independent.
 
     Source: Richardson, Dominowska, Ragno 2007, "Predicting clicks: estimating the click-through rate for new ads".
@@ -117,15 +120,16 @@ class PositionBasedModel:
     examination: Sequence[float]
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
 
+    @override
     def sample(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], generator: torch.Generator
     ) -> Bool[Tensor, "B S"]:
-        """See `ChoiceModel.sample`."""
         draw = torch.rand(scores.shape, generator=generator, device=scores.device, dtype=scores.dtype)
         return draw < self.click_probability(scores, shown)
 
+    @override
     def click_probability(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-        """See `ChoiceModel.click_probability`.
+        """Return the probability that each slot is clicked.
 
         Raises:
             ValueError: the slate has more slots than `examination`.
@@ -135,9 +139,9 @@ class PositionBasedModel:
         looked_at = torch.tensor(self.examination[: scores.shape[1]], device=scores.device, dtype=scores.dtype)
         return (looked_at * self.attraction(scores)).masked_fill(~shown, 0)
 
+    @override
     def log_prob(
         self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"], clicks: Bool[Tensor, "B S"]
     ) -> Float[Tensor, " B"]:
-        """See `ChoiceModel.log_prob`."""
         click = self.click_probability(scores, shown)
         return torch.where(clicks, click.log(), torch.log1p(-click)).sum(1)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 
 @runtime_checkable
@@ -15,7 +16,7 @@ class Dynamics(Protocol):
     """A user's hidden state `h`, what it makes the user like, and how slates move it."""
 
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """`z`, which items are compared with."""
+        """Return `z`, which items are compared with."""
         ...
 
     def move(
@@ -25,7 +26,7 @@ class Dynamics(Protocol):
         shown: Bool[Tensor, "B S"],
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
-        """`h` after a slate.
+        """Return `h` after a slate.
 
         Args:
             hidden: `h` before it.
@@ -37,7 +38,7 @@ class Dynamics(Protocol):
 
 
 def mean_of_slots(vectors: Float[Tensor, "B S D"], slots: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
-    """The mean vector of the named slots, 0 where none is named.
+    """Return the mean vector of the named slots, 0 where none is named.
 
     >>> mean_of_slots(torch.tensor([[[2.0], [4.0], [9.0]]]), torch.tensor([[True, True, False]]))
     tensor([[3.]])
@@ -47,7 +48,7 @@ def mean_of_slots(vectors: Float[Tensor, "B S D"], slots: Bool[Tensor, "B S"]) -
 
 
 @dataclass(frozen=True)
-class GammaLinear:
+class GammaLinear(Dynamics):
     """`z ← γ z + (1 − γ) v` on a click of `v` (their mean where there are several); no click leaves `z` as it is.
 
     `γ = 1` is a user who never changes, `γ = 0` one who likes what was clicked last. Source: the linear user model of
@@ -59,10 +60,12 @@ class GammaLinear:
 
     gamma: float = 0.8
 
+    @override
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """`z` is the state itself."""
+        """Return the state itself."""
         return hidden
 
+    @override
     def move(
         self,
         hidden: Float[Tensor, "B D"],
@@ -70,12 +73,11 @@ class GammaLinear:
         shown: Bool[Tensor, "B S"],
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
-        """See `Dynamics.move`."""
         moved = torch.lerp(mean_of_slots(vectors, clicks), hidden, self.gamma)
         return torch.where(clicks.any(1, keepdim=True), moved, hidden)
 
 
-class Recurrent:
+class Recurrent(Dynamics):
     """A GRU cell without bias takes what was clicked; `z = W h`. No click leaves `h` as it is.
 
     Source: the recurrent user model of Eide, Leslie, Frigessi 2022.
@@ -93,10 +95,12 @@ class Recurrent:
             weight.normal_(0, scale / width**0.5, generator=generator)
         self.readout = torch.linalg.qr(torch.randn(width, width, generator=generator)).Q
 
+    @override
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """`W h`."""
+        """Return `W h`."""
         return hidden @ self.readout.to(hidden.device).T
 
+    @override
     def move(
         self,
         hidden: Float[Tensor, "B D"],
@@ -104,13 +108,12 @@ class Recurrent:
         shown: Bool[Tensor, "B S"],
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
-        """See `Dynamics.move`."""
         moved = self.cell.to(hidden.device)(mean_of_slots(vectors, clicks), hidden)
         return torch.where(clicks.any(1, keepdim=True), moved, hidden)
 
 
 @dataclass(frozen=True)
-class Reinforcing:
+class Reinforcing(Dynamics):
     """`z ← z + gain · v_clicked − loss · v_skipped`: clicks feed what caused them, so that interests run to extremes.
 
     Both are means over the slate. Under inner products a click alone raises the interest in what was clicked, a skip
@@ -124,10 +127,12 @@ class Reinforcing:
     gain: float = 0.1
     loss: float = 0.02
 
+    @override
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """`z` is the state itself."""
+        """Return the state itself."""
         return hidden
 
+    @override
     def move(
         self,
         hidden: Float[Tensor, "B D"],
@@ -135,5 +140,4 @@ class Reinforcing:
         shown: Bool[Tensor, "B S"],
         clicks: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
-        """See `Dynamics.move`."""
         return hidden + self.gain * mean_of_slots(vectors, clicks) - self.loss * mean_of_slots(vectors, shown & ~clicks)

@@ -79,7 +79,7 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
 
 
 def recent(context: Context, count: int) -> Tensor:
-    """`[B, count]`, the last items of each history, the latest last, −1 before the first.
+    """Return `[B, count]`, the last items of each history, the latest last, −1 before the first.
 
     >>> from recsys.types.jagged import Jagged
     >>> recent(Context(torch.arange(1), Jagged.from_rows([[7, 8]]), Jagged.empty(1)), 3)

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
+from typing_extensions import override
 
 from recsys.simulate.choice_models import ChoiceModel, MultinomialProportional
-from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
@@ -51,12 +52,12 @@ class InterestState:
 
     @property
     def done(self) -> Bool[Tensor, " B"]:
-        """Whose minutes are used up."""
+        """Return whose minutes are used up."""
         return self.budget <= 0
 
 
 @dataclass(frozen=True)
-class InterestEvolution:
+class InterestEvolution(Simulator[InterestState]):
     """Each request offers `N` candidate videos of `T` topics; an item is a candidate's place among them.
 
     - score: the user's interest in the video's topic; `choice` makes at most one click of it
@@ -92,33 +93,36 @@ class InterestEvolution:
     elasticity: float = 0.9 / 3.4
     choice: ChoiceModel = PROPORTIONAL
 
+    @override
     def reset(self, users: int, generator: torch.Generator) -> InterestState:
-        """See `Simulator.reset`: interests uniform in [−1, 1], topics of candidates uniform."""
+        """Return fresh users: interests uniform in [−1, 1], topics of candidates uniform."""
         device = generator.device
         interests = 2 * torch.rand(users, self.topics, generator=generator, device=device) - 1
         topics = self._topics(users, generator)
         quality = None if self.resample else self._quality(topics, generator)
         return InterestState(interests, torch.full((users,), self.budget, device=device), topics, quality)
 
+    @override
     def observe(self, state: InterestState) -> InterestContext:
-        """See `Simulator.observe`."""
         users, device = len(state.budget), state.budget.device
         nothing = Jagged.empty(users, device)
         each = torch.arange(users, device=device)
         return InterestContext(each, nothing, nothing, interests=state.interests, topics=state.topics)
 
+    @override
     def scores(self, state: InterestState) -> Float[Tensor, "B N"]:
-        """See `Simulator.scores`: the user's interest in each candidate's topic."""
+        """Return each user's interest in each candidate's topic."""
         return state.interests.gather(1, state.topics)
 
+    @override
     def vectors(self, state: InterestState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S T"]:
-        """See `Simulator.vectors`: the topic, one-hot."""
+        """Return the topic of each shown candidate, one-hot."""
         return one_hot(state.topics.gather(1, items.clamp(min=0)), self.topics).float()
 
+    @override
     def step(
         self, state: InterestState, slates: Slates, generator: torch.Generator
     ) -> tuple[InterestState, Feedback, Bool[Tensor, " B"]]:
-        """See `Simulator.step`."""
         items = one_slate_each(slates, len(state.budget))
         shown = (items >= 0) & ~state.done.unsqueeze(1)
         topics = state.topics.gather(1, items.clamp(min=0))

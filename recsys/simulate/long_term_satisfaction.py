@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from typing_extensions import override
 
-from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
 from recsys.types.feedback import Channel, Feedback
 from recsys.types.jagged import Jagged
@@ -42,12 +43,12 @@ class SatisfactionState:
 
     @property
     def done(self) -> Bool[Tensor, " B"]:
-        """Whose session is over."""
+        """Return whose session is over."""
         return self.steps_left <= 0
 
 
 @dataclass(frozen=True)
-class LongTermSatisfaction:
+class LongTermSatisfaction(Simulator[SatisfactionState]):
     """Each request offers `N` candidates between kale (0) and chocolate (1); users always take the first slot.
 
     - satisfaction is `σ(sensitivity · exposure)`
@@ -84,32 +85,36 @@ class LongTermSatisfaction:
     kale_mean: float = 4.0
     kale_deviation: float = 1.0
 
+    @override
     def reset(self, users: int, generator: torch.Generator) -> SatisfactionState:
-        """See `Simulator.reset`: exposure uniform in `± ½ / (1 − memory)`, clickbait uniform in [0, 1]."""
+        """Return fresh users: exposure uniform in `± ½ / (1 − memory)`, clickbait uniform in [0, 1]."""
         device = generator.device
         exposure = (torch.rand(users, generator=generator, device=device) - 0.5) / (1 - self.memory)
         left = torch.full((users,), self.steps, device=device)
         return SatisfactionState(exposure, left, self._clickbait(users, generator))
 
+    @override
     def observe(self, state: SatisfactionState) -> SatisfactionContext:
-        """See `Simulator.observe`."""
         users, device = len(state.exposure), state.exposure.device
         nothing = Jagged.empty(users, device)
         return SatisfactionContext(torch.arange(users, device=device), nothing, nothing, clickbait=state.clickbait)
 
+    @override
     def scores(self, state: SatisfactionState) -> Float[Tensor, "B N"]:
-        """See `Simulator.scores`: mean log-engagement now, whatever it costs later."""
+        """Return the mean log-engagement with each candidate now, whatever it costs later."""
         mean = state.clickbait * self.chocolate_mean + (1 - state.clickbait) * self.kale_mean
         return torch.sigmoid(self.sensitivity * state.exposure).unsqueeze(1) * mean
 
+    @override
     def vectors(self, state: SatisfactionState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S 1"]:
-        """See `Simulator.vectors`: how much of clickbait the item is."""
+        """Return how much of clickbait each shown candidate is."""
         return state.clickbait.gather(1, items.clamp(min=0)).unsqueeze(-1)
 
+    @override
     def step(
         self, state: SatisfactionState, slates: Slates, generator: torch.Generator
     ) -> tuple[SatisfactionState, Feedback, Bool[Tensor, " B"]]:
-        """See `Simulator.step`; a user who is shown nothing waits."""
+        """Show each user one slate; a user who is shown nothing waits."""
         items = one_slate_each(slates, len(state.exposure))
         takes = (items[:, 0] >= 0) & ~state.done
         clickbait = state.clickbait.gather(1, items[:, :1].clamp(min=0)).squeeze(1)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.nn.affinity import negative_distance
 from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.dynamics import Dynamics, GammaLinear
-from recsys.simulate.simulator import feedback, one_slate_each
+from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
 from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
@@ -37,11 +38,11 @@ class PlantedState:
 
     @property
     def done(self) -> Bool[Tensor, " B"]:
-        """Whose session is over."""
+        """Return whose session is over."""
         return self.steps_left <= 0
 
 
-class PlantedGroups:
+class PlantedGroups(Simulator[PlantedState]):
     """Known items, known users: what a learner should recover, and what the best slate is.
 
     Group centres lie in uniform directions at radius `.1 + .7 U`; an item is its centre plus `N(0, spread²)`; a user
@@ -97,32 +98,35 @@ class PlantedGroups:
         self.steps = steps
         self.recent = recent
 
+    @override
     def reset(self, users: int, generator: torch.Generator) -> PlantedState:
-        """See `Simulator.reset`."""
         device = generator.device
         hidden = self.start * torch.randn(users, self.items.shape[1], generator=generator, device=device)
         left = torch.full((users,), self.steps, device=device)
         return PlantedState(hidden, left, torch.full((users, self.recent), -1, device=device))
 
+    @override
     def observe(self, state: PlantedState) -> Context:
-        """See `Simulator.observe`: the latest clicks as history, nothing excluded."""
+        """Return requests with the latest clicks as history and nothing excluded."""
         users, device = len(state.hidden), state.hidden.device
         known = state.recent >= 0
         history = Jagged.from_lengths(state.recent[known], known.sum(1))
         return Context(torch.arange(users, device=device), history, Jagged.empty(users, device))
 
+    @override
     def scores(self, state: PlantedState) -> Float[Tensor, "B N"]:
-        """See `Simulator.scores`: what the choice model would be given for every item."""
+        """Return what the choice model would be given for every item."""
         return self.sharpness * self.affinity(self.dynamics.position(state.hidden), self._items(state))
 
+    @override
     def vectors(self, state: PlantedState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
-        """See `Simulator.vectors`: the planted vectors."""
+        """Return the planted vectors of the shown items."""
         return self._items(state)[items.clamp(min=0)]
 
+    @override
     def step(
         self, state: PlantedState, slates: Slates, generator: torch.Generator
     ) -> tuple[PlantedState, Feedback, Bool[Tensor, " B"]]:
-        """See `Simulator.step`."""
         items = one_slate_each(slates, len(state.hidden))
         shown = (items >= 0) & ~state.done.unsqueeze(1)
         vectors = self.vectors(state, items)
@@ -140,7 +144,7 @@ class PlantedGroups:
 
 
 def group_of(num_items: int, groups: int) -> Int[Tensor, " N"]:
-    """The group of each item.
+    """Return the group of each item.
 
     >>> group_of(5, 2)
     tensor([0, 1, 0, 1, 0])
@@ -151,7 +155,7 @@ def group_of(num_items: int, groups: int) -> Int[Tensor, " N"]:
 def with_clicked(
     recent: Int[Tensor, "B H"], items: Int[Tensor, "B S"], clicks: Bool[Tensor, "B S"]
 ) -> Int[Tensor, "B H"]:
-    """Clicked items appended in slot order; the oldest make room.
+    """Append clicked items in slot order; the oldest make room.
 
     >>> with_clicked(torch.tensor([[-1, 4, 5]]), torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))
     tensor([[5, 7, 9]])

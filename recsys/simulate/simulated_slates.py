@@ -10,9 +10,10 @@ import polars as pl
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.data.datasets.slate_log import SlateLog
-from recsys.data.sources.source import SlateTables
+from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.errors import ConfigurationError
 from recsys.simulate.choice_models import SingleChoice
 from recsys.simulate.planted_groups import PlantedGroups
@@ -37,7 +38,7 @@ class SimulatedSessions:
 
 
 @dataclass(frozen=True)
-class SimulatedSlates:
+class SimulatedSlates(SlateSource):
     """Users who search, and are recommended what a crude policy likes to show.
 
     A search shows items near where the user stands: drawn without replacement by `exp(nearness · score)`. A
@@ -65,8 +66,8 @@ class SimulatedSlates:
     popular: float = 1.0
     seed: int = 0
 
+    @override
     def slates(self) -> SlateTables:
-        """See `SlateSource.slates`."""
         sessions = self.sessions
         shown, steps = sessions.slates >= 0, sessions.slates.shape[1]
         request = torch.arange(self.users * steps)
@@ -89,7 +90,7 @@ class SimulatedSlates:
         return SlateTables(rows.lazy(), "simulated", mark, items.lazy(), group="group", timed=False)
 
     def click_probability(self, log: SlateLog) -> Float[Tensor, "R S1"]:
-        """True probability of a click on each slot and then of none, for the impressions of a log of this source.
+        """Return the true probability of a click on each slot and then of none, for a log of this source.
 
         Raises:
             ConfigurationError: the log is of another source.
@@ -99,13 +100,13 @@ class SimulatedSlates:
         return self.sessions.truth.flatten(0, 1)
 
     def item_vectors(self, log: SlateLog) -> Float[Tensor, "N D"]:
-        """True vectors of a log's items, in the scale in which scores are distances or products."""
+        """Return the true vectors of a log's items, in the scale in which scores are distances or products."""
         ids = torch.from_numpy(log.items.get_column("item_id").to_numpy().copy())
         return self.simulator.sharpness * self.simulator.items[ids]
 
     @cached_property
     def sessions(self) -> SimulatedSessions:
-        """What happened; equal for equal arguments."""
+        """Return what happened; equal for equal arguments."""
         simulator, generator = self.simulator, torch.Generator().manual_seed(self.seed)
         if not isinstance(simulator.choice, SingleChoice):
             raise ConfigurationError(

@@ -36,10 +36,8 @@ class Simulator(Protocol[AnyState]):
     only slots that show an item earn, and users who are done earn nothing and stay done.
     """
 
-    @property
-    def num_items(self) -> int:
-        """Return `N`: slates hold items `0 .. N − 1`."""
-        ...
+    num_items: int
+    """`N`: slates hold items `0 .. N − 1`."""
 
     def reset(self, users: int, generator: torch.Generator) -> AnyState:
         """Return `B = users` fresh users, on the generator's device."""

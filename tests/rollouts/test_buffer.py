@@ -6,7 +6,7 @@ import torch
 from recsys.errors import ConfigurationError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.rollouts.buffer import BLOCKS, ReplayBuffer
-from recsys.rollouts.collect import collect
+from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, play
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.trajectory import Trajectory

@@ -8,7 +8,7 @@ import torch
 from recsys.errors import ConfigurationError
 from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.returns import as_they_are, generalised_advantages
-from recsys.rollouts.collect import collect
+from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.systems.actor_critic import ActorCritic

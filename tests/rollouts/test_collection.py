@@ -4,7 +4,7 @@ import torch
 
 from recsys.policies.bandits.greedy import Greedy, UniformPolicy
 from recsys.policies.bandits.posteriors import LinearPosterior
-from recsys.rollouts.collect import collect, trajectory_of
+from recsys.rollouts.collection import collect, trajectory_of
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, play
 from recsys.simulate.features import GroupFeatures
 from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
