@@ -1,4 +1,4 @@
-"""The feed-forward networks of transformer blocks."""
+"""Feed-forward networks of transformer blocks."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.nn.dropout import Dropout
 
 FeedForward = Callable[[int], nn.Module]
-"""Makes the feed-forward network of one block from its width `D`: a module from `[…, D]` to `[…, D]`."""
+"""A function from the width `D` to the feed-forward network of one block, a module from `[…, D]` to `[…, D]`."""
 
 
 class SwiGLU(nn.Module):
-    """Gated feed-forward network `W_out (silu(W_gate x) ⊙ W_up x)`, without biases.
+    """The gated feed-forward network `W_out (silu(W_gate x) ⊙ W_up x)`, without biases.
 
-    Source: Shazeer 2020, "GLU Variants Improve Transformer"; with T5's weights it is T5 1.1's `gated-silu`.
+    `gate_up` holds `W_gate` above `W_up`. Source: Shazeer 2020, "GLU Variants Improve Transformer"; with the weights of
+    T5 it is the `gated-silu` of T5 1.1.
 
     >>> sum(weight.numel() for weight in SwiGLU(width=4, hidden=8).parameters())
     96
 
     Args:
-        width: `D`, of input and output.
-        hidden: width between the two maps; None takes `8/3 · width` rounded up to a multiple of 16, as many
-            parameters as an ungated network of `4 · width`.
+        width: width `D` of input and output.
+        hidden: width between the two maps. None means `8/3 · width`, rounded up to a multiple of 16, which gives as
+            many parameters as an ungated network of width `4 · width`.
         dropout: probability of dropping a hidden value, in `[0, 1)`.
     """
 
@@ -38,27 +40,28 @@ class SwiGLU(nn.Module):
         self.out = nn.Linear(hidden, width, bias=False)
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-        """Each position on its own; `gate_up` holds `W_gate` above `W_up`."""
         return self.out(self.dropout(SwiGLUFunction.apply(self.gate_up(x))))
 
 
 class SwiGLUFunction(torch.autograd.Function):
-    """`silu(gate) ⊙ up` of `[gate, up]` side by side, its gradient written side by side too.
+    """The function `silu(gate) ⊙ up` of the concatenation `[gate, up]`, with a gradient in the same layout.
 
-    What autograd would do with two halves costs two more passes over memory, which a CPU waits for.
+    Autograd would take two more passes over memory for the two halves, which is slow on a CPU. The gradient is
+    `grad ⊙ up ⊙ silu'(gate)` for `gate` and `grad ⊙ silu(gate)` for `up`.
     """
 
+    @override
     @staticmethod
     def forward(ctx: Any, gate_up: Float[Tensor, "... two_H"]) -> Float[Tensor, "... H"]:
-        """See the class."""
         ctx.save_for_backward(gate_up)
         gate, up = gate_up.chunk(2, -1)
         return F.silu(gate).mul_(up)
 
+    @override
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Float[Tensor, "... H"]) -> Float[Tensor, "... two_H"]:
-        """`grad ⊙ up ⊙ silu'(gate)` beside `grad ⊙ silu(gate)`."""
         (grad,) = grad_outputs
         (gate_up,) = ctx.saved_tensors
         gate, up = gate_up.chunk(2, -1)

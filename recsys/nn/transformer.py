@@ -1,4 +1,4 @@
-"""The transformer blocks of encoders and of decoders."""
+"""Transformer blocks of encoders and decoders."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.nn.attention import CrossAttention, SelfAttention
 from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import FeedForward, SwiGLU
 
 EPSILON = 1e-6
-"""Added to the mean square under the root of every RMSNorm, as T5 does."""
+"""The number that every RMSNorm adds to the mean square, as in T5."""
 
 
 class TransformerBlock(nn.Module):
-    """Pre-normalised transformer block: `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
+    """A pre-normalised transformer block: `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
 
-    The norm is RMSNorm (Zhang and Sennrich 2019); what is added to the residual stream passes through dropout.
+    The norm is RMSNorm (Zhang and Sennrich 2019). Dropout applies to the outputs of attention and feed-forward network.
 
     Args:
-        width: `D`.
-        attention: from `D` to `D`, with its own dropout.
-        feed_forward: makes the feed-forward network, with its own dropout.
+        width: width `D`.
+        attention: self-attention from `D` to `D`, with dropout of its own.
+        feed_forward: function that makes the feed-forward network, which has dropout of its own.
         dropout: probability of dropping an output value of the feed-forward network, in `[0, 1)`.
     """
 
@@ -38,17 +39,18 @@ class TransformerBlock(nn.Module):
         self.feed_forward = feed_forward(width)
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(self, x: Float[Tensor, "... D"], *layout: Any) -> Float[Tensor, "... D"]:
-        """`x` after both halves; `layout` (bias, packing) goes to the attention as it is."""
+        """Apply attention and feed-forward network. `layout` (bias, packing) is passed to the attention."""
         return self.transform(x + self.attention(self.attention_norm(x), *layout))
 
     def transform(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-        """The second half, each position on its own."""
+        """Apply the second half, the feed-forward network, to each position."""
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
 def by_memory(x: Float[Tensor, "R *beams D"], memories: int) -> Float[Tensor, "B Q D"]:
-    """Return all positions of each memory's rows side by side: `R / B` neighbouring rows read one of `B` memories.
+    """Return the positions of all rows of a memory in one axis; `R / B` neighbouring rows read one memory.
 
     >>> by_memory(torch.zeros(6, 4, 2, 8), 3).shape
     torch.Size([3, 16, 8])
@@ -58,15 +60,15 @@ def by_memory(x: Float[Tensor, "R *beams D"], memories: int) -> Float[Tensor, "B
 
 
 class DecoderBlock(nn.Module):
-    """Pre-normalised self-attention of a beam to its past, cross-attention to the memory, feed-forward network.
+    """A pre-normalised decoder block: self-attention of a beam, cross-attention to the memory, feed-forward network.
 
-    Letters: `M` beams a request, `T` new positions a beam, `t` positions the beam has behind it.
+    Letters: `M` beams of a request, `T` new positions of a beam, `t` earlier positions of a beam.
 
     Args:
-        width: `D`.
-        self_attention: of a beam to its own positions.
-        cross_attention: to the request's memory.
-        feed_forward: makes the feed-forward network, with its own dropout.
+        width: width `D`.
+        self_attention: attention of a beam to its own positions.
+        cross_attention: attention to the memory of the request.
+        feed_forward: function that makes the feed-forward network, which has dropout of its own.
         dropout: probability of dropping an output value of the feed-forward network, in `[0, 1)`.
     """
 
@@ -87,6 +89,7 @@ class DecoderBlock(nn.Module):
         self.feed_forward = feed_forward(width)
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(
         self,
         x: Float[Tensor, "R M T D"],
@@ -95,15 +98,15 @@ class DecoderBlock(nn.Module):
         memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
     ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
-        """The new positions, and the past with them.
+        """Return the states of the new positions, and keys and values of all positions.
 
         Args:
-            x: the new positions of each beam of `R` rows; where `R` is a multiple of the `B` memories, so many
-                neighbouring rows share one.
-            past: keys and values of the positions behind.
-            bias: added to the self-attention's logits; −inf at keys after their query.
-            memory: keys and values of the request's memory, from `cross_attention.project`.
-            mask: true at the memory's real keys; None where all are.
+            x: new positions of each beam of `R` rows. If `R` is a multiple of the number `B` of memories, `R / B`
+                neighbouring rows share one memory.
+            past: keys and values of the earlier positions.
+            bias: number that is added to the logits of the self-attention; −inf at keys after their query.
+            memory: keys and values of the memory of the request, from `cross_attention.project`.
+            mask: true at keys of the memory that exist; None means that all do.
         """
         x, past = self.look_back(x, past, bias)
         return self.look_up(by_memory(x, memory[0].shape[0]), memory, mask).view(x.shape), past
@@ -114,7 +117,7 @@ class DecoderBlock(nn.Module):
         past: tuple[Float[Tensor, "B M H t d"], Float[Tensor, "B M H t d"]],
         bias: Float[Tensor, "1 H T t_plus_T"],
     ) -> tuple[Float[Tensor, "B M T D"], tuple[Tensor, Tensor]]:
-        """The first third: self-attention; arguments as in `forward`."""
+        """Apply the self-attention. Arguments are those of `forward`."""
         beams = x.shape[:2]
         query, key, value = self.self_attention.project(self.self_norm(x).flatten(0, 1))
         key = torch.cat([past[0].flatten(0, 1), key], 2)
@@ -128,6 +131,6 @@ class DecoderBlock(nn.Module):
         memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
     ) -> Float[Tensor, "B Q D"]:
-        """The rest, in which all `Q = M · T` positions of a request are alike; arguments as in `forward`."""
+        """Apply cross-attention and feed-forward network to the `Q = M · T` positions of a request, as in `forward`."""
         x = x + self.cross_attention(self.cross_norm(x), *memory, mask)
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))

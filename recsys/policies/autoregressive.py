@@ -1,4 +1,4 @@
-"""The policy of a generator that sees the items it has placed: slates whose slots depend on one another."""
+"""The policy of a generator that reads the items of earlier slots, so that slots depend on each other."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from recsys.types.slates import SamplingMethod, Slates
 
 
 class AutoregressiveSlatePolicy(NetworkPolicy):
-    """A generator's distribution over slates: `π(slate) = Π_s π(y_s | history, y_1 … y_{s−1})`.
+    """A generator as a distribution over slates: `π(slate) = Π_s π(y_s | history, y_1 … y_{s−1})`.
 
-    Every factor is over what the request allows and no earlier slot holds; the network knows the placed items by
-    `Generator.extend`. A slate of one slot is `GenerativePolicy`'s, number for number. Beyond that the policy is no
-    `ItemPolicy`: no distribution of single items gives its slates.
+    Every factor is a distribution over the legal items that no earlier slot holds. `Generator.extend` feeds the items
+    of earlier slots to the network. For one slot the policy equals `GenerativePolicy`. It is no `ItemPolicy`, because
+    its slates do not follow from one distribution over items.
+
     Source: session-wise generation, Deng et al. 2025 (OneRec, arXiv 2502.18965), §3.2.
 
     Args:
-        network: what generates.
+        network: the generator.
         beams: least width of a search.
-        search: finds the best slates: `search_slates`, or `greedy_slates` for one slate a first item.
+        search: search for the best slates: `search_slates`, or `greedy_slates` for one slate for each first item.
     """
 
     def __init__(self, network: Generator[Any, Any], beams: int = 16, search: SlateSearch = search_slates) -> None:

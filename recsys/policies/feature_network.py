@@ -1,4 +1,4 @@
-"""Small networks over the features of every item: a scorer for a softmax policy, and a critic."""
+"""Small networks over item features: a scorer for a softmax policy, and a critic."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from recsys.types.context import Context
 
 
 class FeatureScorer(nn.Module):
-    """A score for every item by one network of its features, the same for all items.
+    """A scorer that applies one network to the features of each item.
 
-    With `SoftmaxPolicy` it makes a policy whose slates are Plackett and Luce's, with exact log-probabilities that carry
-    gradient. Needs memory for `B × N × hidden` numbers.
+    With `SoftmaxPolicy` it is a policy over slates (Plackett–Luce) with exact, differentiable log-probabilities. It
+    takes memory for `B × N × hidden` numbers.
 
     Args:
-        features: of every item for every request.
-        hidden: units of the two hidden layers.
+        features: features of every item for each request.
+        hidden: number of units of each of the two hidden layers.
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
@@ -32,18 +32,20 @@ class FeatureScorer(nn.Module):
         )
 
     def forward(self, context: Context) -> Float[Tensor, "B N"]:
-        """Return the score of every item, whether the request allows it or not."""
+        """Return the score of every item, legal or not."""
         return self.layers(self.features(context)).squeeze(-1)
 
 
 class FeatureCritic(nn.Module):
-    """What a request is worth by what its items are like: `V = g(mean_i f(φ_i))`, in any order of the items.
+    """A critic: the value of a request from the features of its items, `V = g(mean_i f(φ_i))`.
 
-    Source: Zaheer et al. 2017, "Deep sets". Needs memory for `B × N × hidden` numbers.
+    The value does not depend on the order of the items. It takes memory for `B × N × hidden` numbers.
+
+    Source: Zaheer et al. 2017, "Deep sets".
 
     Args:
-        features: of every item for every request.
-        hidden: units of the hidden layers.
+        features: features of every item for each request.
+        hidden: number of units of each hidden layer.
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
@@ -53,5 +55,5 @@ class FeatureCritic(nn.Module):
         self.value = nn.Linear(hidden, 1)
 
     def forward(self, context: Context) -> Float[Tensor, " B"]:
-        """Return the value of each request, in the reward's unit."""
+        """Return the value of each request, in the unit of the reward."""
         return self.value(self.items(self.features(context)).mean(1)).squeeze(-1)

@@ -1,4 +1,4 @@
-"""The policies of a generator whose slots share one encoding: over the legal set, and unmasked as published."""
+"""Policies of a generator whose slots share one encoding: over the legal set, and unmasked as in released code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from recsys.types.slates import SamplingMethod, Slates
 
 
 class GenerativePolicy(NetworkPolicy, ItemPolicy):
-    """A generator's distribution over items; a slate fills its slots from it one after the other (Plackett and Luce).
+    """A generator as a distribution over items, from which slates fill their slots in order (Plackett–Luce).
 
-    A slot knows of the items placed before it that they cannot come again, and no more. `AutoregressiveSlatePolicy`
-    shows them to the network. Arguments as in `NetworkPolicy`.
+    Items of earlier slots are excluded from later ones, and have no other influence; `AutoregressiveSlatePolicy` feeds
+    them to the network. Arguments are those of `NetworkPolicy`.
     """
 
     @override
@@ -43,10 +43,7 @@ class GenerativePolicy(NetworkPolicy, ItemPolicy):
     def sample_from(
         self, memory: Any, context: Context, candidates: int, slots: int, generator: torch.Generator
     ) -> Slates:
-        """`sample` of encoded requests.
-
-        A slate of several slots is a stochastic beam: the order of drawing without replacement is Plackett and Luce's.
-        """
+        # A slate of several slots is a stochastic beam: items drawn without replacement come in Plackett–Luce order.
         if slots == 1:
             items, log_prob = sample(self.network, memory, context, candidates, generator)
             return of_one_slot(items, log_prob, SamplingMethod.SAMPLE)
@@ -59,7 +56,7 @@ class GenerativePolicy(NetworkPolicy, ItemPolicy):
 
     @override
     def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
-        """Each slot scored as an only slot whose request excludes the earlier ones too."""
+        # Each slot is scored as the only slot of a request that excludes the items of earlier slots too.
         slots = items.shape[-1]
         if slots == 1:
             return score(self.network, memory, context, items.squeeze(-1)).unsqueeze(2)
@@ -76,20 +73,22 @@ class GenerativePolicy(NetworkPolicy, ItemPolicy):
 
 
 def _legal_part(context: Context, rows: Int[Tensor, " R"]) -> Context:
-    """What the named requests allow, without what they had before: histories are encoded already."""
+    """Return the legal sets of the given requests. Histories are left out: they are encoded already."""
     nothing = Jagged.empty(len(context), context.users.device)
     return Context(context.users, nothing, context.excluded, candidates=context.candidates).select(rows)
 
 
 class UnmaskedPolicy(GenerativePolicy):
-    """Searched under the trie's mask, trained without it: to reproduce published training, and to measure its defect.
+    """A generator that is trained without the mask of the trie and searched with it, as in released code.
 
-    `top_from` and `log_prob_from` speak of the softmax over the whole vocabulary, which breaks the policy's law: over
-    the legal set `Σ exp log_prob < 1`, by another share for every request. Everything else is `GenerativePolicy`'s.
+    It reproduces published training and measures its defect. `top_from` and `log_prob_from` use the softmax over the
+    whole vocabulary. Over the legal set `Σ exp log_prob < 1` then, by a share that differs between requests. Other
+    methods are those of `GenerativePolicy`.
+
     Source: released code of Tan et al. 2025 (ReRe) and Kong et al. 2025 (MiniOneRec), `LogitProcessor.py`.
 
     Args:
-        network: what generates; it must have `vocabulary_logits`.
+        network: the generator, with the method `vocabulary_logits`.
         beams: least width of a search.
     """
 
@@ -98,16 +97,16 @@ class UnmaskedPolicy(GenerativePolicy):
         """Return the `k` best legal items by beam search under the published score.
 
         Raises:
-            ConfigurationError: more than one slot is asked for, for which nothing is published.
+            ConfigurationError: more than one slot is asked for, which released code does not have.
         """
         if slots != 1:
             raise ConfigurationError(
-                f"UnmaskedPolicy ranks single items, asked for slates of {slots}: GenerativePolicy"
+                f"UnmaskedPolicy ranks single items, found slots={slots}. Use GenerativePolicy for slates"
             )
         items, log_prob = unmasked_beam_search(self.network, memory, context, max(k, self.beams))
         return of_one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
 
     @override
     def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
-        """Log-probability (nats) of each code over the whole vocabulary; what a request excludes changes nothing."""
+        """Return the log-probability, in nats, of each code over the whole vocabulary; legal sets are not used."""
         return unmasked_score(self.network, memory, items.flatten(1)).unflatten(1, items.shape[1:])

@@ -1,4 +1,4 @@
-"""What the policies of a generator share: requests are encoded once, everything else starts from what that leaves."""
+"""The base of policies of a generator: requests are encoded once, and all methods start from the encoding."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from recsys.decode.sampling import stochastic_beam_search
 from recsys.models.generators.generator import Generator
-from recsys.policies.policy import over_legal_set
+from recsys.policies.policy import Policy, over_legal_set
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 
 
-class NetworkPolicy(nn.Module, ABC):
-    """A network's distribution over each request's legal set: trained, sampled, searched and scored as one.
+class NetworkPolicy(nn.Module, Policy, ABC):
+    """A generator as a distribution over the legal set of each request, which is trained, sampled, searched and scored.
 
-    Methods that end in `_from` start from encoded histories, so that a trainer encodes a sequence once for all its
-    prefixes, its rollouts and their scores. Rollouts carry no gradient; `log_prob_from` and `catalogue_log_prob_from`
-    do. Subclasses say what a slot knows of the slots before it.
+    Methods that end in `_from` start from encoded histories: a trainer encodes a sequence once for all its prefixes,
+    rollouts and scores. Samples have no gradient; `log_prob_from` and `catalogue_log_prob_from` have. Subclasses define
+    how a slot depends on the earlier slots.
 
     Args:
-        network: what generates.
-        beams: least width of a search (`top`); a search for more items is as wide as their number. With as many beams
-            as the catalogue has items the search is exact.
+        network: the generator.
+        beams: least width of a search (`top`). A search for more items is as wide as their number. With as many beams
+            as the catalogue has items, the search is exact.
     """
 
     def __init__(self, network: Generator[Any, Any], beams: int = 16) -> None:
@@ -34,66 +35,63 @@ class NetworkPolicy(nn.Module, ABC):
         self.network = network
         self.beams = beams
 
+    @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        """Draw `G = candidates` independent slates of `S = slots` distinct items for each request.
-
-        Where fewer than `S` items are legal, the last slots hold item −1 with log-probability −inf.
-        """
         return self.sample_from(self.network.encode(context), context, candidates, slots, generator)
 
+    @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        """Return the log-probability (nats) of each slot given the slots before it, over what the request allows there.
-
-        −inf from the first slot on that holds no item, an item outside the legal set or one that an earlier slot holds.
-        """
         return self._codes_from(self.network.encode(context), context, slates.items).sum(-1)
 
     def top(self, context: Context, k: int, slots: int = 1) -> Slates:
-        """Return the `k` best slates that a search finds, falling; −1 and −inf where there are fewer."""
+        """Return the `k` best slates that a search finds, best first.
+
+        If there are fewer, the last slates hold item −1 with log-probability −inf.
+        """
         return self.top_from(self.network.encode(context), context, k, slots)
 
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
-        """Return the log-probability (nats) of every item as a request's only slot; −inf outside the legal set."""
+        """Return the log-probability, in nats, of every item as a slate of one slot; −inf outside the legal set."""
         return self.catalogue_log_prob_from(self.network.encode(context), context)
 
     @abstractmethod
     def sample_from(
         self, memory: Any, context: Context, candidates: int, slots: int, generator: torch.Generator
     ) -> Slates:
-        """`sample` of encoded requests."""
+        """Draw slates as `sample` does, for encoded requests."""
 
     @abstractmethod
     def top_from(self, memory: Any, context: Context, k: int, slots: int = 1) -> Slates:
-        """`top` of encoded requests."""
+        """Return the best slates as `top` does, for encoded requests."""
 
     def sample_without_replacement_from(
         self, memory: Any, context: Context, candidates: int, generator: torch.Generator
     ) -> Slates:
-        """Draw `G = candidates` distinct items a request, without replacement, with their inclusion probabilities."""
+        """Draw `G = candidates` distinct items of each request without replacement, with inclusion probabilities."""
         items, log_prob, inclusion = stochastic_beam_search(self.network, memory, context, candidates, generator)
         return of_one_slot(items, log_prob, SamplingMethod.WITHOUT_REPLACEMENT, inclusion)
 
     def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
-        """Return the log-probability (nats) of each code of each slot given the slots before it.
+        """Return the log-probability, in nats, of each code of each slot given the earlier slots.
 
-        The sum over codes is `log_prob`. The correction for the legal set sits on a slot's last code, see
-        `recsys.decode.score`.
+        The sum over codes is `log_prob`. The last code of a slot includes the correction for the legal set; see
+        `recsys.decode.score`. From the first impossible slot on, the last code has −inf: a slot without an item (−1),
+        with an item outside the legal set, or with an item of an earlier slot.
 
         Args:
-            memory: of the `B` requests.
+            memory: encoding of the `B` requests.
             context: the requests; only their legal sets are read.
-            items: `[B, G, S]`; a single item is `S = 1`. The last code of every slot is −inf from the first slot on
-                that holds no item (−1), an item outside the legal set or one that an earlier slot holds.
+            items: `[B, G, S]`, items of the slates; a single item is `S = 1`.
         """
         return self._codes_from(memory, context, items)
 
     def catalogue_log_prob_from(self, memory: Any, context: Context) -> Float[Tensor, "B N"]:
-        """`catalogue_log_prob` of encoded requests."""
+        """Return `catalogue_log_prob` of encoded requests."""
         return over_legal_set(self.network.catalogue_log_prob(memory), context)
 
     @abstractmethod
     def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
-        """`log_prob_from` over the legal set, whatever a subclass makes of `log_prob_from`."""
+        """Return `log_prob_from` over the legal set, even if a subclass overrides `log_prob_from`."""
 
 
 def of_one_slot(
@@ -102,5 +100,5 @@ def of_one_slot(
     sampling_method: SamplingMethod,
     inclusion: Tensor | None = None,
 ) -> Slates:
-    """Return slates of one item each; their log-probability is the sum over the item's codes."""
+    """Return slates of one item each. Their log-probability is the sum over the codes of the item."""
     return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), sampling_method, inclusion)

@@ -151,7 +151,7 @@ EVERY = torch.arange(12).view(1, 12, 1)
 
 def test_unmasked_slates_of_several_slots_are_refused() -> None:
     network = VocabularyTableGenerator(Trie.from_codes(ragged_codes(12, 2, 5)))
-    with pytest.raises(ConfigurationError, match="ranks single items, asked for slates of 2"):
+    with pytest.raises(ConfigurationError, match="ranks single items, found slots=2"):
         UnmaskedPolicy(network).top(Context(torch.tensor([0]), Jagged.empty(1), Jagged.empty(1)), 3, slots=2)
 
 

@@ -1,4 +1,4 @@
-"""Examples of a log of slates: contexts with what was taken before, the slates shown, and all their feedback."""
+"""Examples from a log of slates: contexts with the items taken before, the slates shown, and their feedback."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ UNITS = {ChannelKind.SECONDS: "s"}
 
 @dataclass(frozen=True)
 class SlateExamples:
-    """The `R` impressions of a log as examples, made when they are asked for.
+    """The `R` impressions of a log as examples, which are computed on access.
 
-    A context holds what its user took before: what the log's source knows from before the log, then the items of
-    earlier slates that earned more than 0 of the channel `taken`. What was shown in one second was taken after it.
-    Nothing is excluded. Slates have as many slots as the log's longest one; the slots that a slate lacks hold item −1
-    and feedback 0. Their log-probability is that of the policy which showed them where the log has it for each slot
-    given the slots before it, else 0.
+    - Context: the history holds the items that the user took before: those that the source knows from before the log,
+      then items of earlier slates with a value above 0 in the channel `taken`. Impressions of the same second do not
+      see each other's items. No items are excluded.
+    - Slates: they have as many slots as the longest slate of the log. Missing slots hold item −1 and feedback 0. The
+      log-probabilities are those of the logging policy if the log has them for each slot given the earlier ones, else
+      0.
 
     Args:
         log: the impressions.
-        taken: the channel that says what entered the history: `click`, or one of the log's feedback with one number a
-            slot.
-        max_length: most items of a history, the most recent ones; None gives all.
+        taken: channel whose positive values put an item into the history: `click`, or a channel of the log with one
+            number a slot.
+        max_length: histories are cut to this number of most recent items; None keeps them whole.
 
     Raises:
-        ConfigurationError: there is no such channel, or it has one number a slate.
+        ConfigurationError: the log has no such channel, or the channel has one number a slate.
     """
 
     log: SlateLog
@@ -61,14 +62,14 @@ class SlateExamples:
 
     @property
     def slots(self) -> int:
-        """`S`, of the longest slate."""
+        """Number of slots `S` of the longest slate."""
         return int(self.log.slates.lengths.max())
 
     def select(self, rows: Int[Tensor, " B"]) -> Example:
-        """Return the examples of the named impressions, in the order named.
+        """Return the examples of the given impressions, in their order.
 
         Args:
-            rows: `[B]`, each in `0 … R − 1`.
+            rows: `[B]`, indices of impressions, from `0 … R − 1`.
         """
         log = self.log
         users = log.user_indices()[rows]
@@ -84,7 +85,7 @@ class SlateExamples:
 
     @cached_property
     def _histories(self) -> Histories:
-        """What each user took, and how much of it before each impression, which stand by user and time."""
+        """The items that each user took, and their number before each impression."""
         log, took = self.log, self._took()
         count = torch.zeros(len(log), dtype=torch.int64).index_add(0, log.slates.row_ids(), took.long())
         users = log.user_indices()
@@ -99,7 +100,7 @@ class SlateExamples:
         return Histories(taken, users, earlier[first] - taken.offsets[users])
 
     def _took(self) -> Bool[Tensor, " total"]:
-        """True at the slots whose item entered the history."""
+        """Return a mask of the slots whose item enters the history."""
         log = self.log
         if self.taken in log.feedback:
             value = log.feedback[self.taken].value

@@ -1,4 +1,4 @@
-"""The data module of trainings on sequences of items."""
+"""The data module for trainings on sequences of items."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from recsys.types.context import Context
 from recsys.types.example import Example
 
 VALIDATION_REQUESTS = 512
-"""Requests in a validation batch."""
+"""Number of requests of a validation batch."""
 
 
 class SequenceData(TrainingData):
     """The training sequences of a data set in batches, and its validation requests.
 
-    It tells the system whether users may have an item again (`repeats`).
+    The system gets the argument `repeats`: whether users may interact with an item again.
 
     Args:
-        dataset: supplies training sequences and validation requests.
-        loader: makes the loader of the training sequences from their context, given `repeats`, `rank` and `world_size`;
-            `recsys.data.datasets.loader.PackedLoader`.
+        dataset: data set with training sequences and validation requests.
+        loader: function from the context of training sequences, with `repeats`, `rank` and `world_size`, to their
+            loader, such as `recsys.data.datasets.loader.PackedLoader`.
     """
 
     def __init__(self, dataset: Dataset, loader: Callable[..., PackedLoader]) -> None:

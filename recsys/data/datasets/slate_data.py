@@ -1,4 +1,4 @@
-"""The data module of trainings on logged slates."""
+"""The data module for trainings on logged slates."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from recsys.data.datasets.user_slates import Exposure
 from recsys.errors import ConfigurationError, DataError
 
 Answers = Callable[[SlateLog, Bool[Tensor, " R"]], tuple[SlateLog, Bool[Tensor, " R"]]]
-"""Changes a log and which of its impressions are to be explained (`recsys.data.datasets.slate_log`)."""
+"""A function that changes a log and its loss mask, such as `recsys.data.datasets.slate_log.all_item_negatives`."""
 
 
 class SlateData(TrainingData):
     """The users of a log with their training slates in batches, and those with validation slates in order.
 
-    It tells the system how often training shows each item (`exposure`) and how many batches an epoch has (`batches`).
+    The system gets the arguments `exposure`, how often training shows each item, and `batches`, the number of batches
+    of an epoch.
 
     Args:
-        log: what was shown and clicked.
-        split: which impressions train and which validate.
-        loader: makes the loader from a log and the impressions that count; `recsys.data.datasets.slate_loader`.
-        answers: replaces the slates to be explained, in training and validation; None keeps those that were shown.
+        log: logged slates and clicks.
+        split: the split of the log.
+        loader: function from a log and a loss mask to a loader; see `recsys.data.datasets.slate_loader`.
+        answers: function that replaces the slates of training and validation; None keeps the slates that were shown.
 
     Raises:
         DataError: the split has no validation part.
@@ -40,7 +41,7 @@ class SlateData(TrainingData):
     ) -> None:
         super().__init__()
         if not split.validation.any():
-            raise DataError(f"{log.name}: no slate validates; give `split` a validation share")
+            raise DataError(f"{log.name}: the split has no validation slates. Give it a validation share")
         self.loader = loader
         self._training = (log, split.train) if answers is None else answers(log, split.train)
         self._validation = (log, split.validation) if answers is None else answers(log, split.validation)
@@ -53,7 +54,7 @@ class SlateData(TrainingData):
             ConfigurationError: there are several processes.
         """
         if world_size > 1:
-            raise ConfigurationError(f"trainer: slate models train in one process, found {world_size}; set devices: 1")
+            raise ConfigurationError(f"trainer: slate models train in one process, found {world_size}. Set devices: 1")
         return self.loader(*self._training)
 
     @override

@@ -1,4 +1,4 @@
-"""The base of the data modules that trainings learn from."""
+"""The base of the data modules of trainings."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from itertools import islice
 from typing import Any
 
 import lightning
+from typing_extensions import override
 
 from recsys.data.datasets.loader import ListLoader, RepeatBatches
 
 OVERFIT_REPEATS = 20
-"""How often an epoch of `overfit` goes through its batches."""
+"""Number of passes over the batches in an epoch of `overfit`."""
 
 
 class TrainingData(lightning.LightningDataModule):
-    """Batches for training and validation, and what a system must know of the data.
+    """Batches for training and validation, and the arguments that a system takes from the data.
 
-    A subclass gives the batches of a process; this class repeats each batch for systems that take several steps on it
-    (`inner_steps`) and cuts the data to a few batches for `overfit`. Batches that can be resumed have `state_dict` and
-    `load_state_dict` (`recsys.data.datasets.resumable.ResumableLoader`): the trainer keeps their position in the
+    A subclass provides the batches of a process. This class repeats each batch for systems that take several steps on
+    it (`inner_steps`), and cuts the data to a few batches for `overfit`. Loaders that can be resumed have `state_dict`
+    and `load_state_dict` (`recsys.data.datasets.resumable.ResumableLoader`); the trainer stores their position in the
     checkpoint.
 
     Attributes:
-        overfit: number of batches to train on again and again and to validate on; None trains on all.
+        overfit: number of batches for repeated training and for validation; None trains on all.
     """
 
     overfit: int | None = None
@@ -42,11 +43,12 @@ class TrainingData(lightning.LightningDataModule):
         return batch
 
     def system_arguments(self) -> dict[str, Any]:
-        """Return the arguments that the data give the constructor of a system."""
+        """Return the arguments that the constructor of a system takes from the data."""
         return {}
 
+    @override
     def train_dataloader(self) -> Iterable[Any]:
-        """Return what the trainer of this process iterates over."""
+        """Return the training batches of this process."""
         times = getattr(self.trainer.lightning_module, "inner_steps", 1) if self.trainer else 1
         if self.overfit is not None:
             few = self._few(self.overfit)
@@ -54,8 +56,9 @@ class TrainingData(lightning.LightningDataModule):
         batches: Any = self._own_batches()
         return batches if times == 1 else RepeatBatches(batches, times)
 
+    @override
     def val_dataloader(self) -> Iterable[Any]:
-        """Return what the trainer validates on."""
+        """Return the validation batches."""
         if self.overfit is None:
             return self.validation_batches()
         return ListLoader([self.as_validation(batch) for batch in self._few(self.overfit)])

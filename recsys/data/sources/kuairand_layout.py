@@ -21,7 +21,7 @@ EXPOSURES = TableSchema(
         TableColumn("time_ms", ColumnKind.INTEGER, required=True),
     ),
 )
-"""The columns of the release that are read, but for those of feedback."""
+"""The columns of the release that are read, without those of feedback."""
 
 
 VIDEOS = TableSchema("videos", (TableColumn("video_id", ColumnKind.ID, required=True),), key="video_id")
@@ -47,9 +47,9 @@ class OfficialColumn:
     """A column of feedback of the release.
 
     Args:
-        channel: its name in examples.
-        kind: what its numbers are.
-        divisor: by which they are divided: 1,000 turns milliseconds into seconds.
+        channel: name of the channel in examples.
+        kind: kind of the channel.
+        divisor: number that values are divided by; 1,000 turns milliseconds into seconds.
     """
 
     channel: str
@@ -70,7 +70,7 @@ FEEDBACK = {
     "profile_stay_time": OfficialColumn("profile_stay_time", ChannelKind.SECONDS, 1000.0),
     "comment_stay_time": OfficialColumn("comment_stay_time", ChannelKind.SECONDS, 1000.0),
 }
-"""Column of the release → what it holds."""
+"""The channel of each column of feedback of the release."""
 
 HOME = "github.com/chongminggao/KuaiRand"
 

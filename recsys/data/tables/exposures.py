@@ -1,4 +1,4 @@
-"""Read the canonical table `exposures`, check its rows, and make slates of what was shown at once."""
+"""Read the canonical table `exposures`, check its rows, and join items that were shown at once to slates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recsys.data.tables.schema import ColumnKind, TableColumn, read_table
 from recsys.types.feedback import ChannelKind
 
 ROW = "__row"
-"""Column that numbers the exposures where each is a slate of its own."""
+"""Column that numbers the exposures if each is a slate of its own."""
 
 
 def read_exposures(
@@ -29,7 +29,7 @@ def read_exposures(
         location: a Parquet file, a folder of Parquet files, hive partitions, a glob pattern, an object-store URL, or a
             `.csv` file with a header.
         kinds: the columns of feedback and their kinds.
-        request: column whose value ties together what was shown at once; None where each row stands alone.
+        request: column whose value is equal for items that were shown at once; None if each row is a slate of its own.
 
     Returns:
         Every column of the table.
@@ -69,14 +69,14 @@ def slates_of_exposures(
 ) -> pl.DataFrame:
     """Return one row for each request: its slate, the clicks, and a list of each kind of feedback.
 
-    The rows of a request stand by time, rows of equal time by item id, so that the order of the table's rows does not
-    matter. A request's time is that of its first row.
+    The rows of a request are sorted by time and item id, so the order of rows in the table does not matter. The time of
+    a request is that of its first row.
 
     Args:
         shown: `user_id`, `item_id`, `timestamp`, the column `request` and the columns of feedback.
         kinds: the columns of feedback and their kinds.
         click: the binary one that counts as a click.
-        request: column whose value ties together what was shown at once; None makes each row a slate of one slot.
+        request: column whose value is equal for items that were shown at once; None makes each row a slate of one slot.
 
     Returns:
         `request_id`, `user_id`, `timestamp`, `slate`, `clicks` and, for each kind of feedback, one value a slot.

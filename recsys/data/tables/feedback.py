@@ -15,7 +15,7 @@ from recsys.errors import ConfigurationError
 from recsys.types.feedback import ChannelKind
 
 FeedbackKinds = Mapping[str, Literal["binary", "count", "seconds", "rating", "number"]]
-"""Name of a column → what its numbers are, a value of `recsys.types.feedback.ChannelKind`."""
+"""The kind of each column of feedback, a value of `recsys.types.feedback.ChannelKind`."""
 
 EXPECTED = {
     ChannelKind.BINARY: "0 or 1",
@@ -24,7 +24,7 @@ EXPECTED = {
     ChannelKind.RATING: "a finite number",
     ChannelKind.NUMBER: "a finite number",
 }
-"""What a value of each kind is, for messages."""
+"""Descriptions of the values of each kind, for messages."""
 
 TAKEN = {column.name for schema in (EXPOSURES, IMPRESSIONS) for column in schema.columns}
 """Columns that have a meaning of their own."""
@@ -55,9 +55,9 @@ def with_feedback(schema: TableSchema, kinds: Mapping[str, ChannelKind], kind: C
     """Return the schema with the columns of feedback, all of them required.
 
     Args:
-        schema: of the table.
+        schema: schema of the table.
         kinds: the columns of feedback.
-        kind: what the columns may hold: numbers alone, or lists of one number a slot too.
+        kind: kind of the columns: numbers, or also lists with one number a slot.
     """
     return replace(schema, columns=(*schema.columns, *(TableColumn(name, kind, required=True) for name in kinds)))
 
@@ -87,7 +87,7 @@ def feedback_rules(
 
 
 def _invalid(value: pl.Expr, kind: ChannelKind) -> pl.Expr:
-    """True unless the value is one of its kind. NaN and null are invalid."""
+    """Return an expression that is true unless the value is one of its kind. NaN and null are invalid."""
     number = value.cast(pl.Float64, strict=False)
     valid = number.is_finite()
     if kind is ChannelKind.BINARY:
