@@ -17,7 +17,7 @@ COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
     "prepare": "raw data to tables",
     "bench": "policies in a simulated world, side by side",
-    "replay": "estimate what other policies would have earned, from a log",
+    "replay": "what other policies would have earned, estimated from a log",
     "recommend": "a trained policy's items for users, by title, with probabilities",
     "doctor": "versions, devices, which extras work",
 }

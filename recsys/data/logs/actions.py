@@ -11,13 +11,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from recsys.data.logs.batches import LoggedActions, LogWithActions, LogWithUsers
+from recsys.data.logs.log_checks import checked_rows, context_rules, drop_duplicates, not_finite, null_rule
 from recsys.data.tables.row_checks import (
     PROPENSITY_MESSAGE,
     FindRow,
     RowRule,
-    check_rows,
-    exclude,
-    has_duplicates,
     invalid_propensity,
 )
 from recsys.data.tables.tensors import (
@@ -28,7 +26,6 @@ from recsys.data.tables.tensors import (
     to_float64,
     to_matrix,
 )
-from recsys.errors import DataError
 
 READ = ("action", "reward", "propensity", "user_id", "context", "candidates")
 """Columns of the table that become parts of `LoggedActions`."""
@@ -36,19 +33,20 @@ READ = ("action", "reward", "propensity", "user_id", "context", "candidates")
 
 @dataclass(frozen=True, eq=False)
 class ActionLog(LogWithActions, LogWithUsers):
-    """Rounds in which one action was chosen, checked and not yet read.
+    """A log of rounds in which one action was chosen; its rows are checked, and read when they are needed.
 
     Args:
-        name: what reports call the log.
-        frame: one row a round: `action` and `reward`, and other columns of
+        name: name of the log in reports.
+        frame: one row a round: `action`, `reward`, and the other columns of
             `recsys.data.tables.canonical.ACTION_FEEDBACK`.
-        actions: what can be chosen, the rows being the indices: `action` (raw ids, rising) and any feature.
-        rounds: how many.
-        fingerprint: changes whenever the log's content does.
-        users: raw ids, rising; None where rounds stand alone.
+        actions: table of the possible actions, whose rows are their indices: `action` (raw ids, ascending) and any
+            feature.
+        rounds: number of rounds.
+        fingerprint: changes whenever the content of the log does.
+        users: raw ids of the users, ascending; None where rounds are independent.
         estimated: whether `propensity` was estimated instead of logged.
-        context_names: what each number of `context` is; empty where nobody said.
-        summary: counts of what was found, and of rows left out, by reason.
+        context_names: name of each number of `context`; empty where there are none.
+        summary: counts of what was found, and of the rows left out, by reason.
     """
 
     name: str
@@ -65,17 +63,18 @@ class ActionLog(LogWithActions, LogWithUsers):
         return self.rounds
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[LoggedActions]:
-        """The rounds in order, up to `size` at once, in memory that grows with `size` alone.
+        """Yield the rounds in order, up to `size` at once, in memory that depends on `size` alone.
 
         Args:
-            size: rounds of a batch; fewer where a round has thousands of candidates, since these are a mask `[n, A]`.
+            size: rounds of a batch; take fewer where a round has thousands of candidates, because these are a mask `[n,
+                A]`.
         """
         there = [name for name in READ if name in self.columns]
         for start, part in row_batches(self.frame.select(there), size):
             yield self._batch(start, part)
 
     def requests(self) -> pl.LazyFrame:
-        """`request_id` and `action` of each round as they stand in the log, to join tables of policies with."""
+        """Return `request_id` and `action` of each round in the log's order, to join tables of policies with."""
         return self.frame.select("request_id", "action")
 
     def _batch(self, start: int, part: pl.DataFrame) -> LoggedActions:
@@ -99,9 +98,6 @@ class ActionLog(LogWithActions, LogWithUsers):
         return mask
 
 
-DUPLICATE_MESSAGE = "stands in the table twice for one request, expected each request and action once: keep one row"
-
-
 def action_log(
     frame: pl.LazyFrame,
     find: FindRow,
@@ -113,20 +109,21 @@ def action_log(
     context_names: tuple[str, ...] = (),
     left_out: dict[str, int] | None = None,
 ) -> ActionLog:
-    """The log of a table whose columns have the right types, after its rows were checked.
+    """Return the log of a table whose columns have the right types, after its rows were checked.
 
     Args:
         frame: one row a round, columns as in `recsys.data.tables.canonical.ACTION_FEEDBACK`.
-        find: where the first row at fault stands.
-        name: what reports call the log.
+        find: finds the first faulty row.
+        name: name of the log in reports.
         fingerprint: changes whenever the table does.
-        actions: what can be chosen, `action` and features; None takes what the log and its candidates name.
-        excluding: leave out rows at fault and count them, instead of refusing the table.
-        context_names: what each number of `context` is.
-        left_out: rows that the reader has left out before, by reason.
+        actions: table of the possible actions, `action` and features; None for the actions of the log and its
+            candidates.
+        excluding: leave out faulty rows and count them, instead of refusing the table.
+        context_names: name of each number of `context`.
+        left_out: rows that the reader has already left out, by reason.
 
     Raises:
-        DataError: a row is at fault and rows are not left out, or none is left.
+        DataError: a row is faulty and rows are not left out, or no row is left.
     """
     columns = frame.collect_schema().names()
     known = None if actions is None else actions["action"]
@@ -150,11 +147,11 @@ def action_log(
 
 
 def action_rules(frame: pl.LazyFrame, known: pl.Series | None) -> list[RowRule]:
-    """What a round may not be, of the columns that are there.
+    """Return the rules for the rows of a log of single actions, for the columns that are there.
 
     Args:
         frame: one row a round.
-        known: raw ids of what can be chosen; None where nobody said.
+        known: raw ids of the possible actions; None where they are not given.
     """
     columns = frame.collect_schema().names()
     rules = [null_rule(name) for name in ("action", "request_id", "user_id", "policy") if name in columns]
@@ -175,71 +172,8 @@ def action_rules(frame: pl.LazyFrame, known: pl.Series | None) -> list[RowRule]:
     return rules + context_rules(frame)
 
 
-def context_rules(frame: pl.LazyFrame) -> list[RowRule]:
-    """A context is as long as the first one, and finite."""
-    if "context" not in frame.collect_schema().names():
-        return []
-    context = pl.col("context").list
-    size = frame.select(context.len().drop_nulls().head(1)).head(1).collect().to_series()
-    length = size.item() if len(size) else 0
-    return [
-        RowRule(
-            "context", context.len().ne_missing(length), f"is no context like the first, expected {length} numbers"
-        ),
-        RowRule(
-            "context", context.eval(not_finite(pl.element())).list.any(), "holds what is no finite number: fill it"
-        ),
-    ]
-
-
-def null_rule(name: str) -> RowRule:
-    """A column in which no row may be null."""
-    return RowRule(name, pl.col(name).is_null(), "is null, expected a value in every row: fill or drop it")
-
-
-def not_finite(value: pl.Expr) -> pl.Expr:
-    """True where a number is null, NaN or infinite."""
-    return (~value.cast(pl.Float64).is_finite()).fill_null(True)
-
-
-def drop_duplicates(
-    frame: pl.LazyFrame, keys: Sequence[str], rows: int, find: FindRow, excluding: bool
-) -> tuple[pl.LazyFrame, int]:
-    """The table with each value of the keys once, and how many rows were left out.
-
-    Raises:
-        DataError: some come twice and rows are not left out.
-    """
-    if not has_duplicates(frame, keys, rows):
-        return frame, 0
-    if not excluding:
-        file, row, value = find(~pl.struct(keys).is_first_distinct(), keys[-1])
-        raise DataError(f"{file}, row {row} (from 0), column {keys[-1]!r}: {value} {DUPLICATE_MESSAGE}")
-    kept = frame.unique(keys, keep="first", maintain_order=True)
-    return kept, rows - kept.select(pl.len()).collect(engine="streaming").item()
-
-
-def checked_rows(
-    frame: pl.LazyFrame, rules: Sequence[RowRule], find: FindRow, name: str, excluding: bool
-) -> tuple[pl.LazyFrame, int, dict[str, int]]:
-    """The table after its rules, how many rows it has, and how many were left out, by reason.
-
-    Raises:
-        DataError: a row is at fault and rows are not left out, or none is left.
-    """
-    counts: dict[str, int] = {}
-    if excluding:
-        frame, counts = exclude(frame, rules, name)
-    else:
-        check_rows(frame, rules, find)
-    rows = frame.select(pl.len()).collect(engine="streaming").item()
-    if not rows:
-        raise DataError(f"{name}: no row is left")
-    return frame, rows, counts
-
-
 def _named(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.Series:
-    """Every action that was chosen or could have been."""
+    """Return every action that was chosen or was a candidate."""
     chosen = distinct_ids(frame, pl.col("action"))
     if "candidates" not in columns:
         return chosen

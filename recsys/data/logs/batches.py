@@ -14,17 +14,17 @@ from recsys.types.context import Context
 
 
 class TableLog:
-    """A log whose rows lie in a table.
+    """A log whose rows are those of a table.
 
     Attributes:
-        frame: the table, not yet read.
+        frame: the table, read when it is needed.
     """
 
     frame: pl.LazyFrame
 
     @property
     def columns(self) -> list[str]:
-        """Of the table."""
+        """Return the columns of the table."""
         return self.frame.collect_schema().names()
 
 
@@ -32,19 +32,20 @@ class LogWithActions(TableLog):
     """A log of single actions, one a round or several in an episode.
 
     Attributes:
-        actions: what can be chosen, the rows being the indices: `action` (raw ids, rising) and any feature.
+        actions: table of the possible actions, whose rows are their indices: `action` (raw ids, ascending) and any
+            feature.
     """
 
     actions: pl.DataFrame
 
     @property
     def num_actions(self) -> int:
-        """`A`."""
+        """Return `A`, the number of possible actions."""
         return len(self.actions)
 
     @cached_property
     def ids(self) -> RawIds:
-        """Of the actions."""
+        """Return the mapping from raw ids of actions to indices."""
         return RawIds(self.actions["action"])
 
 
@@ -52,29 +53,31 @@ class LogWithUsers(TableLog):
     """A log whose rows may have users.
 
     Attributes:
-        users: raw ids, rising; None where rows stand alone.
+        users: raw ids of the users, ascending; None where rows are independent.
     """
 
     users: pl.Series | None
 
     @cached_property
     def user_ids(self) -> RawIds | None:
-        """Of the users; None where rows stand alone."""
+        """Return the mapping from raw ids of users to indices; None where rows are independent."""
         return None if self.users is None else RawIds(self.users)
 
 
 @dataclass(frozen=True)
 class LoggedActions:
-    """`n` rounds, of `A` actions.
+    """`n` logged rounds of single actions, out of `A` actions.
 
     Args:
-        request: `[n]`, rows of the log that they are, from 0.
-        action: `[n]`, what was chosen, in `0 … A − 1`.
-        reward: `[n]`, what it earned.
-        propensity: `[n]`, in (0, 1], with which the logging policy chose it; None where the log does not say.
-        user: `[n]`, whose rounds depend on each other, from 0; None where each round stands alone.
-        context: `[n, F]`, what was known before; None where the log does not say.
-        candidates: `[n, A]`, true at what could have been chosen; None where everything could.
+        request: `[n]`, rows of the log, from 0.
+        action: `[n]`, chosen actions, in `0 … A − 1`.
+        reward: `[n]`, their rewards.
+        propensity: `[n]`, probability of the chosen action under the logging policy, in (0, 1]; None where it is not
+            logged.
+        user: `[n]`, number of the user of each round, from 0; rounds of a user depend on each other. None where rounds
+            are independent.
+        context: `[n, F]`, what the logging policy knew; None where it is not logged.
+        candidates: `[n, A]`, true at the actions that could be chosen; None where all could.
     """
 
     request: Int[Tensor, " n"]
@@ -91,17 +94,18 @@ class LoggedActions:
 
 @dataclass(frozen=True)
 class LoggedSlates:
-    """`n` requests, slates of up to `S` slots, flush left.
+    """`n` logged requests with slates of up to `S` slots, empty slots last.
 
     Args:
-        request: `[n]`, rows of the log that they are, from 0.
+        request: `[n]`, rows of the log, from 0.
         items: `[n, S]`, item indices, −1 in empty slots.
-        reward: `[n, S]`, what each slot earned, 0 in empty slots; a log that has one reward a slate has it in slot 0.
-        propensity: `[n]`, in (0, 1], of each whole slate under the logging policy.
-        prefix: `[n, S]`, of each slot given the slots before it, 1 in empty slots.
-        slot: `[n, S]`, of each item at its slot, whatever else is in the slate, 1 in empty slots.
-        user: `[n]`, whose requests depend on each other, from 0; None where each stands alone.
-        context: what the policy saw; None where the log does not say.
+        reward: `[n, S]`, reward of each slot, 0 in empty slots; a log with one reward a slate has it in slot 0.
+        propensity: `[n]`, probability of the whole slate under the logging policy, in (0, 1].
+        prefix: `[n, S]`, probability of each slot's item given the slots before it, 1 in empty slots.
+        slot: `[n, S]`, probability of each slot's item at its slot, whatever else is in the slate, 1 in empty slots.
+        user: `[n]`, number of the user of each request, from 0; requests of a user depend on each other. None where
+            requests are independent.
+        context: what the logging policy knew; None where it is not logged.
         by_slot: whether each slot has a reward of its own.
     """
 
@@ -121,16 +125,16 @@ class LoggedSlates:
 
 @dataclass(frozen=True)
 class LoggedEpisodes:
-    """`n` episodes of up to `T` steps, flush left, of `A` actions.
+    """`n` logged episodes of up to `T` steps, out of `A` actions; steps after the end last.
 
     Args:
-        episode: `[n]`, the number of each in the log, from 0.
-        action: `[n, T]`, in `0 … A − 1`; anything after the end.
+        episode: `[n]`, number of each episode in the log, from 0.
+        action: `[n, T]`, in `0 … A − 1`; any number after the end.
         reward: `[n, T]`; 0 after the end.
-        propensity: `[n, T]`, in (0, 1], with which the logging policy chose the action; 1 after the end.
-        mask: `[n, T]`, true at steps that the episode has.
-        context: `[n, T, F]`, the state before each action; None where the log does not say.
-        done: `[n]`, true where the episode ended after its last step, false where the log was cut off; None where all
+        propensity: `[n, T]`, probability of the action under the logging policy, in (0, 1]; 1 after the end.
+        mask: `[n, T]`, true at the steps of the episode.
+        context: `[n, T, F]`, state before each action; None where it is not logged.
+        done: `[n]`, true where the episode ended after its last step, false where it was truncated; None where all
             ended.
     """
 

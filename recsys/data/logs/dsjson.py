@@ -19,30 +19,29 @@ from recsys.data.tables.download import sha256
 from recsys.errors import DataError
 
 WIDEST = 1000
-"""Numbers of a context; more are not taken for features of a context."""
+"""Largest number of features of a context; more are unlikely to be features."""
 
 
 @dataclass(frozen=True)
 class DSJson(FeedbackSource):
-    """A file of events as a log; it is read into memory.
+    """A file of VowpalWabbit events as a log; it is read into memory.
 
-    A reward is the negative of `_label_cost`. Of a contextual bandit the action is `_labelIndex`, its propensity
-    `_label_probability`. Of a conditional contextual bandit slot by slot the first of each outcome's `_a` and `_p`,
-    given the slots before, each with a cost of its own; of slates the same, where slots choose independently, with one
-    cost. Candidates are the event's `_multi`.
+    A reward is the negative of `_label_cost`. In a contextual bandit, the action is `_labelIndex` and its propensity
+    `_label_probability`. In a conditional contextual bandit, each slot's item and propensity are the first of `_a` and
+    `_p` of its outcome, given the slots before, with a cost of its own. In slates it is the same, but slots choose
+    independently and there is one cost. Candidates are the event's `_multi`.
 
-    Lines without a decision and events that say not to learn from them have no reward that counts: they are left out
-    and counted. A share of events that was dropped before (`pdrop`) changes no mean where it is the same everywhere; a
-    log in which it differs is refused.
+    Lines without a decision, and events that are marked not to learn from, have no valid reward: they are left out and
+    counted. A share of dropped events (`pdrop`) changes no mean if it is constant; a log in which it varies is refused.
 
     Args:
-        path: the file.
-        identifier: where an element of `_multi` has the id of its action, such as "i.id"; None takes its place in
-            `_multi` from 0, which is an id where every event offers the same actions in the same order.
-        context: whether to make a context of the features that all of the event's actions share: numbers as they are,
-            and one number for each text that comes up.
-        exclude: leave out events at fault and count them, instead of refusing the log.
-        name: what reports call the log; the file's name if None.
+        path: path of the file.
+        identifier: key of an action's id in an element of `_multi`, such as "i.id"; None takes the place in `_multi`,
+            from 0, which is an id if every event offers the same actions in the same order.
+        context: whether the features that all actions of an event share become a context: numbers as they are, and one
+            number for each text.
+        exclude: leave out faulty events and count them, instead of refusing the log.
+        name: name of the log in reports; None for the name of the file.
     """
 
     path: str | Path
@@ -52,10 +51,10 @@ class DSJson(FeedbackSource):
     name: str | None = None
 
     def log(self) -> ActionLog | SlateFeedbackLog:
-        """The log, checked.
+        """Return the log, after its events were checked.
 
         Raises:
-            DataError: a line is no JSON or lacks what it needs, kinds of events are mixed, or an event is at fault.
+            DataError: a line is no JSON or lacks a part, kinds of events are mixed, or an event is faulty.
         """
         path = Path(self.path)
         events = read_events(path, self.identifier)
@@ -63,7 +62,7 @@ class DSJson(FeedbackSource):
         lines = pl.Series("__line", events.lines)
 
         def find(broken: pl.Expr, column: str) -> tuple[str, int, object]:
-            """See `FindRow`; the row is the line."""
+            """Return file, row and value of the first faulty event; the row is its line."""
             wrong = frame.with_columns(lines).filter(broken).head(1)
             return str(path), wrong.item(0, "__line"), wrong.item(0, column)
 

@@ -1,4 +1,4 @@
-"""Parses lines of VowpalWabbit's dsjson into columns."""
+"""Parse lines of VowpalWabbit's dsjson into columns."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class DSJsonEvents:
-    """Events of one kind.
+    """Events of one kind, as columns.
 
     Args:
         kind: "cb" (one action), "ccb" (slots with rewards of their own) or "slates" (one reward).
-        columns: of the canonical table, one value an event.
-        features: shared ones of each event, numbers by name.
-        lines: of the file, from 0, one an event.
+        columns: columns of the canonical table, one value an event.
+        features: shared features of each event, numbers by name.
+        lines: line of the file of each event, from 0.
         left_out: lines that are no event to learn from, by reason.
     """
 
@@ -35,14 +35,14 @@ class DSJsonEvents:
 
 
 def read_events(path: Path, identifier: str | None) -> DSJsonEvents:
-    """The file's events.
+    """Return the events of a file.
 
     Args:
-        path: of the file.
-        identifier: see `recsys.data.logs.dsjson.DSJson`.
+        path: path of the file.
+        identifier: key of an action's id; see `recsys.data.logs.dsjson.DSJson`.
 
     Raises:
-        DataError: see there.
+        DataError: a line is no JSON or lacks a part, kinds of events are mixed, or the share of dropped events varies.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file")
@@ -71,7 +71,7 @@ def read_events(path: Path, identifier: str | None) -> DSJsonEvents:
 
 
 def shared_features(context: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Features of an event as numbers: a text becomes a 1 under its own name.
+    """Yield the features of an event as numbers; a text becomes a 1 under its own name.
 
     >>> dict(shared_features({"user": {"age": 7, "city": "Oslo"}, "_multi": [{"x": 1}]}))
     {'user.age': 7.0, 'user.city=Oslo': 1.0}

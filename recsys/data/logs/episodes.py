@@ -9,8 +9,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from recsys.data.logs.actions import action_rules, checked_rows, null_rule
+from recsys.data.logs.actions import action_rules
 from recsys.data.logs.batches import LoggedEpisodes, LogWithActions
+from recsys.data.logs.log_checks import checked_rows, null_rule
 from recsys.data.tables.row_checks import FindRow, RowRule, check_rows
 from recsys.data.tables.tensors import BATCH_ROWS, distinct_ids, pad_rows, row_batches, to_float64, to_matrix
 from recsys.errors import RequestError
@@ -19,26 +20,27 @@ READ = ("episode_id", "action", "reward", "propensity", "context")
 """Columns of the table that become parts of `LoggedEpisodes`."""
 
 ROWS = BATCH_ROWS
-"""Steps read at once."""
+"""Steps that are read at once."""
 
 EPISODES = 1 << 10
-"""Episodes of a batch, where nothing else is asked for."""
+"""Default number of episodes of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeLog(LogWithActions):
-    """Episodes, checked and not yet read.
+    """A log of episodes; its rows are checked, and read when they are needed.
 
     Args:
-        name: what reports call the log.
+        name: name of the log in reports.
         frame: one row a step, the steps of an episode together and in order: `episode_id`, `step`, `action`, `reward`,
-            and what else `recsys.data.tables.canonical.TRAJECTORIES` names.
-        actions: what can be chosen, the rows being the indices: `action` (raw ids, rising) and any feature.
-        episodes: how many.
-        steps: how many, of all episodes.
-        fingerprint: changes whenever the log's content does.
+            and the other columns of `recsys.data.tables.canonical.TRAJECTORIES`.
+        actions: table of the possible actions, whose rows are their indices: `action` (raw ids, ascending) and any
+            feature.
+        episodes: number of episodes.
+        steps: number of steps of all episodes.
+        fingerprint: changes whenever the content of the log does.
         estimated: whether `propensity` was estimated instead of logged.
-        summary: counts of what was found, and of rows left out, by reason.
+        summary: counts of what was found, and of the rows left out, by reason.
     """
 
     name: str
@@ -54,9 +56,9 @@ class EpisodeLog(LogWithActions):
         return self.episodes
 
     def batches(self, size: int = EPISODES) -> Iterator[LoggedEpisodes]:
-        """The episodes in order, up to `size` at once, each batch as wide as its longest episode.
+        """Yield the episodes in order, up to `size` at once, each batch as wide as its longest episode.
 
-        Memory grows with `size` and the longest episode, not with the log.
+        Memory depends on `size` and the longest episode, not on the log.
 
         Raises:
             RequestError: the log has no propensities.
@@ -71,7 +73,7 @@ class EpisodeLog(LogWithActions):
             start += whole["episode_id"].rle().len()
 
     def _whole(self, size: int) -> Iterator[pl.DataFrame]:
-        """Steps of up to `size` episodes at once, never a part of one."""
+        """Yield the steps of up to `size` whole episodes at once."""
         kept: list[pl.DataFrame] = []
         there = [name for name in READ if name in self.columns]
         for _, part in row_batches(self.frame.select(there), ROWS):
@@ -93,7 +95,7 @@ class EpisodeLog(LogWithActions):
         width = int(lengths.max())
 
         def padded(values: Tensor, fill: float) -> Tensor:
-            """`[n, width]`, of one value a step."""
+            """Return one value a step as `[n, width]`."""
             return pad_rows(values, lengths, width, fill)
 
         context = None
@@ -127,20 +129,21 @@ def episode_log(
     actions: pl.DataFrame | None = None,
     excluding: bool = False,
 ) -> EpisodeLog:
-    """The log of a table whose columns have the right types, after its rows were checked.
+    """Return the log of a table whose columns have the right types, after its rows were checked.
 
-    A table whose episodes stand one after the other, steps rising, is read in parts; another is sorted in memory.
+    A table whose episodes stand one after the other, with ascending steps, is read in parts; another is sorted in
+    memory.
 
     Args:
         frame: one row a step, columns as in `recsys.data.tables.canonical.TRAJECTORIES`.
-        find: where the first row at fault stands.
-        name: what reports call the log.
+        find: finds the first faulty row.
+        name: name of the log in reports.
         fingerprint: changes whenever the table does.
-        actions: what can be chosen, `action` and features; None takes what the log names.
-        excluding: leave out whole episodes of which a step is at fault and count them, instead of refusing the table.
+        actions: table of the possible actions, `action` and features; None for the actions of the log.
+        excluding: leave out whole episodes with a faulty step and count them, instead of refusing the table.
 
     Raises:
-        DataError: a step is at fault and episodes are not left out, or none is left.
+        DataError: a step is faulty and episodes are not left out, or no episode is left.
     """
     known = None if actions is None else actions["action"]
     nulls = [null_rule("episode_id"), null_rule("step")]
@@ -168,7 +171,7 @@ def episode_log(
 
 
 def _in_order(frame: pl.LazyFrame) -> bool:
-    """Whether each episode's steps stand together and rise."""
+    """Return whether the steps of each episode stand together and ascend."""
     episode, step = pl.col("episode_id"), pl.col("step")
     begins = episode.ne_missing(episode.shift())
     facts = frame.select(
@@ -179,7 +182,7 @@ def _in_order(frame: pl.LazyFrame) -> bool:
 
 
 def _step_rules(frame: pl.LazyFrame, in_order: bool) -> list[RowRule]:
-    """Rules that hold wherever the rows stand; cheap ones, which need no more than neighbours, where in order."""
+    """Return the rules for steps; where rows are in order, they compare neighbouring rows only, which is cheaper."""
     episode, step = pl.col("episode_id"), pl.col("step").cast(pl.Int64)
     before = step.shift().over("episode_id", order_by="step")
     after = step.shift(-1).over("episode_id", order_by="step")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
+from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog, action_log
 from recsys.data.logs.episodes import EpisodeLog, episode_log
@@ -23,38 +24,38 @@ from recsys.data.tables.tensors import distinct_ids
 from recsys.errors import DataError
 
 FeedbackLog = ActionLog | SlateFeedbackLog | EpisodeLog
-"""What can be replayed."""
+"""A log that `recsys replay` reads."""
 
 
 @runtime_checkable
 class FeedbackSource(Protocol):
-    """Something that has logged feedback: a public data set, another system's files or one's own tables."""
+    """A source of logged feedback: a public data set, files of another system, or your own tables."""
 
     def log(self) -> FeedbackLog:
-        """The log, checked.
+        """Return the log, after its rows were checked.
 
         Raises:
-            DataError: it is missing, or some row is at fault and the source was not told to leave such rows out.
+            DataError: the log is missing, or a row is faulty and the source does not leave out faulty rows.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ParquetFeedback(FeedbackSource):
-    """A table `feedback` or `trajectories`; its columns say which (docs/guide/tables.md).
+    """A table `feedback` or `trajectories` (docs/guide/tables.md).
 
-    A column `slate` makes it a log of slates, else a column `episode_id` one of episodes, else it is one of single
-    actions. What `recsys bench log=true` writes is such a table.
+    A table with a column `slate` is a log of slates, else one with `episode_id` a log of episodes, else one of single
+    actions. `recsys bench log=true` writes such a table.
 
     Args:
         path: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file.
-        actions: a table of what can be chosen or shown, column `action` and any feature; None where that is what the
-            log names. With it, whatever the table lacks is outside the support.
-        policy: whose rows; None reads those of every policy.
-        exclude: leave out rows at fault and count them, instead of refusing the log.
+        actions: table of the possible actions or items, column `action` and any feature; an action that it lacks is
+            refused. None for the actions of the log.
+        policy: name of the logging policy whose rows are read; None reads all rows.
+        exclude: leave out faulty rows and count them, instead of refusing the log.
         repeats: whether a slate may hold an item twice.
-        histories: whether policies see what a user took in the log before, of a log of slates.
-        name: what reports call the log; the table's file name if None.
+        histories: whether contexts hold what a user took earlier in the log; for logs of slates.
+        name: name of the log in reports; None for the name of the file.
     """
 
     path: str | Path
@@ -65,8 +66,8 @@ class ParquetFeedback(FeedbackSource):
     histories: bool = False
     name: str | None = None
 
+    @override
     def log(self) -> FeedbackLog:
-        """The log, checked."""
         location = str(self.path)
         columns = scan.scan(location).collect_schema().names()
         schema = SLATE_FEEDBACK if "slate" in columns else TRAJECTORIES if "episode_id" in columns else ACTION_FEEDBACK
@@ -99,7 +100,7 @@ class ParquetFeedback(FeedbackSource):
             return make(frame, find, name=name, fingerprint=fingerprint, actions=known, excluding=self.exclude)
 
     def _of_policy(self, frame: pl.LazyFrame, find: FindRow) -> tuple[pl.LazyFrame, FindRow]:
-        """The rows of one policy, and where such a row stands among all."""
+        """Return the rows of one policy, and a function that finds their place in the whole table."""
         if "policy" not in frame.collect_schema():
             raise DataError(f"{self.path}: there is no column 'policy' to find {self.policy!r} in")
         chosen = pl.col("policy").cast(pl.String) == self.policy
@@ -110,7 +111,7 @@ class ParquetFeedback(FeedbackSource):
 
 
 def read_typed(frame: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
-    """Ids and lists of ids as int64 or as strings, whichever they are."""
+    """Return the table with ids and lists of ids as int64 or strings, as they are stored."""
     present = frame.collect_schema()
     casts = []
     for column in schema.columns:
@@ -125,16 +126,16 @@ def read_typed(frame: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
 def by_policy(
     path: str | Path, policy: str | None = None, exclude: bool = False, **options: Any
 ) -> dict[str, ParquetFeedback]:
-    """A source for each policy that a table names, by its name; one called `log` where it names none.
+    """Return a source for each logging policy of a table, by its name; one source `log` where the table names none.
 
     Args:
-        path: of the table.
-        policy: the only one to read; None reads all.
-        exclude: leave out rows at fault and count them, those without a policy too.
-        options: further ones, as in `ParquetFeedback`.
+        path: path of the table.
+        policy: name of the only policy to read; None reads all.
+        exclude: leave out faulty rows and count them, including rows without a policy.
+        options: further arguments of `ParquetFeedback`.
 
     Raises:
-        DataError: there is no such table, or a row has no policy and none is to be left out.
+        DataError: there is no such table, or a row has no policy and rows are not left out.
     """
     location = str(path)
     if policy is not None:

@@ -13,12 +13,12 @@ from recsys.types.jagged import Jagged
 
 @dataclass(frozen=True)
 class Histories:
-    """Items that earned something, by user and time; 8 bytes each, and 16 a request.
+    """Items with a positive reward, by user and time; they take 8 bytes each, and 16 a request.
 
     Args:
-        taken: `U` rows, each user's items, oldest first.
-        user: `[R]`, of each request.
-        before: `[R]`, how many of its user's items are older than the request.
+        taken: one row a user, with the items that the user took, oldest first.
+        user: `[R]`, user of each request.
+        before: `[R]`, number of the user's items that are older than the request.
     """
 
     taken: Jagged
@@ -33,13 +33,13 @@ class Histories:
         items: Int[Tensor, "R S"],
         reward: Float[Tensor, "R S"],
     ) -> Histories:
-        """Of requests in any order; what is shown at one time is taken at that time, after the request.
+        """Return the histories of requests in any order; items of a request are taken at its time, after it.
 
         Args:
-            user: from 0.
-            time: of each request; requests of a user at one time stand in the order given.
-            items: shown, −1 in empty slots.
-            reward: a slot that earned more than 0 was taken.
+            user: `[R]`, user of each request, from 0.
+            time: `[R]`, time of each request; requests of a user at one time stay in their order.
+            items: shown items, −1 in empty slots.
+            reward: reward of each slot; an item with a positive reward was taken.
 
         >>> user, time, items = torch.tensor([0, 0]), torch.tensor([5, 3]), torch.tensor([[7], [8]])
         >>> histories = Histories.from_requests(user, time, items, torch.ones(2, 1))
@@ -59,5 +59,5 @@ class Histories:
         return cls(taken, user, before)
 
     def at(self, requests: Int[Tensor, " n"]) -> Jagged:
-        """Of the named requests."""
+        """Return the histories at some of the requests."""
         return self.taken.head(self.user[requests], self.before[requests])

@@ -1,4 +1,4 @@
-"""A table of action probabilities as the policy to be evaluated on a log of actions."""
+"""A table of action probabilities as the target policy for a log of single actions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.data.logs.actions import ActionLog, drop_duplicates, null_rule
+from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
 from recsys.data.logs.feedback_source import read_typed
+from recsys.data.logs.log_checks import drop_duplicates, null_rule
 from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
 from recsys.data.tables.canonical import POLICY_TABLE
@@ -24,28 +25,28 @@ from recsys.data.tables.tensors import row_batches, to_float64
 from recsys.errors import DataError, RequestError
 
 TOLERANCE = 1e-6
-"""How far a request's probabilities may be from 1 in sum."""
+"""Largest difference from 1 of the sum of a request's probabilities."""
 
 TOTAL = pl.col("probability").cast(pl.Float64).sum()
-"""What a request's probabilities sum to, whatever they are stored in."""
+"""Sum of the probabilities of a request, in float64."""
 
 
 @dataclass(frozen=True, eq=False)
 class PolicyTable:
-    """What a policy would do at each round of a log.
+    """The probabilities that a target policy gives the actions of each round of a log.
 
-    A table that has one row for each round of the log, in the log's order, is joined in parts; another in memory. Held
-    are 8 bytes a round, and 16 a row where a request has all of its actions.
+    A table with one row a round, in the log's order, is joined in parts; another is joined in memory. It takes 8 bytes
+    a round, and 16 a row where requests have all of their actions.
 
     Args:
-        name: what reports call the policy.
-        logged: `[rounds]`, probability of what the log chose.
-        fingerprint: changes whenever the table's content does.
-        offsets: `[rounds + 1]`, where each round's rows begin; None where the table has logged actions only.
+        name: name of the policy in reports.
+        logged: `[rounds]`, probability of the logged action.
+        fingerprint: changes whenever the content of the table does.
+        num_actions: `A`.
+        offsets: `[rounds + 1]`, row at which each round begins; None where the table has the logged actions only.
         action: `[rows]`, index of each row's action.
         probability: `[rows]`.
-        num_actions: `A`.
-        unknown_requests: how many requests of the table the log does not have.
+        unknown_requests: number of requests of the table that the log does not have.
     """
 
     name: str
@@ -58,14 +59,14 @@ class PolicyTable:
     unknown_requests: int = 0
 
     def target(self, batch: LoggedActions) -> Float[Tensor, " n"]:
-        """`[n]`, `π(a | x)` of what was chosen."""
+        """Return `π(a | x)` of each round's logged action."""
         return self.logged[batch.request]
 
     def target_all(self, batch: LoggedActions) -> Float[Tensor, "n A"]:
-        """`[n, A]`, `π(· | x)`, 0 where the table has no row.
+        """Return `π(· | x)` of each round, 0 where the table has no row.
 
         Raises:
-            RequestError: the table has logged actions only.
+            RequestError: the table has the logged actions only.
         """
         if self.offsets is None or self.action is None or self.probability is None:
             raise RequestError(
@@ -82,19 +83,19 @@ class PolicyTable:
 
 
 def read_policy_table(location: str | Path, log: ActionLog, name: str | None = None) -> PolicyTable:
-    """A table with columns `request_id`, `action` and `probability`, checked against the log it is for.
+    """Return the table of a target policy (`request_id`, `action`, `probability`), checked against its log.
 
     A request has either the row of its logged action alone, or rows that sum to 1; an action without a row then has
     probability 0.
 
     Args:
-        location: of the table.
-        log: has `request_id`.
-        name: what reports call the policy; the file's name if None.
+        location: location of the table.
+        log: log with `request_id`.
+        name: name of the policy in reports; None for the name of the file.
 
     Raises:
-        DataError: a probability is not in [0, 1], a request and action stand twice, a request's rows do not sum to 1,
-            an action is none of the log's, or a round of the log is missing.
+        DataError: a probability is outside [0, 1], a request and action stand twice, the rows of a request do not sum
+            to 1, an action is not the log's, or a round of the log is missing.
         RequestError: the log has no `request_id`.
     """
     location = str(location)
@@ -115,7 +116,7 @@ def read_policy_table(location: str | Path, log: ActionLog, name: str | None = N
 
 
 def probability_rules() -> list[RowRule]:
-    """Of a column `probability` of a target policy, which may be 0."""
+    """Return the rules for a column `probability` of a target policy, which may be 0."""
     outside = (~pl.col("probability").cast(pl.Float64).is_between(0, 1)).fill_null(True)
     return [RowRule("probability", outside, "is no probability, expected one in [0, 1] in every row")]
 
@@ -127,7 +128,11 @@ def _rules(log: ActionLog) -> list[RowRule]:
 
 
 def comparable(table: pl.LazyFrame, log: pl.LazyFrame, location: str) -> None:
-    """Refuse a table whose ids are of another type than the log's."""
+    """Raise an error if the ids of a table have another type than the log's.
+
+    Raises:
+        DataError: a column has another type.
+    """
     ours, theirs = log.collect_schema(), table.collect_schema()
     for column in ("request_id", "action"):
         if column in ours and ours[column] != theirs[column]:
@@ -138,7 +143,7 @@ def comparable(table: pl.LazyFrame, log: pl.LazyFrame, location: str) -> None:
 
 
 def _aligned(table: pl.LazyFrame, log: ActionLog) -> bool:
-    """Whether the table's rows are the log's rounds, in the log's order."""
+    """Return whether the rows of the table are the rounds of the log, in the log's order."""
     theirs = table.select(pl.col("request_id").alias("request"), pl.col("action").alias("choice"))
     both = pl.concat([log.requests(), theirs], how="horizontal")
     same = (pl.col("request_id") == pl.col("request")) & (pl.col("action") == pl.col("choice"))

@@ -1,4 +1,4 @@
-"""A table of slate or slot probabilities as the policy to be evaluated on a log of slates."""
+"""A table of slate or slot probabilities as the target policy for a log of slates."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.data.logs.actions import drop_duplicates, null_rule
 from recsys.data.logs.batches import LoggedSlates
 from recsys.data.logs.feedback_source import read_typed
+from recsys.data.logs.log_checks import drop_duplicates, null_rule
 from recsys.data.logs.policy_table import TOLERANCE, TOTAL, comparable, probability_rules
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.data.sources.folder import table_fingerprint
@@ -30,16 +30,16 @@ LISTS = ("prefix_propensities", "slot_propensities")
 
 @dataclass(frozen=True, eq=False)
 class SlatePolicyTable:
-    """What a policy would do at each request of a log of slates, held in memory: 8 bytes a number.
+    """The probabilities that a target policy gives the slates of a log; held in memory, 8 bytes a number.
 
     Args:
-        name: what reports call the policy.
-        fingerprint: changes whenever the table's content does.
+        name: name of the policy in reports.
+        fingerprint: changes whenever the content of the table does.
         num_items: `N`.
-        propensity: `[rounds]`, of each whole logged slate.
-        prefix: `[rounds, S]`, of each logged slot given the slots before it; 1 in empty slots.
-        slot: `[rounds, S]`, of each logged item at its slot; 1 in empty slots.
-        place: `[rows]`, rising, `round · S + slot` of each row, for a policy that fills its slots independently.
+        propensity: `[rounds]`, probability of each whole logged slate.
+        prefix: `[rounds, S]`, probability of each logged item given the slots before it; 1 in empty slots.
+        slot: `[rounds, S]`, probability of each logged item at its slot; 1 in empty slots.
+        place: `[rows]`, ascending, `round · S + slot` of each row, for a policy that fills its slots independently.
         item: `[rows]`, index of each row's item.
         probability: `[rows]`.
     """
@@ -55,10 +55,10 @@ class SlatePolicyTable:
     probability: Float[Tensor, " rows"] | None = None
 
     def every_slot(self, batch: LoggedSlates) -> Float[Tensor, "n S N"]:
-        """`[n, S, N]`, each item's probability at each slot of each request, 0 where the table has no row.
+        """Return `[n, S, N]`, the probability of each item at each slot of each request, 0 where the table has no row.
 
         Raises:
-            RequestError: the table is of logged slates only.
+            RequestError: the table has the logged slates only.
         """
         if self.place is None or self.item is None or self.probability is None:
             raise RequestError(
@@ -77,21 +77,21 @@ class SlatePolicyTable:
 
 
 def read_slate_policy_table(location: str | Path, log: SlateFeedbackLog, name: str | None = None) -> SlatePolicyTable:
-    """A table of a policy, in either form, checked against the log it is for.
+    """Return the table of a target policy for a log of slates, checked against the log.
 
-    Either one row a request with the logged slate's `propensity`, `prefix_propensities` or `slot_propensities` under
-    the policy, or rows `request_id`, `slot` (from 0), `action`, `probability` of a policy that fills its slots
-    independently. In the latter a slot has either its logged item alone, or rows that sum to 1; a slot's probabilities
-    then are the prefix's too, and their product the slate's.
+    The table has one of two forms. Either one row a request with the logged slate's `propensity`, `prefix_propensities`
+    or `slot_propensities` under the policy; or rows `request_id`, `slot` (from 0), `action`, `probability` of a policy
+    that fills its slots independently. In the second form a slot has either its logged item alone, or rows that sum to
+    1; the probability of a slot then is also that of the prefix, and their product that of the slate.
 
     Args:
-        location: of the table.
-        log: has `request_id`.
-        name: what reports call the policy; the file's name if None.
+        location: location of the table.
+        log: log with `request_id`.
+        name: name of the policy in reports; None for the name of the file.
 
     Raises:
-        DataError: a probability is not in [0, 1], a list has not one number a slot, a row comes twice, a slot's rows do
-            not sum to 1, an item is none of the log's, or a request is missing.
+        DataError: a probability is outside [0, 1], a list has not one number a slot, a row stands twice, the rows of a
+            slot do not sum to 1, an item is not the log's, or a request is missing.
         RequestError: the log has no `request_id`.
     """
     location = str(location)

@@ -1,4 +1,4 @@
-"""A log of slates with rewards, read in batches, and the checks of its table."""
+"""A log of slates with rewards, read in batches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from recsys.data.logs.actions import checked_rows, context_rules, drop_duplicates, not_finite, null_rule
 from recsys.data.logs.batches import LoggedSlates, LogWithUsers
 from recsys.data.logs.histories import Histories
-from recsys.data.tables.row_checks import FindRow, RowRule, propensity_rules, slate_rules
+from recsys.data.logs.log_checks import checked_rows, drop_duplicates
+from recsys.data.logs.slate_rules import slate_feedback_rules
+from recsys.data.tables.row_checks import FindRow
 from recsys.data.tables.tensors import (
     BATCH_ROWS,
     RawIds,
@@ -45,19 +46,20 @@ READ = (
 
 @dataclass(frozen=True, eq=False)
 class SlateFeedbackLog(LogWithUsers):
-    """Requests that were answered with slates, checked and not yet read.
+    """A log of requests that were answered with slates; its rows are checked, and read when they are needed.
 
     Args:
-        name: what reports call the log.
-        frame: one row a request: `slate`, `rewards` or `reward`, and what else
-            `recsys.data.tables.canonical.SLATE_FEEDBACK` names.
-        items: what can be shown, the rows being the indices: `item_id` (raw ids, rising) and any feature.
-        rounds: how many requests.
-        slots: `S`, of the longest slate.
-        fingerprint: changes whenever the log's content does.
-        users: raw ids, rising; None where requests stand alone.
-        summary: counts of what was found, and of rows left out, by reason.
-        histories: what users took before; None leaves the histories of contexts empty.
+        name: name of the log in reports.
+        frame: one row a request: `slate`, `rewards` or `reward`, and the other columns of
+            `recsys.data.tables.canonical.SLATE_FEEDBACK`.
+        items: table of the possible items, whose rows are their indices: `item_id` (raw ids, ascending) and any
+            feature.
+        rounds: number of requests.
+        slots: `S`, number of slots of the longest slate.
+        fingerprint: changes whenever the content of the log does.
+        users: raw ids of the users, ascending; None where requests are independent.
+        summary: counts of what was found, and of the rows left out, by reason.
+        histories: what users took earlier; None leaves the histories of contexts empty.
     """
 
     name: str
@@ -75,15 +77,15 @@ class SlateFeedbackLog(LogWithUsers):
 
     @property
     def num_items(self) -> int:
-        """`N`."""
+        """Return `N`, the number of possible items."""
         return len(self.items)
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[LoggedSlates]:
-        """The requests in order, up to `size` at once, in memory that grows with `size` alone.
+        """Yield the requests in order, up to `size` at once, in memory that depends on `size` alone.
 
-        The propensity of a whole slate is the product of its prefix propensities where it is not logged itself. The
-        context has users, candidates, histories where there are some (`with_histories`) and, as feature `context`, the
-        numbers of the table.
+        The propensity of a whole slate is the product of its prefix propensities where it is not logged. The context
+        has users, candidates, histories if there are any (`with_histories`) and, as feature `context`, the numbers of
+        the table.
         """
         there = [name for name in READ if name in self.columns]
         for start, part in row_batches(self.frame.select(there), size):
@@ -91,11 +93,11 @@ class SlateFeedbackLog(LogWithUsers):
 
     @cached_property
     def ids(self) -> RawIds:
-        """Of the items."""
+        """Return the mapping from raw ids of items to indices."""
         return RawIds(self.items["item_id"])
 
     def with_histories(self) -> SlateFeedbackLog:
-        """The same log, where each request knows what its user took in the log before.
+        """Return the same log with contexts that hold what a user took earlier in the log.
 
         Raises:
             RequestError: the log has no users, times, or rewards of slots.
@@ -112,7 +114,7 @@ class SlateFeedbackLog(LogWithUsers):
         return replace(self, histories=Histories.from_requests(user, time, items, reward))
 
     def requests(self) -> pl.LazyFrame:
-        """`request_id` and `slate` of each request as they stand in the log, to join tables of policies with."""
+        """Return `request_id` and `slate` of each request in the log's order, to join tables of policies with."""
         return self.frame.select("request_id", "slate")
 
     def _batch(self, start: int, part: pl.DataFrame) -> LoggedSlates:
@@ -161,10 +163,6 @@ class SlateFeedbackLog(LogWithUsers):
         )
 
 
-PRODUCT_TOLERANCE = 1e-3
-"""How far a slate's propensity may be from the product of its prefixes, as a share of it: float32 logs round."""
-
-
 def slate_feedback_log(
     frame: pl.LazyFrame,
     find: FindRow,
@@ -176,20 +174,20 @@ def slate_feedback_log(
     repeats: bool = False,
     left_out: dict[str, int] | None = None,
 ) -> SlateFeedbackLog:
-    """The log of a table whose columns have the right types, after its rows were checked.
+    """Return the log of a table whose columns have the right types, after its rows were checked.
 
     Args:
         frame: one row a request, columns as in `recsys.data.tables.canonical.SLATE_FEEDBACK`.
-        find: where the first row at fault stands.
-        name: what reports call the log.
+        find: finds the first faulty row.
+        name: name of the log in reports.
         fingerprint: changes whenever the table does.
-        items: what can be shown, `item_id` and features; None takes what slates and candidates name.
-        excluding: leave out rows at fault and count them, instead of refusing the table.
+        items: table of the possible items, `item_id` and features; None for the items of slates and candidates.
+        excluding: leave out faulty rows and count them, instead of refusing the table.
         repeats: whether a slate may hold an item twice.
-        left_out: rows that the reader has left out before, by reason.
+        left_out: rows that the reader has already left out, by reason.
 
     Raises:
-        DataError: a row is at fault and rows are not left out, or none is left.
+        DataError: a row is faulty and rows are not left out, or no row is left.
     """
     columns = frame.collect_schema().names()
     known = None if items is None else items["item_id"]
@@ -212,45 +210,3 @@ def slate_feedback_log(
         users=distinct_ids(frame, pl.col("user_id")) if "user_id" in columns else None,
         summary={"rounds": rows, "items": len(items)} | (left_out or {}) | counts,
     )
-
-
-def slate_feedback_rules(frame: pl.LazyFrame, known: pl.Series | None, repeats: bool) -> list[RowRule]:
-    """What a request may not be, of the columns that are there.
-
-    Args:
-        frame: one row a request.
-        known: raw ids of what can be shown; None where nobody said.
-        repeats: whether a slate may hold an item twice.
-    """
-    columns = frame.collect_schema().names()
-    size = pl.col("slate").list.len()
-    rules = [null_rule(name) for name in ("slate", "request_id", "user_id") if name in columns]
-    rules += slate_rules(repeats)
-    if "rewards" in columns:
-        length = pl.col("rewards").list.len().ne_missing(size)
-        rules.append(RowRule("rewards", length, "has not one reward for each slot of its slate"))
-        strange = pl.col("rewards").list.eval(not_finite(pl.element())).list.any()
-        rules.append(RowRule("rewards", strange, "holds what is no reward, expected a finite number in every slot"))
-    elif "reward" in columns:
-        rules.append(
-            RowRule("reward", not_finite(pl.col("reward")), "is no reward, expected a finite number in every row")
-        )
-    rules += propensity_rules(columns, size)
-    if {"propensity", "prefix_propensities"} <= set(columns):
-        prefixes = pl.col("prefix_propensities").list.eval(pl.element().cast(pl.Float64).log()).list.sum()
-        apart = (pl.col("propensity").cast(pl.Float64).log() - prefixes).abs() > PRODUCT_TOLERANCE
-        rules.append(RowRule("propensity", apart, "is not the product of prefix_propensities: write one of the two"))
-    return rules + _support_rules(columns, known) + context_rules(frame)
-
-
-def _support_rules(columns: list[str], known: pl.Series | None) -> list[RowRule]:
-    rules = []
-    if known is not None:
-        for name in ("slate", "candidates"):
-            if name in columns:
-                outside = ~pl.col(name).list.eval(pl.element().is_in(known.implode())).list.all()
-                rules.append(RowRule(name, outside, "holds an item outside the support, which is the table of items"))
-    if "candidates" in columns:
-        inside = pl.col("slate").list.set_difference(pl.col("candidates")).list.len() == 0
-        rules.append(RowRule("slate", (~inside).fill_null(True), "holds an item outside the row's candidates"))
-    return rules
