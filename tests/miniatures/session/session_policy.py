@@ -30,7 +30,7 @@ class SessionPolicy(GroupPolicyOptimisation):
 
 
 class Walk:
-    """Slot `s` earns 1 for the item that is `s` places behind the last one that the user had, on a ring of items.
+    """A slot earns 1 for the item one place behind the one before it on a ring: the slot's, or the user's last.
 
     Args:
         items: of the ring.
@@ -45,9 +45,9 @@ class Walk:
     def __call__(self, example: Example, slates: Slates) -> Tensor:
         """Return 0 or 1 of each slot, `[B, G, S]`."""
         history = example.context.history
-        last = history.values[history.offsets[1:] - 1]
-        place = torch.arange(1, slates.items.shape[-1] + 1, device=last.device)
-        return (slates.items == (last[:, None, None] + place) % self.items).to(slates.log_prob.dtype)
+        last = history.values[history.offsets[1:] - 1].view(-1, 1, 1).expand(-1, slates.items.shape[1], -1)
+        before = torch.cat([last, slates.items[..., :-1]], -1)
+        return (slates.items == (before + 1) % self.items).to(slates.log_prob.dtype)
 
 
 class Shuffled:
