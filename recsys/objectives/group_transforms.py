@@ -42,7 +42,7 @@ def recast_repair(
     Args:
         items: −1 where there is no item.
         logged: the logged answer.
-        score: `recsys.objectives.recast.structural_score` of each candidate.
+        score: `recsys.objectives.boundary_pair.structural_score` of each candidate.
 
     >>> items, score = torch.tensor([[[4], [5], [6]]]), torch.tensor([[0.1, 0.0, 0.01]])
     >>> recast_repair(items, torch.tensor([[7]]), score).squeeze(-1)

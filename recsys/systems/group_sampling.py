@@ -12,8 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.errors import ConfigurationError
+from recsys.objectives.boundary_pair import structural_score
 from recsys.objectives.group_transforms import dynamic_sampling, insert_logged, recast_repair, shared_codes
-from recsys.objectives.recast import structural_score
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.types.example import Example
 from recsys.types.slates import SamplingMethod, Slates

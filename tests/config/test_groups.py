@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
+from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.objective import Loss
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
@@ -23,6 +24,7 @@ from tests.tiny import tiny_generator
 
 CONF = configuration_folder()
 SUPERVISED = {"catalogue_cross_entropy", "legal_set_cross_entropy"}
+ACTOR_CRITIC = {"advantage_actor_critic", "proximal_policy_optimisation"}
 
 
 def options(group: str) -> list[str]:
@@ -66,7 +68,7 @@ def artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: left[name])
 
 
-@pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED))
+@pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED - ACTOR_CRITIC))
 def test_objectives(option: str) -> None:
     loss = instantiate(composed("objective")[option])(rollout())
     assert isinstance(loss, Loss)
@@ -76,6 +78,13 @@ def test_objectives(option: str) -> None:
 @pytest.mark.parametrize("option", sorted(SUPERVISED))
 def test_objectives_of_supervised_training(option: str) -> None:
     assert instantiate(composed("objective", "sft.arms.sft")[option]).func.__name__ == option
+
+
+@pytest.mark.parametrize("option", sorted(ACTOR_CRITIC))
+def test_objectives_of_actor_critic_learning(option: str) -> None:
+    objective = instantiate(OmegaConf.load(CONF / "objective" / f"{option}.yaml"))
+    numbers = torch.tensor([-1.0, -2.0])
+    assert objective(ActorCriticSteps(numbers, numbers, numbers, numbers, numbers)).value.isfinite()
 
 
 @pytest.mark.parametrize("option", options("sampler"))
@@ -99,7 +108,7 @@ def test_objectives_say_what_they_go_with(path: Path) -> None:
 
 
 def test_every_objective_of_the_package_has_a_file() -> None:
-    """A function of a rollout that returns a loss is one."""
+    """A function of a rollout, or of the steps of an actor, that returns a loss is one."""
     import importlib
     import inspect
     import pkgutil
@@ -113,7 +122,7 @@ def test_every_objective_of_the_package_has_a_file() -> None:
         if inspect.isfunction(value)
         and not name.startswith("_")
         and inspect.signature(value).return_annotation == "Loss"
-        and next(iter(inspect.signature(value).parameters)) == "rollout"
+        and next(iter(inspect.signature(value).parameters)) in ("rollout", "steps")
     }
     assert found <= set(options("objective"))
-    assert len(found) >= 15
+    assert len(found) >= 17

@@ -17,7 +17,7 @@ import torch
 
 from recsys.data.datasets.loader import PackedLoader
 from recsys.data.datasets.sequence_data import SequenceData
-from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation

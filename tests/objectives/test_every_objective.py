@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from recsys.objectives.boundary_pair import recast
 from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
-from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
-from recsys.objectives.mixture import mixture
 from recsys.objectives.objective import Objective
 from recsys.objectives.preference import dpo
-from recsys.objectives.recast import recast
+from recsys.objectives.weighted_sum import mixture
 from recsys.types.rollout import Rollout
 
 OBJECTIVES = {

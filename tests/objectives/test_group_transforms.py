@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.objectives.boundary_pair import structural_score
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.group_transforms import dynamic_sampling, informative, insert_logged, recast_repair, shared_codes
-from recsys.objectives.recast import structural_score
 from recsys.types.rollout import Rollout
 
 

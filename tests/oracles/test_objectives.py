@@ -17,15 +17,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from recsys.objectives.boundary_pair import recast, structural_score
 from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
 from recsys.objectives.group_transforms import informative, insert_logged, recast_repair, shared_codes
-from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
-from recsys.objectives.mixture import mixture
 from recsys.objectives.objective import Objective
 from recsys.objectives.preference import dpo, dpo_loss
-from recsys.objectives.recast import recast, structural_score
+from recsys.objectives.weighted_sum import mixture
 from recsys.types.rollout import Rollout
 
 ITEMS, TARGET, LEVELS = 6, 1, 2

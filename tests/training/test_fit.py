@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from recsys.data.datasets.loader import RequestLoader
 from recsys.data.datasets.sequence_data import SequenceData
 from recsys.data.datasets.training_data import OVERFIT_REPEATS
-from recsys.objectives.lambda_ndcg import lambda_ndcg
+from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.policies.evaluation import evaluate
 from recsys.policies.generative import GenerativePolicy

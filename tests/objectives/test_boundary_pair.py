@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.recast import boundary_pair, recast, structural_score
+from recsys.objectives.boundary_pair import boundary_pair, recast, structural_score
 from recsys.types.rollout import Rollout
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.objectives.lambda_ndcg import gain_at, lambda_ndcg
+from recsys.objectives.lambda_rank import gain_at, lambda_ndcg
 from recsys.types.rollout import Rollout
 
 

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from recsys.errors import ConfigurationError
 from recsys.objectives.group_relative import grpo
 from recsys.objectives.likelihood import cross_entropy
-from recsys.objectives.mixture import mixture
+from recsys.objectives.weighted_sum import mixture
 from recsys.types.rollout import Rollout
 
 PARTS = {"reward": grpo, "next_item": cross_entropy}
@@ -36,7 +36,7 @@ def test_every_part_needs_one_weight(
 def test_a_configuration_binds_the_options(make_rollout: Callable[..., Rollout]) -> None:
     configured = instantiate(
         {
-            "_target_": "recsys.objectives.mixture.mixture",
+            "_target_": "recsys.objectives.weighted_sum.mixture",
             "_partial_": True,
             "objectives": {
                 "reward": {"_target_": "recsys.objectives.group_relative.grpo", "_partial_": True, "kl_weight": 0.1},
