@@ -6,20 +6,20 @@ from enum import StrEnum
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is, and so who may ask it.
+    """The kind of an artifact, which decides the evaluations that use it.
 
-    A ranking evaluation asks policies only, a forecast evaluation posteriors only; a reward model or a value function
-    is judged by its own validation metric.
+    A ranking evaluation uses policies only, a forecast evaluation posteriors only. Reward models and value functions
+    have validation metrics of their own.
     """
 
     POLICY = "policy"
-    """Answers requests with slates."""
+    """A policy, which answers requests with slates."""
 
     REWARD_MODEL = "reward_model"
-    """Says how good a slate is for a request."""
+    """A model of the reward of a slate for a request."""
 
     VALUE_FUNCTION = "value_function"
-    """Says how much reward is to come."""
+    """A model of the future reward of a request."""
 
     POSTERIOR = "posterior"
     """A distribution over models, for forecasts with uncertainty and for Thompson sampling."""

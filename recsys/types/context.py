@@ -1,4 +1,4 @@
-"""What a policy may see of a batch of requests."""
+"""Requests as a policy sees them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from recsys.types.record import TensorRecord
 
 @dataclass(frozen=True)
 class Context(TensorRecord):
-    """`B` requests: who asks, what they had, what they may not get.
+    """`B` requests with users, histories, and the restrictions of their legal sets.
 
-    A context never holds what the log shows next; an `Example` has that beside its context. Items are contiguous
-    indices `0 .. N - 1`; raw ids live in the item table.
+    The legal set of a request is `candidates`, or the whole catalogue, without `excluded`. A context never holds the
+    logged answer; an `Example` has it beside its context. Items are indices `0 .. N - 1`; the item table has raw ids.
 
     Args:
         users: `[B]`, user indices.
-        history: items each user had, oldest first; a row may be empty.
-        excluded: items outside the request's legal set (already had, out of stock); in any order, repeats allowed.
-        candidates: the only items the request allows; None allows the whole catalogue.
-        features: further tensors by name, `B` rows each.
+        history: items of each user, oldest first. A row may be empty.
+        excluded: items outside the legal set, such as seen or sold-out items, in any order. Repeats are allowed.
+        candidates: the only items that may be recommended; None means the whole catalogue.
+        features: further tensors with `B` rows, by name.
     """
 
     users: Int[Tensor, " B"]
@@ -37,16 +37,16 @@ class Context(TensorRecord):
         return self.users.shape[0]
 
     def recent(self, count: int) -> Context:
-        """Return the same requests with each history cut to its last `count` items; `excluded` stays as it is."""
+        """Return the requests with each history cut to its last `count` items. `excluded` does not change."""
         return self.replace(history=self.history.last(count))
 
     @property
     def restricts(self) -> bool:
-        """Whether a request may allow less than the whole catalogue."""
+        """Whether the legal set of a request can be smaller than the catalogue."""
         return self.candidates is not None or self.excluded.values.numel() > 0
 
     def illegal(self, num_items: int) -> Tensor:
-        """Return `[B, N]`, true at every item outside the request's legal set.
+        """Return a mask of the items outside the legal set of each request, `[B, N]`.
 
         >>> import torch
         >>> history, excluded = Jagged.from_rows([[0, 1]]), Jagged.from_rows([[1]])

@@ -1,4 +1,4 @@
-"""A logged request with its answer: what every loss and every metric reads."""
+"""Logged requests with their answers, which losses and metrics read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recsys.types.slates import SamplingMethod, Slates
 
 @dataclass(frozen=True)
 class Example(TensorRecord):
-    """`B` logged requests.
+    """`B` logged requests with their answers.
 
-    Next-item data is the case of one slate of one slot (`G = S = 1`): the item that the user took next.
+    In next-item data the answer is one slate of one slot (`G = S = 1`): the next item of the user.
 
     Args:
-        context: what a policy may see of the requests.
-        slates: what they were answered with, or what users took.
-        feedback: what users did with it; without channels where the log says no more than that it was taken.
+        context: the requests as a policy sees them.
+        slates: the slates that were shown, or the items that users took.
+        feedback: feedback to the slates. It has no channels if the log only says that the item was taken.
     """
 
     context: Context
@@ -35,7 +35,7 @@ class Example(TensorRecord):
 
         Args:
             context: `B` requests.
-            item: `[B]`, the item that each took next.
+            item: `[B]`, the next item of each.
         """
         items = item.view(-1, 1, 1)
         return cls(context, Slates(items, items.new_zeros(items.shape).float(), SamplingMethod.GIVEN))
@@ -45,11 +45,13 @@ class Example(TensorRecord):
 
     @property
     def item(self) -> Int[Tensor, " B"]:
-        """`[B]`, the one logged item of each request.
+        """The logged item of each request, `[B]`, if answers are single items.
 
         Raises:
             ValueError: the logged answers are not single items.
         """
         if self.slates.items.shape[1:] != (1, 1):
-            raise ValueError(f"expected one logged item a request, logged slates are {tuple(self.slates.items.shape)}")
+            raise ValueError(
+                f"expected one logged item a request, found slates of shape {tuple(self.slates.items.shape)}"
+            )
         return self.slates.items[:, 0, 0]

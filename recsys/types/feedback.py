@@ -1,4 +1,4 @@
-"""What users did with the slates they were shown, channel by channel."""
+"""Feedback of users to slates, in named channels."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from recsys.types.record import TensorRecord
 
 REWARD = "reward"
-"""Name of the channel that learning and bench maximise where a simulator names one number."""
+"""Name of the channel that learning and the bench maximise."""
 
 
 class ChannelKind(StrEnum):
-    """What the numbers of a channel are."""
+    """The kinds of values that a channel can hold."""
 
     BINARY = "binary"
-    """0 or 1: it happened or not (a click, a like)."""
+    """0 or 1: an event such as a click or a like."""
     COUNT = "count"
-    """0, 1, 2, …: how often it happened."""
+    """0, 1, 2, …: the number of events."""
     SECONDS = "seconds"
-    """At least 0: how long it took (watch time)."""
+    """At least 0: a duration such as watch time."""
     RATING = "rating"
-    """A grade on a scale of its own."""
+    """A rating on any scale."""
     NUMBER = "number"
-    """Any finite number (a reward)."""
+    """Any finite number, such as a reward."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Channel(TensorRecord):
     """One kind of feedback on `G` slates for each of `B` requests.
 
     Args:
-        value: `[B, G]` (one a slate) or `[B, G, S]` (one a slot); 0 where nothing was shown.
-        kind: what the numbers are.
-        unit: of the numbers, for people ("s", "stars"); empty where there is none.
+        value: `[B, G]`, one value a slate, or `[B, G, S]`, one value a slot; 0 if nothing was shown.
+        kind: kind of the values.
+        unit: unit of the values in reports, such as "s" or "stars"; empty if they have none.
     """
 
     value: Float[Tensor, "B G *S"]
@@ -47,12 +47,12 @@ class Channel(TensorRecord):
 
 @dataclass(frozen=True)
 class Feedback(TensorRecord):
-    """What users did, by the name of the channel.
+    """Feedback of users to `G` slates for each of `B` requests.
 
     Args:
-        channels: `click`, `watch_time`, `like`, `rating`, `reward`, …
-        propensity: `[B, G]`, in (0, 1]: the probability with which the logging policy chose each slate; None where it
-            was not recorded.
+        channels: channels by name, such as `click`, `watch_time`, `like`, `rating` or `reward`.
+        propensity: `[B, G]`, probability of each slate under the logging policy, in (0, 1]; None if it was not
+            recorded.
 
     >>> import torch
     >>> Feedback.of_reward(torch.tensor([[[0.0, 2.0]]])).reward
@@ -64,29 +64,29 @@ class Feedback(TensorRecord):
 
     @classmethod
     def of_reward(cls, reward: Float[Tensor, "B G *S"], propensity: Float[Tensor, "B G"] | None = None) -> Feedback:
-        """Return feedback with the one channel `reward`.
+        """Return feedback with the only channel `reward`.
 
         Args:
-            reward: `[B, G]` (a slate) or `[B, G, S]` (a slot).
-            propensity: see the class.
+            reward: `[B, G]`, one reward a slate, or `[B, G, S]`, one a slot.
+            propensity: as in the class.
         """
         return cls({REWARD: Channel(reward)}, propensity)
 
     @property
     def reward(self) -> Float[Tensor, "B G *S"]:
-        """The channel `reward`.
+        """The values of the channel `reward`.
 
         Raises:
-            KeyError: there is none; the message names those that there are.
+            KeyError: there is no such channel. The message lists the channels.
         """
         return self[REWARD]
 
     def __getitem__(self, name: str) -> Float[Tensor, "B G *S"]:
-        """Return the numbers of a channel.
+        """Return the values of a channel.
 
         Raises:
-            KeyError: there is none of that name; the message names those that there are.
+            KeyError: there is no such channel. The message lists the channels.
         """
         if name not in self.channels:
-            raise KeyError(f"no feedback channel {name!r}: there are {', '.join(self.channels) or 'none'}")
+            raise KeyError(f"no feedback channel {name!r}; found {', '.join(self.channels) or 'none'}")
         return self.channels[name].value

@@ -1,4 +1,4 @@
-"""Rows of different lengths in one flat tensor, as values and offsets (the layout of torchrec)."""
+"""Rows of different lengths in one flat tensor, as values and offsets, which is the layout of torchrec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Jagged:
-    """`B` rows of different lengths.
+    """`B` rows of different lengths, stored as flat values and offsets.
 
     Row `b` is `values[offsets[b]:offsets[b + 1]]`:
 
@@ -20,11 +20,11 @@ class Jagged:
         values    [7, 8, 9]
         offsets   [0, 2, 2, 3]
 
-    The same two tensors make a `torchrec.JaggedTensor` without a copy.
+    A `torchrec.JaggedTensor` can use the same two tensors without a copy.
 
     Args:
-        values: `[ΣT, ...]`, the rows one after the other.
-        offsets: `[B + 1]`, int64, from 0 to `ΣT`, never falling.
+        values: `[ΣT, ...]`, the values of all rows, one row after the other.
+        offsets: `[B + 1]`, int64, from 0 to `ΣT`, not decreasing.
     """
 
     values: Shaped[Tensor, "total *rest"]
@@ -32,12 +32,12 @@ class Jagged:
 
     @classmethod
     def from_lengths(cls, values: Tensor, lengths: Int[Tensor, " B"]) -> Jagged:
-        """Rows given by their lengths; the lengths sum to the number of values."""
+        """Return rows from their values and lengths. The lengths sum to the number of values."""
         return cls(values, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[int] | Tensor], dtype: torch.dtype = torch.int64) -> Jagged:
-        """Rows given one by one.
+        """Return rows from a sequence of rows.
 
         >>> Jagged.from_rows([[7, 8], [], [9]]).offsets
         tensor([0, 2, 2, 3])
@@ -48,7 +48,7 @@ class Jagged:
 
     @classmethod
     def cat(cls, parts: Sequence[Jagged]) -> Jagged:
-        """Return the rows of several, one after the other.
+        """Return the rows of several `Jagged`s, one after the other.
 
         >>> Jagged.cat([Jagged.from_rows([[7, 8]]), Jagged.from_rows([[], [9]])]).to_padded(-1)
         tensor([[ 7,  8],
@@ -59,7 +59,7 @@ class Jagged:
 
     @classmethod
     def empty(cls, rows: int, device: torch.device | str = "cpu") -> Jagged:
-        """`rows` rows without a value (int64)."""
+        """Return `rows` empty rows (int64)."""
         zeros = torch.zeros(rows + 1, dtype=torch.int64, device=device)
         return cls(zeros[:0], zeros)
 
@@ -68,21 +68,21 @@ class Jagged:
 
     @property
     def lengths(self) -> Int[Tensor, " B"]:
-        """`[B]`, the length of each row."""
+        """Length of each row, `[B]`."""
         return self.offsets.diff()
 
     def row_ids(self) -> Int[Tensor, " total"]:
-        """`[ΣT]`, the row each value stands in."""
+        """Return the row of each value, `[ΣT]`."""
         rows = torch.arange(len(self), device=self.offsets.device)
         return rows.repeat_interleave(self.lengths, output_size=self.values.shape[0])
 
     def positions(self) -> Int[Tensor, " total"]:
-        """`[ΣT]`, each value's position in its row, from 0."""
+        """Return the position of each value in its row, `[ΣT]`, from 0."""
         every = torch.arange(self.values.shape[0], device=self.offsets.device)
         return every - self.offsets[:-1].repeat_interleave(self.lengths, output_size=self.values.shape[0])
 
     def select(self, rows: Int[Tensor, " R"]) -> Jagged:
-        """The named rows, in the order named; a row may be named more than once.
+        """Return the given rows, in the given order. A row may occur several times.
 
         >>> Jagged.from_rows([[7, 8], [], [9]]).select(torch.tensor([2, 0])).values
         tensor([9, 7, 8])
@@ -90,7 +90,7 @@ class Jagged:
         return self.head(rows, self.lengths[rows])
 
     def head(self, rows: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
-        """The first `lengths[r]` values of row `rows[r]`; no length exceeds its row's.
+        """Return the first `lengths[r]` values of row `rows[r]`. No length exceeds that of its row.
 
         >>> Jagged.from_rows([[7, 8], [], [9]]).head(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0])).to_padded(-1)
         tensor([[ 7, -1],
@@ -100,7 +100,7 @@ class Jagged:
         return self.slices(rows, torch.zeros_like(lengths), lengths)
 
     def slices(self, rows: Int[Tensor, " R"], starts: Int[Tensor, " R"], lengths: Int[Tensor, " R"]) -> Jagged:
-        """`lengths[r]` values of row `rows[r]` from position `starts[r]` on; none reaches past its row's end.
+        """Return `lengths[r]` values of row `rows[r]` from position `starts[r]` on, all inside the row.
 
         >>> Jagged.from_rows([[7, 8, 9]]).slices(torch.tensor([0]), torch.tensor([1]), torch.tensor([2])).values
         tensor([8, 9])
@@ -112,7 +112,7 @@ class Jagged:
         return Jagged(self.values.index_select(0, index), offsets)
 
     def append(self, other: Jagged) -> Jagged:
-        """Row by row, this one's values and then the other's; both have the same number of rows.
+        """Return rows that hold the values of this row and then those of the other. Both have the same number of rows.
 
         >>> Jagged.from_rows([[7], []]).append(Jagged.from_rows([[8], [9]])).values
         tensor([7, 8, 9])
@@ -125,12 +125,12 @@ class Jagged:
         return Jagged(values, offsets)
 
     def last(self, count: int) -> Jagged:
-        """Each row's last `count` values; shorter rows stay whole."""
+        """Return the last `count` values of each row. Shorter rows are kept whole."""
         start = self.lengths.repeat_interleave(self.lengths, output_size=self.values.shape[0]) - count
         return Jagged.from_lengths(self.values[self.positions() >= start], self.lengths.clamp(max=count))
 
     def to_padded(self, fill: float, length: int | None = None) -> Shaped[Tensor, "B T *rest"]:
-        """`[B, T, ...]` with every row flush left and `fill` behind it; `T` is the longest row unless given.
+        """Return the rows as `[B, T, ...]`, padded on the right with `fill`. `T` is `length`, or else the longest row.
 
         >>> Jagged.from_rows([[7, 8], [], [9]]).to_padded(-1)
         tensor([[ 7,  8],
@@ -143,7 +143,7 @@ class Jagged:
         return padded
 
     def mask(self, columns: int) -> Bool[Tensor, "B columns"]:
-        """`[B, columns]`: true at `(b, v)` where row `b` holds the value `v`; values lie in `0 .. columns - 1`.
+        """Return `[B, columns]`, true at `(b, v)` if row `b` holds the value `v`, in `0 .. columns - 1`.
 
         >>> Jagged.from_rows([[0, 2], []]).mask(3)
         tensor([[ True, False,  True],
@@ -154,5 +154,5 @@ class Jagged:
         return mask
 
     def to(self, device: torch.device | str) -> Jagged:
-        """The same rows on another device."""
+        """Return the same rows on another device."""
         return Jagged(self.values.to(device), self.offsets.to(device))

@@ -17,10 +17,10 @@ class PreferencePairs(TensorRecord):
     """A better and a worse slate for each of `B` requests.
 
     Args:
-        context: what a policy may see of the requests.
-        better: `G = 1`, the preferred slates.
-        worse: `G = 1`, the others.
-        weight: `[B]`, at least 0: how much a pair counts.
+        context: the requests as a policy sees them.
+        better: the preferred slates, `G = 1`.
+        worse: the other slates, `G = 1`.
+        weight: `[B]`, weight of each pair, at least 0.
     """
 
     context: Context

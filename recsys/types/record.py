@@ -1,4 +1,4 @@
-"""The base of the nouns: frozen dataclasses of tensors whose rows are selected, moved and joined field by field."""
+"""The base of dataclasses of tensors, whose rows are selected, moved and joined field by field."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class TensorRecord:
     """A dataclass of tensors with `B` rows each.
 
     Fields may be tensors and `Jagged` rows (both with `B` rows), other records, mappings to or tuples of any of these,
-    or None; everything else (a name, a method of sampling) belongs to the whole record and is carried along.
+    or None. Fields of any other type, such as a name, describe the whole record and are kept as they are.
     """
 
     def replace(self: Record, **changes: Any) -> Record:
         """Return a copy with some fields changed.
 
         Args:
-            changes: new values by the name of their field.
+            changes: new values by field name.
         """
         return replace(self, **changes)  # type: ignore[type-var]
 
     def select(self: Record, rows: Int[Tensor, " R"]) -> Record:
-        """Return the named rows, in the order named; a row may be named more than once.
+        """Return the given rows, in the given order. A row may occur several times.
 
         Args:
-            rows: `[R]`, each in `0 .. B − 1`.
+            rows: `[R]`, indices from `0 .. B − 1`.
         """
         return self._map(lambda value: value.select(rows) if isinstance(value, Jagged) else value[rows])
 
@@ -47,7 +47,7 @@ class TensorRecord:
         return self._map(lambda value: value if isinstance(value, Jagged) else value.detach())
 
     def tensors(self) -> list[Tensor]:
-        """Return every tensor of the record, in an order that depends on its fields alone; see `with_tensors`."""
+        """Return all tensors of the record, in an order that depends on its fields only; see `with_tensors`."""
         found: list[Tensor] = []
         self._map(lambda value: (found.extend(_parts(value)), value)[1])
         return found
@@ -56,10 +56,10 @@ class TensorRecord:
         """Return a record with the same fields and other tensors, which may have another number of rows.
 
         Args:
-            tensors: what `tensors` returned of a record with the same fields.
+            tensors: result of `tensors` for a record with the same fields.
 
         Raises:
-            ValueError: there are more or fewer than this record has.
+            ValueError: their number is not that of this record.
         """
         if len(tensors) != len(self.tensors()):
             raise ValueError(f"{type(self).__name__} has {len(self.tensors())} tensors, found {len(tensors)}")
@@ -70,14 +70,14 @@ class TensorRecord:
     def cat(cls: type[Record], records: Sequence[Record]) -> Record:
         """Return the rows of several records, one record after the other.
 
-        A field that is None in one record must be None in all; what belongs to the whole record must be equal.
+        A field that is None in one record must be None in all. Fields that describe the whole record must be equal.
 
         Args:
-            records: at least one, all of one class, which may be a subclass of this one.
+            records: at least one record; all have the same class, which may be a subclass of this one.
 
         Raises:
-            ValueError: there is no record, classes differ, a field is given in some and missing in others, or records
-                differ in what belongs to the whole.
+            ValueError: there is no record, classes differ, a field is None in some records only, or fields that
+                describe the whole record differ.
         """
         if not records:
             raise ValueError(f"{cls.__name__}.cat needs at least one record")
@@ -100,11 +100,11 @@ def _parts(value: Tensor | Jagged) -> list[Tensor]:
 
 
 def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return `value` with `change` applied to every `Tensor` and `Jagged` in it; what is neither is carried along.
+    """Return `value` with `change` applied to every `Tensor` and `Jagged` in it. Other parts are kept.
 
     Args:
         value: a tensor, `Jagged` rows, a record, a mapping or tuple of any of these, or anything else.
-        change: called with each `Tensor` and each `Jagged`.
+        change: function of each `Tensor` and `Jagged`.
 
     >>> map_tensors((torch.tensor(1), "name"), lambda tensor: tensor + 1)
     (tensor(2), 'name')
@@ -123,7 +123,7 @@ def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:
 def _cat(values: Sequence[Any], name: str) -> Any:
     first = values[0]
     if any(type(value) is not type(first) for value in values):
-        raise ValueError(f"{name}: given in some of the records and missing, or of another type, in others")
+        raise ValueError(f"{name}: some records have it, others lack it or have another type")
     if isinstance(first, Tensor):
         return torch.cat(list(values))
     if isinstance(first, Jagged):
@@ -140,5 +140,5 @@ def _cat(values: Sequence[Any], name: str) -> Any:
         return {key: _cat([value[key] for value in values], f"{name}[{key!r}]") for key in first}
     for value in values:
         if value is not first and value != first:
-            raise ValueError(f"{name}: belongs to a whole record and must be equal in all, found {first} and {value}")
+            raise ValueError(f"{name}: describes a whole record and must be equal in all, found {first} and {value}")
     return first

@@ -1,4 +1,4 @@
-"""The rewarded groups that an objective learns from."""
+"""Groups of rewarded slates, from which objectives learn."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from recsys.types.record import TensorRecord
 
 @dataclass(frozen=True)
 class Rollout(TensorRecord):
-    """`G` candidate slates of `S` slots for each of `P` requests, scored and rewarded.
+    """`G` candidate slates of `S` slots for each of `P` requests, with log-probabilities and rewards.
 
-    A single item is the case `S = 1`. Log-probabilities are natural, over the items that a request allows at a slot.
+    A single item is a slate with `S = 1`. Log-probabilities are in nats, over the legal items of each slot.
 
     Args:
-        items: `[P, G, S]`, −1 where there is no item.
-        token_log_prob: `[P, G, S, L]`, with gradient: log π_θ of each code of each item given the slots before it;
-            their sum is the slate's log-probability (the correction for excluded items sits on an item's last code).
-        behaviour_log_prob: `[P, G, S, L]`, without gradient: the same under the policy that sampled the group.
-        reward: `[P, G]`, of the whole slate; the sum of `slot_reward` where each slot is rewarded.
-        slot_reward: `[P, G, S]`, what each slot earned by itself; None where only slates are rewarded.
-        logged_log_prob: `[P, S, L]`, with gradient: log π_θ of the logged answer, whether or not it is in the group;
-            None where there is no logged answer.
-        is_logged: `[P, G]`, true where the candidate is the logged answer; None where there is none.
-        reference_log_prob: `[P, G, S, L]`, without gradient, under the reference policy; None without a KL term.
-        log_inclusion: `[P, G]`: log-probability that the candidate is among the group (stochastic beams); None for
-            groups that are not drawn without replacement.
-        shared_codes: `[P, G]`, integer: how many leading codes the candidate shares with the logged item (`S = 1`).
-        value: `[P, S]`, what a critic expected of each slot; None without a critic.
+        items: `[P, G, S]`, items of the slates, −1 for no item.
+        token_log_prob: `[P, G, S, L]`, log π_θ of each code of each item given the earlier slots, with gradient. The
+            sum is the log-probability of the slate. The last code of an item includes the correction for excluded
+            items.
+        behaviour_log_prob: `[P, G, S, L]`, the same under the policy that sampled the group, without gradient.
+        reward: `[P, G]`, reward of the slate; the sum of `slot_reward` if slots are rewarded.
+        slot_reward: `[P, G, S]`, reward of each slot; None if only slates are rewarded.
+        logged_log_prob: `[P, S, L]`, log π_θ of the logged answer, with gradient, whether or not it is in the group;
+            None if there is no logged answer.
+        is_logged: `[P, G]`, true for the candidate that is the logged answer; None if there is no logged answer.
+        reference_log_prob: `[P, G, S, L]`, the same as `token_log_prob` under the reference policy, without gradient;
+            None without a KL term.
+        log_inclusion: `[P, G]`, log-probability that the candidate is in the group (stochastic beams); None for groups
+            that are not sampled without replacement.
+        shared_codes: `[P, G]`, number of leading codes that the candidate shares with the logged item (`S = 1`).
+        value: `[P, S]`, value of each slot by a critic; None without a critic.
     """
 
     items: Int[Tensor, "P G S"]
@@ -51,32 +53,32 @@ class Rollout(TensorRecord):
 
     @property
     def slot_mask(self) -> Bool[Tensor, "P G S"]:
-        """`[P, G, S]`, true where a slot holds an item."""
+        """Mask of the slots that hold an item, `[P, G, S]`."""
         return self.items >= 0
 
     @property
     def mask(self) -> Bool[Tensor, "P G"]:
-        """`[P, G]`, true where the candidate has an item in every slot; everything else is ignored."""
+        """Mask of the candidates with an item in every slot, `[P, G]`. Other candidates are ignored."""
         return self.slot_mask.all(-1)
 
     @property
     def slot_log_prob(self) -> Float[Tensor, "P G S"]:
-        """`[P, G, S]`, with gradient: log π_θ of each slot; 0 where the candidate is masked."""
+        """Log π_θ of each slot, `[P, G, S]`, with gradient; 0 for candidates outside the mask."""
         return self.token_log_prob.masked_fill(~self.mask[..., None, None], 0.0).sum(-1)
 
     @property
     def log_prob(self) -> Float[Tensor, "P G"]:
-        """`[P, G]`, with gradient: log π_θ of each candidate; 0 where it is masked."""
+        """Log π_θ of each candidate, `[P, G]`, with gradient; 0 for candidates outside the mask."""
         return self.slot_log_prob.sum(-1)
 
     def candidates(self, columns: Int[Tensor, "P C"], keep: Bool[Tensor, "P #C"]) -> Rollout:
-        """Return `C` candidates of each request, in the order named; masked where they are not kept.
+        """Return `C` candidates of each request, in the given order.
 
-        `log_inclusion` is left out: some candidates of a group are not sampled as the group was.
+        `log_inclusion` is dropped: a part of a group is not sampled as the group was.
 
         Args:
-            columns: `[P, C]`, which candidates, each in `0 .. G − 1`.
-            keep: `[P, C]` or `[P, 1]`; the others hold item −1.
+            columns: `[P, C]`, indices of candidates, from `0 .. G − 1`.
+            keep: `[P, C]` or `[P, 1]`, false for candidates that are masked: they hold item −1.
         """
         rows = torch.arange(len(self), device=columns.device).unsqueeze(-1)
 

@@ -1,4 +1,4 @@
-"""The slates that a policy answers, or a log shows, for a batch of requests."""
+"""Slates that a policy answers, or that a log holds, for a batch of requests."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from recsys.types.record import TensorRecord
 
 
 class SamplingMethod(StrEnum):
-    """How slates were chosen, which decides the estimators that may use them."""
+    """The method by which slates were chosen, which decides the estimators that may use them."""
 
     SAMPLE = "sample"
-    """Independently from the policy, so that a slate may come twice."""
+    """Independent samples from the policy; a slate may occur twice."""
     WITHOUT_REPLACEMENT = "without_replacement"
     """Stochastic beams (Gumbel-top-k): distinct slates with known inclusion probabilities."""
     TOP = "top"
-    """The most probable ones (beam search or exact): a deterministic set, no sample."""
+    """The most probable slates, by beam search or exactly: a deterministic set, no sample."""
     GIVEN = "given"
-    """By someone else; only scored by the policy."""
+    """Slates from elsewhere, which the policy only scores."""
 
 
 @dataclass(frozen=True)
 class Slates(TensorRecord):
     """`G` slates of `S` slots for each of `B` requests.
 
-    A request whose legal set is smaller than what was asked has fewer slates: the missing ones hold item −1 with
-    log-probability −inf and stand last.
+    If the legal set of a request is too small for `G` slates, the last ones hold item −1 with log-probability −inf.
 
     Args:
-        items: `[B, G, S]`, item indices, −1 where there is no item.
-        log_prob: `[B, G, S]`, nats: each slot given the slots before it. A slate's is the sum over its slots.
-        sampling_method: how the slates were chosen.
-        log_inclusion: `[B, G]`, nats: log-probability that the slate is among the `G` drawn, given the threshold of the
-            draw (Kool et al. 2019, section 4); None unless drawn without replacement.
+        items: `[B, G, S]`, item indices, −1 for no item.
+        log_prob: `[B, G, S]`, log-probability of each slot given the earlier slots, in nats. The log-probability of a
+            slate is the sum over its slots.
+        sampling_method: method by which the slates were chosen.
+        log_inclusion: `[B, G]`, log-probability that the slate is among the `G` samples, given the threshold of the
+            sampling (Kool et al. 2019, section 4), in nats; None unless sampled without replacement.
     """
 
     items: Int[Tensor, "B G S"]
@@ -46,10 +46,10 @@ class Slates(TensorRecord):
 
     @property
     def mask(self) -> Bool[Tensor, "B G"]:
-        """`[B, G]`, true where the slate has an item in every slot."""
+        """Mask of the slates with an item in every slot, `[B, G]`."""
         return (self.items >= 0).all(-1)
 
     @property
     def slate_log_prob(self) -> Float[Tensor, "B G"]:
-        """`[B, G]`, nats: log-probability of each whole slate."""
+        """Log-probability of each slate, `[B, G]`, in nats."""
         return self.log_prob.sum(-1)

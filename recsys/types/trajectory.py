@@ -1,4 +1,4 @@
-"""What happened to users over several steps."""
+"""Trajectories of users over several steps."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from recsys.types.record import TensorRecord
 
 @dataclass(frozen=True)
 class Trajectory(TensorRecord):
-    """`T` steps of `B` users.
+    """`T` steps of `B` users, with requests, slates and feedback.
 
     Args:
-        example: `T · B` requests with their answers and feedback, step by step: step `t` of user `b` is row
-            `t · B + b`.
-        active: `[T, B]`, true where the user's session was not over before the step.
-        done: `[T, B]`, true where it was over after the step.
-        value: `[T + 1, B]`, what a critic expected at each step and after the last; None without a critic.
-        latents: further quantities that the policy sampled or knew, by name, `[T, B, …]` each (latent actions, their
-            log-probabilities).
+        example: `T · B` requests with their answers and feedback. Step `t` of user `b` is row `t · B + b`.
+        active: `[T, B]`, true if the session of the user was not over before the step.
+        done: `[T, B]`, true if the session was over after the step.
+        value: `[T + 1, B]`, value of each step and after the last, by a critic; None without a critic.
+        latents: further quantities of the policy by name, `[T, B, …]` each, such as latent actions and their
+            log-probabilities.
     """
 
     example: Example
@@ -38,22 +37,22 @@ class Trajectory(TensorRecord):
 
     @property
     def steps(self) -> int:
-        """`T`."""
+        """Number of steps `T`."""
         return self.active.shape[0]
 
     @property
     def users(self) -> int:
-        """`B`."""
+        """Number of users `B`."""
         return self.active.shape[1]
 
     @property
     def reward(self) -> Float[Tensor, "T B"]:
-        """`[T, B]`, what each step earned, summed over the slots of its slate; 0 where the session was over."""
+        """Reward of each step, `[T, B]`, summed over the slots of its slate; 0 after the end of a session."""
         earned = self.example.feedback.reward.flatten(1).sum(1).view(self.steps, self.users)
         return earned * self.active
 
     def select(self, rows: Int[Tensor, " R"]) -> Trajectory:
-        """Return the trajectories of the named users, in the order named."""
+        """Return the trajectories of the given users, in the given order."""
         grid = torch.arange(self.steps, device=rows.device).unsqueeze(1) * self.users + rows
         return Trajectory(
             self.example.select(grid.flatten()),
@@ -65,7 +64,7 @@ class Trajectory(TensorRecord):
 
     @classmethod
     def cat(cls, records: Sequence[Trajectory]) -> Trajectory:  # type: ignore[override]
-        """Return the trajectories of the users of several, one after the other; all have the same number of steps."""
+        """Return the trajectories of all users of several records, which have the same number of steps."""
         users = torch.tensor([0, *(one.users for one in records)]).cumsum(0).tolist()
         steps, total = records[0].steps, users[-1]
         joined = Example.cat([one.example for one in records])

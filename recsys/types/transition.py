@@ -1,4 +1,4 @@
-"""One step of users who are shown slates: what an online learner learns from."""
+"""One step of users who are shown slates, from which an online learner learns."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from recsys.types.slates import Slates
 
 @dataclass(frozen=True)
 class Transition(TensorRecord):
-    """One step of `B` users.
+    """One step of `B` users, with request, slate, feedback and next request.
 
     Args:
-        context: what the policy saw.
-        slates: what it showed, one slate a user (`G = 1`); −1 in every slot of a user whose session was over.
-        feedback: what the users did.
-        next_context: what the policy sees then; of no meaning for a user whose session is over.
-        done: `[B]`, true where the session is over after the step.
-        active: `[B]`, true where it was not over before the step.
+        context: the requests of the step.
+        slates: the slates shown, one for each user (`G = 1`); all slots hold −1 if the session of the user was over.
+        feedback: feedback to the slates.
+        next_context: the requests of the next step; without meaning for users whose session is over.
+        done: `[B]`, true if the session is over after the step.
+        active: `[B]`, true if the session was not over before the step.
     """
 
     context: Context
@@ -36,12 +36,12 @@ class Transition(TensorRecord):
 
     @classmethod
     def one_round(cls, context: Context, slates: Slates, feedback: Feedback) -> Transition:
-        """Return the only step of sessions that are over after it: a round of a bandit.
+        """Return a step of sessions of one step, as in a bandit.
 
         Args:
             context: `B` requests.
-            slates: one a request.
-            feedback: to them.
+            slates: one slate for each request.
+            feedback: feedback to the slates.
         """
         every = torch.ones(len(context), dtype=torch.bool, device=context.users.device)
         return cls(context, slates, feedback, context, every, every)

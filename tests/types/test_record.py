@@ -131,7 +131,7 @@ def test_replace_changes_the_named_fields_of_a_copy() -> None:
 
 def test_records_that_differ_in_their_parts_are_not_joined() -> None:
     whole, bare = example(2, (True, True, False, 2, 2), 0), example(2, (False, True, False, 2, 2), 1)
-    with pytest.raises(ValueError, match=r"AgedContext\.candidates: given in some"):
+    with pytest.raises(ValueError, match=r"AgedContext\.candidates: some records have it"):
         Example.cat([whole, bare])
     other = whole.replace(feedback=Feedback({"like": Channel(torch.zeros(2, 2))}, whole.feedback.propensity))
     with pytest.raises(ValueError, match="name different parts"):
