@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from recsys.config.renamed import RENAMED
+
 MOST_LISTED = 12
 LEAST_SIMILARITY = 0.6
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most similar to `word` (difflib ratio of at least 0.6), or None.
+    """Return the known word that `word` was renamed to, or the most similar (difflib ratio of at least 0.6), or None.
 
     >>> nearest_word("widht", ["heads", "width"])
     'width'
+    >>> nearest_word("rollout", ["reward", "sampler"])
+    'sampler'
     """
-    matches = get_close_matches(word, sorted(set(known)), n=1, cutoff=LEAST_SIMILARITY)
+    known = set(known)
+    renamed = [name for name in RENAMED.get(word, ()) if name in known]
+    if renamed:
+        return renamed[0]
+    matches = get_close_matches(word, sorted(known), n=1, cutoff=LEAST_SIMILARITY)
     return matches[0] if matches else None
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from recsys.config.compose import compose
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
+from recsys.errors import ConfigurationError
 from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.objective import Loss
 from recsys.policies.generative import GenerativePolicy
@@ -126,3 +127,18 @@ def test_every_objective_of_the_package_has_a_file() -> None:
     }
     assert found <= set(options("objective"))
     assert len(found) >= 17
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+stage.rl.arms.rere.system.rollout.candidates=4", r"no argument 'rollout'; did you mean 'sampler'"),
+        ("stage.rl.arms.rere.system.rollout.candidates=4", r"did you mean '.*rere\.system\.sampler\.candidates'"),
+        ("+stage.rl.arms.rere.system.keep=null", r"no argument 'keep'; did you mean 'group_filter'"),
+        ("reward@stage.rl.arms.rere.system.reward=rule_ranking", "no such reward; did you mean 'hit_ranking'"),
+        ("stage.rl.arms.rere.system.reference=true", r"system\.reference: expected .*found True"),
+    ],
+)
+def test_former_names_are_refused_with_the_names_of_today(override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        validate(compose(["experiment=rere/movielens_100k", override]))
