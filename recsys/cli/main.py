@@ -16,7 +16,7 @@ DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
     "prepare": "raw data to tables",
-    "bench": "policies in a simulated world, side by side",
+    "bench": "policies in a simulator, side by side",
     "replay": "what other policies would have earned, estimated from a log",
     "recommend": "a trained policy's items for users, by title, with probabilities",
     "doctor": "versions, devices, which extras work",

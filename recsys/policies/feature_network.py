@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.policies.bandits.posteriors import Features
+from recsys.policies.policy import SoftmaxPolicy
 from recsys.types.context import Context
 
 
@@ -34,6 +35,33 @@ class FeatureScorer(nn.Module):
     def forward(self, context: Context) -> Float[Tensor, "B N"]:
         """Return the score of every item, legal or not."""
         return self.layers(self.features(context)).squeeze(-1)
+
+
+class FeaturePolicy(SoftmaxPolicy):
+    """Slates by Plackett and Luce of items scored by a `FeatureScorer`.
+
+    Args:
+        features: of every item for every request.
+        hidden: units of the two hidden layers.
+        temperature: above 0; see `SoftmaxPolicy`.
+    """
+
+    def __init__(self, features: Features, hidden: int = 64, temperature: float = 1.0) -> None:
+        super().__init__(FeatureScorer(features, hidden), temperature)
+
+    @classmethod
+    def for_run(
+        cls, materials: object, features: Features, hidden: int = 64, temperature: float = 1.0
+    ) -> FeaturePolicy:
+        """Return a policy for a run, which needs nothing of what the run prepared.
+
+        Args:
+            materials: what the run prepared.
+            features: see the class.
+            hidden: see the class.
+            temperature: see the class.
+        """
+        return cls(features, hidden, temperature)
 
 
 class FeatureCritic(nn.Module):

@@ -17,6 +17,7 @@ from recsys.policies.policy import Policy
 from recsys.rollouts.buffer import ReplayBuffer
 from recsys.rollouts.collection import collect, trajectory_of
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
+from recsys.rollouts.preparation import PreparedSimulator
 from recsys.simulate.simulator import Simulator, show, with_rows
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
@@ -52,7 +53,7 @@ class SimulatorData(TrainingData):
     `capacity` trajectories (`ReplayBuffer`) and goes on on the CPU or one GPU, not in several processes.
 
     Args:
-        simulator: whose users they are.
+        simulator: whose users they are, as such or as a run has prepared it.
         users: of an epoch.
         steps: of an epoch.
         slots: of a slate.
@@ -69,7 +70,7 @@ class SimulatorData(TrainingData):
 
     def __init__(
         self,
-        simulator: Simulator[Any],
+        simulator: Simulator[Any] | PreparedSimulator,
         users: int = 64,
         steps: int = 20,
         slots: int = 2,
@@ -81,7 +82,7 @@ class SimulatorData(TrainingData):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.simulator = simulator
+        self.simulator = simulator.simulator if isinstance(simulator, PreparedSimulator) else simulator
         self.episode = EpisodeConfig(users, steps, slots)
         self.validation = EpisodeConfig(validation_users or users, validation_steps or steps, slots)
         self.batch_size = users if batch_size is None else batch_size
