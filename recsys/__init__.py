@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recsys.policies.mixture import Mixture
     from recsys.policies.policy import ItemPolicy, Policy
     from recsys.runs.artifacts import load
+    from recsys.training.train import train
     from recsys.types.context import Context
     from recsys.types.example import Example
     from recsys.types.feedback import Feedback
@@ -66,6 +67,7 @@ __all__ = [
     "evaluate",
     "load",
     "prepare",
+    "train",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -91,6 +93,7 @@ __getattr__, __dir__ = lazy_names(
         "policies.mixture": ["Mixture"],
         "policies.policy": ["ItemPolicy", "Policy"],
         "runs.artifacts": ["load"],
+        "training.train": ["train"],
         "types.context": ["Context"],
         "types.example": ["Example"],
         "types.feedback": ["Feedback"],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.data.datasets.preparation import SequencePreparation
 from recsys.data.datasets.split import LeaveOneOut
 from recsys.data.sources.parquet import ParquetTables
 from recsys.items.balanced_kmeans import BalancedKMeans
@@ -16,9 +17,9 @@ from recsys.items.cooccurrence import PpmiSvd
 from recsys.runs.prepare import Prepare
 from recsys.runs.run_folder import RunFolder
 from recsys.runs.tokenize import Tokenize
-from recsys.training.sequence_training import SequenceTraining
+from recsys.training.train_stage import Train
 from tests.tables import write_tables
-from tests.training.arms import TRAINER, configuration
+from tests.training.trainings import TRAINER
 
 FAKES = str(Path(__file__).parent / "fakes")
 if FAKES not in sys.path:
@@ -27,7 +28,7 @@ if FAKES not in sys.path:
 
 @pytest.fixture
 def chain(tmp_path: Path) -> DictConfig:
-    """Four stages: prepare, sft on it, rl on sft, evaluate on sft and rl."""
+    """Four stages in a row: prepare, sft, rl, evaluate."""
     return OmegaConf.create(
         {
             "name": "chain",
@@ -42,12 +43,12 @@ def chain(tmp_path: Path) -> DictConfig:
                 "sft": {
                     "_target_": "fake_stages.Write",
                     "name": "sft",
-                    "inputs": ["prepare"],
+                    "after": ["prepare"],
                     "text": "sft",
                     "seed": "${seed}",
                 },
-                "rl": {"_target_": "fake_stages.Write", "name": "rl", "inputs": ["sft"], "reward": "${reward}"},
-                "evaluate": {"_target_": "fake_stages.Evaluate", "inputs": ["sft", "rl"]},
+                "rl": {"_target_": "fake_stages.Write", "name": "rl", "after": ["sft"], "reward": "${reward}"},
+                "evaluate": {"_target_": "fake_stages.Evaluate", "after": ["sft", "rl"]},
             },
         }
     )
@@ -58,18 +59,17 @@ def prepared(tmp_path: Path) -> RunFolder:
     """A run after its first two stages."""
     run = RunFolder(tmp_path / "run")
     tables = ParquetTables(write_tables(tmp_path / "tables"))
-    Prepare(tables, LeaveOneOut(), k_core=0, root=str(tmp_path / "data")).run(run)
+    Prepare(SequencePreparation(tables, LeaveOneOut(), k_core=0, root=str(tmp_path / "data"))).run(run)
     Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=4), ExtraCode()).run(run)
     return run
 
 
 @pytest.fixture
 def train(prepared: RunFolder) -> Callable[..., RunFolder]:
-    """Trains arms in the stage `sft` of the prepared run."""
+    """Makes trainings in the prepared run."""
 
-    def run(arms: dict[str, Any], name: str = "sft", trainer: dict[str, Any] | None = None, **more: Any) -> RunFolder:
-        stage = SequenceTraining(name, configuration(arms), OmegaConf.create(trainer or TRAINER), **more)
-        stage.run(prepared)
+    def run(trainings: dict[str, Any], trainer: dict[str, Any] | None = None, **more: Any) -> RunFolder:
+        Train(OmegaConf.create(trainings), OmegaConf.create(trainer or TRAINER), **more).run(prepared)
         return prepared
 
     return run

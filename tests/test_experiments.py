@@ -15,10 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from recsys.config.compose import compose
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
+from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.errors import ConfigurationError, DataError
 from recsys.runs.artifacts import artifact_folder, artifacts, load_model
 from recsys.runs.materials import load_bundle
-from recsys.runs.prepare import load_dataset, load_slate_log
+from recsys.runs.prepare import load_data_of
 from recsys.runs.run import RunResult, run_stages
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
@@ -31,8 +33,8 @@ EXPERIMENTS = sorted(
 )
 SEQUENCES = [name for name in EXPERIMENTS if name.startswith("rere/")]
 SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
-ARMS = sorted(path.stem for path in CONF.glob("arm/*.yaml"))
-COUNTS = {"popularity", "markov", "item_knn"}
+TRAININGS = sorted(path.stem for path in CONF.glob("training/*.yaml"))
+BASELINES = {"popularity", "markov", "item_knn"}
 
 
 def composed(experiment: str, *overrides: str) -> DictConfig:
@@ -45,20 +47,18 @@ def composed(experiment: str, *overrides: str) -> DictConfig:
 def small(experiment: str, folder: Path, *overrides: str) -> DictConfig:
     """The experiment for a few batches of small tables, with small networks."""
     write_tables(folder / "tables")
-    where = [f"dataset.root={folder / 'tables'}", f"root={folder / 'runs'}", f"+stage.prepare.root={folder / 'data'}"]
-    size = ["stage.prepare.k_core=0", "clusters=4", "max_length=8"]
+    where = [f"dataset.root={folder / 'tables'}", f"root={folder / 'runs'}", f"+data.root={folder / 'data'}"]
+    size = ["data.k_core=0", "clusters=4", "max_length=8"]
     config = compose([f"experiment={experiment}", "debug=limit", "dataset=parquet", *where, *size, *overrides])
     OmegaConf.set_struct(config, False)
-    networks = [config.network, *(arm.network for arm in config.stage.sft.arms.values() if "network" in arm)]
-    for network in networks:
+    for network in (config.network, *(one.model for one in config.train.values() if "model" in one)):
         network.update({"width": 8, "layers": 1})
     return config
 
 
 def rows_of(config: DictConfig) -> set[str]:
     """Rows that the table of a run has."""
-    trained = {str(arm) for stage in ("sft", "rl") if stage in config.stages for arm in config.stage[stage].arms}
-    return COUNTS | trained | {"mixture"}
+    return BASELINES | set(config.train) | {"mixture"}
 
 
 def assert_run_folder(result: RunResult, config: DictConfig) -> None:
@@ -71,15 +71,15 @@ def assert_run_folder(result: RunResult, config: DictConfig) -> None:
     kept = OmegaConf.load(run.config)
     assert isinstance(kept, DictConfig)
     validate(kept)
-    assert_metrics(json.loads(run.metrics.read_text()), rows_of(config), config.stage.evaluate.references)
+    assert_metrics(json.loads(run.metrics.read_text()), rows_of(config), config.evaluation.references)
     table = pl.read_parquet(run.metrics_table)
     assert table.columns == ["user_id", "row", "metric", "seed", "value"]
     assert set(table["row"]) == rows_of(config)
-    assert table["user_id"].n_unique() == len(load_dataset(run).test.users.unique())
+    assert table["user_id"].n_unique() == len(load_data_of(run, Dataset).test.context.users.unique())
     assert_history(pl.read_parquet(run.history), config)
     page = run.report.read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
-    assert all(title in page for title in ("Learning curves", "Reward and health", "What users would see", "Tale "))
+    assert all(title in page for title in ("Learning curves", "Reward diagnostics", "What users would see", "Tale "))
     assert "evaluate: done" in run.log.read_text()
 
 
@@ -99,16 +99,15 @@ def assert_metrics(metrics: dict, rows: set[str], references: Sequence[str]) -> 
 def assert_history(history: pl.DataFrame, config: DictConfig) -> None:
     assert history.schema == {"stage": pl.String, "step": pl.Int64, "metric": pl.String, "value": pl.Float64}
     logged = set(history["metric"])
-    for stage in ("sft", "rl"):
-        for arm in config.stage[stage].arms:
-            assert {f"{arm}/train/loss", f"{arm}/validation/ndcg@10"} <= logged
+    for name in config.train:
+        assert {f"{name}/train/loss", f"{name}/validation/ndcg@10"} <= logged
     assert "rere/train/reward_mean" in logged
     first = history.filter(pl.col("metric") == "rere/train/clip_fraction").sort("step")
     assert first["value"][0] == 0.0
 
 
 def assert_checkpoints(result: RunResult, config: DictConfig) -> None:
-    """`last` and `best` of each arm load with `weights_only=True`; the weights that are served are the best ones."""
+    """`last` and `best` of each training load with `weights_only=True`; the best weights are served."""
     run = RunFolder(result.folder)
     bundle = load_bundle(run)
     for name in (one.name for one in artifacts(run, ArtifactKind.POLICY)):
@@ -137,7 +136,7 @@ def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[o
     validate(config)
     slates = composed("slate/parquet", f"debug={debug}")
     validate(slates)
-    for stage in (config.stage.sft, config.stage.rl, slates.stage.fit):
+    for stage in (config.stage.train, slates.stage.train):
         assert (stage.limit, stage.overfit, stage.profiler) == heard
     with pytest.raises(ConfigurationError, match=r"profiler: expected .*simple.*advanced"):
         validate(composed("rere/parquet", "profiler=smiple"))
@@ -172,16 +171,16 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
         [f"experiment={experiment}", "debug=limit", f"root={tmp_path / 'runs'}", *slate_data(experiment, tmp_path)]
     )
     result = run_stages(config)
-    arms = set(config.stage.fit.arms)
+    trainings = set(config.train)
     truth = {"truth"} if experiment == "slate/simulated" else set()
-    assert set(result.metrics) == {"uniform", "popularity", *arms, *truth}
+    assert set(result.metrics) == {"uniform", "popularity", *trainings, *truth}
     assert {one.name for one in result.folder.iterdir()} == {
         *("config.yaml", "metrics.json", "metrics.parquet", "history.parquet", "report.html", "run.log"),
         *("checkpoints", "stages"),
     }
     for row, cells in result.metrics.items():
         assert cells["log_likelihood"]["value"] < 0 and cells["click_log_likelihood"]["value"] < 0
-        for reference in config.stage.evaluate.references:
+        for reference in config.evaluation.references:
             assert (f"log_likelihood_minus_{reference}" in cells) == (reference != row)
     page = (result.folder / "report.html").read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page), "the report loads nothing from a network"
@@ -206,7 +205,8 @@ def test_slates_of_every_layout_are_prepared(
     named = ["+dataset.feedback.watch_time=seconds"] if dataset == "exposures" else []
     where = [f"dataset={dataset}", f"dataset.{place}={write(tmp_path / 'raw')}", f"root={tmp_path / 'runs'}", *named]
     config = compose(["experiment=slate/parquet", *where, "stages=[prepare]"])
-    log, split = load_slate_log(RunFolder(run_stages(config).folder))
+    slates = load_data_of(RunFolder(run_stages(config).folder), PreparedSlates)
+    log, split = slates.log, slates.split
     assert list(log.feedback) == feedback and len(log) == 200 and split.test.any()
     assert (log.clicks.lengths == 1).all() and log.num_users == 20 and log.num_items == 40
 
@@ -219,7 +219,7 @@ def test_who_has_no_slates_is_told_where_they_are(experiment: str, tmp_path: Pat
 
 
 def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
+    config = small("rere/parquet", tmp_path, "~train.sft_continued", "~train.sasrec")
     first = run_stages(config)
     weights = artifact_folder(RunFolder(first.folder), "rere") / "weights.safetensors"
     before, _ = weights.stat().st_mtime_ns, capsys.readouterr()
@@ -227,53 +227,59 @@ def test_running_again_makes_anew_what_changed(tmp_path: Path, capsys: pytest.Ca
     assert run_stages(config).metrics == first.metrics
     assert weights.stat().st_mtime_ns == before
     assert capsys.readouterr().out.splitlines() == [f"{stage}: up to date" for stage in config.stages]
-    config.stage.rl.arms.rere_lambda.system.objective.temperature = 0.5
+    config.train.rere_lambda.system.objective.temperature = 0.5
     run_stages(config)
     shown = capsys.readouterr().out
-    for line in ("sft: up to date", "rl/rere: up to date", "rl/rere_lambda: training", "evaluate: begins"):
+    for line in ("tokenize: up to date", "train/rere: up to date", "train/rere_lambda: training", "evaluate: begins"):
         assert line in shown
 
 
 def test_other_networks_items_and_splits(tmp_path: Path) -> None:
-    """The encoder-decoder over text codes, cut in time, without a reward stage."""
+    """The encoder-decoder over text codes, cut in time, without a reward."""
     config = small("rere/parquet", tmp_path, "network=encoder_decoder", "items=text", "split=global_time")
-    config.stages = ["prepare", "tokenize", "sft", "evaluate", "report"]
-    config.stage.evaluate.inputs = ["prepare", "tokenize", "sft"]
-    config.stage.report.inputs = [*config.stage.evaluate.inputs, "evaluate"]
-    config.stage.sft.arms = {"sft": config.stage.sft.arms.sft}
+    config.train = {"sft": config.train.sft}
     config.network.update({"head_width": 4, "hidden": 8, "decoder_layers": 1})
     result = run_stages(config)
-    assert set(result.metrics) == {*COUNTS, "sft", "mixture"}
-    assert "No stage of this run was trained with reward." in (result.folder / "report.html").read_text()
+    assert set(result.metrics) == {*BASELINES, "sft", "mixture"}
+    assert "No training of this run had a reward." in (result.folder / "report.html").read_text()
 
 
 def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
-    config = small("rere/parquet", tmp_path, "stage.prepare.repeats=true")
-    config.stages = ["prepare", "tokenize", "sft"]
-    dataset = load_dataset(RunFolder(run_stages(config).folder))
+    config = small("rere/parquet", tmp_path, "data.repeats=true")
+    config.stages = ["prepare", "tokenize", "train"]
+    config.train = {"sft": config.train.sft}
+    dataset = load_data_of(RunFolder(run_stages(config).folder), Dataset)
     assert dataset.repeats
     assert dataset.test.context.excluded.values.numel() == 0
     assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
 
 
-@pytest.mark.parametrize("arm", sorted(path.stem for path in CONF.glob("slate_arm/*.yaml")))
-def test_every_slate_arm_is_tried_by_the_recipe(arm: str) -> None:
-    assert f"/slate_arm@stage.fit.arms.{arm}: {arm}\n" in (CONF / "recipe/slate.yaml").read_text()
+@pytest.mark.parametrize("training", sorted(path.stem for path in CONF.glob("training/slate/*.yaml")))
+def test_every_slate_training_is_tried_by_the_recipe(training: str) -> None:
+    assert f"/training/slate@train.{training}: {training}\n" in (CONF / "recipe/slate.yaml").read_text()
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_is_tried_by_an_experiment(arm: str) -> None:
+@pytest.mark.parametrize("training", TRAININGS)
+def test_every_training_is_tried_by_an_experiment(training: str) -> None:
     """So that the runs above have run it."""
-    pattern = re.compile(rf"/arm@[\w.]+: {arm}$", re.MULTILINE)
+    pattern = re.compile(rf"/training@[\w.]+: {training}$", re.MULTILINE)
     files = [*CONF.glob("experiment/**/*.yaml"), *CONF.glob("recipe/*.yaml")]
     assert any(pattern.search(file.read_text()) for file in files)
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_an_arm_is_checked_to_its_last_key(arm: str) -> None:
-    path = f"stage.rl.arms.{arm}"
+@pytest.mark.parametrize("system", sorted(path.stem for path in CONF.glob("system/*.yaml")))
+def test_every_system_is_of_a_training(system: str) -> None:
+    files = CONF.glob("training/**/*.yaml")
+    assert any(re.search(rf"/system@system: {system}$", file.read_text(), re.MULTILINE) for file in files)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_training_is_checked_to_its_last_key(training: str) -> None:
+    path = f"train.{training}"
     there = OmegaConf.select(composed("rere/movielens_100k"), path) is not None
-    given = [] if there else [f"+arm@{path}={arm}"]
+    given = [] if there else [f"+training@{path}={training}"]
     validate(composed("rere/movielens_100k", *given))
     with pytest.raises(ConfigurationError, match=rf"{path}\.system\.objektive"):
         validate(composed("rere/movielens_100k", *given, f"+{path}.system.objektive=1"))
+    with pytest.raises(ConfigurationError, match=rf"^{path}\.sytem: Training has no key 'sytem'; .*'system'"):
+        validate(composed("rere/movielens_100k", *given, f"+{path}.sytem=1"))

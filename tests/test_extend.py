@@ -33,25 +33,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(*overrides: str) -> int:
-    small = ["dataset.root=tables", "stage.prepare.k_core=0", "clusters=8", "debug=limit"]
-    others = [f"~stage.{arm}" for arm in ("sft.arms.sasrec", "rl.arms.rere_lambda")]
+    small = ["dataset.root=tables", "data.k_core=0", "clusters=8", "debug=limit"]
+    others = ["~train.sasrec", "~train.rere_lambda"]
     return main(["train", "--config-dir", "my_conf", *small, *others, *overrides])
 
 
 def test_parts_from_outside_stand_in_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("experiment=mine", "~stage.rl.arms.rere", "stages=[prepare,tokenize,sft,rl,evaluate]") == 0
+    assert train("experiment=mine", "~train.rere", "stages=[prepare,tokenize,train,evaluate]") == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     rows = json.loads((run / "metrics.json").read_text())
     assert {*ADDED, "sft", "sft_continued"} <= set(rows)
 
 
 def test_a_wrong_key_of_a_part_from_outside_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("experiment=mine", "+stage.rl.arms.best_of_many.system.reward.cpa=1.0") == 2
+    assert train("experiment=mine", "+train.best_of_many.system.reward.cpa=1.0") == 2
     assert "SurprisingHit has no argument 'cpa'; did you mean 'cap'?" in capsys.readouterr().err
 
 
-def test_an_arm_is_added_by_an_override(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arms = ["+arm@stage.rl.arms.best_of_many=best_of_many", "stages=[prepare,tokenize,sft,rl]"]
-    assert train("experiment=rere/parquet", *arms) == 0
+def test_a_training_is_added_by_an_override(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    added = ["+training@train.best_of_many=best_of_many", "stages=[prepare,tokenize,train]"]
+    assert train("experiment=rere/parquet", *added) == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     assert list(run.rglob("best_of_many/weights.safetensors"))

@@ -191,8 +191,9 @@ def generative(world: PlantedGroups, folder: Path) -> Policy:
     played = record_episode(world, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
     feedback_table("random", 0, played).write_parquet(folder / "feedback.parquet")
     small = ["clusters=2", "max_length=20", "network.width=16", "network.layers=1", "schedule.max_epochs=4"]
-    where = [f"dataset.path={folder / 'feedback.parquet'}", f"root={folder}", f"+stage.prepare.root={folder / 'data'}"]
-    stages = ["stages=[prepare,tokenize,sft]", "~stage.sft.arms.sasrec"]
+    where = [f"dataset.path={folder / 'feedback.parquet'}", f"root={folder}", f"+data.root={folder / 'data'}"]
+    others = [f"~train.{name}" for name in ("sasrec", "sft_continued", "rere", "rere_lambda")]
+    stages = ["stages=[prepare,tokenize,train]", *others]
     run = run_stages(compose(["experiment=rere/feedback", *small, *where, *stages])).folder
     return RemappedPolicy.from_run(str(run), range(ITEMS))
 

@@ -34,10 +34,9 @@ class PolicyGrid:
         slot_draws: further slates drawn a request for the table's `slot_propensities`; 0 leaves them out. No effect
             without `log`.
         limit: steps and users at most, None = all.
-        inputs: stages this one reads.
     """
 
-    mends = True
+    incremental = True
     results: ClassVar[Sequence[str]] = ("metrics.json", "metrics.parquet", "feedback.parquet")
 
     def __init__(
@@ -54,7 +53,6 @@ class PolicyGrid:
         log: bool = False,
         slot_draws: int = 0,
         limit: int | None = None,
-        inputs: Sequence[str] = (),
     ) -> None:
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
@@ -68,7 +66,6 @@ class PolicyGrid:
         self.processes = processes
         self.references = list(references)
         self.log = log
-        self.inputs = inputs
 
     def run(self, run: RunFolder) -> None:
         """Play, then write the figures.

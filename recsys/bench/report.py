@@ -34,12 +34,10 @@ class BenchReport:
     Args:
         users: how many users' slates are shown, for each of `shown`.
         shown: policies whose slates are shown.
-        inputs: stages this one reads.
     """
 
     users: int = 3
     shown: Sequence[str] = ("greedy", "slate_thompson", "in_slate_thompson")
-    inputs: Sequence[str] = ("play",)
     results: ClassVar[Sequence[str]] = ("report.html",)
 
     def run(self, run: RunFolder) -> None:

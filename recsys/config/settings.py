@@ -7,7 +7,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-DEFAULT_STAGES = ("prepare", "tokenize", "sft", "rl", "evaluate", "report")
+DEFAULT_STAGES = ("prepare", "tokenize", "train", "evaluate", "report")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RunSettings:
         root: folder of all runs.
         run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
         resume: go on with the newest unfinished run of this configuration.
-        offers: top-level keys that are there to be referred to, whether or not what is chosen does.
+        provides: top-level keys that are there to be referred to, whether or not what is chosen does.
     """
 
     name: str = "unnamed"
@@ -36,13 +36,13 @@ class RunSettings:
     root: str = "runs"
     run: str | None = None
     resume: bool = False
-    offers: list[str] = field(default_factory=list)
+    provides: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: DictConfig) -> RunSettings:
         """Read the settings of a configuration. Keys that it lacks keep their defaults."""
         given = {one: config[one] for one in cls.names() if one in config}
-        for one in {"stages", "offers"} & given.keys():
+        for one in {"stages", "provides"} & given.keys():
             given[one] = list(given[one])
         return cls(**given)
 

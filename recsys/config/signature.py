@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
 
 from hydra.utils import get_object
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.suggest import suggestion
 from recsys.config.type_check import describe, fits, parameters
+from recsys.config.unused_keys import interpolated_keys
 from recsys.errors import ConfigurationError
 
+WHOLE_INTERPOLATION = re.compile(r"\$\{[\w.]+\}")
 HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
@@ -68,7 +71,16 @@ def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iter
     except OmegaConfBaseException as error:
         yield f"{path}: {str(error).splitlines()[0]}"
         return
-    yield from shape_faults(path, value, annotation)
+    yield from shape_faults(_written_at(path, node, key), value, annotation)
+
+
+def _written_at(path: str, node: DictConfig, key: str) -> str:
+    """Return the full key of the value itself where `key` only refers to it, as in `trainings: ${train}`."""
+    raw = node._get_node(key)
+    written = raw._value() if isinstance(raw, Node) else None
+    if isinstance(written, str) and WHOLE_INTERPOLATION.fullmatch(written):
+        return interpolated_keys(written, path)[0]
+    return path
 
 
 def shape_faults(path: str, value: Any, annotation: Any) -> Iterator[str]:

@@ -18,13 +18,13 @@ RESOLVERS_OF_KEYS = ("oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecat
 def unused_keys(config: DictConfig) -> list[str]:
     """Return one line for each value that nothing reads.
 
-    Values in `stage`, the settings, and the keys listed in `offers` are read. Other values must be the target of an
+    Values in `stage`, the settings, and the keys listed in `provides` are read. Other values must be the target of an
     interpolation.
     """
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
     everything = dict(leaves(tree))
-    read = ["stage", *RunSettings.names(), *RunSettings.of(config).offers]
+    read = ["stage", *RunSettings.names(), *RunSettings.of(config).provides]
     for place in read:
         for path, value in everything.items():
             if covers(place, path) and isinstance(value, str):

@@ -27,7 +27,7 @@ def lambda_ndcg(rollout: Rollout, *, cutoff: int = 10, temperature: float = 1.0)
     `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
     two would change, with ranks taken in the group and the target together, and held constant in the gradient. A pair
     of which neither stands among the first `K` weighs nothing. The group should hold the most probable legal items,
-    each once (`SamplingMethod.TOP`; `arm/rere_lambda` takes 200); whether the target is among them makes no difference.
+    each once (`SamplingMethod.TOP`; 200 in `rere_lambda`); whether the target is among them makes no difference.
 
     Bias: NDCG of a deterministic ranking has no gradient, so that this is no estimate of one: it is a bound whose steps
     move the pairs that NDCG counts. For the hit reward of the oracle test (six items, the four most probable in the

@@ -28,10 +28,11 @@ from torch import nn
 
 from recsys.atomic import write_json, write_tensors
 from recsys.config.suggest import suggestion
+from recsys.data.datasets.preparation import Materials
 from recsys.errors import ConfigurationError, RequestError
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
-from recsys.runs.materials import Materials, load_materials
+from recsys.runs.materials import load_materials
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
 
@@ -92,10 +93,17 @@ def save_artifact(artifact: Artifact, model: nn.Module, folder: Path) -> None:
     artifact.write(folder)
 
 
+def training_order_file(run: RunFolder) -> Path:
+    """Return the file that lists the run's trainings in the order in which they are made."""
+    return run.path / "stages" / "train" / "order.json"
+
+
 def artifact_folders(run: RunFolder) -> dict[str, Path]:
-    """Return the folder of every artifact of a run by its name, oldest first."""
-    files = sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"), key=lambda file: file.stat().st_mtime)
-    return {file.parent.name: file.parent for file in files}
+    """Return the folder of every artifact of a run by its name, in the order of the trainings."""
+    file = training_order_file(run)
+    order: list[str] = json.loads(file.read_text()) if file.exists() else []
+    folders = {one.parent.name: one.parent for one in sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"))}
+    return dict(sorted(folders.items(), key=lambda one: order.index(one[0]) if one[0] in order else -1))
 
 
 def artifact_folder(run: RunFolder, name: str) -> Path:
@@ -111,7 +119,7 @@ def artifact_folder(run: RunFolder, name: str) -> Path:
 
 
 def artifacts(run: RunFolder, kind: ArtifactKind | None = None) -> list[Artifact]:
-    """Return the artifacts of a run, of one kind or of all, oldest first."""
+    """Return the artifacts of a run, of one kind or of all, in the order of the trainings."""
     found = [Artifact.read(folder) for folder in artifact_folders(run).values()]
     return [one for one in found if kind in (None, one.kind)]
 
@@ -223,8 +231,8 @@ def artifact(name: str) -> Any:
 
 def named_artifacts(node: Any) -> list[str]:
     """Return the names of the artifacts that a configuration names by `artifact`, in the order of their places."""
-    if isinstance(node, DictConfig):
+    if isinstance(node, Mapping | DictConfig):
         if node.get("_target_") == f"{__name__}.{artifact.__name__}":
-            return [node.name]
+            return [str(node["name"])]
         return [name for value in node.values() for name in named_artifacts(value)]
-    return [name for value in node for name in named_artifacts(value)] if isinstance(node, ListConfig) else []
+    return [name for value in node for name in named_artifacts(value)] if isinstance(node, list | ListConfig) else []

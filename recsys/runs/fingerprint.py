@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from recsys.atomic import write_json
 from recsys.config.settings import LOCATION_KEYS, RunSettings
-from recsys.config.suggest import suggestion
 from recsys.config.validate import locate
 from recsys.errors import ConfigurationError
 
@@ -27,35 +26,39 @@ class PlannedStage:
         name: of the stage, and of its folder.
         node: its configuration.
         results: file names at the root of the run folder that it writes.
-        fingerprint: hexadecimal SHA-256 of `node`, values resolved, and of the fingerprints of the stages it reads.
-        mends: whether it tells itself which parts of an older result still hold, and takes away the others.
+        fingerprint: hexadecimal SHA-256 of `node`, values resolved, and of the stages before it.
+        incremental: whether it tells itself which parts of an older result still hold, and takes away the others.
     """
 
     name: str
     node: DictConfig
     results: tuple[str, ...]
     fingerprint: str
-    mends: bool = False
+    incremental: bool = False
 
 
 def plan(config: DictConfig) -> list[PlannedStage]:
-    """The run's stages in order, each with its fingerprint.
+    """Return the run's stages in order, each with its fingerprint; a stage depends on all stages before it.
 
     Raises:
-        ConfigurationError: a stage reads one that does not come before it, or goes by another name than in `stages`.
+        ConfigurationError: a stage has another name in `stages` than its class has, or refuses its configuration
+            (`check_configuration`).
     """
-    steps: dict[str, PlannedStage] = {}
+    steps: list[PlannedStage] = []
     for name in RunSettings.of(config).stages:
         node = config.stage[name]
         target = locate(f"stage.{name}._target_", node["_target_"])
         own = node.get("name", getattr(target, "name", name))
         if own != name:
-            raise ConfigurationError(f"stage.{name}.name: expected '{name}' as in `stages`, found {own!r}")
-        read = [_before(one, name, steps) for one in node.get("inputs", getattr(target, "inputs", ()))]
-        mark = fingerprint(OmegaConf.to_container(node, resolve=True), *(step.fingerprint for step in read))
-        results, mends = getattr(target, "results", ()), getattr(target, "mends", False)
-        steps[name] = PlannedStage(name, node, tuple(results), mark, mends)
-    return list(steps.values())
+            raise ConfigurationError(f"stages: expected '{own}' as the name of stage.{name}, found '{name}'")
+        check = getattr(target, "check_configuration", None)
+        if check is not None:
+            check(node)
+        before = [step.fingerprint for step in steps]
+        mark = fingerprint(OmegaConf.to_container(node, resolve=True), *before)
+        results, incremental = getattr(target, "results", ()), getattr(target, "incremental", False)
+        steps.append(PlannedStage(name, node, tuple(results), mark, incremental))
+    return steps
 
 
 def configuration_fingerprint(config: DictConfig) -> str:
@@ -93,12 +96,3 @@ def mark_fresh(folder: Path, mark: str, marker: str = FINGERPRINT_FILE) -> None:
 def _plain(value: Any) -> Any:
     """JSON for what JSON does not know."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else str(value)
-
-
-def _before(wanted: str, name: str, steps: dict[str, PlannedStage]) -> PlannedStage:
-    if wanted not in steps:
-        raise ConfigurationError(
-            f"stage.{name}.inputs: it reads '{wanted}', which does not come before '{name}' in `stages`; "
-            f"{suggestion(wanted, steps)}"
-        )
-    return steps[wanted]

@@ -6,7 +6,6 @@ import copy
 import logging
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +27,17 @@ from recsys.runs.run_log import log_to_file
 class Stage(Protocol):
     """One step of a run. It reads what earlier stages left in the run folder and leaves its own result there.
 
-    Making a stage only keeps its arguments; the work is in `run`. `inputs` is known before the stage is made, from its
-    configuration or as a class attribute, because it decides whether the stage is made at all; so is `name`, where a
-    stage has one. A stage that writes files at the root of the run folder (`metrics.json`, `report.html`) names them in
-    a class attribute `results`, so that they are taken away when what they were made from changes. Where several
-    processes go through the run, a stage runs in the first; one that trains in all of them says `everywhere = True`.
-    What a stage made with another configuration is taken away before it runs, unless it says `mends = True`: then it
-    finds it and keeps what still holds.
-    """
+    A stage depends on all stages before it in `stages`: it runs again when one of them does. Making a stage only keeps
+    its arguments; the work is in `run`. What must be known before a stage is made stands in class attributes:
 
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Names of the earlier stages whose results it reads."""
-        ...
+    - `name`: under which the stage must be listed, if its code or later stages name its folder
+    - `results`: files that it writes at the root of the run folder (`metrics.json`, `report.html`), which are taken
+      away when what they were made from changes
+    - `all_ranks = True`: it runs in every process of a distributed run, not in the first alone
+    - `incremental = True`: it finds what it made with another configuration and keeps what still holds; the folders of
+      other stages are emptied before they run
+    - `check_configuration(node)`: a static method that refuses a wrong configuration before anything runs
+    """
 
     def run(self, run: RunFolder) -> None:
         """Do the work. Results go to `run.stage(name)`, weights to `run.checkpoint(name)`.
@@ -66,6 +63,12 @@ class RunResult:
 
     folder: Path
     metrics: dict[str, dict[str, dict[str, float | None]]]
+
+    def load(self, name: str) -> Any:
+        """Return what a training of the run left; see `recsys.load`."""
+        from recsys.runs.artifacts import load
+
+        return load(self.folder, name)
 
 
 def run_stages(config: DictConfig) -> RunResult:
@@ -102,7 +105,7 @@ def run_stage(step: PlannedStage, run: RunFolder, ranks: DistributedContext) -> 
     log.info("%s: %s", step.name, "goes on" if resumed else "begins")
     started = time.monotonic()
     stage = instantiate_node(step.node)
-    if getattr(stage, "everywhere", False):
+    if getattr(stage, "all_ranks", False):
         execute_stage(stage, run)
     else:
         ranks.decide(lambda: execute_stage(stage, run))

@@ -94,13 +94,13 @@ class RunFolder:
         """Mark a stage as begun; True where an interrupted attempt with this fingerprint left something to go on from.
 
         Otherwise what the stage made before, its results at the root of the folder included, is taken away; a stage
-        that mends its result keeps the parts.
+        that is incremental keeps them.
         """
         folder = self.stage(step.name)
         if is_fresh(folder, step.fingerprint, PARTIAL_FILE):
             return True
         (folder / FINGERPRINT_FILE).unlink(missing_ok=True)
-        for one in () if step.mends else (folder, self.checkpoints / step.name):
+        for one in () if step.incremental else (folder, self.checkpoints / step.name):
             if one.exists():
                 shutil.rmtree(one)
         for name in step.results:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from rich.console import Console
 
+from recsys.data.datasets.dataset import Dataset
 from recsys.items.bundle import ItemBundle
 from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
@@ -17,7 +17,7 @@ from recsys.items.quantizer import Quantizer, codebook_diagnostics
 from recsys.items.semantic_ids import SemanticIds
 from recsys.runs.artifacts import ITEM_VECTORS, Artifact
 from recsys.runs.materials import BUNDLE_FOLDER
-from recsys.runs.prepare import load_dataset
+from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
 
@@ -37,17 +37,17 @@ class Tokenize:
     quantizer: Quantizer
     collisions: CollisionPolicy
     seed: int = 0
-    inputs: ClassVar[Sequence[str]] = ("prepare",)
+    name: ClassVar[str] = "tokenize"
 
     def run(self, run: RunFolder) -> None:
         """Encode, quantize, resolve collisions, report the codes' health."""
-        dataset = load_dataset(run)
+        dataset = load_data_of(run, Dataset)
         generator = torch.Generator().manual_seed(self.seed)
         vectors = self.encoder.encode(dataset.items, dataset.train.history, dataset.num_items, generator)
         raw = self.quantizer.fit_encode(vectors, generator)
         codes, sizes = self.collisions.resolve(raw, self.quantizer, vectors)
         bundle = ItemBundle(dataset.items, SemanticIds(codes, sizes), vectors)
-        folder = run.stage("tokenize")
+        folder = run.stage(self.name)
         bundle.save(folder / BUNDLE_FOLDER)
         (folder / ITEM_VECTORS).mkdir(exist_ok=True)
         digest = hashlib.sha256(vectors.cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -18,7 +18,7 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.runs.artifacts import artifacts, best_artifact, load
 from recsys.runs.materials import load_bundle
-from recsys.runs.prepare import load_dataset
+from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
@@ -54,23 +54,23 @@ class TrainedRecommender:
         return list(zip(rows["item_id"].to_list(), titles.to_list(), probabilities.tolist(), strict=False))
 
 
-def load_policy(run: RunFolder, arm: str | None = None) -> tuple[TrainedRecommender, Dataset]:
+def load_policy(run: RunFolder, training: str | None = None) -> tuple[TrainedRecommender, Dataset]:
     """What a run trained, and the data it trained on.
 
     Args:
         run: a run folder.
-        arm: the row of the table to serve; None takes the arm that validates best.
+        training: the row of the table to serve; None takes the policy that validates best.
 
     Raises:
-        RequestError: the run has trained nothing, or the arm is unknown.
+        RequestError: the run has trained nothing, or no training has that name.
     """
     policies = artifacts(run, ArtifactKind.POLICY)
     if not policies:
         raise RequestError(
             f"{run.path} holds no trained policy: its training has not finished; run it with resume=true"
         )
-    dataset = load_dataset(run)
-    policy = load(run, arm or best_artifact(policies).name)
+    dataset = load_data_of(run, Dataset)
+    policy = load(run, training or best_artifact(policies).name)
     if isinstance(policy, GenerativePolicy):
         policy.beams = SERVING_BEAMS
     return TrainedRecommender(policy, dataset, load_bundle(run).table), dataset
@@ -97,13 +97,13 @@ class RemappedPolicy(nn.Module):
         self.register_buffer("own", torch.full((num_items,), -1).index_put((theirs[known],), known))
 
     @classmethod
-    def from_run(cls, run: str, item_ids: Sequence[int | str], arm: str | None = None) -> RemappedPolicy:
+    def from_run(cls, run: str, item_ids: Sequence[int | str], training: str | None = None) -> RemappedPolicy:
         """The policy of a run folder.
 
         Args:
             run: a folder that `recsys train` left.
             item_ids: raw ids of the world's items, by index.
-            arm: the row of the run's table; None takes the arm that validates best.
+            training: the row of the run's table; None takes the policy that validates best.
 
         Raises:
             RequestError: no such folder, or the run knows none of the items.
@@ -111,7 +111,7 @@ class RemappedPolicy(nn.Module):
         folder = RunFolder(Path(run))
         if not folder.config.exists():
             raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
-        recommender, dataset = load_policy(folder, arm)
+        recommender, dataset = load_policy(folder, training)
         ids = recommender.items.get_column("item_id").to_list()
         index = {str(item): place for place, item in enumerate(item_ids)}
         theirs = torch.tensor([index.get(str(item), -1) for item in ids])

@@ -1,171 +1,65 @@
-"""Stage: evaluate every policy of the run on the same held-out requests."""
+"""Stage: evaluate what a run trained, and write the results."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import torch
-from rich import box
+import polars as pl
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
-from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet
-from recsys.data.datasets.dataset import Dataset
-from recsys.metrics.diversity import self_information
-from recsys.metrics.results import Results, evaluation_results, per_user
-from recsys.models.generators.sasrec import SASRec
-from recsys.policies.evaluation import CUTOFFS, evaluate
-from recsys.policies.mixture import Mixture, best_weight
-from recsys.policies.network_policy import NetworkPolicy
-from recsys.policies.policy import ItemPolicy
-from recsys.report.formats import interval, number
-from recsys.runs.artifacts import artifacts, best_artifact, load
-from recsys.runs.prepare import load_dataset
+from recsys.metrics.results import Results
 from recsys.runs.run_folder import RunFolder
-from recsys.types.artifact_kind import ArtifactKind
-from recsys.types.context import Context
-from recsys.types.example import Example
-
-BaselineFactory = Callable[[Context, int], ItemPolicy]
-"""Fits a policy to training histories, given the size of the catalogue."""
-
-log = logging.getLogger(__name__)
 
 
-class Evaluate:
-    """Rank the whole catalogue, without what a request excludes, for every test request.
-
-    Rows: each of `counts`, each trained arm, and `mixture`: the arm that validates best, SASRec apart, mixed with one
-    of the counts by the weight that validates best. Intervals by bootstrap over users, and paired differences to each
-    of `references`.
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an evaluation found.
 
     Args:
-        counts: policies that only count, by the name of their row.
-        references: rows that all others are compared with; the first one's differences are printed.
-        mixed: the row of `counts` that goes into the mixture; None leaves the mixture out.
-        beams: width of the search; lists are as exact as it is wide.
-        seed: of the bootstrap, and the name of this run in `metrics.parquet`.
-        limit: batches of requests, at most (dry runs); None for all.
-        inputs: stages this one reads: name those that trained.
+        metrics: `{row: {metric: {"value": v, "low": l, "high": h}}}`.
+        per_user: columns `user_id`, `row`, `metric`, `seed`, `value`, for paired comparisons.
+        tables: what the console shows.
+        details: plain values for the report, each written as `<name>.json` into the stage's folder.
     """
 
+    metrics: Results
+    per_user: pl.DataFrame
+    tables: Sequence[Table]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class RunEvaluation(Protocol):
+    """Asks the artifacts of a run on its held-out data."""
+
+    def evaluate(self, run: RunFolder) -> EvaluationResult:
+        """Return a row for each artifact of the kinds that it asks, and for each baseline."""
+        ...
+
+
+@dataclass
+class Evaluate:
+    """Evaluate, write `metrics.json` and `metrics.parquet`, and print the tables.
+
+    Args:
+        evaluation: `recsys.training.ranking_evaluation.RankingEvaluation`,
+            `recsys.training.forecast_evaluation.ForecastEvaluation`, or another class with their method.
+    """
+
+    evaluation: RunEvaluation
+    name: ClassVar[str] = "evaluate"
     results: ClassVar[Sequence[str]] = ("metrics.json", "metrics.parquet")
 
-    def __init__(
-        self,
-        counts: Mapping[str, BaselineFactory],
-        references: Sequence[str] = ("sft", "sft_continued"),
-        mixed: str | None = "markov",
-        beams: int = 50,
-        seed: int = 0,
-        limit: int | None = None,
-        inputs: Sequence[str] = ("prepare", "tokenize", "sft", "rl"),
-    ) -> None:
-        self.counts = counts
-        self.references = list(references)
-        self.mixed = mixed
-        self.beams = beams
-        self.seed = seed
-        self.limit = limit
-        self.inputs = inputs
-
     def run(self, run: RunFolder) -> None:
-        """Evaluate, write `metrics.json` and `metrics.parquet`, print the table."""
-        dataset = load_dataset(run)
-        test = dataset.test if self.limit is None else first(dataset.test, self.limit * 256)
-        rows = {
-            name: {self.seed: evaluate(policy, test, description=name)}
-            for name, policy in self.policies(run, dataset).items()
-        }
-        table = evaluation_results(
-            rows,
-            dataset.num_items,
-            references=self.references,
-            strata=_strata(dataset, len(test)),
-            information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
-            seed=self.seed,
-        )
-        write_parquet(run.metrics_table, per_user(rows, dataset.users["user_id"]))
-        write_json(run.metrics, table, indent=1)
-        kept = "kept" if dataset.repeats else "excluded"
-        title = f"{dataset.name}: {len(test):,} requests, full catalogue, items a user had {kept}"
-        for view in (accuracy_table(table, self.references[0], title), depth_table(table)):
-            Console().print(view)
-
-    def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
-        """Every row's policy, the counting ones first."""
-        rows: dict[str, ItemPolicy] = {name: fit(dataset.train, dataset.num_items) for name, fit in self.counts.items()}
-        trained = artifacts(run, ArtifactKind.POLICY)
-        rows |= {one.name: searching(load(run, one.name), self.beams) for one in trained}
-        ours = [one for one in trained if not isinstance(getattr(rows[one.name], "network", None), SASRec)]
-        if self.mixed is not None and ours:
-            best = best_artifact(ours).name
-            validation = dataset.validation if self.limit is None else first(dataset.validation, self.limit * 256)
-            weight = best_weight(rows[best], rows[self.mixed], validation)
-            log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)
-            rows["mixture"] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
-        return rows
-
-
-METRIC = partial(number, leading_zero=False)
-DIFFERENCE = partial(METRIC, signed=True)
-
-
-def searching(policy: ItemPolicy, beams: int) -> ItemPolicy:
-    """The same policy with at least so many beams, where it searches."""
-    if isinstance(policy, NetworkPolicy):
-        policy.beams = beams
-    return policy
-
-
-def first(examples: Example, count: int) -> Example:
-    """Return at most `count` examples, in their order."""
-    return examples.select(torch.arange(min(count, len(examples))))
-
-
-def accuracy_table(table: Results, reference: str, title: str) -> Table:
-    """NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
-    view = _table(["", "ndcg\n@10", "95 %", f"minus\n{reference}", "95 %", "hr\n@10", "coverage\n@10"], title)
-    for row, cells in table.items():
-        difference = cells.get(f"ndcg@10_minus_{reference}")
-        view.add_row(
-            escape(row),
-            *_value_and_interval(cells["ndcg@10"], METRIC),
-            *(("", "") if difference is None else _value_and_interval(difference, DIFFERENCE)),
-            METRIC(cells["hr@10"]["value"]),
-            METRIC(cells["coverage@10"]["value"]),
-        )
-    return view
-
-
-def depth_table(table: Results) -> Table:
-    """Hit rate and NDCG of each row at every depth; NDCG@1 is the hit rate at 1."""
-    depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
-    view = _table(["", *(name.replace("@", "\n@") for name in depths)])
-    for row, cells in table.items():
-        view.add_row(escape(row), *(METRIC(cells[metric]["value"]) for metric in depths))
-    return view
-
-
-def _table(columns: Sequence[str], title: str | None = None) -> Table:
-    """An empty table that fits eighty columns."""
-    view = Table(
-        title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for name in columns:
-        view.add_column(name, justify="right" if name else "left", no_wrap=True)
-    return view
-
-
-def _value_and_interval(cell: Mapping[str, float | None], form: Callable[[float | None], str]) -> tuple[str, str]:
-    return form(cell["value"]), interval(cell["low"], cell["high"], form)
-
-
-def _strata(dataset: Dataset, requests: int) -> dict[str, Tensor]:
-    same = dataset.same_day.get("test")
-    return {} if same is None else {"same_day": same[:requests], "other_day": ~same[:requests]}
+        """Evaluate."""
+        found = self.evaluation.evaluate(run)
+        for name, value in found.details.items():
+            write_json(run.stage(self.name) / f"{name}.json", value)
+        write_parquet(run.metrics_table, found.per_user)
+        write_json(run.metrics, found.metrics, indent=1)
+        for table in found.tables:
+            Console().print(table)

@@ -20,7 +20,7 @@ stages: [prepare, sft]
 reward: {_target_: fake_stages.Reward, weight: 1.0}
 stage:
   prepare: {_target_: fake_stages.Write, name: prepare, seed: "${seed}", reward: "${reward}"}
-  sft: {_target_: fake_stages.Interrupted, trap: TRAP, how: key, inputs: [prepare]}
+  sft: {_target_: fake_stages.Interrupted, trap: TRAP, how: key}
 """
 
 

@@ -55,7 +55,7 @@ def test_a_run_folder_alone_runs_what_it_keeps(folder: Path, trap: Path, capsys:
         (["experiment=fake", "reward.weight=x"], "reward.weight: expected float, found 'x' (str)"),
         (["experiment=fake", "reward.kind=rule"], "reward.kind: this argument has its default value"),
         (["experiment=fake", "seed=1,2"], "Ambiguous value for argument 'seed=1,2'"),
-        (["experiment=fake", "stages=[sft]"], "stage.sft.inputs: it reads 'prepare'"),
+        (["experiment=fake", "stages=[stf]"], "stages: there is no stage.stf; did you mean 'sft'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_one_message_and_no_folder(

@@ -33,16 +33,14 @@ def options(group: str) -> list[str]:
 
 
 @functools.cache
-def composed(group: str, arm: str = "rl.arms.rere") -> dict[str, DictConfig]:
-    """The node that each option of a group makes, of one valid configuration with an arm for each."""
-    stage, _, kind = arm.partition(".arms.")
+def composed(group: str, training: str = "rere") -> dict[str, DictConfig]:
+    """The node that each option of a group makes, of one valid configuration with a training for each."""
     given = []
     for option in options(group):
-        given += [f"+arm@stage.{stage}.arms.{option}={kind}"]
-        given += [f"{group}@stage.{stage}.arms.{option}.system.{group}={option}"]
+        given += [f"+training@train.of_{option}={training}", f"{group}@train.of_{option}.system.{group}={option}"]
     config = compose(["experiment=rere/movielens_100k", *given])
     validate(config)
-    return {one: config.stage[stage].arms[one].system[group] for one in options(group)}
+    return {one: config.train[f"of_{one}"].system[group] for one in options(group)}
 
 
 def rollout() -> Rollout:
@@ -78,7 +76,7 @@ def test_objectives(option: str) -> None:
 
 @pytest.mark.parametrize("option", sorted(SUPERVISED))
 def test_objectives_of_supervised_training(option: str) -> None:
-    assert instantiate(composed("objective", "sft.arms.sft")[option]).func.__name__ == option
+    assert instantiate(composed("objective", "sft")[option]).func.__name__ == option
 
 
 @pytest.mark.parametrize("option", sorted(ACTOR_CRITIC))
@@ -132,11 +130,11 @@ def test_every_objective_of_the_package_has_a_file() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+stage.rl.arms.rere.system.rollout.candidates=4", r"no argument 'rollout'; did you mean 'sampler'"),
-        ("stage.rl.arms.rere.system.rollout.candidates=4", r"did you mean '.*rere\.system\.sampler\.candidates'"),
-        ("+stage.rl.arms.rere.system.keep=null", r"no argument 'keep'; did you mean 'group_filter'"),
-        ("reward@stage.rl.arms.rere.system.reward=rule_ranking", "no such reward; did you mean 'hit_ranking'"),
-        ("stage.rl.arms.rere.system.reference=true", r"system\.reference: expected .*found True"),
+        ("+train.rere.system.rollout.candidates=4", r"no argument 'rollout'; did you mean 'sampler'"),
+        ("train.rere.system.rollout.candidates=4", r"did you mean '.*rere\.system\.sampler\.candidates'"),
+        ("+train.rere.system.keep=null", r"no argument 'keep'; did you mean 'group_filter'"),
+        ("reward@train.rere.system.reward=rule_ranking", "no such reward; did you mean 'hit_ranking'"),
+        ("train.rere.system.reference=true", r"system\.reference: expected .*found True"),
     ],
 )
 def test_former_names_are_refused_with_the_names_of_today(override: str, message: str) -> None:

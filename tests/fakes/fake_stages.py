@@ -22,18 +22,18 @@ class Reward:
 
 @dataclass
 class Write:
-    """Leaves its text, after those of the stages it reads."""
+    """Leaves its text, after those of earlier stages."""
 
     name: str
     text: str = "text"
-    inputs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     reward: Reward | None = None
     seed: int = 0
 
     def run(self, run: RunFolder) -> None:
         with (run.path / "calls.txt").open("a") as calls:
             calls.write(f"{self.name}\n")
-        read = [(run.stage(one) / "text.txt").read_text() for one in self.inputs]
+        read = [(run.stage(one) / "text.txt").read_text() for one in self.after]
         (run.stage(self.name) / "text.txt").write_text(" ".join([*read, self.text]))
         frame = pl.DataFrame({"step": [0], "metric": ["loss"], "value": [0.5], "more": [1]})
         frame.write_parquet(run.stage(self.name) / "history.parquet")
@@ -59,7 +59,6 @@ class Interrupted:
     trap: str
     how: Literal["key", "lightning", "data", "inside"] = "key"
     name: str = "sft"
-    inputs: tuple[str, ...] = ()
 
     def run(self, run: RunFolder) -> None:
         half = run.stage(self.name) / "half.txt"
@@ -91,7 +90,6 @@ class Lazy:
 
     parts: dict
     name: str = "sft"
-    inputs: tuple[str, ...] = ()
     found: list = field(default_factory=list)
 
     def run(self, run: RunFolder) -> None:
@@ -99,8 +97,6 @@ class Lazy:
 
 
 class Refusing:
-    inputs = ()
-
     def __init__(self, size: int) -> None:
         raise DataError(f"size: {size} is too small")
 

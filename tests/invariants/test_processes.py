@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_one_process_is_two(tmp_path: Path) -> None:
-    config = small("rere/parquet", tmp_path, "~stage.rl.arms.sft_continued", "~stage.sft.arms.sasrec")
+    config = small("rere/parquet", tmp_path, "~train.sft_continued", "~train.sasrec")
     OmegaConf.save(config, tmp_path / "one.yaml")
     config.trainer.update({"devices": 2, "strategy": "ddp"})
     OmegaConf.save(config, tmp_path / "config.yaml")
@@ -38,7 +38,7 @@ def test_one_process_is_two(tmp_path: Path) -> None:
     assert one["global_step"] == two["global_step"] == 6
     for name, value in one["current_model_state"].items():
         torch.testing.assert_close(two["current_model_state"][name], value, atol=1e-6, rtol=1e-5)
-    streams = [process["cpu"] for process in two["callbacks"]["RandomState"]["processes"]]
+    streams = [process["cpu"] for process in two["callbacks"]["RandomStateCallback"]["processes"]]
     assert len(streams) == 2
     assert not torch.equal(*streams)
 

@@ -32,7 +32,7 @@ def curve(training: Path, metric: str) -> list[float]:
 
 
 def test_every_slot_earns_more_than_with_shuffled_rewards(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    others = ["~start", *(f"~stage.rl.arms.{arm}" for arm in ("sft_continued", "rere", "rere_lambda"))]
+    others = ["~start", *(f"~train.{name}" for name in ("sasrec", "sft", "sft_continued", "rere", "rere_lambda"))]
     given = ["--config-dir", str(HERE / "conf"), "experiment=session", "dataset.root=tables", *others]
     assert main(["train", *given]) == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.data.datasets.dataset import Dataset
 from recsys.errors import ConfigurationError, RequestError
 from recsys.items.bundle import ItemBundle
 from recsys.items.semantic_ids import SemanticIds
@@ -27,14 +28,14 @@ from recsys.runs.artifacts import (
     save_artifact,
 )
 from recsys.runs.materials import load_bundle
-from recsys.runs.prepare import load_dataset
+from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from tests.fitting import same_weights
 from tests.tiny import tiny_bundle
-from tests.training.arms import ADAM, SASREC, arm_of
+from tests.training.trainings import ADAM, SASREC, going_on, training_of
 
 TARGETS = [
     "recsys.models.generators.causal.CausalGenerator",
@@ -117,11 +118,11 @@ def test_where_nothing_was_trained(tmp_path: Path) -> None:
 Train = Callable[..., RunFolder]
 
 
-def scored_by(arm: str) -> dict[str, object]:
-    """A reward stage that asks another arm."""
+def scored_by(name: str) -> dict[str, object]:
+    """A training whose reward asks another one."""
     reward = {
         "_target_": "recsys.rewards.frozen_model.CollaborativeReward",
-        "scorer": {"_target_": "recsys.runs.artifacts.artifact", "name": arm},
+        "scorer": {"_target_": "recsys.runs.artifacts.artifact", "name": name},
     }
     return {
         "_target_": "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation",
@@ -133,14 +134,14 @@ def scored_by(arm: str) -> dict[str, object]:
 
 
 def test_vectors_and_policies_are_those_of_the_run(train: Train) -> None:
-    run = train({"sasrec": arm_of(network=SASREC)})
+    run = train({"sasrec": training_of(model=SASREC)})
     with reading_run(run):
         vectors, policy = artifact("item_vectors"), artifact("sasrec")
     assert isinstance(policy, GenerativePolicy) and not policy.training
     assert torch.equal(vectors, load_bundle(run).vectors)
     assert not policy.network.training
     assert not any(parameter.requires_grad for parameter in policy.parameters())
-    test = load_dataset(run).test
+    test = load_data_of(run, Dataset).test
     total = policy.catalogue_log_prob(test.context).exp().sum(1)
     torch.testing.assert_close(total, torch.ones(len(test)))
 
@@ -151,7 +152,7 @@ def test_there_is_nothing_to_read_outside_of_a_run() -> None:
 
 
 def test_an_artifact_that_is_not_there_is_named(train: Train) -> None:
-    run = train({"sft": arm_of()})
+    run = train({"sft": training_of()})
     with reading_run(run), pytest.raises(ConfigurationError, match=r"no artifact 'stf' in .*; did you mean 'sft'"):
         artifact("stf")
     with pytest.raises(ConfigurationError, match="no artifact 'stf'"):
@@ -177,12 +178,12 @@ def test_the_artifacts_named_are_found_wherever_they_stand() -> None:
 
 
 def test_a_training_is_made_anew_where_the_artifact_it_reads_changed(train: Train) -> None:
-    def rewarded() -> int:
-        train({"rewarded": arm_of(network=None, start="sft", system=scored_by("sasrec"))}, name="rl")
+    def made(epochs: int) -> int:
+        rewarded = going_on("sft", system=scored_by("sasrec"))
+        sasrec = training_of(model=SASREC, epochs=epochs)
+        run = train({"sft": training_of(), "rewarded": rewarded, "sasrec": sasrec})
         return (artifact_folder(run, "rewarded") / "weights.safetensors").stat().st_mtime_ns
 
-    run = train({"sft": arm_of(), "sasrec": arm_of(network=SASREC)})
-    first = rewarded()
-    assert rewarded() == first
-    train({"sft": arm_of(), "sasrec": arm_of(network=SASREC, epochs=2)})
-    assert rewarded() > first
+    first = made(1)
+    assert made(1) == first
+    assert made(2) > first

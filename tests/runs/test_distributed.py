@@ -17,7 +17,7 @@ name: two
 stages: [prepare, sft]
 stage:
   prepare: {_target_: fake_stages.Write, name: prepare}
-  sft: {_target_: fake_stages.Write, name: sft, inputs: [prepare]}
+  sft: {_target_: fake_stages.Write, name: sft}
 root: ROOT
 """
 
@@ -25,7 +25,7 @@ SCRIPT = """
 import os
 import sys
 from omegaconf import OmegaConf
-from recsys.runs.run import train
+from recsys.training.train import train
 for _ in range(2):
     result = train(OmegaConf.create(os.environ["CONFIG"]))
     sys.stdout.write(f"folder {result.folder.name}\\n")  # at once: the other process writes to the same pipe

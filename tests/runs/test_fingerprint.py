@@ -17,7 +17,7 @@ def test_a_change_moves_the_marks_of_what_depends_on_it(chain: DictConfig) -> No
     before = marks(chain)
     chain.reward.weight = 2.0
     after = marks(chain)
-    assert [name for name in before if before[name] != after[name]] == ["rl", "evaluate"]
+    assert [name for name in before if before[name] != after[name]] == ["rl", "evaluate"], "itself and all after it"
 
 
 def test_marks_do_not_depend_on_where_a_value_is_written(chain: DictConfig) -> None:
@@ -26,19 +26,30 @@ def test_marks_do_not_depend_on_where_a_value_is_written(chain: DictConfig) -> N
     assert marks(chain) == before
 
 
-def test_results_and_inputs_are_known_before_a_stage_is_made(chain: DictConfig) -> None:
+def test_results_are_known_before_a_stage_is_made(chain: DictConfig) -> None:
     assert [step.results for step in plan(chain)] == [(), (), (), ("metrics.json",)]
 
 
-def test_a_stage_reads_only_what_comes_before_it(chain: DictConfig) -> None:
-    chain.stages = ["prepare", "rl", "sft"]
-    with pytest.raises(ConfigurationError, match=r"stage\.rl\.inputs: it reads 'sft', which does not come before 'rl'"):
-        plan(chain)
+def test_a_stage_depends_on_all_before_it_and_their_order(chain: DictConfig) -> None:
+    before = marks(chain)
+    chain.stages = ["sft", "prepare", "rl", "evaluate"]
+    assert all(before[name] != mark for name, mark in marks(chain).items())
+    chain.stages = ["prepare", "sft", "evaluate"]
+    after = marks(chain)
+    assert [name for name in after if before[name] != after[name]] == ["evaluate"]
 
 
 def test_a_stage_goes_by_one_name(chain: DictConfig) -> None:
     chain.stage.rl.name = "sft"
-    with pytest.raises(ConfigurationError, match=r"stage\.rl\.name: expected 'rl' as in `stages`, found 'sft'"):
+    with pytest.raises(ConfigurationError, match=r"stages: expected 'sft' as the name of stage\.rl, found 'rl'"):
+        plan(chain)
+
+
+def test_a_stage_can_refuse_its_configuration_before_anything_runs(chain: DictConfig) -> None:
+    chain.stage.sft = {"_target_": "recsys.training.train_stage.Train", "trainings": {"a": {"start": "b"}}}
+    chain.stages = ["prepare", "train"]
+    chain.stage.train = chain.stage.sft
+    with pytest.raises(ConfigurationError, match=r"train\.a: it needs 'b', which no training leaves"):
         plan(chain)
 
 

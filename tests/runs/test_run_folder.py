@@ -61,8 +61,8 @@ def test_same_runs_are_of_the_same_configuration_oldest_first(chain: DictConfig,
     assert [one.path.name for one in same_runs(tmp_path, chain)] == ["a", "c"]
 
 
-def test_a_stage_that_mends_its_result_finds_it_but_no_more_as_whole(chain: DictConfig, tmp_path: Path) -> None:
-    run, step = RunFolder(tmp_path), replace(plan(chain)[1], mends=True)
+def test_an_incremental_stage_finds_its_result_but_no_more_as_whole(chain: DictConfig, tmp_path: Path) -> None:
+    run, step = RunFolder(tmp_path), replace(plan(chain)[1], incremental=True)
     run.begin(step)
     (run.stage("sft") / "part").touch()
     (run.checkpoint("sft") / "part").touch()

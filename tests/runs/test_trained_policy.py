@@ -9,13 +9,14 @@ import torch
 from omegaconf import OmegaConf
 
 from recsys.config.compose import compose
+from recsys.data.datasets.dataset import Dataset
 from recsys.errors import DataError, RequestError
 from recsys.items.balanced_kmeans import BalancedKMeans
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.runs.artifacts import Artifact, build_model, save_artifact
 from recsys.runs.materials import load_bundle
-from recsys.runs.prepare import load_dataset
+from recsys.runs.prepare import load_data_of
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
 from recsys.runs.trained_policy import RemappedPolicy, TrainedRecommender, load_policy
@@ -69,11 +70,11 @@ def test_a_policy_trained_on_a_log_of_the_world_acts_in_it(tmp_path: Path) -> No
     config = compose(
         [
             *("experiment=rere/feedback", "debug=limit", f"dataset.path={logged.folder / 'feedback.parquet'}"),
-            *(f"root={tmp_path}", f"+stage.prepare.root={tmp_path / 'data'}", "clusters=4", "max_length=8"),
+            *(f"root={tmp_path}", f"+data.root={tmp_path / 'data'}", "clusters=4", "max_length=8"),
         ]
     )
     OmegaConf.set_struct(config, False)
-    for network in (config.network, config.stage.sft.arms.sasrec.network):
+    for network in (config.network, config.train.sasrec.model):
         network.update({"width": 8, "layers": 1})
     trained = run_stages(config)
     given = ["policy=[checkpoint,random]", f"policies.checkpoint.run={trained.folder}", "log=true", "limit=5"]
@@ -92,8 +93,9 @@ def test_a_run_of_other_items_is_refused(tmp_path: Path) -> None:
     config = compose(
         [
             *("experiment=rere/parquet", "debug=limit", f"dataset.root={tmp_path / 'tables'}", f"root={tmp_path}"),
-            *(f"+stage.prepare.root={tmp_path / 'data'}", "stage.prepare.k_core=0", "clusters=4", "max_length=8"),
-            *("stages=[prepare,tokenize,sft]", "~stage.sft.arms.sasrec", "network.width=8", "network.layers=1"),
+            *(f"+data.root={tmp_path / 'data'}", "data.k_core=0", "clusters=4", "max_length=8"),
+            *("stages=[prepare,tokenize,train]", "network.width=8", "network.layers=1"),
+            *(f"~train.{name}" for name in ("sasrec", "sft_continued", "rere", "rere_lambda")),
         ]
     )
     run = run_stages(config).folder
@@ -110,22 +112,22 @@ NODE = OmegaConf.create({"_target_": "recsys.models.generators.causal.CausalGene
 
 @pytest.fixture
 def run(prepared: RunFolder) -> RunFolder:
-    """Two untrained arms, of which `second` validated better."""
+    """Two untrained policies, of which `second` validated better."""
     run = prepared
     for seed, (name, value) in enumerate({"first": 0.1, "second": 0.2}.items()):
         torch.manual_seed(seed)
-        folder = run.stage("sft") / name
+        folder = run.stage("train") / name
         bundle, recipe = load_bundle(run), dict(NODE)
         left = Artifact(name, ArtifactKind.POLICY, name, bundle.fingerprint, recipe, "validation/ndcg@10", "max", value)
         save_artifact(left, build_model(NODE, bundle), folder)
     return run
 
 
-def test_the_arm_that_validates_best_or_the_one_asked_for(run: RunFolder) -> None:
+def test_the_policy_that_validates_best_or_the_one_asked_for(run: RunFolder) -> None:
     best, dataset = load_policy(run)
-    second, first = (load_policy(run, arm)[0] for arm in ("second", "first"))
+    second, first = (load_policy(run, name)[0] for name in ("second", "first"))
     assert best.recommend("u3", 4) == second.recommend("u3", 4) != first.recommend("u3", 4)
-    assert dataset.fingerprint == load_dataset(run).fingerprint
+    assert dataset.fingerprint == load_data_of(run, Dataset).fingerprint
 
 
 def test_raw_ids_titles_and_probabilities(run: RunFolder) -> None:
@@ -161,7 +163,7 @@ def test_items_that_joined_the_bundle_are_recommended_too(run: RunFolder) -> Non
     assert (found["new a"], found["new b"]) == ("A new tale", "new b")
 
 
-def test_unknown_arms_and_users_are_named(run: RunFolder) -> None:
+def test_unknown_trainings_and_users_are_named(run: RunFolder) -> None:
     with pytest.raises(RequestError, match=r"there is no artifact 'thrid' in .*; known: first, item_vectors, second"):
         load_policy(run, "thrid")
     with pytest.raises(DataError, match="'nobody'"):

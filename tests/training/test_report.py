@@ -11,8 +11,17 @@ from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.runs.run import Stage
 from recsys.runs.run_folder import RunFolder
 from recsys.training.evaluate import Evaluate
-from recsys.training.report import Report
-from tests.training.arms import ADAM, arm_of
+from recsys.training.ranking_evaluation import RankingEvaluation
+from recsys.training.report import Report, ReportSection
+from recsys.training.report_cards import RecommendationCards
+from recsys.training.report_sections import (
+    Configuration,
+    LearningCurves,
+    PairedDifferences,
+    ResultsTable,
+    RewardDiagnostics,
+)
+from tests.training.trainings import ADAM, going_on, training_of
 
 Train = Callable[..., RunFolder]
 RERE = {
@@ -26,16 +35,23 @@ RERE = {
 
 @pytest.fixture
 def page(train: Train) -> Callable[..., str]:
-    """The report of a run with an arm and, if asked for, a rewarded one."""
+    """The report of a run with a training and, if asked for, a rewarded one."""
 
     def make(rewarded: bool = True, **options: int) -> str:
-        run = train({"sft": arm_of()})
-        if rewarded:
-            train({"rere": arm_of(network=None, start="sft", system=RERE)}, name="rl")
-        Evaluate({"popularity": PopularityPolicy, "markov": MarkovChain}, references=["sft"]).run(run)
-        config = {"name": "tiny", "seed": 4, "stage": {"evaluate": {"references": ["sft"]}}}
-        OmegaConf.save(OmegaConf.create(config), run.config)
-        stage = Report(**options)
+        more = {"rere": going_on("sft", system=RERE)} if rewarded else {}
+        run = train({"sft": training_of(), **more})
+        baselines = {"popularity": PopularityPolicy, "markov": MarkovChain}
+        Evaluate(RankingEvaluation(baselines, references=["sft"])).run(run)
+        OmegaConf.save(OmegaConf.create({"name": "tiny", "seed": 4}), run.config)
+        sections: dict[str, ReportSection] = {
+            "results": ResultsTable(["ndcg@10", "absent"], {"markov": "Markov chain"}),
+            "differences": PairedDifferences("ndcg@10", "NDCG@10", ["sft"]),
+            "curves": LearningCurves(),
+            "reward": RewardDiagnostics(),
+            "cards": RecommendationCards(**options),
+            "configuration": Configuration(),
+        }
+        stage = Report(sections)
         assert isinstance(stage, Stage)
         stage.run(run)
         return Path(run.report).read_text()
@@ -45,9 +61,9 @@ def page(train: Train) -> Callable[..., str]:
 
 def test_the_page_has_curves_table_differences_and_users(page: Callable[..., str]) -> None:
     text = page(users=3)
-    for title in ("Results", "Paired differences", "Learning curves", "Reward and health", "What users would see"):
+    for title in ("Results", "Paired differences", "Learning curves", "Reward diagnostics", "What users would see"):
         assert title in text
-    for shown in ("NDCG@10 against sft", "validation/ndcg@10", "reward_mean", "clip_fraction", "Markov counts", "rere"):
+    for shown in ("NDCG@10 against sft", "validation/ndcg@10", "reward_mean", "clip_fraction", "Markov chain", "rere"):
         assert shown in text, shown
     assert text.count("user u") == 3
     assert "Tale " in text
@@ -60,5 +76,5 @@ def test_users_are_chosen_by_the_seed(page: Callable[..., str]) -> None:
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_without_a_reward_stage_it_says_so(page: Callable[..., str]) -> None:
-    assert "No stage of this run was trained with reward." in page(rewarded=False)
+def test_without_a_reward_it_says_so(page: Callable[..., str]) -> None:
+    assert "No training of this run had a reward." in page(rewarded=False)

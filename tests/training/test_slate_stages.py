@@ -13,21 +13,26 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from recsys.data.datasets.preparation import SlatePreparation
+from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.slate_data import SlateData
 from recsys.data.datasets.slate_loader import SlateLoader
 from recsys.data.datasets.split import split_slates_by_steps
 from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.runs.artifacts import Artifact, artifact_folder, load, load_model
-from recsys.runs.prepare import PrepareSlates, load_slate_log
+from recsys.runs.prepare import Prepare, load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulated_slates import SimulatedSlates
-from recsys.training.evaluate_slates import CALIBRATION_FILE, EvaluateSlates
-from recsys.training.report_slates import ReportSlates
-from recsys.training.slate_training import SlateTraining
+from recsys.training.evaluate import Evaluate
+from recsys.training.forecast_evaluation import ForecastEvaluation
+from recsys.training.report import Report
+from recsys.training.report_cards import SlateCards
+from recsys.training.report_sections import Calibration, Configuration, LearningCurves, PairedDifferences, ResultsTable
+from recsys.training.train_stage import Train
 from recsys.types.artifact_kind import ArtifactKind
-from tests.training.arms import TRAINER
+from tests.training.trainings import TRAINER
 
 SOURCE = SimulatedSlates(
     PlantedGroups(30, 4, 3, sharpness=5.0, steps=6, choice=MultinomialLogit(no_click=-2.0)),
@@ -50,11 +55,12 @@ SYSTEM = {
 ALL_ITEMS = {"_target_": "recsys.data.datasets.slate_log.all_item_negatives", "_partial_": True, "negatives": 5}
 
 
-def arm(epochs: int = 2, **changes: Any) -> dict[str, Any]:
+def training(epochs: int = 2, answers: Any = None, **changes: Any) -> dict[str, Any]:
+    loader = {"_target_": "recsys.data.datasets.slate_loader.SlateLoader", "_partial_": True, "users": 20}
     made = {
-        "network": NETWORK,
+        "model": NETWORK,
         "system": SYSTEM,
-        "loader": {"_target_": "recsys.data.datasets.slate_loader.SlateLoader", "_partial_": True, "users": 20},
+        "data": {"_target_": "recsys.data.datasets.slate_data.SlateData", "loader": loader, "answers": answers},
         "schedule": {"_target_": "recsys.training.fit.Schedule", "max_epochs": epochs},
         **changes,
     }
@@ -64,12 +70,12 @@ def arm(epochs: int = 2, **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "run")
-    PrepareSlates(SOURCE, SPLIT).run(run)
+    Prepare(SlatePreparation(SOURCE, SPLIT)).run(run)
     return run
 
 
-def train(run: RunFolder, arms: dict[str, Any], name: str = "fit", **more: Any) -> None:
-    SlateTraining(name, OmegaConf.create(arms), OmegaConf.create(more.pop("trainer", TRAINER)), **more).run(run)
+def train(run: RunFolder, trainings: dict[str, Any], **more: Any) -> None:
+    Train(OmegaConf.create(trainings), OmegaConf.create(TRAINER), **more).run(run)
 
 
 def curve(run: RunFolder, name: str) -> list[float]:
@@ -78,81 +84,81 @@ def curve(run: RunFolder, name: str) -> list[float]:
 
 
 def test_the_prepared_log_is_the_sources(run: RunFolder) -> None:
-    log, split = load_slate_log(run)
-    assert log.fingerprint == SOURCE.slates().fingerprint
-    assert split.fingerprint == SPLIT(log).fingerprint
+    slates = load_data_of(run, PreparedSlates)
+    assert slates.log.fingerprint == SOURCE.slates().fingerprint
+    assert slates.split.fingerprint == SPLIT(slates.log).fingerprint
 
 
 def test_training_learns_and_keeps_the_best_weights(run: RunFolder) -> None:
-    train(run, {"gamma": arm(epochs=15)})
+    train(run, {"gamma": training(epochs=15)})
     values = curve(run, "gamma")
     assert max(values) > values[0] + 0.02
     artifact = Artifact.read(artifact_folder(run, "gamma"))
     assert (artifact.kind, artifact.monitor) == (ArtifactKind.POSTERIOR, "validation/log_likelihood")
     assert artifact.score == pytest.approx(max(values))
     model = load(run, "gamma")
-    best = torch.load(run.checkpoint("fit") / "gamma" / "best.ckpt", weights_only=True)["state_dict"]
+    best = torch.load(run.checkpoint("train") / "gamma" / "best.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, best[f"model.{key}"]) for key, value in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_arms_go_on_from_arms_and_unchanged_ones_stay(run: RunFolder) -> None:
-    train(run, {"gamma": arm()})
+def test_trainings_go_on_from_others_and_unchanged_ones_stay(run: RunFolder) -> None:
     still = {**SYSTEM, "optimizer": {**SYSTEM["optimizer"], "lr": 0.0}}
-    train(run, {"more": arm(network=None, start="gamma", system=still)}, name="again")
+    trainings = {"gamma": training(), "more": training(model=None, start="gamma", system=still)}
+    train(run, trainings)
     gamma, more = (load(run, name) for name in ("gamma", "more"))
     for name, value in gamma.state_dict().items():
         torch.testing.assert_close(more.state_dict()[name], value)
     before = (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns
-    train(run, {"gamma": arm()})
+    train(run, trainings)
     assert (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("split", [{"test": 0.2}, {"seed": 1}])
 def test_another_split_trains_anew(run: RunFolder, split: dict[str, Any]) -> None:
-    train(run, {"gamma": arm()})
+    train(run, {"gamma": training()})
     before = (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns
-    PrepareSlates(SOURCE, partial(SPLIT, **split)).run(run)
-    train(run, {"gamma": arm()})
+    Prepare(SlatePreparation(SOURCE, partial(SPLIT, **split))).run(run)
+    train(run, {"gamma": training()})
     assert (artifact_folder(run, "gamma") / "weights.safetensors").stat().st_mtime_ns > before
 
 
 def test_weights_of_other_slates_are_refused(run: RunFolder) -> None:
-    train(run, {"gamma": arm()})
-    log, _ = load_slate_log(run)
+    train(run, {"gamma": training()})
+    log = load_data_of(run, PreparedSlates).log
     with pytest.raises(RequestError, match="the weights were trained on other slates than simulated as it is now"):
         load_model(artifact_folder(run, "gamma"), replace(log, fingerprint="other"))
 
 
 def test_against_all_items_slates_are_what_was_drawn(run: RunFolder) -> None:
-    train(run, {"all_item": arm(answers=ALL_ITEMS, network={**NETWORK, "slots": 6}), "gamma": arm()})
+    train(run, {"all_item": training(answers=ALL_ITEMS, model={**NETWORK, "slots": 6}), "gamma": training()})
     models = {name: load(run, name) for name in ("all_item", "gamma")}
     assert len(models["all_item"].no_click.mean) == 6 and len(models["gamma"].no_click.mean) == 4
     assert curve(run, "all_item")[0] < curve(run, "gamma")[0], "a click among six by chance is harder to tell"
 
 
 def test_overfit_goes_over_the_same_batches(run: RunFolder) -> None:
-    train(run, {"gamma": arm(epochs=3)}, overfit=1)
+    train(run, {"gamma": training(epochs=3)}, overfit=1)
     frame = pl.read_parquet(artifact_folder(run, "gamma") / "history.parquet")
     assert frame["step"].max() == 60
     assert curve(run, "gamma")[-1] > curve(run, "gamma")[0]
 
 
 def test_several_processes_are_refused(run: RunFolder) -> None:
-    data = SlateData(*load_slate_log(run), partial(SlateLoader, users=20))
+    data = SlateData(load_data_of(run, PreparedSlates), partial(SlateLoader, users=20))
     with pytest.raises(ConfigurationError, match="slate models train in one process, found 2; set devices: 1"):
         data.training_batches(0, 2)
 
 
 def test_a_split_without_validation_is_refused(run: RunFolder) -> None:
-    PrepareSlates(SOURCE, partial(SPLIT, validation=0.0)).run(run)
+    Prepare(SlatePreparation(SOURCE, partial(SPLIT, validation=0.0))).run(run)
     with pytest.raises(DataError, match="simulated: no slate validates; give `split` a validation share"):
-        train(run, {"gamma": arm()})
+        train(run, {"gamma": training()})
 
 
 def evaluated(run: RunFolder, **options: Any) -> dict[str, Any]:
-    train(run, {"gamma": arm(epochs=15), "flat": arm(network=_flat())})
-    EvaluateSlates(references=["popularity", "flat"], draws=16, users=7, **options).run(run)
+    train(run, {"gamma": training(epochs=15), "flat": training(model=_flat())})
+    Evaluate(ForecastEvaluation(references=["popularity", "flat"], draws=16, users=7, **options)).run(run)
     return json.loads(run.metrics.read_text())
 
 
@@ -188,18 +194,26 @@ def test_evaluation_of_a_world_that_is_not(run: RunFolder) -> None:
 
 def test_equal_seeds_evaluate_alike(run: RunFolder) -> None:
     first = evaluated(run)
-    EvaluateSlates(references=["popularity", "flat"], draws=16, users=7).run(run)
+    Evaluate(ForecastEvaluation(references=["popularity", "flat"], draws=16, users=7)).run(run)
     assert json.loads(run.metrics.read_text()) == first
 
 
 def test_the_report_has_every_section(run: RunFolder) -> None:
     evaluated(run, truth=SOURCE)
-    run.write_config(OmegaConf.create({"name": "slates", "seed": 0, "stage": {"evaluate": {"references": ["flat"]}}}))
-    ReportSlates(users=3).run(run)
+    run.write_config(OmegaConf.create({"name": "slates", "seed": 0}))
+    sections = {
+        "results": ResultsTable(["log_likelihood", "gamma"]),
+        "differences": PairedDifferences("click_log_likelihood", "Nats a clicked slate", ["flat"]),
+        "curves": LearningCurves(),
+        "calibration": Calibration(),
+        "cards": SlateCards(users=3),
+        "configuration": Configuration(),
+    }
+    Report(sections).run(run)
     page = run.report.read_text()
     titles = ("Results", "Paired differences", "Learning curves", "Calibration", "Slates", "Configuration")
     assert all(title in page for title in titles)
     assert page.count("<svg") >= 1 + 1 + 5
-    assert set(json.loads((run.stage("evaluate") / CALIBRATION_FILE).read_text())) == {
+    assert set(json.loads((run.stage("evaluate") / "calibration.json").read_text())) == {
         *("uniform", "popularity", "gamma", "flat", "truth")
     }

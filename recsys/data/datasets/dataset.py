@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from recsys.data.datasets.split import Splits
-from recsys.errors import DataError
+from recsys.errors import DataError, RequestError
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -56,6 +56,28 @@ class Dataset:
     def num_items(self) -> int:
         """Number of items `N` of the catalogue."""
         return len(self.items)
+
+    @property
+    def materials(self) -> Dataset:
+        """The data set itself, from which models are built that need no semantic IDs."""
+        return self
+
+    def check(self, fingerprint: str) -> None:
+        """Refuse weights that were trained on other data.
+
+        Raises:
+            RequestError: `fingerprint` is not that of this data set.
+        """
+        if fingerprint != self.fingerprint:
+            raise RequestError(f"the weights were trained on other data than {self.name} as it is now: train anew")
+
+    def facts(self) -> dict[str, str]:
+        """Return the sizes that a report lists."""
+        return {
+            "users": f"{self.num_users:,}",
+            "items": f"{self.num_items:,}",
+            "test requests": f"{len(self.test):,}",
+        }
 
     @property
     def num_users(self) -> int:

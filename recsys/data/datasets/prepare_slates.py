@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,52 +25,94 @@ LISTS = ("slates", "clicks", "prefix_propensities", "slot_propensities", "before
 FACTS = ("name", "timed", "displayed", "fingerprint", "summary")
 
 
-def save_slates(log: SlateLog, split: SlateSplit, folder: Path) -> None:
-    """Write a log and its split into a folder."""
-    for name in TABLES:
-        write_parquet(folder / f"{name}.parquet", getattr(log, name))
-    tensors: dict[str, Tensor] = {"user_offsets": log.user_offsets}
-    if log.propensity is not None:
-        tensors["propensity"] = log.propensity
-    for name in LISTS:
-        rows = getattr(log, name)
-        if rows is not None:
-            tensors |= {f"{name}.values": rows.values, f"{name}.offsets": rows.offsets}
-    for name, channel in log.feedback.items():
-        if isinstance(channel.value, Jagged):
-            tensors[f"feedback.{name}.slot"] = channel.value.values
-        else:
-            tensors[f"feedback.{name}.slate"] = channel.value
-    tensors |= {f"split.{field.name}": getattr(split, field.name) for field in fields(SlateSplit)}
-    write_tensors(folder / "slates.safetensors", tensors)
-    facts = {name: getattr(log, name) for name in FACTS}
-    kinds = {name: channel.kind.value for name, channel in log.feedback.items()}
-    write_json(folder / "slates.json", {**facts, "summary": dict(log.summary), "feedback": kinds}, indent=2)
+@dataclass(frozen=True)
+class PreparedSlates:
+    """A log of slates and which of them train, validate and test.
 
+    Args:
+        log: what was shown and clicked.
+        split: three masks over the impressions.
+    """
 
-def load_slates(folder: Path) -> tuple[SlateLog, SlateSplit]:
-    """Read a log and its split that `save_slates` wrote."""
-    facts: dict[str, Any] = json.loads((folder / "slates.json").read_text())
-    tensors = load_file(folder / "slates.safetensors")
-    rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-    rows |= {
-        name: Jagged(tensors[f"{name}.values"], tensors[f"{name}.offsets"])
-        for name in LISTS
-        if f"{name}.values" in tensors
-    }
-    feedback = {}
-    for name, kind in facts.pop("feedback").items():
-        by_slot = tensors.get(f"feedback.{name}.slot")
-        value = tensors[f"feedback.{name}.slate"] if by_slot is None else Jagged(by_slot, rows["slates"].offsets)
-        feedback[name] = LoggedChannel(value, ChannelKind(kind))
-    log = SlateLog(
-        **facts,
-        **rows,
-        user_offsets=tensors["user_offsets"],
-        propensity=tensors.get("propensity"),
-        feedback=feedback,
-    )
-    return log, SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)})
+    log: SlateLog
+    split: SlateSplit
+
+    @property
+    def name(self) -> str:
+        """Name of the log."""
+        return self.log.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes whenever the log or its split does."""
+        return f"{self.log.fingerprint}/{self.split.fingerprint}"
+
+    @property
+    def materials(self) -> SlateLog:
+        """The log, from which slate models are built."""
+        return self.log
+
+    def describe(self) -> str:
+        """Describe the log and the size of the parts in one line of text."""
+        names = ("train", "validation", "test")
+        parts = ", ".join(f"{int(getattr(self.split, part).sum()):,} {part}" for part in names)
+        return f"{self.log.describe()}; {parts}"
+
+    def facts(self) -> dict[str, str]:
+        """Return the sizes that a report lists."""
+        return {
+            "users": f"{self.log.num_users:,}",
+            "items": f"{self.log.num_items:,}",
+            "held-out slates": f"{int(self.split.test.sum()):,}",
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the log and its split into a folder."""
+        log = self.log
+        for name in TABLES:
+            write_parquet(folder / f"{name}.parquet", getattr(log, name))
+        tensors: dict[str, Tensor] = {"user_offsets": log.user_offsets}
+        if log.propensity is not None:
+            tensors["propensity"] = log.propensity
+        for name in LISTS:
+            rows = getattr(log, name)
+            if rows is not None:
+                tensors |= {f"{name}.values": rows.values, f"{name}.offsets": rows.offsets}
+        for name, channel in log.feedback.items():
+            if isinstance(channel.value, Jagged):
+                tensors[f"feedback.{name}.slot"] = channel.value.values
+            else:
+                tensors[f"feedback.{name}.slate"] = channel.value
+        tensors |= {f"split.{field.name}": getattr(self.split, field.name) for field in fields(SlateSplit)}
+        write_tensors(folder / "slates.safetensors", tensors)
+        facts = {name: getattr(log, name) for name in FACTS}
+        kinds = {name: channel.kind.value for name, channel in log.feedback.items()}
+        write_json(folder / "slates.json", {**facts, "summary": dict(log.summary), "feedback": kinds}, indent=2)
+
+    @classmethod
+    def load(cls, folder: Path) -> PreparedSlates:
+        """Read what `save` wrote."""
+        facts: dict[str, Any] = json.loads((folder / "slates.json").read_text())
+        tensors = load_file(folder / "slates.safetensors")
+        rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        rows |= {
+            name: Jagged(tensors[f"{name}.values"], tensors[f"{name}.offsets"])
+            for name in LISTS
+            if f"{name}.values" in tensors
+        }
+        feedback = {}
+        for name, kind in facts.pop("feedback").items():
+            by_slot = tensors.get(f"feedback.{name}.slot")
+            value = tensors[f"feedback.{name}.slate"] if by_slot is None else Jagged(by_slot, rows["slates"].offsets)
+            feedback[name] = LoggedChannel(value, ChannelKind(kind))
+        log = SlateLog(
+            **facts,
+            **rows,
+            user_offsets=tensors["user_offsets"],
+            propensity=tensors.get("propensity"),
+            feedback=feedback,
+        )
+        return cls(log, SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)}))
 
 
 COLUMNS = (

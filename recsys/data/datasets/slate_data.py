@@ -9,9 +9,9 @@ from jaxtyping import Bool
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.slate_loader import SlateLoader
 from recsys.data.datasets.slate_log import SlateLog
-from recsys.data.datasets.split import SlateSplit
 from recsys.data.datasets.training_data import TrainingData
 from recsys.data.datasets.user_slates import Exposure
 from recsys.errors import ConfigurationError, DataError
@@ -27,8 +27,7 @@ class SlateData(TrainingData):
     of an epoch.
 
     Args:
-        log: logged slates and clicks.
-        split: the split of the log.
+        slates: the log, and which of its impressions train and which validate.
         loader: function from a log and a loss mask to a loader; see `recsys.data.datasets.slate_loader`.
         answers: function that replaces the slates of training and validation; None keeps the slates that were shown.
 
@@ -37,9 +36,10 @@ class SlateData(TrainingData):
     """
 
     def __init__(
-        self, log: SlateLog, split: SlateSplit, loader: Callable[..., SlateLoader], answers: Answers | None = None
+        self, slates: PreparedSlates, loader: Callable[..., SlateLoader], answers: Answers | None = None
     ) -> None:
         super().__init__()
+        log, split = slates.log, slates.split
         if not split.validation.any():
             raise DataError(f"{log.name}: the split has no validation slates. Give it a validation share")
         self.loader = loader

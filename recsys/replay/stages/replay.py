@@ -59,7 +59,6 @@ class Replay:
     """
 
     results: ClassVar[Sequence[str]] = ("metrics.json", ESTIMATES)
-    inputs: ClassVar[Sequence[str]] = ()
 
     def __init__(
         self,

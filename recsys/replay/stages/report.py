@@ -81,13 +81,8 @@ def estimated_propensity_section(logs: pl.DataFrame, bins: pl.DataFrame) -> Mark
 
 @dataclass
 class ReplayReport:
-    """Write a report with estimates, warnings, the tail of the weights, the effect of clipping, and the placebo.
+    """Write a report with estimates, warnings, the tail of the weights, the effect of clipping, and the placebo."""
 
-    Args:
-        inputs: stages that this one reads.
-    """
-
-    inputs: Sequence[str] = ("replay",)
     results: ClassVar[Sequence[str]] = ("report.html",)
 
     def run(self, run: RunFolder) -> None:

@@ -99,16 +99,16 @@ class TrainedPolicy:
 
     Args:
         run: the run folder.
-        variant: row of the run's table; None takes the one that validates best.
+        training: row of the run's table; None takes the one that validates best.
     """
 
     run: str
-    variant: str | None = None
+    training: str | None = None
 
     def __call__(self, log: FeedbackLog) -> Any:
         """Return the target for a log whose items the run knows by their raw ids."""
         ids = log.items["item_id"] if isinstance(log, SlateFeedbackLog) else log.actions["action"]
-        return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.variant))(log)
+        return FromPolicy(RemappedPolicy.from_run(self.run, ids.to_list(), self.training))(log)
 
 
 @dataclass(frozen=True)

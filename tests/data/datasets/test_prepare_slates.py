@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.data.datasets.prepare_slates import load_slates, prepare_slates, save_slates
+from recsys.data.datasets.prepare_slates import PreparedSlates, prepare_slates
 from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateTables
@@ -196,8 +196,9 @@ def with_feedback() -> SlateLog:
     "log", [tiny_log(), with_propensities(), with_feedback()], ids=["plain", "propensities", "feedback"]
 )
 def test_what_is_read_is_what_was_written(log: SlateLog, tmp_path: Path) -> None:
-    save_slates(log, SPLIT, tmp_path)
-    found, split = load_slates(tmp_path)
+    PreparedSlates(log, SPLIT).save(tmp_path)
+    read = PreparedSlates.load(tmp_path)
+    found, split = read.log, read.split
     for part in fields(SlateLog):
         assert same(getattr(log, part.name), getattr(found, part.name)), part.name
     assert split.fingerprint == SPLIT.fingerprint

@@ -180,7 +180,7 @@ def test_a_key_that_nothing_reads_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("log", options("log"))
 def test_every_key_of_a_log_is_read_somewhere(log: str) -> None:
-    """They may stay unread in one run (`offers`), but not in all."""
+    """They may stay unread in one run (`provides`), but not in all."""
     everything = "".join(path.read_text() for path in CONF.rglob("*.yaml"))
     for key in set(OmegaConf.load(CONF / "log" / f"{log}.yaml")):
         assert f"${{log.{key}}}" in everything, f"{log}: log.{key}"

@@ -1,0 +1,157 @@
+"""How the data of a run are prepared, by class: what a configuration names as `data`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from recsys.atomic import write_json
+from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.prepare import BY_ITEM, Prepared, prepare
+from recsys.data.datasets.prepare_slates import PreparedSlates, prepare_slates
+from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.split import SlateSplit, Split
+from recsys.data.datasets.tie_breaking import TieBreaking
+from recsys.data.sources.source import SlateSource, Source
+
+POINTER_FILE = "dataset.json"
+
+
+@runtime_checkable
+class Materials(Protocol):
+    """What a `model` of a configuration is called with, and what the weights of the model belong to."""
+
+    @property
+    def fingerprint(self) -> Any:
+        """Text that changes whenever a model built from it would be another one."""
+        ...
+
+    def check(self, fingerprint: str) -> None:
+        """Refuse weights of a model that was built from something else.
+
+        Raises:
+            RequestError: `fingerprint` belongs to materials that these cannot stand for.
+        """
+        ...
+
+
+@runtime_checkable
+class PreparedData(Protocol):
+    """Prepared data in memory, such as a `Dataset` or `PreparedSlates`."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the data."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes whenever a training on the data would give another result."""
+        ...
+
+    @property
+    def materials(self) -> Materials:
+        """What models are built from in a run that makes no semantic IDs."""
+        ...
+
+    def describe(self) -> str:
+        """Describe size and dropped rows in one line of text."""
+        ...
+
+    def facts(self) -> Mapping[str, str]:
+        """Return the sizes that a report lists below its title, by name."""
+        ...
+
+
+@runtime_checkable
+class Preparation(Protocol):
+    """Prepares data of one kind and reads them again."""
+
+    def prepare(self, folder: Path) -> PreparedData:
+        """Prepare, and leave in the folder what `load` needs."""
+        ...
+
+    @staticmethod
+    def load(folder: Path) -> PreparedData:
+        """Read what `prepare` left in the folder.
+
+        Raises:
+            FileNotFoundError: it is gone.
+        """
+        ...
+
+
+@dataclass
+class SequencePreparation:
+    """Prepares a data set of sequences of items (`recsys.data.datasets.prepare.prepare`).
+
+    The tables lie below `root`, shared by all runs with equal source and options; a run keeps where.
+
+    Args:
+        source: the interactions.
+        split: how events are divided into training and requests.
+        k_core: fewest events of a user and of an item; 0 keeps everything.
+        repeats: whether users may have an item again; None reads it from the data.
+        repeat_threshold: share of events that come again above which they may; no effect unless `repeats` is None.
+        tie_breaking: the rule that orders a user's events of equal time.
+        seed: fixes that order.
+        root: folder for prepared data.
+    """
+
+    source: Source
+    split: Split
+    k_core: int = 5
+    repeats: bool | None = None
+    repeat_threshold: float = 0.01
+    tie_breaking: TieBreaking = BY_ITEM
+    seed: int = 0
+    root: str = "data/prepared"
+
+    def prepare(self, folder: Path) -> Dataset:
+        """Prepare the data set, or find what an earlier run prepared."""
+        dataset = prepare(
+            self.source,
+            self.split,
+            k_core=self.k_core,
+            repeats=self.repeats,
+            repeat_threshold=self.repeat_threshold,
+            tie_breaking=self.tie_breaking,
+            seed=self.seed,
+            root=self.root,
+        )
+        tables = Path(self.root) / f"{dataset.name}-{dataset.fingerprint[:16]}"
+        write_json(folder / POINTER_FILE, {"folder": str(tables.resolve())})
+        return dataset
+
+    @staticmethod
+    def load(folder: Path) -> Dataset:
+        """Read the data set that the folder points to."""
+        return Prepared.load(Path(json.loads((folder / POINTER_FILE).read_text())["folder"])).dataset()
+
+
+@dataclass
+class SlatePreparation:
+    """Prepares a log of slates and its split, both kept in the run folder.
+
+    Args:
+        source: the slates.
+        split: which of them train and which are evaluated; `recsys.data.datasets.split`.
+    """
+
+    source: SlateSource
+    split: Callable[[SlateLog], SlateSplit]
+
+    def prepare(self, folder: Path) -> PreparedSlates:
+        """Read the source, divide its slates, and write both."""
+        log = prepare_slates(self.source)
+        slates = PreparedSlates(log, self.split(log))
+        slates.save(folder)
+        return slates
+
+    @staticmethod
+    def load(folder: Path) -> PreparedSlates:
+        """Read the log and its split."""
+        return PreparedSlates.load(folder)

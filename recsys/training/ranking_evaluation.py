@@ -1,0 +1,180 @@
+"""Evaluate the policies of a run by ranking the whole catalogue for the same held-out requests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from recsys.config.suggest import suggestion
+from recsys.data.datasets.dataset import Dataset
+from recsys.errors import ConfigurationError
+from recsys.metrics.diversity import self_information
+from recsys.metrics.results import Results, evaluation_results, per_user
+from recsys.models.generators.sasrec import SASRec
+from recsys.policies.evaluation import CUTOFFS, evaluate
+from recsys.policies.mixture import Mixture, best_weight
+from recsys.policies.network_policy import NetworkPolicy
+from recsys.policies.policy import ItemPolicy
+from recsys.report.formats import interval, number
+from recsys.runs.artifacts import artifacts, best_artifact, load
+from recsys.runs.prepare import load_data_of
+from recsys.runs.run_folder import RunFolder
+from recsys.training.evaluate import EvaluationResult
+from recsys.types.artifact_kind import ArtifactKind
+from recsys.types.context import Context
+from recsys.types.example import Example
+
+BaselineFactory = Callable[[Context, int], ItemPolicy]
+"""Fits a policy to training histories, given the size of the catalogue."""
+
+log = logging.getLogger(__name__)
+
+
+class RankingEvaluation:
+    """Rank the whole catalogue, without what a request excludes, for every test request.
+
+    Rows: each of `baselines`, each trained policy, and `mixture`: the policy that validates best, SASRec apart, mixed
+    with one of the baselines by the weight that validates best. Intervals by bootstrap over users, and paired
+    differences to each of `references`.
+
+    Args:
+        baselines: policies that are fitted to the training histories here, by the name of their row.
+        references: rows that all others are compared with; the first one's differences are printed.
+        mixed: the row of `baselines` that goes into the mixture; None leaves the mixture out.
+        beams: width of the search; lists are as exact as it is wide.
+        seed: of the bootstrap, and the name of this run in `metrics.parquet`.
+        limit: batches of requests, at most (dry runs); None for all.
+
+    Raises:
+        ConfigurationError: `mixed` is none of the baselines.
+    """
+
+    def __init__(
+        self,
+        baselines: Mapping[str, BaselineFactory],
+        references: Sequence[str] = ("sft", "sft_continued"),
+        mixed: str | None = "markov",
+        beams: int = 50,
+        seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        if mixed is not None and mixed not in baselines:
+            raise ConfigurationError(f"evaluation.mixed={mixed}: no such baseline; {suggestion(mixed, baselines)}")
+        self.baselines = baselines
+        self.references = list(references)
+        self.mixed = mixed
+        self.beams = beams
+        self.seed = seed
+        self.limit = limit
+
+    def evaluate(self, run: RunFolder) -> EvaluationResult:
+        """Return the accuracy of every row.
+
+        Raises:
+            ConfigurationError: the run prepared other data than sequences.
+        """
+        dataset = load_data_of(run, Dataset)
+        test = self._part(dataset.test)
+        rows = {
+            name: {self.seed: evaluate(policy, test, description=name)}
+            for name, policy in self.policies(run, dataset).items()
+        }
+        table = evaluation_results(
+            rows,
+            dataset.num_items,
+            references=self.references,
+            strata=_strata(dataset, len(test)),
+            information=self_information(torch.from_numpy(dataset.items["interactions"].to_numpy().copy())),
+            seed=self.seed,
+        )
+        kept = "included" if dataset.repeats else "excluded"
+        title = f"{dataset.name}: {len(test):,} requests, full catalogue, seen items {kept}"
+        tables = [accuracy_table(table, next(iter(self.references), None), title), depth_table(table)]
+        return EvaluationResult(table, per_user(rows, dataset.users["user_id"]), tables)
+
+    def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
+        """Return every row's policy, the baselines first."""
+        rows: dict[str, ItemPolicy] = {
+            name: fit(dataset.train, dataset.num_items) for name, fit in self.baselines.items()
+        }
+        trained = artifacts(run, ArtifactKind.POLICY)
+        rows |= {one.name: searching(load(run, one.name), self.beams) for one in trained}
+        ours = [one for one in trained if not isinstance(getattr(rows[one.name], "network", None), SASRec)]
+        if self.mixed is not None and ours:
+            best = best_artifact(ours).name
+            weight = best_weight(rows[best], rows[self.mixed], self._part(dataset.validation))
+            log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)
+            rows["mixture"] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
+        return rows
+
+    def _part(self, examples: Example) -> Example:
+        """The first requests, or all where there is no limit."""
+        return examples if self.limit is None else first(examples, self.limit * 256)
+
+
+METRIC = partial(number, leading_zero=False)
+DIFFERENCE = partial(METRIC, signed=True)
+
+
+def searching(policy: ItemPolicy, beams: int) -> ItemPolicy:
+    """Return the same policy with as many beams, where it searches."""
+    if isinstance(policy, NetworkPolicy):
+        policy.beams = beams
+    return policy
+
+
+def first(examples: Example, count: int) -> Example:
+    """Return at most `count` examples, in their order."""
+    return examples.select(torch.arange(min(count, len(examples))))
+
+
+def accuracy_table(table: Results, reference: str | None, title: str) -> Table:
+    """Return NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
+    minus = [] if reference is None else [f"minus\n{reference}", "95 %"]
+    view = _table(["", "ndcg\n@10", "95 %", *minus, "hr\n@10", "coverage\n@10"], title)
+    for row, cells in table.items():
+        difference = cells.get(f"ndcg@10_minus_{reference}")
+        shown = ("", "") if difference is None else _value_and_interval(difference, DIFFERENCE)
+        view.add_row(
+            escape(row),
+            *_value_and_interval(cells["ndcg@10"], METRIC),
+            *shown[: len(minus)],
+            METRIC(cells["hr@10"]["value"]),
+            METRIC(cells["coverage@10"]["value"]),
+        )
+    return view
+
+
+def depth_table(table: Results) -> Table:
+    """Return hit rate and NDCG of each row at every depth; NDCG@1 is the hit rate at 1."""
+    depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
+    view = _table(["", *(name.replace("@", "\n@") for name in depths)])
+    for row, cells in table.items():
+        view.add_row(escape(row), *(METRIC(cells[metric]["value"]) for metric in depths))
+    return view
+
+
+def _table(columns: Sequence[str], title: str | None = None) -> Table:
+    """An empty table that fits eighty columns."""
+    view = Table(
+        title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in columns:
+        view.add_column(name, justify="right" if name else "left", no_wrap=True)
+    return view
+
+
+def _value_and_interval(cell: Mapping[str, float | None], form: Callable[[float | None], str]) -> tuple[str, str]:
+    return form(cell["value"]), interval(cell["low"], cell["high"], form)
+
+
+def _strata(dataset: Dataset, requests: int) -> dict[str, Tensor]:
+    same = dataset.same_day.get("test")
+    return {} if same is None else {"same_day": same[:requests], "other_day": ~same[:requests]}

@@ -1,0 +1,192 @@
+"""Stage: make the trainings of a run, each of which leaves one artifact."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+
+import lightning
+import polars as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from recsys.atomic import write_json, write_parquet
+from recsys.data.datasets.preparation import Materials, PreparedData
+from recsys.data.datasets.training_data import TrainingData
+from recsys.runs.artifacts import (
+    Artifact,
+    artifact_folder,
+    build_model,
+    load_model,
+    reading_run,
+    save_artifact,
+    training_order_file,
+)
+from recsys.runs.distributed import distributed_context
+from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.materials import load_materials
+from recsys.runs.prepare import load_data
+from recsys.runs.run_folder import RunFolder
+from recsys.systems.declaration import declaration
+from recsys.training.fit import fit
+from recsys.training.order import dependencies, training_order
+
+HISTORY_FILE = "history.parquet"
+
+log = logging.getLogger(__name__)
+
+
+class Training(TypedDict):
+    """One training, as configuration; its parts are made when its turn comes.
+
+    - `model`: builds what is trained, given the run's item bundle, or its prepared data where it has no items as tokens
+    - `start`: instead of `model`, the training whose model and weights to go on from
+    - `system`: the LightningModule, given the model and what its data say of themselves
+    - `data`: the data module, given the prepared data (`recsys.data.datasets.training_data.TrainingData`)
+    - `schedule`: how long (`recsys.training.fit.Schedule`)
+    """
+
+    model: NotRequired[Any]
+    start: NotRequired[str]
+    system: Any
+    data: Any
+    schedule: Any
+
+
+class Train:
+    """Make every training; one whose configuration, data and needed artifacts are unchanged is left as it is.
+
+    A training needs the artifacts that its configuration names: `start`, and every part that is
+    `{_target_: recsys.runs.artifacts.artifact, name: …}`. The order follows from that.
+
+    Args:
+        trainings: by name, which is the name of the artifact and of the row in every table.
+        trainer: makes the Lightning trainer: devices, precision, strategy.
+        seed: of initial weights, dropout and everything else drawn globally.
+        limit: as in `recsys.training.fit.fit`.
+        overfit: number of batches that are trained on again and again, and validated on; None trains on all.
+        profiler: as in `recsys.training.fit.fit`; its table lies beside the checkpoints.
+    """
+
+    name: ClassVar[str] = "train"
+    all_ranks: ClassVar[bool] = True
+    incremental: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        trainings: Mapping[str, Training],
+        trainer: Any,
+        seed: int = 0,
+        limit: int | None = None,
+        overfit: int | None = None,
+        profiler: Literal["simple", "advanced"] | None = None,
+    ) -> None:
+        self.trainings: Any = trainings if OmegaConf.is_config(trainings) else OmegaConf.create(dict(trainings))
+        self.trainer = trainer
+        self.seed = seed
+        self.limit = limit
+        self.overfit = overfit
+        self.profiler: Literal["simple", "advanced"] | None = profiler
+
+    @staticmethod
+    def check_configuration(node: DictConfig) -> None:
+        """Refuse trainings that cannot be made in any order, before anything runs."""
+        training_order(node.trainings)
+
+    def run(self, run: RunFolder) -> None:
+        """Make the trainings one after the other."""
+        data, materials = load_data(run), load_materials(run)
+        order = training_order(self.trainings)
+        ranks = distributed_context()
+        ranks.decide(lambda: self._forget_others(run, order))
+        for name in order:
+            self._make(name, run, data, materials)
+        ranks.decide(lambda: self._gather_history(run, order))
+
+    def _make(self, name: str, run: RunFolder, data: PreparedData, materials: Materials) -> None:
+        training, ranks = self.trainings[name], distributed_context()
+        folder, checkpoints = run.stage(self.name) / name, run.checkpoint(self.name) / name
+        needed = [Artifact.read(artifact_folder(run, one)).fingerprint for one in dependencies(training)]
+        made_with = (self.trainer, self.seed, self.limit, self.overfit)
+        mark = fingerprint(training, *made_with, data.fingerprint, materials.fingerprint, *needed)
+        if ranks.decide(lambda: is_fresh(folder, mark)):
+            log.info("%s/%s: up to date", self.name, name)
+            return
+        ranks.decide(lambda: _begin(checkpoints, mark))
+        lightning.seed_everything(self.seed, verbose=False)
+        log.info("%s/%s: training", self.name, name)
+        self._train(name, training, run, data, materials, mark)
+        ranks.decide(lambda: mark_fresh(folder, mark))
+
+    def _train(
+        self, name: str, training: Any, run: RunFolder, data: PreparedData, materials: Materials, mark: str
+    ) -> None:
+        """Fit the training's system and keep its artifact and curve."""
+        folder, checkpoints = run.stage(self.name) / name, run.checkpoint(self.name) / name
+        if "start" in training:
+            start = artifact_folder(run, training.start)
+            recipe, model = Artifact.read(start).recipe, load_model(start, materials).train()
+        else:
+            recipe = OmegaConf.to_container(training.model, resolve=True)
+            model = build_model(training.model, materials)
+        batches: TrainingData = instantiate(training.data, _partial_=True)(data)
+        batches.overfit = self.overfit
+        with reading_run(run):
+            system = instantiate(training.system, _partial_=True)(model, **batches.system_arguments())
+        fitted = fit(
+            system,
+            batches,
+            instantiate(training.schedule),
+            checkpoints,
+            trainer=instantiate(self.trainer, _partial_=True),
+            limit=self.limit,
+            profiler=self.profiler,
+        )
+        declared = declaration(system)
+        left = Artifact(
+            name=name,
+            kind=declared.artifact,
+            fingerprint=mark,
+            materials=materials.fingerprint,
+            recipe=recipe,  # type: ignore[arg-type]
+            monitor=declared.monitor,
+            mode=declared.mode,
+            score=fitted.score,
+        )
+
+        def keep() -> None:
+            """The curve, then the artifact."""
+            folder.mkdir(parents=True, exist_ok=True)
+            write_parquet(folder / HISTORY_FILE, fitted.history)
+            save_artifact(left, model, folder)
+
+        distributed_context().decide(keep)
+
+    def _forget_others(self, run: RunFolder, order: list[str]) -> None:
+        """Take away trainings that are configured no more, and keep the order of the others."""
+        for folder in (*run.stage(self.name).glob("*/"), *run.checkpoint(self.name).glob("*/")):
+            if folder.name not in self.trainings:
+                shutil.rmtree(folder)
+        write_json(training_order_file(run), order)
+
+    def _gather_history(self, run: RunFolder, order: list[str]) -> None:
+        """Write the curves of all trainings as one table, the training before the metric's name."""
+        parts = [
+            pl.read_parquet(run.stage(self.name) / name / HISTORY_FILE).with_columns(
+                metric=pl.lit(f"{name}/") + pl.col("metric")
+            )
+            for name in order
+        ]
+        if parts:
+            write_parquet(run.stage(self.name) / HISTORY_FILE, pl.concat(parts))
+
+
+def _begin(checkpoints: Path, mark: str) -> None:
+    """Take away checkpoints of another training: `fit` goes on from what it finds."""
+    if not is_fresh(checkpoints, mark):
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        mark_fresh(checkpoints, mark)

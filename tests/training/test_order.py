@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from recsys.errors import ConfigurationError
+from recsys.training.order import dependencies, training_order
+from recsys.training.train_stage import Train
+
+NEW: dict[str, Any] = {"model": {}}
+
+
+def reading(*names: str, start: str | None = None) -> dict[str, Any]:
+    """A training whose system names artifacts, one of them deep inside."""
+    parts = [{"_target_": "recsys.runs.artifacts.artifact", "name": name} for name in names]
+    return {**({"start": start} if start else NEW), "system": {"reward": {"parts": parts}}}
+
+
+def test_a_training_needs_its_start_and_what_its_configuration_names() -> None:
+    assert dependencies(reading("judge", "item_vectors", "judge", start="sft")) == ["sft", "judge", "item_vectors"]
+    assert dependencies(OmegaConf.create({"seed": 3, **reading("a")})) == ["a"]
+
+
+def test_each_comes_after_what_it_needs_and_otherwise_as_written() -> None:
+    rere = reading("judge", "item_vectors", start="sft")
+    trainings = {"rere": rere, "other": NEW, "sft": NEW, "judge": reading("sft")}
+    assert training_order(trainings) == ["other", "sft", "judge", "rere"]
+    assert training_order({"b": NEW, "a": NEW}) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("trainings", "message"),
+    [
+        ({"rere": {"start": "stf"}, "sft": NEW}, r"^train\.rere: it needs 'stf', .*; did you mean 'sft'\?$"),
+        ({"rere": reading("judge")}, r"^train\.rere: it needs 'judge', which no training leaves; known: rere$"),
+        (
+            {"a": reading("c"), "b": reading("a"), "c": reading("b")},
+            r"^train\.a: it needs itself: a needs c needs b ne",
+        ),
+        ({"sft": NEW, "a": reading("sft", "b"), "b": reading("b")}, r"^train\.b: it needs itself: b needs b$"),
+        ({"a": {"start": "b", **NEW}, "b": NEW}, r"^train\.a: give either `model` or `start`, one of the two$"),
+        ({"a": {"system": {}}}, r"^train\.a: give either `model` or `start`"),
+        ({"item_vectors": NEW}, r"^train\.item_vectors: the stage `tokenize` leaves an artifact of this name$"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_by_name(trainings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        training_order(trainings)
+    with pytest.raises(ConfigurationError, match=message):
+        Train.check_configuration(OmegaConf.create({"trainings": trainings}))
