@@ -18,6 +18,7 @@ import torch
 from hydra.utils import instantiate
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from recsys.atomic import whole_file
@@ -173,5 +174,5 @@ def _table(runs: Sequence[KeptRun], state: Mapping[str, str]) -> Table:
         table.add_column(str(seed), justify="right")
     for policy in dict.fromkeys(one.run.policy for one in runs):
         own = {one.run.seed: state[one.run.name] for one in runs if one.run.policy == policy}
-        table.add_row(policy, *(own.get(seed, "") for seed in seeds))
+        table.add_row(escape(policy), *(own.get(seed, "") for seed in seeds))
     return table

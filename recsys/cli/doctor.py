@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recsys import __version__
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     for title, facts in doctor().items():
         table = Table("", "", title=title, title_justify="left", show_header=False)
         for name, fact in facts.items():
-            table.add_row(name, fact)
+            table.add_row(escape(name), escape(fact))
         Console().print(table)
 
 

@@ -176,14 +176,14 @@ def _extended(whole: Accumulation, batch: Any, first: int) -> Accumulation:
     needed = resampled if user is None else [*resampled, *others]
     values = [each(batch).double() for each in needed]
     widths = {each: value.shape[1] for each, value in zip(needed, values, strict=True)}
-    summed, beside = replace(summed, widths=widths), torch.cat(values, 1)
+    summed, stacked = replace(summed, widths=widths), torch.cat(values, 1)
     if draws is not None:
         unit = torch.arange(len(batch)) + first + whole.rows if user is None else user
         columns = sum(widths[each] for each in resampled)
-        summed = replace(summed, replicates=draws.totals(beside[:, :columns], unit))
+        summed = replace(summed, replicates=draws.totals(stacked[:, :columns], unit))
     if user is None:
         return whole + summed
-    totals = UnitTotals.of(beside, user, whole.totals)
+    totals = UnitTotals.of(stacked, user, whole.totals)
     return replace(replace(whole, totals=None) + summed, totals=totals)
 
 

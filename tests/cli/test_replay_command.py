@@ -27,7 +27,7 @@ def replay(*arguments: str) -> int:
     return main(["replay", *arguments])
 
 
-def test_the_real_logs_layout_is_judged_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_real_logs_layout_is_evaluated_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = open_bandit(tmp_path / "raw")
     logs = ["log=open_bandit", "log.campaign=men", f"log.root={root}"]
     assert replay(*logs, "policy=[uniform,bernoulli_ts]") == DONE
@@ -66,7 +66,7 @@ def test_the_best_of_several_is_chosen(tmp_path: Path, capsys: pytest.CaptureFix
     folder = tmp_path / out.splitlines()[-1]
     told = pl.read_parquet(folder / "estimates.parquet")
     assert set(told["policy"]) == {"good"} and set(told["estimator"]) == {"ips", "clipped"}
-    assert "Choice" in (folder / "report.html").read_text()
+    assert "Selection" in (folder / "report.html").read_text()
 
 
 def test_slates_as_the_bench_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

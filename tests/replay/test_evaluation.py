@@ -55,7 +55,7 @@ def logs_of(table: pl.DataFrame, folder: Path, **options: Any) -> dict[str, Any]
     return {name: source.log() for name, source in by_policy(written(table, path), **options).items()}
 
 
-def test_a_policy_is_judged_by_another_log_and_compared_with_its_own(tmp_path: Path) -> None:
+def test_a_policy_is_evaluated_by_another_log_and_compared_with_its_own(tmp_path: Path) -> None:
     logs = logs_of(two_policies(), tmp_path)
     table = estimates(logs, UNIFORM, {"ips": IPS(), "snips": SNIPS()})
     assert dict(table.schema) == SCHEMA and table["log"].to_list() == ["old", "old"]
@@ -86,7 +86,7 @@ def test_a_policy_without_a_log_of_its_own_has_no_truth(tmp_path: Path) -> None:
     assert table["truth"].is_null().all() and table["relative_error"].is_null().all()
 
 
-def test_a_policy_judged_by_several_logs_has_a_row_for_each(tmp_path: Path) -> None:
+def test_a_policy_evaluated_by_several_logs_has_a_row_for_each(tmp_path: Path) -> None:
     table = pl.concat([action_table(), action_table(seed=2, policy="older", logging=[0.2, 0.3, 0.5])])
     logs = logs_of(table.with_columns(request_id=pl.int_range(pl.len())), tmp_path)
     found = estimates(logs, UNIFORM, {"ips": IPS()})
@@ -94,13 +94,13 @@ def test_a_policy_judged_by_several_logs_has_a_row_for_each(tmp_path: Path) -> N
     assert all(row["low"] < MEANS.mean() < row["high"] for row in found.iter_rows(named=True))
 
 
-def test_a_policy_that_wrote_the_only_log_cannot_be_judged(tmp_path: Path) -> None:
+def test_a_policy_that_wrote_the_only_log_cannot_be_evaluated(tmp_path: Path) -> None:
     logs = logs_of(action_table(policy="uniform"), tmp_path)
     with pytest.raises(RequestError, match="policy 'uniform' wrote the only log"):
         estimates(logs, UNIFORM, {"ips": IPS()})
 
 
-def test_choices_that_the_log_lacks_are_no_answer(tmp_path: Path) -> None:
+def test_choices_that_the_log_lacks_are_no_estimate(tmp_path: Path) -> None:
     log = action_table(logging=[0.5, 0.5, 0.0])
     actions = written(pl.DataFrame({"action": range(3)}), tmp_path / "actions.parquet")
     logs = logs_of(log, tmp_path, actions=actions)
@@ -133,7 +133,7 @@ def test_an_average_of_weights_is_as_sure_as_there_are_users(tmp_path: Path, use
     assert users or "weights average 0.917 [" in warning
 
 
-def test_too_few_rounds_are_no_answer(tmp_path: Path) -> None:
+def test_too_few_rounds_are_no_estimate(tmp_path: Path) -> None:
     table = estimates(logs_of(action_table(60), tmp_path), UNIFORM, {"ips": IPS()})
     assert "at least 100 is asked" in table["warning"][0]
 
@@ -217,7 +217,7 @@ def test_clusters_of_a_column_are_weighed_together(tmp_path: Path) -> None:
     assert table["value"][0] == pytest.approx(log.select((weight * pl.col("reward")).mean()).item())
 
 
-def test_slates_are_judged(tmp_path: Path) -> None:
+def test_slates_are_evaluated(tmp_path: Path) -> None:
     log = slate_table()
     logs = logs_of(log, tmp_path)
     table = estimates(logs, UNIFORM, {"whole": SlateIPS(), "prefix": SlateIPS(PrefixWeights())})
@@ -238,7 +238,7 @@ def test_slates_are_judged(tmp_path: Path) -> None:
         estimates(logs_of(action_table(), tmp_path), UNIFORM, {"ips": IPS()}, ReplayOptions(model=RewardToGoModel()))
 
 
-def test_episodes_are_judged(tmp_path: Path) -> None:
+def test_episodes_are_evaluated(tmp_path: Path) -> None:
     log = ParquetFeedback(written(trajectories(), tmp_path / "log.parquet")).log()
     table = estimates({"log": log}, UNIFORM, {"ips": PerDecisionIPS()})
     row = table.row(0, named=True)

@@ -81,13 +81,13 @@ class BellmanSums:
     Args:
         gram: `[A F, A F]`, `Σ φ φᵀ`.
         onward: `[A F, A F]`, `Σ φ φ'ᵀ`.
-        earned: `[A F]`, `Σ φ r`.
+        reward_sums: `[A F]`, `Σ φ r`.
         actions: `A`.
     """
 
     gram: Float[Tensor, "AF AF"]
     onward: Float[Tensor, "AF AF"]
-    earned: Float[Tensor, " AF"]
+    reward_sums: Float[Tensor, " AF"]
     actions: int
 
     @classmethod
@@ -105,7 +105,7 @@ class BellmanSums:
 
     def __add__(self, other: BellmanSums) -> BellmanSums:
         gram, onward = self.gram + other.gram, self.onward + other.onward
-        return BellmanSums(gram, onward, self.earned + other.earned, self.actions)
+        return BellmanSums(gram, onward, self.reward_sums + other.reward_sums, self.actions)
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ class LinearFittedQ(ValueFit):
             RequestError: the values do not converge.
         """
         inverse = torch.linalg.pinv(sums.gram + self.ridge * torch.eye(len(sums.gram)).to(sums.gram), hermitian=True)
-        earned, onward = inverse @ sums.earned, self.discount * inverse @ sums.onward
-        found = earned
+        constant, onward = inverse @ sums.reward_sums, self.discount * inverse @ sums.onward
+        found = constant
         for _ in range(self.iterations):
-            before, found = found, earned + onward @ found
+            before, found = found, constant + onward @ found
             if (found - before).abs().max() <= self.tolerance * found.abs().max():
                 return LinearQ(found.view(sums.actions, -1))
         raise RequestError(

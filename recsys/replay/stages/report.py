@@ -23,7 +23,7 @@ from recsys.runs.run_folder import RunFolder
 
 PLACES = 4
 
-INVERSE = "One over the propensity averages the number of actions that could be taken, if propensities are right."
+INVERSE = "If the propensities are right, the mean of one over the propensity is the number of possible actions."
 ESTIMATED = (
     "The log's propensities were estimated from its own choices, each by a model that had not seen the user, and every"
     " figure here rests on them. They are right only if all that the logging policy looked at is in the context, which"
@@ -90,20 +90,20 @@ class ReplayReport:
         config = OmegaConf.load(run.config)
         table = pl.read_parquet(run.path / ESTIMATES)
         folder, confidence = run.stage("replay"), OmegaConf.select(config, "confidence", default=0.95)
-        beside = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
+        tables = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
         sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _warnings(table)]
-        if "considered" in beside:
-            sections.insert(0, Section("Choice", _considered(beside["considered"], table), CHOICE))
-        if len(beside.get("weights", ())):
-            sections.append(Section("Weights", join(*(_tail(part) for part in _parts(beside["weights"]))), TAIL))
-        if len(beside.get("checks", ())):
-            sections.append(Section("Clipping", join(*(_clipped(part) for part in _parts(beside["checks"]))), CLIPPING))
-            sections.append(Section("Propensities", inverse_propensity_section(beside["checks"], confidence), INVERSE))
-        if "calibration" in beside:
-            known = estimated_propensity_section(beside["propensities"], beside["calibration"])
+        if "considered" in tables:
+            sections.insert(0, Section("Selection", _considered(tables["considered"], table), CHOICE))
+        if len(tables.get("weights", ())):
+            sections.append(Section("Weights", join(*(_tail(part) for part in _parts(tables["weights"]))), TAIL))
+        if len(tables.get("checks", ())):
+            sections.append(Section("Clipping", join(*(_clipped(part) for part in _parts(tables["checks"]))), CLIPPING))
+            sections.append(Section("Propensities", inverse_propensity_section(tables["checks"], confidence), INVERSE))
+        if "calibration" in tables:
+            known = estimated_propensity_section(tables["propensities"], tables["calibration"])
             sections.append(Section("Estimated propensities", known, ESTIMATED))
-        if len(beside.get("placebo", ())):
-            sections.append(Section("Placebo", join(*(_values(part) for part in _parts(beside["placebo"]))), PLACEBO))
+        if len(tables.get("placebo", ())):
+            sections.append(Section("Placebo", join(*(_values(part) for part in _parts(tables["placebo"]))), PLACEBO))
         sections.append(Section("Configuration", collapsible("config.yaml", run.config.read_text())))
         facts = {
             "logs": ", ".join(table["log"].unique(maintain_order=True)),
@@ -119,20 +119,19 @@ VALUES = (
     "Estimated value of a round, by estimator. The vertical line is the on-policy value of the target policy where it"
     " has a log of its own, otherwise that of the logging policy; a coloured interval excludes it."
 )
-CHOICE = "Chosen by its lower bound on one half of the users; all that follows is from the other half."
+CHOICE = "The policy with the highest lower bound on one half of the users; everything below is from the other half."
 TAIL = (
-    "How many rounds have a weight of at least a size, and how much of all weight is theirs: a few rounds that carry"
-    " most of it are a warning."
+    "Share of the rounds with a weight of at least a size, and their share of all weight: if a few rounds carry most of"
+    " the weight, the estimate rests on them."
 )
 CLIPPING = (
-    "The estimate if no weight counted more than a limit: where it still moves at the right end, it rests on a few"
-    " rounds."
+    "The IPS estimate with weights clipped at a limit: if it still changes at the right end, it rests on a few rounds."
 )
 PLACEBO = (
     "Every policy evaluated on its own log, beside its on-policy value. Where they differ, the logged propensities are"
     " not those of this policy."
 )
-SIZES = "The effective sample size is how many rounds of equal weight would tell as much."
+SIZES = "The effective sample size is the number of rounds of equal weight that would tell as much."
 
 
 def _parts(table: pl.DataFrame) -> list[pl.DataFrame]:
@@ -170,7 +169,7 @@ def _warnings(table: pl.DataFrame) -> Section:
     ]
     head = ["", "log", "effective sample size", "largest weight", "relative error", ""]
     return Section(
-        "How far to trust them",
+        "Diagnostics",
         plain_table(head, rows),
         SIZES,
     )
@@ -181,7 +180,7 @@ def _considered(table: pl.DataFrame, report: pl.DataFrame) -> Markup:
         [row["policy"], row["log"], *(number(row[name], PLACES) for name in ("value", "low")), row["warning"]]
         for row in table.iter_rows(named=True)
     ]
-    chosen = paragraph(f"Chosen: {report['policy'][0]}.")
+    chosen = paragraph(f"Selected: {report['policy'][0]}.")
     return join(chosen, plain_table(["policy", "log", "estimate", "lower bound", "warning"], rows))
 
 

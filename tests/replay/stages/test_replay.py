@@ -70,7 +70,7 @@ def test_every_estimator_of_single_actions_runs(tmp_path: Path) -> None:
     assert plain["value"].is_between(0.2, 0.45).all() and table["value"].is_not_null().all()
 
 
-def test_popularity_is_judged_by_a_log_of_actions(tmp_path: Path) -> None:
+def test_popularity_is_evaluated_by_a_log_of_actions(tmp_path: Path) -> None:
     row = estimates(actions(tmp_path, "policy=popularity", "estimator=[snips]")).row(0, named=True)
     assert row["policy"] == "popularity" and row["low"] < row["value"] < row["high"]
 
@@ -144,7 +144,7 @@ def test_every_model_serves_dr(model: str, tmp_path: Path) -> None:
     assert widths[0] < widths[1] and table["value"][0] == pytest.approx(table["value"][1], abs=0.03)
 
 
-def test_events_of_vowpal_wabbit_are_judged(tmp_path: Path) -> None:
+def test_events_of_vowpal_wabbit_are_evaluated(tmp_path: Path) -> None:
     """The second of two actions earns 1 and is logged with .25: chosen by chance, .5."""
     path = tmp_path / "log.dsjson"
     offered = {"_multi": [{"i": {"id": name}} for name in ("tea", "coffee")]}
@@ -161,7 +161,7 @@ def test_events_of_vowpal_wabbit_are_judged(tmp_path: Path) -> None:
     assert table["on_policy_value"].to_list() == pytest.approx([0.25, 0.25])
 
 
-def test_random_exposures_of_kuairand_are_judged(tmp_path: Path) -> None:
+def test_random_exposures_of_kuairand_are_evaluated(tmp_path: Path) -> None:
     rows = [(number // 4, number % 7, 1_600_000_000_000 + number, number % 3 == 0) for number in range(600)]
     table = pl.DataFrame(rows, schema=["user_id", "video_id", "time_ms", "is_click"], orient="row")
     path = written(table.with_columns(pl.col("is_click").cast(pl.Int64)), tmp_path / "random.parquet")

@@ -24,7 +24,7 @@ def headings(page: Path) -> list[str]:
 
 def test_it_has_a_section_for_all_that_is_to_be_known(tmp_path: Path) -> None:
     page = reported(tmp_path, two_policies())
-    known = ["Values", "How far to trust them", "Weights", "Clipping", "Propensities", "Placebo", "Configuration"]
+    known = ["Values", "Diagnostics", "Weights", "Clipping", "Propensities", "Placebo", "Configuration"]
     assert headings(page) == known
     text = page.read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", text), "the report loads nothing from a network"
@@ -33,15 +33,15 @@ def test_it_has_a_section_for_all_that_is_to_be_known(tmp_path: Path) -> None:
 
 def test_what_is_chosen_stands_first(tmp_path: Path) -> None:
     page = reported(tmp_path, action_table(), "select=true")
-    assert headings(page)[:2] == ["Choice", "Values"] and "Chosen: uniform." in page.read_text()
+    assert headings(page)[:2] == ["Selection", "Values"] and "Selected: uniform." in page.read_text()
 
 
 def test_slates_have_what_there_is_of_them(tmp_path: Path) -> None:
     page = reported(tmp_path, slate_table(), "estimator=[slate_ips]")
-    assert headings(page) == ["Values", "How far to trust them", "Configuration"]
+    assert headings(page) == ["Values", "Diagnostics", "Configuration"]
 
 
-def test_no_answer_is_said_with_its_reason(tmp_path: Path) -> None:
+def test_no_estimate_is_said_with_its_reason(tmp_path: Path) -> None:
     text = reported(tmp_path, action_table(60)).read_text()
     assert "uniform, evaluated on the log old: no estimate. effective sample size" in text
     assert text.count("at least 100 is asked") >= 4, "for each estimator, too"
