@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys.errors import RequestError
+from recsys.errors import ConfigurationError, RequestError
+from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.distribution import ListedSlates, SlateDistribution, with_distribution
+from recsys.replay.slates.distribution_methods import SampledSlates
 from recsys.replay.slates.pseudo_inverse import pseudo_inverse, uniform_pseudo_inverse
+from tests.policies.contexts import requests
 from tests.replay.slates.worlds import World, world
 
 
@@ -93,3 +96,13 @@ def test_too_many_pairs_are_refused() -> None:
     distribution = ListedSlates(torch.tensor([[[0, 1]]]), torch.ones(1, 1))
     with pytest.raises(RequestError, match=r"2 slots of 600 items make 1,200 pairs"):
         pseudo_inverse(torch.tensor([[0, 1]]), distribution, distribution, 600)
+
+
+def test_samples_follow_their_seed_and_differ_from_call_to_call() -> None:
+    policy, context = UniformPolicy(5), requests([[]])
+    first, again, other = (SampledSlates(50, seed=seed) for seed in (1, 1, 2))
+    found = [method(policy, context, 2).items for method in (first, again, other)]
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+    assert not torch.equal(first(policy, context, 2).items, found[0])
+    with pytest.raises(ConfigurationError, match="num_samples=0"):
+        SampledSlates(0)
