@@ -68,6 +68,39 @@ class SelfAttentionMaps(nn.Module):
         gathered = F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=self.scale)
         return gathered.transpose(1, 2).flatten(2)
 
+    def attend_behind(
+        self,
+        query: Float[Tensor, "RM H T d"],
+        own: tuple[Float[Tensor, "RM H t d"], Float[Tensor, "RM H t d"]],
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]],
+        bias: Float[Tensor, "1 H T s_plus_t"],
+    ) -> Float[Tensor, "RM T inner"]:
+        """Return what `attend` gathers from shared keys and values followed by a beam's own.
+
+        `M` neighbouring beams share the keys and values of one of `R` rows, which are not copied for them.
+
+        Args:
+            query: of each beam.
+            own: keys and values of each beam.
+            shared: keys and values of each row.
+            bias: added to the logits, of the shared keys first.
+        """
+        rows, count = shared[0].shape[0], shared[0].shape[2]
+
+        def by_row(x: Tensor) -> Tensor:
+            """`[R, H, M · T, …]`: all queries of a row side by side."""
+            return x.unflatten(0, (rows, -1)).transpose(1, 2).flatten(2, 3)
+
+        def by_beam(x: Tensor) -> Tensor:
+            """`[R · M, H, T, …]`."""
+            return x.unflatten(2, (-1, query.shape[2])).transpose(1, 2).flatten(0, 1)
+
+        query = query * (query.shape[-1] ** -0.5 if self.scale is None else self.scale)
+        logits = torch.cat([by_beam(by_row(query) @ shared[0].mT), query @ own[0].mT], -1) + bias
+        of_shared, of_own = logits.softmax(-1).split([count, own[0].shape[2]], -1)
+        gathered = by_beam(by_row(of_shared) @ shared[1]) + of_own @ own[1]
+        return gathered.transpose(1, 2).flatten(2)
+
     def combine(self, gathered: Float[Tensor, "... inner"]) -> Float[Tensor, "... D"]:
         """Map the joined heads to the width `D` and apply dropout."""
         return self.dropout(self.out(gathered))

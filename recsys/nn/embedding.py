@@ -130,7 +130,7 @@ class FusedEmbedding(Embedding):
     """Embedding tables in an FBGEMM kernel that takes a row-wise Adagrad step inside the backward pass.
 
     The kernel stores no gradient of a table and changes only the rows that were looked up, so the cost of a step does
-    not grow with the table. Each step equals one of `recsys.nn.row_wise_adagrad.RowWiseAdagrad` on another backend.
+    not grow with the table. Each step equals one of row-wise Adagrad on another backend.
 
     - The tables need no other optimizer: their parameters have `requires_grad=False`.
     - The tables cannot be shared with an output layer.

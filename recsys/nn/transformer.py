@@ -62,7 +62,8 @@ def by_memory(x: Float[Tensor, "R *beams D"], memories: int) -> Float[Tensor, "B
 class DecoderBlock(nn.Module):
     """A pre-normalised decoder block: self-attention of a beam, cross-attention to the memory, feed-forward network.
 
-    Letters: `M` beams of a request, `T` new positions of a beam, `t` earlier positions of a beam.
+    Letters: `M` beams of a row, `T` new positions of a beam, `t` earlier positions of a beam, `s` positions before these
+    that all beams of a row share.
 
     Args:
         width: width `D`.
@@ -94,36 +95,46 @@ class DecoderBlock(nn.Module):
         self,
         x: Float[Tensor, "R M T D"],
         past: tuple[Float[Tensor, "R M H t d"], Float[Tensor, "R M H t d"]],
-        bias: Float[Tensor, "1 H T t_plus_T"],
+        bias: Float[Tensor, "1 H T all_keys"],
         memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
     ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
         """Return the states of the new positions, and keys and values of all positions.
 
         Args:
             x: new positions of each beam of `R` rows. If `R` is a multiple of the number `B` of memories, `R / B`
                 neighbouring rows share one memory.
-            past: keys and values of the earlier positions.
-            bias: number that is added to the logits of the self-attention; −inf at keys after their query.
+            past: keys and values of the earlier positions of each beam.
+            bias: number that is added to the logits of the self-attention over `s + t + T` keys; −inf at keys after
+                their query.
             memory: keys and values of the memory of the request, from `cross_attention.project`.
             mask: true at keys of the memory that exist; None means that all do.
+            shared: keys and values of the positions that the beams of a row share; None if there are none.
         """
-        x, past = self.look_back(x, past, bias)
+        x, past = self.look_back(x, past, bias, shared)
         return self.look_up(by_memory(x, memory[0].shape[0]), memory, mask).view(x.shape), past
 
     def look_back(
         self,
-        x: Float[Tensor, "B M T D"],
-        past: tuple[Float[Tensor, "B M H t d"], Float[Tensor, "B M H t d"]],
-        bias: Float[Tensor, "1 H T t_plus_T"],
-    ) -> tuple[Float[Tensor, "B M T D"], tuple[Tensor, Tensor]]:
+        x: Float[Tensor, "R M T D"],
+        past: tuple[Float[Tensor, "R M H t d"], Float[Tensor, "R M H t d"]],
+        bias: Float[Tensor, "1 H T all_keys"],
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
+    ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
         """Apply the self-attention. Arguments are those of `forward`."""
         beams = x.shape[:2]
         query, key, value = self.self_attention.project(self.self_norm(x).flatten(0, 1))
         key = torch.cat([past[0].flatten(0, 1), key], 2)
         value = torch.cat([past[1].flatten(0, 1), value], 2)
-        gathered = self.self_attention.attend(query, key, value, bias).unflatten(0, beams)
-        return x + self.self_attention.combine(gathered), (key.unflatten(0, beams), value.unflatten(0, beams))
+        if shared is None:
+            gathered = self.self_attention.attend(query, key, value, bias)
+        else:
+            gathered = self.self_attention.attend_behind(query, (key, value), shared, bias)
+        return x + self.self_attention.combine(gathered.unflatten(0, beams)), (
+            key.unflatten(0, beams),
+            value.unflatten(0, beams),
+        )
 
     def look_up(
         self,

@@ -110,3 +110,16 @@ def test_dropout_is_on_the_output() -> None:
 def test_a_width_the_heads_do_not_divide() -> None:
     with pytest.raises(ValueError, match="not a multiple"):
         SelfAttention(width=10, heads=3)
+
+
+@pytest.mark.parametrize("scale", [None, 1.0])
+def test_shared_keys_are_attended_as_if_each_beam_had_them(scale: float | None) -> None:
+    attention = SelfAttention(8, 2, scale=scale).double()
+    query, key, value = torch.randn(3, 6, 2, 4, 4, dtype=torch.float64)
+    shared_key, shared_value = torch.randn(2, 3, 2, 5, 4, dtype=torch.float64)
+    bias = torch.randn(1, 2, 4, 9, dtype=torch.float64)
+    bias[..., 0, 6:] = -torch.inf
+    found = attention.attend_behind(query, (key, value), (shared_key, shared_value), bias)
+    rows = torch.arange(3).repeat_interleave(2)
+    copied = (torch.cat([shared[rows], own], 2) for shared, own in ((shared_key, key), (shared_value, value)))
+    torch.testing.assert_close(found, attention.attend(query, *copied, bias))

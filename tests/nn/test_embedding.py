@@ -7,8 +7,8 @@ import torch
 
 from recsys.errors import ConfigurationError
 from recsys.nn.embedding import Embedding, FusedEmbedding, TorchEmbedding, TorchrecEmbedding
-from recsys.nn.row_wise_adagrad import RowWiseAdagrad
 from recsys.types.jagged import Jagged
+from tests.nn.row_wise_adagrad import RowWiseAdagrad
 
 TABLES = {"item": 7, "code": 5}
 BACKENDS = [TorchEmbedding, TorchrecEmbedding, FusedEmbedding]

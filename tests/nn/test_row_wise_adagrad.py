@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys.nn.row_wise_adagrad import RowWiseAdagrad
+from tests.nn.row_wise_adagrad import RowWiseAdagrad
 
 
 def test_two_steps_by_hand() -> None:

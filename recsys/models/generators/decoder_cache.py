@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -21,6 +22,11 @@ class BeamPast(TensorRecord):
 
     keys: tuple[Float[Tensor, "R M H t d"], ...]
     values: tuple[Float[Tensor, "R M H t d"], ...]
+
+    def followed_by(self, later: BeamPast) -> BeamPast:
+        """Return the codes of both, one after the other."""
+        keys, values = zip(self.keys, later.keys, strict=True), zip(self.values, later.values, strict=True)
+        return BeamPast(tuple(torch.cat(pair, 3) for pair in keys), tuple(torch.cat(pair, 3) for pair in values))
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,17 @@ class EncodedHistory:
     def rows(self) -> int:
         """`R`."""
         return self.placed.keys[0].shape[0]
+
+    @property
+    def num_placed(self) -> int:
+        """How many tokens the placed items have."""
+        return self.placed.keys[0].shape[3]
+
+    def placed_in(self, layer: int) -> tuple[Float[Tensor, "R H t d"], Float[Tensor, "R H t d"]] | None:
+        """Keys and values of the placed items' tokens in a layer; None where nothing is placed."""
+        if self.num_placed == 0:
+            return None
+        return self.placed.keys[layer].squeeze(1), self.placed.values[layer].squeeze(1)
 
     def select(self, rows: Int[Tensor, " R"]) -> EncodedHistory:
         """The named rows, in the order named, each with a history of its own."""

@@ -25,6 +25,7 @@ from recsys.nn.positions import RelativePositionBias
 from recsys.nn.transformer import EPSILON, DecoderBlock, TransformerBlock, by_memory
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
+from recsys.types.record import map_tensors
 
 
 class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
@@ -158,12 +159,12 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
     @override
     def extend(self, memory: EncodedHistory, items: Int[Tensor, " B"]) -> EncodedHistory:
         """The decoder reads token 0 and the item's codes; their keys and values stay with the row."""
-        _, placed = self._decode(self._slate_tokens(items[:, None, None]), memory, memory.placed)
-        return replace(memory, placed=placed)
+        _, own = self._decode(self._slate_tokens(items[:, None, None]), memory, self.begin(memory))
+        return replace(memory, placed=memory.placed.followed_by(own))
 
     @override
     def begin(self, memory: EncodedHistory) -> BeamPast:
-        return memory.placed
+        return map_tensors(memory.placed, lambda value: value[:, :, :, :0])
 
     @override
     def read(
@@ -176,7 +177,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
     def slate_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
         """All slots of all candidates go through the decoder in one pass."""
         paths = self.trie.path(items)
-        past = self.reorder(memory.placed, torch.zeros_like(items[:, :, 0]))
+        past = self.reorder(self.begin(memory), torch.zeros_like(items[:, :, 0]))
         hidden, _ = self._decode(self._slate_tokens(items), memory, past)
         before = hidden.unflatten(2, (items.shape[2], -1))[:, :, :, :-1].flatten(1, 2)
         return self._sibling_scores(before.unbind(2), paths.flatten(1, 2)).view(paths.shape)
@@ -190,13 +191,13 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         rows, candidates, depth = paths.shape
         root = self.dropout(self.token_table[self.trie.root(rows).unsqueeze(-1)])
         rest = self.dropout(self.token_table[self.path_tokens(paths)[..., :-1]])
-        placed = memory.placed
-        behind = placed.keys[0].shape[3]
+        nothing, behind = self.begin(memory), memory.num_placed
         begin, onward = self.decoder_bias(1, behind + 1), self.decoder_bias(depth - 1, behind + depth)
         for layer, block in enumerate(cast(Iterable[DecoderBlock], self.decoder)):
-            root, (key, value) = block.look_back(root, (placed.keys[layer], placed.values[layer]), begin)
+            placed = memory.placed_in(layer)
+            root, (key, value) = block.look_back(root, (nothing.keys[layer], nothing.values[layer]), begin, placed)
             past = key.expand(-1, candidates, -1, -1, -1), value.expand(-1, candidates, -1, -1, -1)
-            rest, _ = block.look_back(rest, past, onward)
+            rest, _ = block.look_back(rest, past, onward, placed)
             both = torch.cat([root.flatten(1, 2), rest.flatten(1, 2)], 1)
             histories = memory.keys[layer], memory.values[layer]
             both = block.look_up(by_memory(both, len(memory.mask)), histories, memory.mask).view(both.shape)
@@ -212,11 +213,13 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         self, tokens: Int[Tensor, "B M T"], memory: EncodedHistory, state: BeamPast
     ) -> tuple[Float[Tensor, "B M T D"], BeamPast]:
         x = self.dropout(self.token_table[tokens])
-        bias = self.decoder_bias(tokens.shape[-1], state.keys[0].shape[3] + tokens.shape[-1])
+        new = tokens.shape[-1]
+        bias = self.decoder_bias(new, memory.num_placed + state.keys[0].shape[3] + new)
         pasts = []
         for layer, block in enumerate(self.decoder):
             past = (state.keys[layer], state.values[layer])
-            x, past = block(x, past, bias, (memory.keys[layer], memory.values[layer]), memory.mask)
+            histories, placed = (memory.keys[layer], memory.values[layer]), memory.placed_in(layer)
+            x, past = block(x, past, bias, histories, memory.mask, placed)
             pasts.append(past)
         x = self.dropout(self.decoder_norm(x))
         return x, BeamPast(tuple(key for key, _ in pasts), tuple(value for _, value in pasts))
