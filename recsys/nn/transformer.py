@@ -62,7 +62,7 @@ def by_memory(x: Float[Tensor, "R *beams D"], memories: int) -> Float[Tensor, "B
 class DecoderBlock(nn.Module):
     """A pre-normalised decoder block: self-attention of a beam, cross-attention to the memory, feed-forward network.
 
-    Letters: `M` beams of a row, `T` new positions of a beam, `t` earlier positions of a beam, `s` positions before these
+    Letters: `M` beams of a row, `T` new positions of a beam, `t` earlier ones of a beam, `s` positions before these
     that all beams of a row share.
 
     Args:
