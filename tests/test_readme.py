@@ -29,12 +29,21 @@ def test_every_block_is_looked_at() -> None:
     assert len(PYTHON) + len(SHELL) + len(PRINTED) == len(BLOCKS), "a block in a language that nothing here runs"
 
 
-@pytest.mark.parametrize("text", PRINTED)
-def test_what_is_said_to_be_printed_has_the_tables_form(text: str) -> None:
-    """The title that `Evaluate` prints and a row a policy."""
-    title, *rows = text.splitlines()
-    assert re.fullmatch(r"\w+: [\d,]+ requests, full catalogue, items a user had (excluded|kept)", title)
-    assert {"popularity", "sft", "rere", "mixture"} <= {row.split()[0] for row in rows if row.strip()}
+@pytest.mark.parametrize(
+    ("first_line", "rows"),
+    [
+        (
+            r"\w+: [\d,]+ requests, full catalogue, seen items (excluded|included)",
+            {"popularity", "sft", "rere", "mixture"},
+        ),
+        (r"\w+, evaluated on the log \w+, whose policy has value .*", {"ips", "snips", "clipped"}),
+        (r"\w+: means a user and session, 95 % intervals", {"random", "oracle"}),
+    ],
+)
+def test_what_is_said_to_be_printed_has_the_form_of_what_is_printed(first_line: str, rows: set[str]) -> None:
+    """The titles of `recsys train`, `replay` and `bench`, and a row a policy or an estimator."""
+    [text] = [text for text in PRINTED if re.fullmatch(first_line, text.splitlines()[0])]
+    assert rows <= {row.split()[0] for row in text.splitlines()[1:] if row.strip()}
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -46,7 +55,7 @@ def test_a_command_is_one_that_exists(line: str) -> None:
     assert program.removeprefix(".venv/bin/") == "recsys"
     command, *overrides = arguments
     assert command in COMMANDS
-    if command in ("train", "bench", "recommend"):
+    if command in ("train", "bench", "replay", "recommend"):
         config = compose([one for one in overrides if not one.startswith("--")], command)
         if command != "recommend":
             validate(config)
