@@ -146,13 +146,13 @@ def test_overfit_goes_over_the_same_batches(run: RunFolder) -> None:
 
 def test_several_processes_are_refused(run: RunFolder) -> None:
     data = SlateData(load_data_of(run, PreparedSlates), partial(SlateLoader, users=20))
-    with pytest.raises(ConfigurationError, match="slate models train in one process, found 2; set devices: 1"):
+    with pytest.raises(ConfigurationError, match=r"slate models train in one process, found 2. Set devices: 1"):
         data.training_batches(0, 2)
 
 
 def test_a_split_without_validation_is_refused(run: RunFolder) -> None:
     Prepare(SlatePreparation(SOURCE, partial(SPLIT, validation=0.0))).run(run)
-    with pytest.raises(DataError, match="simulated: no slate validates; give `split` a validation share"):
+    with pytest.raises(DataError, match="simulated: the split has no validation slates"):
         train(run, {"gamma": training()})
 
 
