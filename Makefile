@@ -2,6 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DEVICE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 FBGEMM := $(if $(filter cuda,$(DEVICE)),fbgemm-gpu,fbgemm-gpu-cpu)
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 STAMP := .venv/installed-$(DEVICE)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -22,11 +23,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Train and evaluate on MovieLens-100K, from raw data to report
 	$(BIN)/recsys train experiment=rere/movielens_100k
 
-test: $(STAMP) ## Run the tests that need neither long nor a GPU
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 --dist worksteal
+test: $(STAMP) ## Run the tests that need neither long nor a GPU (minutes; the slowest 15 are listed)
+	$(PYTEST) -m 'not slow and not gpu' --durations=15
 
-test-slow: $(STAMP) ## Run the tests that take long
-	$(BIN)/python -m pytest -m 'slow and not gpu'
+test-slow: $(STAMP) ## Run the tests marked slow (ten minutes at most)
+	$(PYTEST) -m 'slow and not gpu' --durations=15
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

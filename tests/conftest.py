@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-install_import_hook("recsys", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+from tests.shape_checks import checked
+
+gc.disable()  # until everything is imported: what is then there is not looked through again
+
+jaxtyping.jaxtyped = checked  # what the hook decorates with
+install_import_hook("recsys", "tests.shape_checks.typechecker")
 
 torch.set_num_threads(1)
 
 settings.register_profile("recsys", deadline=None, derandomize=True, database=None)
 settings.load_profile("recsys")
+
+
+def pytest_collection_finish(session: Any) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

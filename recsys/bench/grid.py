@@ -123,7 +123,7 @@ class ProcessGrid:
         return KeptRun(run, self.folder / run.policy / str(run.seed))
 
     def _play(self, open_runs: Sequence[KeptRun], every: Sequence[KeptRun]) -> dict[str, str]:
-        """Return what went wrong, by the run's name; empty where all is well."""
+        """Return what went wrong, by the run's name in the order of the runs; empty where all is well."""
         state = {one.run.name: DONE for one in every} | {one.run.name: WAITING for one in open_runs}
         problems: dict[str, str] = {}
         workers = max(1, min(self.processes or _cores(), len(open_runs)))
@@ -151,7 +151,7 @@ class ProcessGrid:
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return problems
+        return {name: problems[name] for name in state if name in problems}
 
     def _forget_others(self, folders: set[Path]) -> None:
         for one in self.folder.glob("*/*/"):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 
-def hit_rate(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
+def hit_rate(rank: Num[Tensor, "..."], k: int) -> Float[Tensor, "..."]:
     """Return 1 if the held-out item is among the first `k`, else 0.
 
     >>> hit_rate(torch.tensor([1, 3, 4, 0]), 3)
@@ -20,7 +20,7 @@ def hit_rate(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
     return _found(rank, k).double()
 
 
-def ndcg(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
+def ndcg(rank: Num[Tensor, "..."], k: int) -> Float[Tensor, "..."]:
     """Return `1 / log2(rank + 1)` if the held-out item is among the first `k`, else 0; in `[0, 1]`.
 
     Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with one relevant item.
@@ -31,7 +31,7 @@ def ndcg(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
     return torch.where(_found(rank, k), 1 / torch.log2(rank.double().clamp(min=1) + 1), 0.0)
 
 
-def reciprocal_rank(rank: Num[Tensor, ...], k: int) -> Float[Tensor, ...]:
+def reciprocal_rank(rank: Num[Tensor, "..."], k: int) -> Float[Tensor, "..."]:
     """Return `1 / rank` if the held-out item is among the first `k`, else 0; in `[0, 1]`.
 
     >>> reciprocal_rank(torch.tensor([1, 4, 0]), 10)
@@ -64,5 +64,5 @@ def rank_in_scores(scores: Float[Tensor, "B N"], target: Int[Tensor, " B"]) -> I
     return torch.where(own.squeeze(1).isneginf(), 0, rank)
 
 
-def _found(rank: Num[Tensor, ...], k: int) -> Tensor:
+def _found(rank: Num[Tensor, "..."], k: int) -> Tensor:
     return (rank >= 1) & (rank <= k)

@@ -138,12 +138,7 @@ class PackedSelfAttention(SelfAttentionMaps):
         self,
         x: Float[Tensor, "total D"],
         packing: Packing,
-        bias: Float[
-            Tensor,
-            (
-                1  # H T T
-            ),
-        ],
+        bias: Float[Tensor, "1 H T T"],
     ) -> Float[Tensor, "total D"]:
         """Return the attention output of each position over the positions of its row.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,9 +14,6 @@ from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.types.jagged import Jagged
-
-if TYPE_CHECKING:
-    from torchrec import KeyedJaggedTensor
 
 
 class Embedding(nn.Module, ABC):
@@ -222,7 +219,7 @@ def _named(weights: Mapping[str, nn.Parameter]) -> nn.Module:
     return collection
 
 
-def _keyed(names: list[str], features: Mapping[str, Jagged]) -> KeyedJaggedTensor:
+def _keyed(names: list[str], features: Mapping[str, Jagged]) -> Any:
     """Return the features in torchrec's format, in which every table occurs once and in order."""
     from torchrec import KeyedJaggedTensor
 

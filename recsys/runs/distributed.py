@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -40,7 +40,7 @@ class DistributedContext:
 
     rank: int = 0
     store: KeyValueStore | None = None
-    _turn: count[int] = field(default_factory=count, repr=False, compare=False)
+    _turn: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
     @property
     def first(self) -> bool:

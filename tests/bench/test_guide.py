@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from recsys.cli.main import DONE, main
 
 PAGE = (Path(__file__).parents[2] / "docs/guide/bench.md").read_text()
 COMMANDS = re.findall(r"^PYTHONPATH=\. recsys (bench .*)$", PAGE, re.MULTILINE)
 
 
-def bench(line: str, folder: Path) -> str:
-    """What a command of the page prints, played small beside the page's classes."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (folder / "mine.py").write_text("\n".join(blocks))
-    command = f"PYTHONPATH=.:$PYTHONPATH {sys.executable} -m recsys.cli.main {line} limit=20 processes=1"
-    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize(("line", "row"), list(zip(COMMANDS, ("newest", "arms"), strict=True)))
-def test_the_classes_of_the_page_play_from_a_file_of_ones_own(line: str, row: str, tmp_path: Path) -> None:
-    shown = bench(line, tmp_path)
+def test_the_classes_of_the_page_play_from_a_file_of_ones_own(
+    line: str,
+    row: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    played_here: None,
+) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text("\n".join(blocks))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mine", import_module("mine"))
+    assert main([*shlex.split(line), "limit=20", "processes=1"]) == DONE
+    shown = capsys.readouterr().out
     [own] = re.findall(rf"^ {row} .*", shown, re.MULTILINE)
     [oracle] = re.findall(r"^ oracle .*", shown, re.MULTILINE)
     assert float(own.split()[1]) <= float(oracle.split()[1])

@@ -9,6 +9,9 @@ import pytest
 from recsys.cli import app
 from recsys.config import compose as reword
 from recsys.configuration import configuration_folder
+from tests.in_process import played_here
+
+__all__ = ["played_here"]
 
 FAKES = str(Path(__file__).parents[1] / "fakes")
 if FAKES not in sys.path:

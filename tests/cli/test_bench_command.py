@@ -8,7 +8,7 @@ from recsys.cli.main import DONE, FAILED, REFUSED, main
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, played_here: None) -> None:
     monkeypatch.chdir(tmp_path)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
+import numba
 import pytest
 import torch
 from torch import Tensor
@@ -15,11 +16,14 @@ REQUESTS, ITEMS = 100, 40
 
 
 @pytest.fixture(scope="module")
-def ranx() -> ModuleType:
-    """Interpreted: compiling its kernels takes a minute, running them on so few requests a second."""
+def ranx() -> Iterator[ModuleType]:
+    """Interpreted: compiling its kernels takes a minute, running them on so few requests a second.
+
+    The environment variable of the same name is read once, when numba is imported, and would then hold for our kernels.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_DISABLE_JIT", "1")
-        return pytest.importorskip("ranx")
+        patch.setattr(numba.config, "DISABLE_JIT", True)
+        yield pytest.importorskip("ranx")
 
 
 @pytest.mark.parametrize(("name", "ours"), [("hit_rate", hit_rate), ("ndcg", ndcg), ("mrr", reciprocal_rank)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from tests.policies.contexts import requests
 GROUP = torch.tensor([0, 0, 1, 1, 1])
 ITEMS, WIDTH = len(GROUP), 3
 CONTEXT = requests([[], [2], [0, 1, 0, 4]])
-LARGE = 3000
+FEW, MANY = 64, 3000
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -41,28 +42,42 @@ def model(
 
 
 KINDS = {
-    "inner_product": lambda **options: InnerProductPosterior(model(inner_product, **options), seeded(), pool=LARGE),
-    "pool_of_inner_products": lambda **options: SlatePosterior(model(inner_product, **options), seeded(), pool=LARGE),
-    "pool_of_distances": lambda **options: SlatePosterior(model(negative_distance, **options), seeded(), pool=LARGE),
+    "inner_product": (InnerProductPosterior, inner_product),
+    "pool_of_inner_products": (SlatePosterior, inner_product),
+    "pool_of_distances": (SlatePosterior, negative_distance),
 }
-every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-@every_kind
+def posterior_of(kind: str, pool: int = FEW, **options: Any) -> SlatePosterior:
+    made, affinity = KINDS[kind]
+    return made(model(affinity, **options), seeded(), pool)
+
+
 @pytest.mark.parametrize("grouped", [True, False])
-def test_draws_have_the_mean_and_deviation(make: Callable, grouped: bool) -> None:
-    posterior = make(grouped=grouped)
-    drawn = posterior.sampled_scores(CONTEXT, torch.arange(LARGE).expand(3, -1))
+def test_draws_have_the_mean_and_deviation_of_the_closed_form(grouped: bool) -> None:
+    posterior = posterior_of("inner_product", MANY, grouped=grouped)
+    drawn = posterior.sampled_scores(CONTEXT, torch.arange(MANY).expand(3, -1))
     scores, deviation = posterior.scores(CONTEXT), posterior.deviation(CONTEXT)
-    assert ((drawn.mean(1) - scores).abs() < 4.5 * deviation / LARGE**0.5 + 1e-5).all()
+    assert ((drawn.mean(1) - scores).abs() < 4.5 * deviation / MANY**0.5 + 1e-5).all()
     torch.testing.assert_close(drawn.std(1), deviation, rtol=0.1, atol=1e-5)
     assert (deviation > 0.01).all()
 
 
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"inner_product"}))
+@pytest.mark.parametrize("grouped", [True, False])
+def test_mean_and_deviation_are_those_of_the_pool(kind: str, grouped: bool) -> None:
+    posterior = posterior_of(kind, grouped=grouped)
+    drawn = posterior.sampled_scores(CONTEXT, torch.arange(FEW).expand(3, -1))
+    torch.testing.assert_close(posterior.scores(CONTEXT), drawn.mean(1))
+    torch.testing.assert_close(posterior.deviation(CONTEXT), drawn.std(1, correction=0))
+    assert posterior.deviation(CONTEXT).min() > 0.01
+
+
 @every_kind
 @pytest.mark.parametrize("user", [MarkovUser(), RecurrentUser(WIDTH)], ids=["markov", "recurrent"])
-def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(make: Callable, user) -> None:
-    posterior = make(deviation=1e-5, user=user, start=1e-6)
+def test_without_uncertainty_all_draws_are_the_likelihoods_own_score(kind: str, user) -> None:
+    posterior = posterior_of(kind, deviation=1e-5, user=user, start=1e-6)
     with torch.no_grad():
         clicked = torch.tensor([[[0], [1], [0], [4], [0]]])
         values = posterior.model.means(clicked)
@@ -114,8 +129,8 @@ def test_the_closed_form_refuses_another_affinity() -> None:
 
 
 @every_kind
-def test_it_is_a_posterior_that_does_not_learn(make: Callable) -> None:
-    posterior = make()
+def test_it_is_a_posterior_that_does_not_learn(kind: str) -> None:
+    posterior = posterior_of(kind)
     assert isinstance(posterior, Posterior) and not isinstance(posterior, OnlineLearner)
 
 

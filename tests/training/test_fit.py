@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from functools import partial
@@ -22,21 +23,24 @@ from recsys.rewards.reward import HitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.supervised import SupervisedSystem
-from recsys.training.fit import Schedule, fit
+from recsys.training.fit import MMAP_MAX, TRIM_THRESHOLD, Schedule, fit, keep_freed_memory
 from recsys.types.context import Context
 from recsys.types.example import Example
 from tests.fitting import ADAM, LOADER, quick_fit, quiet
 from tests.tiny import tiny_dataset, tiny_generator
 
 PROGRAM = """
-import resource, torch
-from recsys.training.fit import keep_freed_memory
-assert {keep} is False or keep_freed_memory()
+import ctypes, resource, sys, torch
+MMAP_MAX, TRIM_THRESHOLD = {mmap_max}, {trim_threshold}
+{source}
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        torch.ones(20_000_000)
+    for _ in range(10):
+        torch.ones(10_000_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+assert keep_freed_memory()
 faults()
 print(faults())
 """
@@ -44,14 +48,12 @@ print(faults())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the option is glibc's")
 def test_freed_blocks_are_used_again_without_new_page_faults() -> None:
-    returned, kept = (
-        int(
-            subprocess.run(
-                [sys.executable, "-c", PROGRAM.format(keep=keep)], capture_output=True, text=True, check=True
-            ).stdout
-        )
-        for keep in (False, True)
+    """The function alone in a process of its own: its module would import the trainer first, for seconds."""
+    program = PROGRAM.format(
+        mmap_max=MMAP_MAX, trim_threshold=TRIM_THRESHOLD, source=inspect.getsource(keep_freed_memory)
     )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    returned, kept = map(int, done.stdout.split())
     assert kept * 10 < returned
 
 

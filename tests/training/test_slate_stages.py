@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,11 +68,29 @@ def training(epochs: int = 2, answers: Any = None, **changes: Any) -> dict[str, 
     return {key: value for key, value in made.items() if value is not None}
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    run = RunFolder(tmp_path / "run")
+def prepared(folder: Path) -> RunFolder:
+    run = RunFolder(folder)
     Prepare(SlatePreparation(SOURCE, SPLIT)).run(run)
     return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return prepared(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Two trained models, to be read."""
+    run = prepared(tmp_path_factory.mktemp("slates"))
+    train(run, {"gamma": training(epochs=15), "flat": training(model=_flat())})
+    return run
+
+
+@pytest.fixture
+def to_evaluate(trained: RunFolder, tmp_path: Path) -> RunFolder:
+    """The same in a folder of one's own."""
+    return RunFolder(Path(shutil.copytree(trained.path, tmp_path / "run")))
 
 
 def train(run: RunFolder, trainings: dict[str, Any], **more: Any) -> None:
@@ -89,8 +108,8 @@ def test_the_prepared_log_is_the_sources(run: RunFolder) -> None:
     assert slates.split.fingerprint == SPLIT(slates.log).fingerprint
 
 
-def test_training_learns_and_keeps_the_best_weights(run: RunFolder) -> None:
-    train(run, {"gamma": training(epochs=15)})
+def test_training_learns_and_keeps_the_best_weights(trained: RunFolder) -> None:
+    run = trained
     values = curve(run, "gamma")
     assert max(values) > values[0] + 0.02
     artifact = Artifact.read(artifact_folder(run, "gamma"))
@@ -157,7 +176,6 @@ def test_a_split_without_validation_is_refused(run: RunFolder) -> None:
 
 
 def evaluated(run: RunFolder, **options: Any) -> dict[str, Any]:
-    train(run, {"gamma": training(epochs=15), "flat": training(model=_flat())})
     Evaluate(ForecastEvaluation(references=["popularity", "flat"], draws=16, users=7, **options)).run(run)
     return json.loads(run.metrics.read_text())
 
@@ -167,7 +185,8 @@ def _flat() -> dict[str, Any]:
     return {**NETWORK, "items": items}
 
 
-def test_evaluation_of_a_world_that_is_known(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation_of_a_world_that_is_known(to_evaluate: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    run = to_evaluate
     metrics = evaluated(run, truth=SOURCE)
     assert list(metrics) == ["uniform", "popularity", "gamma", "flat", "truth"]
     likelihood = {row: cells["log_likelihood"]["value"] for row, cells in metrics.items()}
@@ -185,20 +204,22 @@ def test_evaluation_of_a_world_that_is_known(run: RunFolder, capsys: pytest.Capt
     assert mean == pytest.approx(likelihood["gamma"], abs=1e-5), "every test user has as many slates"
 
 
-def test_evaluation_of_a_world_that_is_not(run: RunFolder) -> None:
-    metrics = evaluated(run, limit=1)
+def test_evaluation_of_a_world_that_is_not(to_evaluate: RunFolder) -> None:
+    metrics = evaluated(to_evaluate, limit=1)
     assert list(metrics) == ["uniform", "popularity", "gamma", "flat"]
     assert not any(name.startswith("covered") for cells in metrics.values() for name in cells)
-    assert pl.read_parquet(run.metrics_table)["user_id"].n_unique() == 7
+    assert pl.read_parquet(to_evaluate.metrics_table)["user_id"].n_unique() == 7
 
 
-def test_equal_seeds_evaluate_alike(run: RunFolder) -> None:
+def test_equal_seeds_evaluate_alike(to_evaluate: RunFolder) -> None:
+    run = to_evaluate
     first = evaluated(run)
     Evaluate(ForecastEvaluation(references=["popularity", "flat"], draws=16, users=7)).run(run)
     assert json.loads(run.metrics.read_text()) == first
 
 
-def test_the_report_has_every_section(run: RunFolder) -> None:
+def test_the_report_has_every_section(to_evaluate: RunFolder) -> None:
+    run = to_evaluate
     evaluated(run, truth=SOURCE)
     run.write_config(OmegaConf.create({"name": "slates", "seed": 0}))
     sections = {

@@ -97,7 +97,7 @@ def _load(file: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{file} cannot be read: {problem}. It is damaged or truncated; download it again") from problem
 
 
-def _arrays(file: Path) -> dict[str, Integer[np.ndarray, ...]]:
+def _arrays(file: Path) -> dict[str, Integer[np.ndarray, "..."]]:
     """Read the arrays, check their shapes and types, and return them under the keys of `LAYOUTS`."""
     stored = _load(file)
     layout = next((layout for layout in LAYOUTS if layout["slate"] in stored), LAYOUTS[0])
@@ -124,7 +124,7 @@ def _arrays(file: Path) -> dict[str, Integer[np.ndarray, ...]]:
     return arrays
 
 
-def _blocks(arrays: dict[str, Integer[np.ndarray, ...]], file: Path, dropped: Counter[str]) -> Iterator[pl.DataFrame]:
+def _blocks(arrays: dict[str, Integer[np.ndarray, "..."]], file: Path, dropped: Counter[str]) -> Iterator[pl.DataFrame]:
     """Yield the impressions of one block of users after the other; add the numbers of dropped steps to `dropped`."""
     users, steps, _ = arrays["slate"].shape
     for start in range(0, users, BLOCK):
