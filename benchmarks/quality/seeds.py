@@ -2,7 +2,7 @@
 
 python benchmarks/quality/seeds.py RUN_FOLDER... [--reference sft --reference sft_continued] [--write FILE]
 
-Differences are to the rows that the runs' configuration names (`stage.evaluate.references`), or to those given.
+Differences are to the rows that the runs' configuration names (`evaluation.references`), or to those given.
 
 Means over seeds and users. Intervals: 95 % bootstrap over users for the seeds given; differences are paired by user and
 seed. Reads `metrics.parquet` and `metrics.json` of each run; runs of one seed are joined; later rows stand. A row that
@@ -64,7 +64,7 @@ def configured(runs: Sequence[Path]) -> tuple[str, list[str], list[int]]:
     names = sorted({config.name for config in configs})
     if len(names) > 1:
         raise DataError(f"the runs are of several experiments, {', '.join(names)}: give runs of one")
-    return names[0], list(configs[0].stage.evaluate.references), sorted({config.seed for config in configs})
+    return names[0], list(configs[0].evaluation.references), sorted({config.seed for config in configs})
 
 
 def coverage(runs: Sequence[Path]) -> dict[str, float]:
