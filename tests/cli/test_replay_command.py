@@ -165,7 +165,7 @@ WRONG = {
     "selector=snip select=true": "selector=snip: no such estimator; did you mean 'snips'",
     "risk=0.7 select=true": "risk=0.7: expected a number between 0 and 0.5",
     "policy=table": "policy.path",
-    "policy=checkpoint": "policies.checkpoint.run",
+    "policy=checkpoint": "policy.run",
     "estimator=[slate_ips]": "uniform on old, slate_ips: this estimator is for logs of another kind",
     "model=reward_to_go": "RewardToGoModel is no model for old: it is of single actions, take model=means",
 }

@@ -35,7 +35,7 @@ def rounds(user: torch.Tensor | None = None) -> BanditBatch:
 
 
 def summed(name: str, interval: IntervalMethod, user: torch.Tensor | None = None) -> EstimatorSums:
-    return accumulate(ESTIMATORS, [rounds(user)], bootstrap=interval.bootstrap)[name]
+    return accumulate(ESTIMATORS, [rounds(user)], bootstrap=interval.resampling)[name]
 
 
 def of(name: str, interval: IntervalMethod) -> Interval:
