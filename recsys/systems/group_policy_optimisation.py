@@ -163,11 +163,11 @@ class GroupPolicyOptimisation(SequentialSystem):
         )
 
     def _asked(self, items: Int[Tensor, "P G S"], examples: Example) -> tuple[Tensor, Tensor | None]:
-        """What is scored in one call: the candidates and the logged answer, which stands in for missing ones too."""
+        """What is scored in one call: the candidates, and behind them the logged answer."""
         logged = examples.slates.items
         if logged.shape[1:] != (1, self.slots):
             return items, None
-        return torch.cat([items.where((items >= 0).all(-1, keepdim=True), logged), logged], 1), logged
+        return torch.cat([items, logged], 1), logged
 
     @torch.no_grad()
     def _reference_memory(self, batch: Context | Example, examples: Example, rows: Int[Tensor, " R"]) -> Any:

@@ -55,5 +55,5 @@ def test_unique_share_counts_items_of_a_request_once() -> None:
 
 
 def test_unique_share_counts_slates_in_their_order() -> None:
-    items = torch.tensor([[[1, 2], [2, 1], [1, 2], [1, 3], [1, -1], [1, 3]]])
+    items = torch.tensor([[[1, 2], [2, 1], [1, 3], [1, 2], [1, -1], [1, 3]]])
     assert unique_share(items).item() == pytest.approx(3 / 5)

@@ -19,6 +19,7 @@ def rollout() -> Rollout:
         slot_reward=torch.arange(12.0).view(3, 2, 2),
         is_logged=ITEMS[..., 0] == 4,
         log_inclusion=-torch.ones(3, 2),
+        shared_codes=torch.arange(6).view(3, 2),
         value=torch.zeros(3, 2),
     )
 
@@ -54,5 +55,6 @@ def test_candidates_are_selected_with_all_that_belongs_to_them(rollout: Rollout)
     assert chosen.mask.tolist() == [[False, True, True], [True, True, True], [False, False, False]]
     assert chosen.is_logged[1].tolist() == [False, False, True]
     assert torch.equal(chosen.slot_reward[1], rollout.slot_reward[1, [1, 1, 0]])
+    assert chosen.shared_codes.tolist() == [[1, 0, 0], [3, 3, 2], [4, 5, 5]]
     assert torch.equal(chosen.token_log_prob[0, 1:], rollout.token_log_prob[0, [0, 0]])
     assert chosen.log_inclusion is None and torch.equal(chosen.value, rollout.value)
