@@ -69,9 +69,9 @@ def run(rounds: int) -> list[Result]:
 
 def system(batch: UserSlates, items: int, slots: int, width: int) -> SlateElboSystem:
     """Ours, with the usual bound."""
-    model = SlateModel(FlatItems(items, width, initial=0.5), GammaLinearUser(), slots, start=InitialState(0.5))
+    model = SlateModel(FlatItems(items, width, initial=0.5), GammaLinearUser(), slots, initial_state=InitialState(0.5))
     exposure = Exposure(torch.bincount(batch.slates.flatten(), minlength=items), batch.click.numel())
-    made = SlateElboSystem(model, exposure, 1, partial(torch.optim.Adam, lr=1e-3), starts=1)
+    made = SlateElboSystem(model, exposure, 1, partial(torch.optim.Adam, lr=1e-3), initial_states=1)
     made.log = lambda *_, **__: None  # type: ignore[method-assign]
     return made
 
@@ -115,9 +115,13 @@ class InPyro:
             vectors = pyro.sample("vectors", _normal("vectors", ours.items.vectors).to_event(1))
         with pyro.plate("lengths", slates.shape[2]):
             pyro.sample("no_click", _normal("no_click", ours.no_click, squeeze=True))
-        decay = pyro.param("decay", lambda: ours.start.logit_decay.detach().sigmoid(), dist.constraints.unit_interval)
-        evidence = pyro.param("evidence", lambda: ours.start.log_evidence.detach().exp(), dist.constraints.positive)
-        gain = pyro.param("gain", lambda: ours.start.gain.detach().clone())
+        decay = pyro.param(
+            "decay", lambda: ours.initial_state.logit_decay.detach().sigmoid(), dist.constraints.unit_interval
+        )
+        evidence = pyro.param(
+            "evidence", lambda: ours.initial_state.log_evidence.detach().exp(), dist.constraints.positive
+        )
+        gain = pyro.param("gain", lambda: ours.initial_state.gain.detach().clone())
         clicked = click >= 0
         weight = (clicked * decay ** (clicked.cumsum(1) - clicked.long())).unsqueeze(-1)
         chosen = vectors[slates.gather(2, click.clamp(min=0).unsqueeze(-1)).squeeze(-1)]

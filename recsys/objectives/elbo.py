@@ -43,20 +43,20 @@ def negative_elbo_share(
     return -log_likelihood.sum() + (own_share * own_kl).sum() + shared_share * shared_kl
 
 
-def draw_starts(
-    model: SlateModel, slates: Int[Tensor, "U T S"], starts: int, generator: torch.Generator
+def sample_initial_states(
+    model: SlateModel, slates: Int[Tensor, "U T S"], initial_states: int, generator: torch.Generator
 ) -> SlateValues:
-    """Everything for each user once, but for `starts` starts.
+    """Return a sample of all latent variables for each user, with several samples of the initial state.
 
     Args:
-        model: what is drawn from, with gradient.
-        slates: items, −1 in empty slots.
-        starts: draws of each user's start, at least 1.
-        generator: on the device of the model.
+        model: the slate model; samples are differentiable.
+        slates: items of the slates, −1 at empty slots.
+        initial_states: number of samples of each user's initial state, at least 1.
+        generator: random generator on the device of the model.
     """
     first = model.draw(slates, generator)
-    others = first.start.new_empty(starts - 1, *first.start.shape).normal_(generator=generator)
-    return replace(first, start=torch.cat([first.start.unsqueeze(0), others]))
+    others = first.initial_noise.new_empty(initial_states - 1, *first.initial_noise.shape).normal_(generator=generator)
+    return replace(first, initial_noise=torch.cat([first.initial_noise.unsqueeze(0), others]))
 
 
 def slate_negative_elbo(

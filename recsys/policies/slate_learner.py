@@ -14,7 +14,7 @@ from typing_extensions import override
 from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel
-from recsys.objectives.elbo import draw_starts, slate_negative_elbo
+from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
 from recsys.policies.scorer import OnlineLearner
 from recsys.policies.slate_posterior import SlatePosterior
 from recsys.types.feedback import Feedback
@@ -113,7 +113,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
     def _step(self, batch: UserSlates, generator: torch.Generator) -> None:
         """Take one optimizer step on the bound, in nats a slate."""
         exposure = self.memory.exposure
-        values = draw_starts(self.model, batch.slates, self.initial_states, generator)
+        values = sample_initial_states(self.model, batch.slates, self.initial_states, generator)
         bound = slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
         self.optimizer.zero_grad()
         (bound * (self.memory.num_batches(self.users) / exposure.impressions)).backward()

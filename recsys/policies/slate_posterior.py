@@ -40,9 +40,9 @@ class SlatePosterior(nn.Module, Posterior):
         self.pool = pool
         self.num_items = model.items.num_items
         self.draws: Tensor
-        self.starts: Tensor
+        self.initial_noise: Tensor
         self.register_buffer("draws", None)
-        self.register_buffer("starts", None)
+        self.register_buffer("initial_noise", None)
         self.redraw(generator)
 
     @torch.no_grad()
@@ -51,7 +51,7 @@ class SlatePosterior(nn.Module, Posterior):
         every = torch.arange(self.num_items, device=generator.device).expand(self.pool, -1)
         self.draws = self.model.items.draw(every, generator)
         size = (self.pool, self.model.items.width)
-        self.starts = torch.randn(size, generator=generator, device=generator.device)
+        self.initial_noise = torch.randn(size, generator=generator, device=generator.device)
 
     @override
     @torch.no_grad()
@@ -82,8 +82,8 @@ class SlatePosterior(nn.Module, Posterior):
         """
         clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
         vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
-        mean, deviation = self.model.start.posterior(vectors, clicked >= 0)
-        start = mean[:, :, -1] + deviation[:, :, -1] * self.starts[which]
+        mean, deviation = self.model.initial_state.posterior(vectors, clicked >= 0)
+        start = mean[:, :, -1] + deviation[:, :, -1] * self.initial_noise[which]
         known = (clicked >= 0).flatten(0, 1)
         return self.model.user(start.flatten(0, 1), vectors.flatten(0, 1), known)[:, -1].view(*which.shape, -1)
 
@@ -122,10 +122,10 @@ class InnerProductPosterior(SlatePosterior):
     @override
     def positions(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
         mean, deviation = mean_position(self.model, context)
-        return mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
+        return mean.unsqueeze(1) + deviation.unsqueeze(1) * self.initial_noise[which]
 
     def _moments(self, context: Context) -> tuple[Tensor, Tensor]:
-        every = torch.arange(self.num_items, device=self.starts.device)
+        every = torch.arange(self.num_items, device=self.initial_noise.device)
         return product_moments(*mean_position(self.model, context), *self.model.items.moments(every))
 
 
@@ -138,7 +138,7 @@ def mean_position(model: SlateModel, context: Context) -> tuple[Float[Tensor, "B
     clicked = context.history.to_padded(-1)
     known = clicked >= 0
     vectors, _ = model.items.moments(clicked.clamp(min=0))
-    mean, deviation = (part[:, -1] for part in model.start.posterior(vectors, known))
+    mean, deviation = (part[:, -1] for part in model.initial_state.posterior(vectors, known))
     here, there = (model.user(start, vectors, known)[:, -1] for start in (mean, mean + deviation))
     return here, (there - here).abs()
 

@@ -42,11 +42,11 @@ class TwoStagePosterior(nn.Module, Posterior):
         self.model = model
         self.pool = pool
         self.num_items = size
-        self.starts: Tensor
+        self.initial_noise: Tensor
         self.shared: Tensor
         self.noise: Tensor
         with torch.no_grad():
-            self.register_buffer("starts", _normal(generator, pool, model.items.width))
+            self.register_buffer("initial_noise", _normal(generator, pool, model.items.width))
             self.register_buffer("shared", model.items.draw_shared(pool, generator))
             self.register_buffer("noise", self._noise(generator))
 
@@ -70,7 +70,9 @@ class TwoStagePosterior(nn.Module, Posterior):
     def _under(self, draw: Int[Tensor, " B"], mean: Tensor, deviation: Tensor, items: Tensor) -> Float[Tensor, "B C"]:
         """Return the scores of each request under one sample of its own."""
         item, variance = self.model.items.conditional_moments(self.shared[draw], items)
-        return self.model.affinity(mean + deviation * self.starts[draw], item + variance.sqrt() * self.noise[draw])
+        return self.model.affinity(
+            mean + deviation * self.initial_noise[draw], item + variance.sqrt() * self.noise[draw]
+        )
 
     def _noise(self, generator: torch.Generator) -> Tensor:
         return _normal(generator, self.pool, self.num_items, self.model.items.width)
@@ -111,7 +113,7 @@ class InnerProductTwoStagePosterior(TwoStagePosterior):
     @torch.no_grad()
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
         mean, deviation = mean_position(self.model, context)
-        users = mean.unsqueeze(1) + deviation.unsqueeze(1) * self.starts[which]
+        users = mean.unsqueeze(1) + deviation.unsqueeze(1) * self.initial_noise[which]
         item, variance = self.model.items.moments(retrieved_items(context))
         spread = (users.square() @ variance.transpose(1, 2)).sqrt_()
         return torch.baddbmm(spread.mul_(self.noise[which]), users, item.transpose(1, 2))

@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
-from recsys.objectives.elbo import draw_starts, slate_negative_elbo
+from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
 from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
@@ -39,7 +39,7 @@ class SlateElboSystem(lightning.LightningModule):
         exposure: of the training slates.
         batches: of an epoch.
         optimizer: makes the optimizer of the parameters; without weight decay, which is not in the bound.
-        starts: draws of each user's start, at least 1.
+        initial_states: number of samples of each user's initial state, at least 1.
         temperature: of the likelihood, above 0; 1 is Bayes' rule.
         seed: of the draws; they depend on it, the process and the number of batches before, so that a resumed run
             equals the other.
@@ -55,14 +55,14 @@ class SlateElboSystem(lightning.LightningModule):
         exposure: Exposure,
         batches: int,
         optimizer: OptimizerFactory,
-        starts: int = 32,
+        initial_states: int = 32,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if starts < 1:
-            raise ConfigurationError(f"starts={starts}: a user's start is drawn at least once")
-        self.starts = starts
+        if initial_states < 1:
+            raise ConfigurationError(f"initial_states={initial_states}: expected at least 1")
+        self.initial_states = initial_states
         self.model = model
         self.optimizer = optimizer
         self.batches = batches
@@ -74,8 +74,8 @@ class SlateElboSystem(lightning.LightningModule):
         model.items.reset_to_prior((exposure.occurrences == 0).nonzero().squeeze(1))
 
     def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
-        """See `draw_starts`."""
-        return draw_starts(self.model, slates, self.starts, generator)
+        """See `sample_initial_states`."""
+        return sample_initial_states(self.model, slates, self.initial_states, generator)
 
     def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
         """See `slate_negative_elbo`."""

@@ -8,7 +8,7 @@ from recsys.data.datasets.user_slates import Exposure
 from recsys.models.slates.item_posterior import GroupedItems
 from recsys.models.slates.slate_model import SlateModel
 from recsys.models.slates.user_state import GammaLinearUser
-from recsys.objectives.elbo import draw_starts, negative_elbo_share, slate_negative_elbo
+from recsys.objectives.elbo import negative_elbo_share, sample_initial_states, slate_negative_elbo
 from tests.slate_logs import tiny_log
 
 OWN, SHARED = torch.tensor([0.3, 1.7, 0.9]), torch.tensor(2.5)
@@ -45,12 +45,12 @@ def model() -> SlateModel:
 def test_a_user_has_one_draw_of_items_and_several_of_the_start(starts: int) -> None:
     made = model()
     (batch,) = SlateLoader(tiny_log(), EVERY, users=9, shuffle=False)
-    values = draw_starts(made, batch.slates, starts, torch.Generator().manual_seed(1))
+    values = sample_initial_states(made, batch.slates, starts, torch.Generator().manual_seed(1))
     first = made.draw(batch.slates, torch.Generator().manual_seed(1))
-    assert values.start.shape == (starts, *first.start.shape)
+    assert values.initial_noise.shape == (starts, *first.initial_noise.shape)
     assert torch.equal(values.vectors, first.vectors) and torch.equal(values.no_click, first.no_click)
-    for number, start in enumerate(values.start):
-        assert torch.equal(start, first.start) == (number == 0)
+    for number, start in enumerate(values.initial_noise):
+        assert torch.equal(start, first.initial_noise) == (number == 0)
 
 
 def test_more_starts_raise_the_bound() -> None:
@@ -61,7 +61,10 @@ def test_more_starts_raise_the_bound() -> None:
     for starts in (1, 30):
         draws = [
             slate_negative_elbo(
-                made, draw_starts(made, batch.slates, starts, torch.Generator().manual_seed(seed)), batch, exposure
+                made,
+                sample_initial_states(made, batch.slates, starts, torch.Generator().manual_seed(seed)),
+                batch,
+                exposure,
             )
             for seed in range(60)
         ]

@@ -75,7 +75,7 @@ def trained(seed: int, items: Callable[[World], ItemPosterior], user: Callable[[
     given = world(seed)
     torch.manual_seed(0)
     loader = SlateLoader(given.planted.log, given.split.train, users=100)
-    model = SlateModel(items(given), user(), SLOTS, start=InitialState(prior=3.0))
+    model = SlateModel(items(given), user(), SLOTS, initial_state=InitialState(prior=3.0))
     system = SlateElboSystem(model, given.exposure, len(loader), partial(torch.optim.Adam, lr=0.05))
     system.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = system.configure_optimizers()

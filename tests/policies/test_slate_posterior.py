@@ -100,8 +100,8 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
         for place, draw in enumerate(which[row].tolist()):
             vectors = posterior.draws[draw]
             clicked = CONTEXT.history.values[CONTEXT.history.row_ids() == row]
-            mean, deviation = posterior.model.start.posterior(vectors[clicked], torch.ones(len(clicked)).bool())
-            z = mean[-1] + deviation[-1] * posterior.starts[draw]
+            mean, deviation = posterior.model.initial_state.posterior(vectors[clicked], torch.ones(len(clicked)).bool())
+            z = mean[-1] + deviation[-1] * posterior.initial_noise[draw]
             for item in clicked.tolist():
                 z = 0.6 * z + 0.4 * vectors[item]
             torch.testing.assert_close(found[row, place], affinity(z.unsqueeze(0), vectors)[0], atol=1e-5, rtol=1e-5)
@@ -111,7 +111,7 @@ def test_a_draw_is_one_of_everything(affinity: Callable) -> None:
 def test_the_closed_form_by_hand(grouped: bool) -> None:
     posterior = InnerProductPosterior(model(inner_product, grouped=grouped), seeded(), pool=2)
     mean, variance = posterior.model.items.moments(torch.arange(ITEMS))
-    start, unknown = posterior.model.start.posterior(mean[2:3], torch.tensor([True]))
+    start, unknown = posterior.model.initial_state.posterior(mean[2:3], torch.tensor([True]))
     z, spread = 0.6 * start[-1] + 0.4 * mean[2], (0.6 * unknown[-1, 0]) ** 2
     torch.testing.assert_close(posterior.scores(CONTEXT)[1], mean @ z)
     expected = torch.stack(
@@ -162,11 +162,11 @@ def test_the_pool_travels_with_the_state_and_depends_on_its_generator() -> None:
 
 def test_a_pool_drawn_anew_is_another_and_by_its_generator() -> None:
     posterior = SlatePosterior(model(negative_distance), seeded(), pool=4)
-    first, starts = posterior.draws, posterior.starts
+    first, starts = posterior.draws, posterior.initial_noise
     posterior.redraw(seeded(1))
-    assert not torch.isclose(first, posterior.draws).any() and not torch.isclose(starts, posterior.starts).any()
+    assert not torch.isclose(first, posterior.draws).any() and not torch.isclose(starts, posterior.initial_noise).any()
     posterior.redraw(seeded())
-    assert torch.equal(first, posterior.draws) and torch.equal(starts, posterior.starts)
+    assert torch.equal(first, posterior.draws) and torch.equal(starts, posterior.initial_noise)
 
 
 def test_padding_of_histories_changes_nothing() -> None:

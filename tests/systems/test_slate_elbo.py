@@ -32,7 +32,7 @@ def system(batches: int = 2, **options: Any) -> SlateElboSystem:
 
 
 def thrice(values: SlateValues) -> SlateValues:
-    return SlateValues(values.vectors, values.start.expand(3, -1, -1), values.no_click)
+    return SlateValues(values.vectors, values.initial_noise.expand(3, -1, -1), values.no_click)
 
 
 def full_negative_elbo(made: SlateElboSystem, temperature: float) -> torch.Tensor:

@@ -51,7 +51,7 @@ NETWORK = {
 SYSTEM = {
     "_target_": "recsys.systems.slate_elbo.SlateElboSystem",
     "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.05},
-    "starts": 2,
+    "initial_states": 2,
 }
 ALL_ITEMS = {"_target_": "recsys.data.datasets.slate_log.all_item_negatives", "_partial_": True, "negatives": 5}
 

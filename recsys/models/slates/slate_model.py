@@ -25,13 +25,13 @@ class SlateValues:
 
     Args:
         vectors: `[U, T, S, D]`, vectors of the items in the slates; arbitrary at empty slots.
-        start: `[U, D]`, or `[K, U, D]` for several values a user: the initial state, as the number of standard
+        initial_noise: `[U, D]`, or `[K, U, D]` for several values a user: the initial state, as the number of standard
             deviations from its mean.
         no_click: `[U, T]`, score of no click, which depends on the length of the slate; arbitrary at length 0.
     """
 
     vectors: Float[Tensor, "U T S D"]
-    start: Float[Tensor, "*K U D"]
+    initial_noise: Float[Tensor, "*K U D"]
     no_click: Float[Tensor, "U T"]
 
 
@@ -53,7 +53,7 @@ class SlateModel(nn.Module):
         user: user state model.
         slots: the most items of a slate.
         affinity: affinity of user vectors and item vectors; see `recsys.nn.affinity`.
-        start: distribution of initial states; None means `InitialState()`.
+        initial_state: distribution of initial states; None means `InitialState()`.
         deviation: initial standard deviation of the posterior of `b`.
     """
 
@@ -63,14 +63,14 @@ class SlateModel(nn.Module):
         user: UserState,
         slots: int,
         affinity: Callable[[Tensor, Tensor], Tensor] = negative_distance,
-        start: InitialState | None = None,
+        initial_state: InitialState | None = None,
         deviation: float = 0.1,
     ) -> None:
         super().__init__()
         self.items = items
         self.user = user
         self.affinity = affinity
-        self.start = InitialState() if start is None else start
+        self.initial_state = InitialState() if initial_state is None else initial_state
         self.no_click = MeanField(slots, 1, deviation)
 
     @classmethod
@@ -81,7 +81,7 @@ class SlateModel(nn.Module):
         user: UserState,
         slots: int = 0,
         affinity: Callable[[Tensor, Tensor], Tensor] = negative_distance,
-        start: InitialState | None = None,
+        initial_state: InitialState | None = None,
         deviation: float = 0.1,
     ) -> SlateModel:
         """Return a model for the items of a log.
@@ -92,10 +92,10 @@ class SlateModel(nn.Module):
             user: as in `SlateModel`.
             slots: the most items of a slate; at least the length of the longest slate of the log is taken.
             affinity: as in `SlateModel`.
-            start: as in `SlateModel`.
+            initial_state: as in `SlateModel`.
             deviation: as in `SlateModel`.
         """
-        return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, start, deviation)
+        return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, initial_state, deviation)
 
     def draw(self, slates: Int[Tensor, "U T S"], generator: torch.Generator) -> SlateValues:
         """Return a sample of all latent variables for each user, differentiable. Empty slots use no random number.
@@ -106,9 +106,9 @@ class SlateModel(nn.Module):
         """
         vectors = self.items.draw(slates.flatten(1), generator).unflatten(1, slates.shape[1:])
         size = (len(slates), self.items.width)
-        start = torch.randn(size, generator=generator, device=vectors.device, dtype=vectors.dtype)
+        initial_noise = torch.randn(size, generator=generator, device=vectors.device, dtype=vectors.dtype)
         no_click = self.no_click.draw((slates >= 0).sum(-1) - 1, generator).squeeze(-1)
-        return SlateValues(vectors, start, no_click)
+        return SlateValues(vectors, initial_noise, no_click)
 
     def means(self, slates: Int[Tensor, "U T S"]) -> SlateValues:
         """Return the posterior means of all latent variables."""
@@ -124,8 +124,8 @@ class SlateModel(nn.Module):
         """
         vectors, clicked = _clicked(values, click)
         users, steps, width = vectors.shape
-        mean, deviation = self.start.posterior(vectors, clicked)
-        starts = mean + deviation * values.start.unsqueeze(1)
+        mean, deviation = self.initial_state.posterior(vectors, clicked)
+        starts = mean + deviation * values.initial_noise.unsqueeze(1)
         earlier = torch.ones(steps + 1, steps, dtype=torch.bool, device=click.device).tril(-1)
         again = vectors.unsqueeze(1).expand(-1, steps + 1, -1, -1)
         known = clicked.unsqueeze(1) & earlier
@@ -141,9 +141,9 @@ class SlateModel(nn.Module):
     ) -> Float[Tensor, "*K U"]:
         """Return the log importance weight of each user's initial states, in nats.
 
-            1/temperature · Σ log p(click | start) + log p(start) − log q(start)
+            1/temperature · Σ log p(click | h₀) + log p(h₀) − log q(h₀)
 
-        `q` is the posterior of the initial state after all clicks. Averaged over initial states from `q`, the
+        `q` is the posterior of the initial state `h₀` after all clicks. Averaged over initial states from `q`, the
         exponential of the weight is an unbiased estimate of the likelihood of the user's clicks. The expected logarithm
         of an average of `K` weights is a lower bound of the log-likelihood, and it rises with `K` (Burda, Grosse,
         Salakhutdinov 2016, "Importance weighted autoencoders").
@@ -156,10 +156,10 @@ class SlateModel(nn.Module):
             temperature: temperature of the likelihood, above 0. 1 is Bayes' rule.
         """
         vectors, clicked = _clicked(values, click)
-        mean, deviation = (part[:, -1] for part in self.start.posterior(vectors, clicked))
-        users = self.user(mean + deviation * values.start, vectors, clicked)
+        mean, deviation = (part[:, -1] for part in self.initial_state.posterior(vectors, clicked))
+        users = self.user(mean + deviation * values.initial_noise, vectors, clicked)
         answers = self._log_prob(users, values, slates, click).masked_fill(~loss_mask, 0).sum(-1)
-        return answers / temperature + self.start.log_ratio(values.start, mean, deviation)
+        return answers / temperature + self.initial_state.log_ratio(values.initial_noise, mean, deviation)
 
     def forecast_log_prob(
         self, values: SlateValues, slates: Int[Tensor, "U T S"], click: Int[Tensor, "U T"]

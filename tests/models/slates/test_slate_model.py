@@ -36,7 +36,7 @@ def test_the_likelihood_by_hand(affinity) -> None:
     model = slate_model(affinity, GammaLinearUser(0.6))
     values, gamma = model.means(SLATES), model.user.gamma
     found = model.forecast_log_prob(values, SLATES, CLICK)
-    start = model.start.posterior(*_clicked(values, CLICK))[0]
+    start = model.initial_state.posterior(*_clicked(values, CLICK))[0]
     mean, _ = model.items.moments(torch.arange(6))
     for user in range(2):
         for step, (slate, log_prob) in enumerate(zip(SLATES[user].tolist(), found[user], strict=True)):
@@ -86,9 +86,9 @@ def test_a_forecast_starts_where_the_clicks_before_say(user) -> None:
     for steps in range(4):
         known = CLICK.where(torch.arange(3) < steps, -1)
         vectors, clicked = _clicked(values, known)
-        mean, deviation = (part[:, -1] for part in model.start.posterior(vectors, clicked))
+        mean, deviation = (part[:, -1] for part in model.initial_state.posterior(vectors, clicked))
         torch.testing.assert_close(
-            found[:, steps], model.user(mean + deviation * values.start, vectors, clicked)[:, -1]
+            found[:, steps], model.user(mean + deviation * values.initial_noise, vectors, clicked)[:, -1]
         )
 
 
@@ -116,9 +116,9 @@ def test_padding_changes_nothing(user, affinity) -> None:
 def test_several_starts_are_weighed_as_each_alone(user, affinity, generator: torch.Generator) -> None:
     model, loss_mask = slate_model(affinity, user), torch.ones_like(CLICK).bool()
     values = model.draw(SLATES, torch.Generator().manual_seed(1))
-    starts = torch.randn(5, *values.start.shape, generator=generator)
-    found = model.log_weight(replace(values, start=starts), SLATES, CLICK, loss_mask)
-    alone = [model.log_weight(replace(values, start=start), SLATES, CLICK, loss_mask) for start in starts]
+    starts = torch.randn(5, *values.initial_noise.shape, generator=generator)
+    found = model.log_weight(replace(values, initial_noise=starts), SLATES, CLICK, loss_mask)
+    alone = [model.log_weight(replace(values, initial_noise=start), SLATES, CLICK, loss_mask) for start in starts]
     torch.testing.assert_close(found, torch.stack(alone))
 
 
@@ -140,7 +140,7 @@ def test_a_draw_is_one_world_for_each_user(grouped: bool) -> None:
     assert torch.equal(values.vectors[0, 0, 1], values.vectors[0, 1, 1])
     assert torch.equal(values.vectors[1, 0, 0], values.vectors[1, 1, 1])
     assert not torch.isclose(values.vectors[0, 0, 0], values.vectors[1, 0, 1]).any()
-    assert not torch.isclose(values.start[0], values.start[1]).any()
+    assert not torch.isclose(values.initial_noise[0], values.initial_noise[1]).any()
     assert values.no_click[0].unique().numel() == 3
     assert values.no_click[0, 0] != values.no_click[1, 1]
 
@@ -150,8 +150,8 @@ def test_draws_lie_around_the_means(generator: torch.Generator) -> None:
     drawn, means = model.draw(SLATES[:1].repeat(20_000, 1, 1), generator), model.means(SLATES[:1])
     shown = SLATES[0] >= 0
     torch.testing.assert_close(drawn.vectors.mean(0)[shown], means.vectors[0][shown], atol=0.05, rtol=0)
-    torch.testing.assert_close(drawn.start.mean(0), means.start[0], atol=0.03, rtol=0)
-    torch.testing.assert_close(drawn.start.std(0), torch.ones(4), atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.initial_noise.mean(0), means.initial_noise[0], atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.initial_noise.std(0), torch.ones(4), atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.no_click.mean(0), means.no_click[0], atol=0.02, rtol=0)
     assert drawn.no_click.std(0).min() > 0.05
 
@@ -202,7 +202,9 @@ def test_averaged_weights_are_the_likelihood_of_all_clicks() -> None:
     )
     values = SlateValues(vectors, torch.randn(2 * many, 4, generator=generator), no_click)
     weights = model.log_weight(values, slates, click, torch.ones_like(click).bool()).view(many, 2)
-    users = model.user(model.start.prior * torch.randn(2 * many, 4, generator=generator), *_clicked(values, click))
+    users = model.user(
+        model.initial_state.prior * torch.randn(2 * many, 4, generator=generator), *_clicked(values, click)
+    )
     chosen = model.choices(users, values, slates).gather(2, click.where(click >= 0, 3).unsqueeze(-1))
     truth = chosen.sum((1, 2)).view(many, 2).exp().mean(0)
     torch.testing.assert_close(weights.exp().mean(0), truth, rtol=0.03, atol=0)
