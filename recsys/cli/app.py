@@ -37,7 +37,7 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
 
     folder = job_folder(configuration_folder(), config_name)
     entry = hydra.main(version_base="1.3", config_path=str(folder), config_name=config_name)(job)
-    overrides = [one for one in arguments if "=" in one and not one.startswith("-")]
+    overrides = [one for one in arguments if ("=" in one or one.startswith("~")) and not one.startswith("-")]
     try:
         with _as_hydra_expects(arguments):
             entry()

@@ -13,6 +13,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recsys.config.former_names import override_faults
+from recsys.config.renamed import GROUPS
 from recsys.config.signature import keyword_names, locate
 from recsys.config.suggest import nearest_word, suggestion
 from recsys.config.type_check import parameters
@@ -33,6 +35,8 @@ def explain_hydra_error(
         config_name: name of the configuration.
         overrides: overrides of the command line.
     """
+    if renamed := [fault for one in overrides for fault in override_faults(one)]:
+        return ConfigurationError("\n".join(renamed))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         options = error.options or ()
         return ConfigurationError(_missing_option(str(error.missing_cfg_file), options, _folder(config_name)))
@@ -57,6 +61,8 @@ def _folder(config_name: str) -> Path:
 def _missing_option(file: str, options: Sequence[str], folder: Path) -> str:
     """Describe an option that its group lacks, or a configuration that does not exist."""
     group, _, option = file.removesuffix(".yaml").partition("/")
+    if group in GROUPS:
+        return f"there is no group '{group}'; it is now '{GROUPS[group]}'"
     if not option:
         return f"there is no configuration '{group}'; {suggestion(group, _names(folder))}"
     known = [*_names(folder / group), *(f"{option.rpartition('/')[0]}/{one}".lstrip("/") for one in options)]

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recsys.config.former_names import renamed_faults
 from recsys.config.settings import RunSettings
 from recsys.config.signature import argument_faults, join_key, locate, missing_faults, value_faults
 from recsys.config.suggest import suggestion
@@ -28,7 +29,7 @@ def validate(config: DictConfig) -> None:
         ConfigurationError: a key or a value is wrong. The message has one line for each fault, with the full key, what
             was found, what was expected, and the nearest valid key.
     """
-    faults = list(setting_faults(config))
+    faults = list(renamed_faults(config)) or list(setting_faults(config))
     if faults:
         raise ConfigurationError("\n".join(faults))
     faults += stage_faults(config)

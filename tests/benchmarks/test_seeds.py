@@ -23,7 +23,7 @@ def run_of(folder: Path, seed: int, rows: dict[str, list[float]], name: str = "r
     columns = ["user_id", "row", "metric", "seed", "value"]
     pl.DataFrame(cells, schema=columns, orient="row").write_parquet(folder / "metrics.parquet")
     (folder / "metrics.json").write_text(json.dumps({row: {"coverage@10": {"value": 0.5}} for row in rows}))
-    (folder / "config.yaml").write_text(f"{{name: {name}, seed: {seed}, stage: {{evaluate: {{references: [sft]}}}}}}")
+    (folder / "config.yaml").write_text(f"{{name: {name}, seed: {seed}, evaluation: {{references: [sft]}}}}")
     return folder
 
 
