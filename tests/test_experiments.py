@@ -33,6 +33,7 @@ EXPERIMENTS = sorted(
 )
 SEQUENCES = [name for name in EXPERIMENTS if name.startswith("rere/")]
 SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
+SIMULATORS = [name for name in EXPERIMENTS if name.startswith("simulator/")]
 TRAININGS = sorted(path.stem for path in CONF.glob("training/*.yaml"))
 BASELINES = {"popularity", "markov", "item_knn"}
 
@@ -143,7 +144,7 @@ def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[o
 
 
 def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
-    assert sorted([*SEQUENCES, *SLATES]) == EXPERIMENTS
+    assert sorted([*SEQUENCES, *SLATES, *SIMULATORS]) == EXPERIMENTS
 
 
 @pytest.mark.parametrize("experiment", SEQUENCES)
@@ -188,6 +189,27 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
     config.run = str(result.folder)
     assert run_stages(config).metrics == result.metrics
     assert (result.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("simulator", ["interest", "satisfaction", "planted", "bubble"])
+@pytest.mark.parametrize("experiment", SIMULATORS)
+def test_a_policy_learns_in_every_simulator_and_is_compared(experiment: str, simulator: str, tmp_path: Path) -> None:
+    given = [
+        f"simulator=slate/{simulator}",
+        "debug=limit",
+        f"root={tmp_path}",
+        "evaluation.limit=5",
+        "users=20",
+        "steps=5",
+    ]
+    plain = "objective@train.actor_critic.system.objective=advantage_actor_critic"
+    result = run_stages(compose([f"experiment={experiment}", *given, *([plain] if simulator == "planted" else [])]))
+    assert set(result.metrics) == {"random", "greedy", "oracle", "actor_critic"}
+    assert {"reward", "regret", "reward_minus_random", "reward_minus_greedy"} <= set(result.metrics["actor_critic"])
+    history = pl.read_parquet(result.folder / "history.parquet")
+    assert {"actor_critic/train/entropy", "actor_critic/validation/reward"} <= set(history["metric"])
+    page = (result.folder / "report.html").read_text()
+    assert all(title in page for title in ("Results", "Learning curves", "actor-critic"))
 
 
 @pytest.mark.parametrize(
@@ -265,6 +287,11 @@ def test_every_training_is_tried_by_an_experiment(training: str) -> None:
     pattern = re.compile(rf"/training@[\w.]+: {training}$", re.MULTILINE)
     files = [*CONF.glob("experiment/**/*.yaml"), *CONF.glob("recipe/*.yaml")]
     assert any(pattern.search(file.read_text()) for file in files)
+
+
+@pytest.mark.parametrize("training", sorted(path.stem for path in CONF.glob("training/simulator/*.yaml")))
+def test_every_training_in_a_simulator_is_tried_by_the_recipe(training: str) -> None:
+    assert f"/training/simulator@train.{training}: {training}\n" in (CONF / "recipe/simulator.yaml").read_text()
 
 
 @pytest.mark.parametrize("system", sorted(path.stem for path in CONF.glob("system/*.yaml")))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -24,6 +25,7 @@ from rich.table import Table
 from recsys.atomic import whole_file
 from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
+from recsys.errors import ConfigurationError
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
 
 RECORD_VERSION = 2
@@ -41,6 +43,18 @@ class Configured:
     """
 
     node: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, node: Any) -> Configured:
+        """Return what makes the object of a configuration, its values resolved.
+
+        Raises:
+            ConfigurationError: the configuration is no dictionary.
+        """
+        plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        if not isinstance(plain, dict):
+            raise ConfigurationError(f"expected a node with `_target_`, found {plain!r}")
+        return cls({str(key): value for key, value in plain.items()})
 
     def __call__(self) -> Any:
         """Make it anew."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import polars as pl
-from omegaconf import OmegaConf
 
 from recsys.atomic import write_json, write_parquet
 from recsys.bench.comparison import BenchResult, BenchRun, FailedBenchRuns, compare
@@ -57,8 +56,8 @@ class PolicyGrid:
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
         self.simulator_name = simulator_name
-        self.simulator = _configured(simulator)
-        self.policies = {str(name): _configured(node) for name, node in policies.items()}
+        self.simulator = Configured.of(simulator)
+        self.policies = {str(name): Configured.of(node) for name, node in policies.items()}
         few = limit or max(users, steps)
         self.episode = EpisodeConfig(min(users, few), min(steps, few), slots)
         self.slot_draws = slot_draws if log else 0
@@ -109,10 +108,3 @@ class PolicyGrid:
         write_parquet(run.metrics_table, result.per_user().with_columns(row))
         if self.log:
             write_parquet(run.path / "feedback.parquet", result.feedback())
-
-
-def _configured(node: Any) -> Configured:
-    plain = OmegaConf.to_container(node, resolve=True)
-    if not isinstance(plain, dict):
-        raise ConfigurationError(f"expected a node with `_target_`, found {plain!r}")
-    return Configured({str(key): value for key, value in plain.items()})

@@ -120,9 +120,11 @@ class ReplayBuffer(Generic[Row]):
 
         Args:
             state: of that buffer.
-            like: a record with the same fields and any number of rows, which says what the tensors belong to.
+            like: a record with the same fields and any number of rows, which says what the tensors belong to and on
+                which device they are kept.
         """
-        self._blocks = [like.with_tensors(tensors) for tensors in state["blocks"]]
+        device = like.tensors()[0].device
+        self._blocks = [like.with_tensors([one.to(device) for one in tensors]) for tensors in state["blocks"]]
 
 
 def _rows_from(record: Row, first: int) -> Row:

@@ -154,10 +154,13 @@ class SimulatorData(TrainingData):
         """Go on where another data module of the same simulator and sizes stood."""
         self._generators.load_state_dict(state_dict["generators"])
         self._shuffle.set_state(state_dict["shuffle"].cpu())
-        if state_dict["users"] is not None:
+        users = state_dict["users"]
+        if users is not None:
             blank = self.simulator.reset(self.episode.users, torch.Generator(self._device))
-            self._users = replace(blank, **state_dict["users"])
-        self.buffer.load_state_dict(state_dict["buffer"], blank_trajectory(self.simulator, self.episode))
+            kept = {name: None if part is None else part.to(self._device) for name, part in users.items()}
+            self._users = replace(blank, **kept)
+        like = blank_trajectory(self.simulator, self.episode).to(self._device)
+        self.buffer.load_state_dict(state_dict["buffer"], like)
         self._order, self.given = state_dict["order"], state_dict["given"]
 
     @property

@@ -26,8 +26,8 @@ from recsys.runs.run_folder import RunFolder
 
 CONF = configuration_folder()
 WORLDS = sorted(str(path.relative_to(CONF / "simulator").with_suffix("")) for path in CONF.glob("simulator/**/*.yaml"))
-ELSEWHERE = {"checkpoint"}
-"""Needs a run: `tests/runs/test_trained_policy.py`."""
+ELSEWHERE = {"checkpoint", "trained"}
+"""Need a run: `tests/runs/test_trained_policy.py` and `tests/miniatures/test_actor.py`."""
 POLICIES = sorted({path.stem for path in CONF.glob("policy/*.yaml")} - ELSEWHERE)
 OVER_A_SLATE_MODEL = {name for name in POLICIES if name.startswith("model_")}
 QUICK = ("log=true", "slots=3", "limit=4", "learner.steps=2")

@@ -1,0 +1,58 @@
+"""The evaluation of a run that trains policies in a simulator: they are played there beside baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from recsys.bench.comparison import compare
+from recsys.bench.console import comparison_table
+from recsys.bench.grid import Configured
+from recsys.rollouts.preparation import PreparedSimulator
+from recsys.runs.artifacts import artifacts, load
+from recsys.runs.prepare import load_data_of
+from recsys.runs.run_folder import RunFolder
+from recsys.training.evaluate import EvaluationResult
+from recsys.types.artifact_kind import ArtifactKind
+
+
+@dataclass
+class SimulatorEvaluation:
+    """Plays every policy of a run, and baselines, with the same users (`recsys.bench.compare`).
+
+    Args:
+        baselines: configuration of further policies by name; they are made anew for each seed and learn if they can.
+            One called `oracle` is what regret is measured against.
+        users: at once.
+        steps: slates a user is shown at most.
+        slots: of a slate.
+        seeds: how many, from 0.
+        references: rows that the others are compared with.
+        limit: steps and users at most, None = all.
+    """
+
+    baselines: Mapping[str, Any]
+    users: int = 200
+    steps: int = 100
+    slots: int = 2
+    seeds: int = 5
+    references: Sequence[str] = ("random",)
+    limit: int | None = None
+
+    def evaluate(self, run: RunFolder) -> EvaluationResult:
+        """Return a row for each policy of the run and for each baseline."""
+        prepared = load_data_of(run, PreparedSimulator)
+        trained = {one.name: partial(load, run, one.name) for one in artifacts(run, ArtifactKind.POLICY)}
+        few = self.limit or max(self.users, self.steps)
+        result = compare(
+            lambda: prepared.simulator,
+            {**{str(name): Configured.of(node) for name, node in self.baselines.items()}, **trained},
+            min(self.users, few),
+            min(self.steps, few),
+            self.slots,
+            self.seeds if self.limit is None else 1,
+            references=self.references,
+        )
+        return EvaluationResult(result.metrics, result.per_user(), [comparison_table(result.metrics, prepared.name)])
