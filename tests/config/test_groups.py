@@ -120,7 +120,7 @@ def test_every_objective_of_the_package_has_a_file() -> None:
         for name, value in vars(importlib.import_module(module.name)).items()
         if inspect.isfunction(value)
         and not name.startswith("_")
-        and inspect.signature(value).return_annotation == "Loss"
+        and getattr(kind := inspect.signature(value).return_annotation, "__name__", kind) == "Loss"
         and next(iter(inspect.signature(value).parameters)) in ("rollout", "steps")
     }
     assert found <= set(options("objective"))
