@@ -63,7 +63,7 @@ def test_several_processes_are_started_by_torchrun(monkeypatch: pytest.MonkeyPat
 def test_two_processes_go_through_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     monkeypatch.setenv("CONFIG", CONFIG.replace("ROOT", str(tmp_path / "runs")))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "fakes"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "fakes"))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*command, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
