@@ -303,10 +303,16 @@ def test_every_system_is_of_a_training(system: str) -> None:
 @pytest.mark.parametrize("training", TRAININGS)
 def test_a_training_is_checked_to_its_last_key(training: str) -> None:
     path = f"train.{training}"
-    there = OmegaConf.select(composed("rere/movielens_100k"), path) is not None
-    given = [] if there else [f"+training@{path}={training}"]
-    validate(composed("rere/movielens_100k", *given))
-    with pytest.raises(ConfigurationError, match=rf"{path}\.system\.objektive"):
-        validate(composed("rere/movielens_100k", *given, f"+{path}.system.objektive=1"))
-    with pytest.raises(ConfigurationError, match=rf"^{path}\.sytem: Training has no key 'sytem'; .*'system'"):
-        validate(composed("rere/movielens_100k", *given, f"+{path}.sytem=1"))
+    config = composed("rere/movielens_100k")
+    if OmegaConf.select(config, path) is None:
+        config = composed("rere/movielens_100k", f"+training@{path}={training}")
+    validate(config)
+    wrong = {
+        f"{path}.system.objektive": rf"{path}\.system\.objektive",
+        f"{path}.sytem": rf"^{path}\.sytem: Training has no key 'sytem'; .*'system'",
+    }
+    for key, message in wrong.items():
+        spoilt = config.copy()
+        OmegaConf.update(spoilt, key, 1, force_add=True)
+        with pytest.raises(ConfigurationError, match=message):
+            validate(spoilt)

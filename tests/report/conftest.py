@@ -5,6 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.in_process import played_here
+
+__all__ = ["played_here"]
+
 
 @pytest.fixture
 def parsed() -> Callable[[str], ElementTree.Element]:

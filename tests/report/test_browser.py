@@ -28,7 +28,9 @@ def shown(page: Path, profile: Path) -> tuple[str, list[str]]:
     return done.stdout, re.findall(r"CONSOLE[^\n]*", done.stderr)
 
 
-def test_the_report_of_a_bench_opens_without_a_network_and_without_a_console_error(tmp_path: Path) -> None:
+def test_the_report_of_a_bench_opens_without_a_network_and_without_a_console_error(
+    tmp_path: Path, played_here: None
+) -> None:
     config = compose([f"root={tmp_path / 'runs'}", "policy=[greedy,oracle]", "limit=4", "processes=1"], "bench")
     document, console = shown(run_stages(config).folder / "report.html", tmp_path / "profile")
     assert console == []

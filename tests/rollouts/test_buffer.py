@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import Tensor
 
 from recsys.errors import ConfigurationError
 from recsys.policies.bandits.greedy import UniformPolicy
@@ -9,6 +12,7 @@ from recsys.rollouts.buffer import BLOCKS, ReplayBuffer
 from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, play
 from recsys.simulate.planted_groups import PlantedGroups
+from recsys.types.record import TensorRecord
 from recsys.types.trajectory import Trajectory
 from recsys.types.transition import Transition
 
@@ -50,13 +54,24 @@ def test_rows_are_whole_and_come_in_the_order_named() -> None:
     assert all(torch.equal(one, two) for one, two in zip(found.tensors(), expected.tensors(), strict=True))
 
 
+@dataclass(frozen=True)
+class Numbers(TensorRecord):
+    """Rows that cost little to take."""
+
+    number: Tensor
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+
 def test_a_sample_has_different_rows_all_equally_likely(generator: torch.Generator) -> None:
-    buffer = ReplayBuffer[Transition](10)
-    for one in transitions(5, 3):
-        buffer.add(one)
-    drawn = [numbers(buffer.sample(4, generator)) for _ in range(2000)]
-    assert all(len(set(one)) == 4 for one in drawn)
-    counts = torch.tensor([number - 5 for one in drawn for number in one]).bincount(minlength=10)
+    buffer = ReplayBuffer[Numbers](10)
+    for rows in torch.arange(15).split(3):
+        buffer.add(Numbers(rows))
+    drawn = torch.stack([buffer.sample(4, generator).number for _ in range(2000)])
+    assert (drawn.sort(1).values.diff() > 0).all()
+    counts = (drawn - 5).flatten().bincount(minlength=10)
+    assert len(counts) == 10
     assert counts.float().std() < 4 * (2000 * 0.4 * 0.6) ** 0.5 / 2
 
 

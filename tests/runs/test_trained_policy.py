@@ -64,7 +64,7 @@ def test_world_items_are_those_of_the_run_by_their_ids(generator: torch.Generato
     assert found.log_prob(context, unknown).item() == float("-inf")
 
 
-def test_a_policy_trained_on_a_log_of_the_world_acts_in_it(tmp_path: Path) -> None:
+def test_a_policy_trained_on_a_log_of_the_world_acts_in_it(tmp_path: Path, played_here: None) -> None:
     small = [f"root={tmp_path}", "simulator.num_items=30", "simulator=slate/planted", "slots=3", "processes=1"]
     logged = run_stages(compose([*small, "policy=[random]", "log=true", "users=40", "steps=20", "seeds=1"], "bench"))
     config = compose(
