@@ -12,14 +12,15 @@ import pytest
 from recsys.cli.main import main
 
 PAGE = Path(__file__).parents[1] / "docs/guide/extend.md"
+SESSION = Path(__file__).parent / "miniatures/session"
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ADDED = ["best_of_many", "rere_pair"]
+FILES = dict(BLOCK.findall(PAGE.read_text()))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page's files beside a small `interactions` table, as working directory and on the Python path."""
-    for name, text in BLOCK.findall(PAGE.read_text()):
+    for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -33,25 +34,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(*overrides: str) -> int:
-    small = ["dataset.root=tables", "data.k_core=0", "clusters=8", "debug=limit"]
-    others = ["~train.sasrec", "~train.rere_lambda"]
-    return main(["train", "--config-dir", "my_conf", *small, *others, *overrides])
+    small = ["experiment=rere/parquet", "dataset.root=tables", "data.k_core=0", "clusters=8", "debug=limit"]
+    others = [f"~train.{name}" for name in ("sasrec", "sft_continued", "rere", "rere_lambda")]
+    added = "+training@train.surprising=surprising"
+    return main(["train", "--config-dir", "my_conf", *small, *others, added, *overrides])
+
+
+def test_the_session_policy_of_the_page_is_the_one_that_is_trained_in_the_tests() -> None:
+    """`tests/miniatures/test_session.py` trains it."""
+    shown = {"session_policy.py": FILES["session_policy.py"]}
+    shown |= {name.replace("my_conf", "conf"): text for name, text in FILES.items() if "session" in text}
+    shown = {name: text for name, text in shown.items() if "my_parts" not in text}
+    assert len(shown) == 5
+    for name, text in shown.items():
+        assert (SESSION / name).read_text().strip() == text.strip(), name
+    assert len([*SESSION.rglob("*.yaml")]) == 4
 
 
 def test_parts_from_outside_stand_in_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("experiment=mine", "~train.rere", "stages=[prepare,tokenize,train,evaluate]") == 0
+    assert train("evaluation.references=[sft]", "stages=[prepare,tokenize,train,evaluate]") == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     rows = json.loads((run / "metrics.json").read_text())
-    assert {*ADDED, "sft", "sft_continued"} <= set(rows)
+    assert {"surprising", "sft"} <= set(rows)
 
 
 def test_a_wrong_key_of_a_part_from_outside_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("experiment=mine", "+train.best_of_many.system.reward.cpa=1.0") == 2
+    assert train("+train.surprising.system.reward.cpa=1.0") == 2
     assert "SurprisingHit has no argument 'cpa'; did you mean 'cap'?" in capsys.readouterr().err
-
-
-def test_a_training_is_added_by_an_override(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    added = ["+training@train.best_of_many=best_of_many", "stages=[prepare,tokenize,train]"]
-    assert train("experiment=rere/parquet", *added) == 0
-    run = folder / capsys.readouterr().out.splitlines()[-1]
-    assert list(run.rglob("best_of_many/weights.safetensors"))

@@ -11,8 +11,9 @@ from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
     from recsys.data.datasets.dataset import Dataset
+    from recsys.data.datasets.example_data import ExampleData
     from recsys.data.datasets.examples import SlateExamples
-    from recsys.data.datasets.loader import PackedLoader, RequestLoader
+    from recsys.data.datasets.loader import ExampleLoader, PackedLoader
     from recsys.data.datasets.prefixes import prefixes
     from recsys.data.datasets.prepare import prepare
     from recsys.data.datasets.prepare_slates import prepare_slates
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "EbNerd",
+    "ExampleData",
+    "ExampleLoader",
     "FeedbackClicks",
     "Finn",
     "GlobalTime",
@@ -43,7 +46,6 @@ __all__ = [
     "ParquetFeedback",
     "ParquetSlates",
     "ParquetTables",
-    "RequestLoader",
     "SequenceData",
     "SlateExamples",
     "SlateLog",
@@ -58,8 +60,9 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "datasets.dataset": ["Dataset"],
+        "datasets.example_data": ["ExampleData"],
         "datasets.examples": ["SlateExamples"],
-        "datasets.loader": ["PackedLoader", "RequestLoader"],
+        "datasets.loader": ["ExampleLoader", "PackedLoader"],
         "datasets.prefixes": ["prefixes"],
         "datasets.prepare": ["prepare"],
         "datasets.prepare_slates": ["prepare_slates"],

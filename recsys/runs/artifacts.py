@@ -14,7 +14,7 @@ The training that is configured so depends on `sasrec`: it comes after it, and i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ from recsys.data.datasets.preparation import Materials
 from recsys.errors import ConfigurationError, RequestError
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.runs.materials import load_materials
 from recsys.runs.run_folder import RunFolder
 from recsys.types.artifact_kind import ArtifactKind
@@ -56,6 +57,8 @@ class Artifact:
         mode: whether the metric is better when larger (`max`) or smaller (`min`).
         score: value of the metric for these weights.
         weights: where they lie, relative to the folder.
+        policy: configuration of a function that makes a policy of the model, a network that generates; None for
+            `GenerativePolicy`, and where the model is no such network.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Artifact:
     mode: Literal["max", "min"] = "max"
     score: float | None = None
     weights: str = WEIGHTS_FILE
+    policy: Mapping[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
         """Write the description, the last file of an artifact: an artifact is there when this file is."""
@@ -146,6 +150,11 @@ def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials) ->
     return instantiate(recipe, _partial_=True)(materials)
 
 
+def make_policy(recipe: Mapping[str, Any] | DictConfig) -> Callable[[Generator[Any, Any]], NetworkPolicy]:
+    """Return the function that makes a policy of a network, from its configuration."""
+    return instantiate(OmegaConf.create(dict(recipe)), _partial_=True)
+
+
 def load_model(folder: Path, materials: Materials) -> nn.Module:
     """Build the model of an artifact with its weights, as the recipe makes it, neither frozen nor in evaluation mode.
 
@@ -179,8 +188,9 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
         name: of the training; `item_vectors` for the vectors that the run's semantic IDs were made from.
 
     Returns:
-        A policy that answers requests, for a policy (a network that generates becomes a `GenerativePolicy`); the module
-        for a reward model, a value function or a posterior; a tensor `[N, D]` for item vectors.
+        A policy that answers requests, for a policy (a network that generates becomes the policy that the training's
+        configuration names, `GenerativePolicy` where it names none); the module for a reward model, a value function or
+        a posterior; a tensor `[N, D]` for item vectors.
 
     Raises:
         ConfigurationError: the run has no artifact of that name.
@@ -193,7 +203,8 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
         return read_weights(place / artifact.weights)["vectors"]
     model = load_model(place, load_materials(folder)).requires_grad_(False).eval()
     if artifact.kind is ArtifactKind.POLICY and isinstance(model, Generator):
-        return GenerativePolicy(model).eval()
+        make = GenerativePolicy if artifact.policy is None else make_policy(artifact.policy)
+        return make(model).eval()
     return model
 
 

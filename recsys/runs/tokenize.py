@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from rich.console import Console
 
-from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.preparation import ItemSequences
 from recsys.items.bundle import ItemBundle
 from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
@@ -41,12 +41,12 @@ class Tokenize:
 
     def run(self, run: RunFolder) -> None:
         """Encode, quantize, resolve collisions, report the codes' health."""
-        dataset = load_data_of(run, Dataset)
+        data = load_data_of(run, ItemSequences)
         generator = torch.Generator().manual_seed(self.seed)
-        vectors = self.encoder.encode(dataset.items, dataset.train.history, dataset.num_items, generator)
+        vectors = self.encoder.encode(data.items, data.sequences, len(data.items), generator)
         raw = self.quantizer.fit_encode(vectors, generator)
         codes, sizes = self.collisions.resolve(raw, self.quantizer, vectors)
-        bundle = ItemBundle(dataset.items, SemanticIds(codes, sizes), vectors)
+        bundle = ItemBundle(data.items, SemanticIds(codes, sizes), vectors)
         folder = run.stage(self.name)
         bundle.save(folder / BUNDLE_FOLDER)
         (folder / ITEM_VECTORS).mkdir(exist_ok=True)

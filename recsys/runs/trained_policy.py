@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from recsys.config.suggest import suggestion
 from recsys.data.datasets.dataset import Dataset
 from recsys.errors import RequestError
-from recsys.policies.generative import GenerativePolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.runs.artifacts import artifacts, best_artifact, load
 from recsys.runs.materials import load_bundle
@@ -34,12 +35,12 @@ class TrainedRecommender:
     """A policy that answers in raw ids.
 
     Args:
-        policy: what ranks.
+        policy: what ranks; it finds the best slates (`top`).
         dataset: whose users are asked about.
         items: the item table, items that joined after training included.
     """
 
-    policy: ItemPolicy
+    policy: ItemPolicy | NetworkPolicy
     dataset: Dataset
     items: pl.DataFrame
 
@@ -69,9 +70,11 @@ def load_policy(run: RunFolder, training: str | None = None) -> tuple[TrainedRec
         raise RequestError(
             f"{run.path} holds no trained policy: its training has not finished; run it with resume=true"
         )
+    if training is not None and training not in (names := [one.name for one in policies]):
+        raise RequestError(f"{run.path}: '{training}' is not the name of a policy; {suggestion(training, names)}")
     dataset = load_data_of(run, Dataset)
     policy = load(run, training or best_artifact(policies).name)
-    if isinstance(policy, GenerativePolicy):
+    if isinstance(policy, NetworkPolicy):
         policy.beams = SERVING_BEAMS
     return TrainedRecommender(policy, dataset, load_bundle(run).table), dataset
 
@@ -87,7 +90,7 @@ class RemappedPolicy(nn.Module):
         num_items: `N` of the world.
     """
 
-    def __init__(self, policy: ItemPolicy, theirs: Int[Tensor, " M"], num_items: int) -> None:
+    def __init__(self, policy: ItemPolicy | NetworkPolicy, theirs: Int[Tensor, " M"], num_items: int) -> None:
         super().__init__()
         self.policy = policy
         self.theirs: Tensor

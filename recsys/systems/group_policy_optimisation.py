@@ -18,13 +18,12 @@ from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
-from recsys.policies.network_policy import NetworkPolicy
 from recsys.rewards.combined import with_parts
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.reference_policy import ReferencePolicy
 from recsys.systems.seeds import step_generator
-from recsys.systems.sequential import OptimizerFactory, SequentialSystem, encode_examples
+from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem, encode_examples
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.rollout import Rollout
@@ -46,7 +45,6 @@ class GroupPolicyOptimisation(SequentialSystem):
         reward: of each candidate: one number a slate, or one a slot.
         objective: of the rewarded group.
         optimizer: see `SequentialSystem`.
-        policy: makes the policy of the network; `UnmaskedPolicy` reproduces released code.
         slots: S, items of a candidate, at least 1. Logged answers with as many are compared with and learned from.
         request_share: share of a batch's requests that are rolled out, in (0, 1].
         inner_steps: training steps on each group; `fit` gives each batch so often in a row
@@ -60,6 +58,7 @@ class GroupPolicyOptimisation(SequentialSystem):
             equals the other.
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
+        policy: see `SequentialSystem`; `AutoregressiveSlatePolicy` for slots that depend on each other.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class GroupPolicyOptimisation(SequentialSystem):
         reward: Reward,
         objective: Objective,
         optimizer: OptimizerFactory,
-        policy: Callable[[Generator[Any, Any]], NetworkPolicy] = GenerativePolicy,
         slots: int = 1,
         request_share: float = 0.5,
         inner_steps: int = 1,
@@ -79,14 +77,14 @@ class GroupPolicyOptimisation(SequentialSystem):
         seed: int = 0,
         warmup_steps: int = 20,
         repeats: bool = False,
+        policy: PolicyFactory = GenerativePolicy,
     ) -> None:
         if slots < 1:
             raise ConfigurationError(f"slots is {slots}: a candidate has at least one item")
-        super().__init__(network, optimizer, warmup_steps, repeats)
+        super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward
         self.objective = objective
-        self.make_policy = policy
         self.slots = slots
         self.request_share = request_share
         self.inner_steps = inner_steps
@@ -98,11 +96,6 @@ class GroupPolicyOptimisation(SequentialSystem):
         self._rollout: Rollout | None = None
         self._reward_parts: dict[str, Tensor] = {}
         self._groups = 0
-
-    @property
-    def policy(self) -> NetworkPolicy:
-        """The network as the policy that is sampled, scored and moved."""
-        return self.make_policy(self.network)
 
     def training_step(self, batch: Context | Example, batch_index: int) -> Tensor:
         """Return the objective of one group a request."""

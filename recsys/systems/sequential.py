@@ -20,6 +20,7 @@ from recsys.types.context import Context
 from recsys.types.example import Example
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+PolicyFactory = Callable[[Generator[Any, Any]], NetworkPolicy]
 
 
 class SequentialSystem(lightning.LightningModule):
@@ -30,6 +31,8 @@ class SequentialSystem(lightning.LightningModule):
         optimizer: makes the optimizer of the parameters.
         warmup_steps: optimizer steps over which the learning rate rises linearly from 0; it is constant afterwards.
         repeats: whether users take items again; where they do not, an item a user had is outside the legal set.
+        policy: makes the policy of the network, which is validated and, with a reward, sampled and moved. What the
+            training leaves answers requests with it too.
     """
 
     monitor: ClassVar[str] = "validation/ndcg@10"
@@ -44,17 +47,19 @@ class SequentialSystem(lightning.LightningModule):
         optimizer: OptimizerFactory,
         warmup_steps: int = 20,
         repeats: bool = False,
+        policy: PolicyFactory = GenerativePolicy,
     ) -> None:
         super().__init__()
         self.network = network
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.repeats = repeats
+        self.make_policy = policy
 
     @property
     def policy(self) -> NetworkPolicy:
-        """The network as a policy over each request's legal set."""
-        return GenerativePolicy(self.network)
+        """The network as a policy, by default over each request's legal set."""
+        return self.make_policy(self.network)
 
     def encode(self, batch: Context | Example) -> tuple[Any, Example]:
         """Return memory and examples of a batch, aligned row by row.

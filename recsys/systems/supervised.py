@@ -8,7 +8,8 @@ from torch import Tensor
 
 from recsys.models.generators.generator import Generator
 from recsys.objectives.likelihood import NextItemObjective
-from recsys.systems.sequential import OptimizerFactory, SequentialSystem
+from recsys.policies.generative import GenerativePolicy
+from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem
 from recsys.types.context import Context
 
 
@@ -21,6 +22,7 @@ class SupervisedSystem(SequentialSystem):
         optimizer: see `SequentialSystem`.
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
+        policy: see `SequentialSystem`.
     """
 
     def __init__(
@@ -30,8 +32,9 @@ class SupervisedSystem(SequentialSystem):
         optimizer: OptimizerFactory,
         warmup_steps: int = 20,
         repeats: bool = False,
+        policy: PolicyFactory = GenerativePolicy,
     ) -> None:
-        super().__init__(network, optimizer, warmup_steps, repeats)
+        super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.objective = objective
 
     def training_step(self, batch: Context, batch_index: int) -> Tensor:

@@ -14,13 +14,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.atomic import write_json, write_parquet
+from recsys.config.signature import locate
+from recsys.config.type_check import parameters
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
+from recsys.errors import ConfigurationError
 from recsys.runs.artifacts import (
     Artifact,
     artifact_folder,
     build_model,
     load_model,
+    make_policy,
     reading_run,
     save_artifact,
     training_order_file,
@@ -44,13 +48,16 @@ class Training(TypedDict):
 
     - `model`: builds what is trained, given the run's item bundle, or its prepared data where it has no items as tokens
     - `start`: instead of `model`, the training whose model and weights to go on from
-    - `system`: the LightningModule, given the model and what its data say of themselves
+    - `policy`: makes the policy of the model, a network that generates, for the training and for those who load what
+      it leaves; that of `start`, or `GenerativePolicy`, where it is absent
+    - `system`: the LightningModule, given the model, `policy` where there is one, and what its data say of themselves
     - `data`: the data module, given the prepared data (`recsys.data.datasets.training_data.TrainingData`)
     - `schedule`: how long (`recsys.training.fit.Schedule`)
     """
 
     model: NotRequired[Any]
     start: NotRequired[str]
+    policy: NotRequired[Any]
     system: Any
     data: Any
     schedule: Any
@@ -93,8 +100,10 @@ class Train:
 
     @staticmethod
     def check_configuration(node: DictConfig) -> None:
-        """Refuse trainings that cannot be made in any order, before anything runs."""
+        """Refuse trainings that cannot be made in any order, or with their policy, before anything runs."""
         training_order(node.trainings)
+        for name, training in node.trainings.items():
+            _check_policy(f"train.{name}", training)
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""
@@ -126,16 +135,20 @@ class Train:
     ) -> None:
         """Fit the training's system and keep its artifact and curve."""
         folder, checkpoints = run.stage(self.name) / name, run.checkpoint(self.name) / name
+        policy: Any = OmegaConf.to_container(training.policy, resolve=True) if "policy" in training else None
         if "start" in training:
             start = artifact_folder(run, training.start)
-            recipe, model = Artifact.read(start).recipe, load_model(start, materials).train()
+            started = Artifact.read(start)
+            recipe, model = started.recipe, load_model(start, materials).train()
+            policy = policy or started.policy
         else:
-            recipe = OmegaConf.to_container(training.model, resolve=True)
+            recipe: Any = OmegaConf.to_container(training.model, resolve=True)
             model = build_model(training.model, materials)
         batches: TrainingData = instantiate(training.data, _partial_=True)(data)
         batches.overfit = self.overfit
+        given = batches.system_arguments() | ({} if policy is None else {"policy": make_policy(policy)})
         with reading_run(run):
-            system = instantiate(training.system, _partial_=True)(model, **batches.system_arguments())
+            system = instantiate(training.system, _partial_=True)(model, **given)
         fitted = fit(
             system,
             batches,
@@ -151,7 +164,8 @@ class Train:
             kind=declared.artifact,
             fingerprint=mark,
             materials=materials.fingerprint,
-            recipe=recipe,  # type: ignore[arg-type]
+            recipe=recipe,
+            policy=policy,
             monitor=declared.monitor,
             mode=declared.mode,
             score=fitted.score,
@@ -182,6 +196,18 @@ class Train:
         ]
         if parts:
             write_parquet(run.stage(self.name) / HISTORY_FILE, pl.concat(parts))
+
+
+def _check_policy(key: str, training: DictConfig) -> None:
+    """Refuse a policy that stands in the system or that the system does not take."""
+    if "policy" in training.get("system", {}):
+        raise ConfigurationError(
+            f"{key}.system.policy: write it as {key}.policy; who loads what the training leaves gets this policy"
+        )
+    if "policy" in training:
+        target = training.system.get("_target_")
+        if "policy" not in (parameters(locate(f"{key}.system._target_", target)) or {}):
+            raise ConfigurationError(f"{key}.policy: {target} takes no policy; leave the key out")
 
 
 def _begin(checkpoints: Path, mark: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.data.datasets.loader import PackedLoader, RequestLoader
+from recsys.data.datasets.loader import ExampleLoader, PackedLoader
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.supervised import SupervisedSystem
@@ -24,7 +24,10 @@ def test_scores_of_requests(system: SupervisedSystem) -> None:
     examples = tiny_dataset().test
     whole = system.policy.catalogue_log_prob(examples.context)
     order = torch.randperm(len(examples))
-    parts = [system.policy.catalogue_log_prob(part.context) for part in RequestLoader(examples.select(order), 5)]
+    parts = [
+        system.policy.catalogue_log_prob(part.context)
+        for part in ExampleLoader(examples.select(order), 5, shuffle=False)
+    ]
     torch.testing.assert_close(torch.cat(parts), whole[order], **EXACT)
 
 

@@ -164,8 +164,10 @@ def test_items_that_joined_the_bundle_are_recommended_too(run: RunFolder) -> Non
 
 
 def test_unknown_trainings_and_users_are_named(run: RunFolder) -> None:
-    with pytest.raises(RequestError, match=r"there is no artifact 'thrid' in .*; known: first, item_vectors, second"):
+    with pytest.raises(RequestError, match="'thrid' is not the name of a policy; known: first, second"):
         load_policy(run, "thrid")
+    with pytest.raises(RequestError, match="'item_vectors' is not the name of a policy; known: first, second"):
+        load_policy(run, "item_vectors")
     with pytest.raises(DataError, match="'nobody'"):
         load_policy(run)[0].recommend("nobody", 3)
 

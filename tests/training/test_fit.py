@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from recsys.data.datasets.loader import RequestLoader
+from recsys.data.datasets.loader import ExampleLoader
 from recsys.data.datasets.sequence_data import SequenceData
 from recsys.data.datasets.training_data import OVERFIT_REPEATS
 from recsys.objectives.lambda_rank import lambda_ndcg
@@ -161,7 +161,8 @@ def test_result_and_validation_are_those_of_averaged_weights(tmp_path: Path) -> 
 
 def test_a_limit_cuts_batches_epochs_and_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "recsys.data.datasets.sequence_data.RequestLoader", lambda examples, batch_size: RequestLoader(examples, 4)
+        "recsys.data.datasets.sequence_data.ExampleLoader",
+        lambda examples, batch_size, shuffle: ExampleLoader(examples, 4, shuffle=shuffle),
     )
     seen = Seen()
     quick_fit(system(), tmp_path, Schedule(max_epochs=9, validate_every=5), seen, limit=2)

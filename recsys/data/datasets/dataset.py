@@ -58,6 +58,11 @@ class Dataset:
         return len(self.items)
 
     @property
+    def sequences(self) -> Jagged:
+        """The training events of each user, one row a user, oldest first."""
+        return self.train.history
+
+    @property
     def materials(self) -> Dataset:
         """The data set itself, from which models are built that need no semantic IDs."""
         return self

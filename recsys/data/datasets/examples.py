@@ -83,14 +83,24 @@ class SlateExamples:
             Feedback(self._channels(rows), self._propensity(rows)),
         )
 
+    def taken_from(self, impressions: Bool[Tensor, " R"]) -> Jagged:
+        """Return the items that each user took from some of the impressions, one row a user, oldest first.
+
+        Args:
+            impressions: `[R]`, true for the impressions that are read.
+        """
+        log = self.log
+        took = self._took() & impressions[log.slates.row_ids()]
+        users = log.user_indices()[log.slates.row_ids()[took]]
+        return Jagged.from_lengths(log.slates.values[took], torch.bincount(users, minlength=log.num_users))
+
     @cached_property
     def _histories(self) -> Histories:
         """The items that each user took, and their number before each impression."""
         log, took = self.log, self._took()
         count = torch.zeros(len(log), dtype=torch.int64).index_add(0, log.slates.row_ids(), took.long())
         users = log.user_indices()
-        lengths = torch.zeros(log.num_users, dtype=torch.int64).index_add(0, users, count)
-        taken = Jagged.from_lengths(log.slates.values[took], lengths)
+        taken = self.taken_from(torch.ones(len(log), dtype=torch.bool))
         earlier = torch.cat([count.new_zeros(1), count.cumsum(0)])
         times = log.times()
         first = torch.arange(len(log))

@@ -1,12 +1,14 @@
-"""Loaders of packed sequences for training and of examples for evaluation; repeated and listed batches."""
+"""Loaders of packed sequences and of examples; repeated and listed batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 from typing_extensions import override
 
 from recsys.data.datasets.resumable import ResumableLoader
@@ -93,29 +95,72 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
         return asked.replace(history=context.history.slices(rows, starts, lengths), excluded=excluded)
 
 
-class RequestLoader:
-    """A loader of logged requests in their given order.
+@runtime_checkable
+class Examples(Protocol):
+    """Logged requests with their answers, of which some are looked up at a time: an `Example`, or `SlateExamples`."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, rows: Int[Tensor, " B"]) -> Example:
+        """Return the given examples, in their order."""
+        ...
+
+
+class ExampleLoader(ResumableLoader[Tensor, Example]):
+    """A loader of batches of logged requests with their answers, each once an epoch.
+
+    The order depends on the seed and the epoch only. Iterating gives one epoch. The loader can be resumed after any
+    batch (`ResumableLoader`).
 
     Args:
         examples: the requests with their answers.
         batch_size: number of requests of a batch; the last batch may have fewer.
         max_length: histories are cut to this number of most recent items; None keeps them whole.
+        seed: seed of the order.
+        shuffle: whether the order is random, another one each epoch; otherwise it is that of `rows`.
+        rows: `[R]`, the examples to load; None means all.
+        rank: index of this process, which takes the batches `rank`, `rank + world_size`, …; the first batches of the
+            epoch come again where they cannot be divided equally.
+        world_size: number of processes.
     """
 
-    def __init__(self, examples: Example, batch_size: int = 256, max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int = 256,
+        max_length: int | None = None,
+        seed: int = 0,
+        *,
+        shuffle: bool = True,
+        rows: Int[Tensor, " R"] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size={batch_size}: a batch holds at least one request")
-        if max_length is not None:
-            examples = examples.replace(context=examples.context.recent(max_length))
-        self._examples = examples
-        self._batch_size = batch_size
+        super().__init__(seed)
+        self._examples, self._batch_size, self._max_length = examples, batch_size, max_length
+        self._rows = torch.arange(len(examples)) if rows is None else rows
+        self._shuffle, self._rank, self._world_size = shuffle, rank, world_size
 
     def __len__(self) -> int:
-        return -(-len(self._examples) // self._batch_size)
+        return -(-len(self._rows) // (self._batch_size * self._world_size))
 
-    def __iter__(self) -> Iterator[Example]:
-        for rows in torch.arange(len(self._examples)).split(self._batch_size):
-            yield self._examples.select(rows)
+    @override
+    def _epoch_batches(self, epoch: int) -> list[Tensor]:
+        rows = self._rows
+        if self._shuffle:
+            rows = rows[torch.from_numpy(np.random.default_rng([self._seed, epoch]).permutation(len(rows)))]
+        batches = rows.split(self._batch_size) if len(rows) else ()
+        wanted = range(self._rank, len(self) * self._world_size, self._world_size)
+        return [batches[place % len(batches)] for place in wanted]
+
+    @override
+    def _gather(self, part: Tensor) -> Example:
+        examples = self._examples.select(part)
+        if self._max_length is None:
+            return examples
+        return examples.replace(context=examples.context.recent(self._max_length))
 
 
 def _windows(history: Jagged, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import polars as pl
+
 from recsys.atomic import write_json
 from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.examples import CLICK
 from recsys.data.datasets.prepare import BY_ITEM, Prepared, prepare
 from recsys.data.datasets.prepare_slates import PreparedSlates, prepare_slates
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.split import SlateSplit, Split
 from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.data.sources.source import SlateSource, Source
+from recsys.types.jagged import Jagged
 
 POINTER_FILE = "dataset.json"
 
@@ -63,6 +67,21 @@ class PreparedData(Protocol):
 
     def facts(self) -> Mapping[str, str]:
         """Return the sizes that a report lists below its title, by name."""
+        ...
+
+
+@runtime_checkable
+class ItemSequences(Protocol):
+    """Prepared data whose items are tokenized: a catalogue, and what users took in training."""
+
+    @property
+    def items(self) -> pl.DataFrame:
+        """One row an item, with its raw id (`item_id`) and the features of the source."""
+        ...
+
+    @property
+    def sequences(self) -> Jagged:
+        """The items that each user took in training, one row a user, oldest first."""
         ...
 
 
@@ -139,15 +158,18 @@ class SlatePreparation:
     Args:
         source: the slates.
         split: which of them train and which are evaluated; `recsys.data.datasets.split`.
+        taken: channel whose positive values put an item into a user's history, such as `click`.
     """
 
     source: SlateSource
     split: Callable[[SlateLog], SlateSplit]
+    taken: str = CLICK
 
     def prepare(self, folder: Path) -> PreparedSlates:
         """Read the source, divide its slates, and write both."""
         log = prepare_slates(self.source)
-        slates = PreparedSlates(log, self.split(log))
+        slates = PreparedSlates(log, self.split(log), self.taken)
+        _ = slates.examples  # refuses a channel that the log lacks
         slates.save(folder)
         return slates
 

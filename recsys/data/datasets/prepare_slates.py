@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet, write_tensors
 from recsys.data.datasets import clean
+from recsys.data.datasets.examples import CLICK, SlateExamples
 from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateSource
@@ -32,10 +34,12 @@ class PreparedSlates:
     Args:
         log: what was shown and clicked.
         split: three masks over the impressions.
+        taken: channel whose positive values put an item into a user's history (`SlateExamples`).
     """
 
     log: SlateLog
     split: SlateSplit
+    taken: str = CLICK
 
     @property
     def name(self) -> str:
@@ -45,12 +49,27 @@ class PreparedSlates:
     @property
     def fingerprint(self) -> str:
         """Text that changes whenever the log or its split does."""
-        return f"{self.log.fingerprint}/{self.split.fingerprint}"
+        return f"{self.log.fingerprint}/{self.split.fingerprint}/{self.taken}"
 
     @property
     def materials(self) -> SlateLog:
         """The log, from which slate models are built."""
         return self.log
+
+    @cached_property
+    def examples(self) -> SlateExamples:
+        """All impressions as examples."""
+        return SlateExamples(self.log, self.taken)
+
+    @property
+    def items(self) -> pl.DataFrame:
+        """The table of items of the log."""
+        return self.log.items
+
+    @property
+    def sequences(self) -> Jagged:
+        """The items that each user took from training slates, one row a user, oldest first."""
+        return self.examples.taken_from(self.split.train)
 
     def describe(self) -> str:
         """Describe the log and the size of the parts in one line of text."""
@@ -87,7 +106,8 @@ class PreparedSlates:
         write_tensors(folder / "slates.safetensors", tensors)
         facts = {name: getattr(log, name) for name in FACTS}
         kinds = {name: channel.kind.value for name, channel in log.feedback.items()}
-        write_json(folder / "slates.json", {**facts, "summary": dict(log.summary), "feedback": kinds}, indent=2)
+        facts |= {"summary": dict(log.summary), "feedback": kinds, "taken": self.taken}
+        write_json(folder / "slates.json", facts, indent=2)
 
     @classmethod
     def load(cls, folder: Path) -> PreparedSlates:
@@ -100,7 +120,7 @@ class PreparedSlates:
             for name in LISTS
             if f"{name}.values" in tensors
         }
-        feedback = {}
+        feedback, taken = {}, facts.pop("taken")
         for name, kind in facts.pop("feedback").items():
             by_slot = tensors.get(f"feedback.{name}.slot")
             value = tensors[f"feedback.{name}.slate"] if by_slot is None else Jagged(by_slot, rows["slates"].offsets)
@@ -112,7 +132,8 @@ class PreparedSlates:
             propensity=tensors.get("propensity"),
             feedback=feedback,
         )
-        return cls(log, SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)}))
+        split = SlateSplit(**{field.name: tensors[f"split.{field.name}"] for field in fields(SlateSplit)})
+        return cls(log, split, taken)
 
 
 COLUMNS = (

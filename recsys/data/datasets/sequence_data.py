@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import override
 
 from recsys.data.datasets.dataset import Dataset
-from recsys.data.datasets.loader import PackedLoader, RequestLoader
+from recsys.data.datasets.loader import ExampleLoader, PackedLoader
 from recsys.data.datasets.prefixes import prefixes
 from recsys.data.datasets.training_data import TrainingData
 from recsys.types.context import Context
@@ -41,7 +41,7 @@ class SequenceData(TrainingData):
 
     @override
     def validation_batches(self) -> Iterable[Example]:
-        return RequestLoader(self.dataset.validation, batch_size=VALIDATION_REQUESTS)
+        return ExampleLoader(self.dataset.validation, VALIDATION_REQUESTS, shuffle=False)
 
     @override
     def as_validation(self, batch: Context) -> Example:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from recsys.data.datasets.loader import PackedLoader, RequestLoader
+from recsys.data.datasets.loader import ExampleLoader, PackedLoader
 from recsys.errors import ConfigurationError
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -185,15 +186,51 @@ def test_requests_that_cannot_be_met() -> None:
     with pytest.raises(ConfigurationError, match="must fit into positions"):
         PackedLoader(users([3]), positions=5, max_length=5)
     with pytest.raises(ConfigurationError, match="at least one request"):
-        RequestLoader(answered([3]), batch_size=0)
+        ExampleLoader(answered([3]), batch_size=0)
     with pytest.raises(ConfigurationError, match="saved position has seed 1"):
         PackedLoader(users([3]), 6, 5).load_state_dict({"epoch": 0, "batch": 0, "seed": 1})
 
 
-def test_request_loader_keeps_order_and_cuts_histories() -> None:
+def test_examples_in_their_order_with_cut_histories() -> None:
     examples = answered([3, 1, 4])
-    batches = list(RequestLoader(examples, batch_size=2))
-    assert [batch.context.users.tolist() for batch in batches] == [[0, 1], [2]] and len(RequestLoader(examples, 2)) == 2
+    loader = ExampleLoader(examples, batch_size=2, shuffle=False)
+    batches = list(loader)
+    assert [batch.context.users.tolist() for batch in batches] == [[0, 1], [2]] and len(loader) == 2
     assert [batch.item.tolist() for batch in batches] == [[7, 8], [9]]
-    cut = next(iter(RequestLoader(examples, batch_size=3, max_length=2)))
+    cut = next(iter(ExampleLoader(examples, batch_size=3, max_length=2, shuffle=False)))
     assert rows(cut.context.history) == [[1, 2], [100], [202, 203]]
+
+
+@given(count=st.integers(0, 23), batch_size=st.integers(1, 9), world_size=st.integers(1, 4))
+def test_every_example_comes_once_an_epoch(count: int, batch_size: int, world_size: int) -> None:
+    """Or once more, where batches cannot be divided equally among the processes."""
+    examples, chosen = answered([1] * 30), torch.arange(30).flip(0)[:count]
+
+    def epochs(rank: int) -> list[list[list[int]]]:
+        loader = ExampleLoader(examples, batch_size, seed=5, rows=chosen, rank=rank, world_size=world_size)
+        found = [[batch.item.tolist() for batch in loader] for _ in range(2)]
+        assert [len(epoch) for epoch in found] == [len(loader)] * 2
+        return found
+
+    by_rank = [epochs(rank) for rank in range(world_size)]
+    for epoch in range(2):
+        items = [item for part in by_rank for batch in part[epoch] for item in batch]
+        assert set(items) == set((chosen + 7).tolist())
+        assert len(items) <= count + batch_size * world_size
+    if count > 12:
+        assert by_rank[0][0] != by_rank[0][1], "another order each epoch"
+
+
+@given(data=st.data(), count=st.integers(1, 17))
+def test_a_loader_of_examples_is_resumed_after_any_batch(data: st.DataObject, count: int) -> None:
+    def fresh() -> ExampleLoader:
+        return ExampleLoader(answered([1] * count), 3, seed=2)
+
+    whole = fresh()
+    expected = [batch.item.tolist() for _ in range(2) for batch in whole]
+    stop = data.draw(st.integers(0, len(whole)))
+    first, second = fresh(), fresh()
+    begun = [batch.item.tolist() for batch in islice(first, stop)]
+    second.load_state_dict(first.state_dict())
+    rest = [batch.item.tolist() for _ in range(2) for batch in second]
+    assert begun + rest[: len(expected) - stop] == expected

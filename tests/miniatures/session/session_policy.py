@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from recsys.rewards.reward import Reward
-from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
-from recsys.systems.seeds import step_generator
-from recsys.types.example import Example
-from recsys.types.slates import Slates
+from recsys import Example, Slates
+from recsys.rewards import Reward
+from recsys.systems import GroupPolicyOptimisation, step_generator
 
 
 class SessionPolicy(GroupPolicyOptimisation):
@@ -29,25 +28,26 @@ class SessionPolicy(GroupPolicyOptimisation):
             self.log(f"validation/slot_reward/{slot}", reward, batch_size=len(batch))
 
 
-class Walk:
-    """A slot earns 1 for the item one place behind the one before it on a ring: the slot's, or the user's last.
+class Engagement:
+    """A slot earns the logged feedback on its item: `v` where the log showed the item, 0 where it did not.
 
     Args:
-        items: of the ring.
+        channel: of the feedback, with one number a slot.
+        most: its largest value.
     """
 
     order_matters = True
-    bounds = (0.0, 1.0)
 
-    def __init__(self, items: int) -> None:
-        self.items = items
+    def __init__(self, channel: str = "click", most: float = 1.0) -> None:
+        self.channel = channel
+        self.bounds = (0.0, most)
 
-    def __call__(self, example: Example, slates: Slates) -> Tensor:
-        """Return 0 or 1 of each slot, `[B, G, S]`."""
-        history = example.context.history
-        last = history.values[history.offsets[1:] - 1].view(-1, 1, 1).expand(-1, slates.items.shape[1], -1)
-        before = torch.cat([last, slates.items[..., :-1]], -1)
-        return (slates.items == (before + 1) % self.items).to(slates.log_prob.dtype)
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G S"]:
+        """Return what each slot earns, `[B, G, S]`; the logged slates have one number a slot in the channel."""
+        shown = example.slates.items[:, 0, None, None]
+        value = example.feedback[self.channel][:, 0, None, None]
+        same = (slates.items.unsqueeze(-1) == shown) & (shown >= 0)
+        return (same * value).amax(-1)
 
 
 class Shuffled:
@@ -63,8 +63,8 @@ class Shuffled:
         self.reward = reward
         self.bounds = reward.bounds
 
-    def __call__(self, example: Example, slates: Slates) -> Tensor:
-        """Return the rewards of slots in an order that the slates decide."""
+    def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G S"]:
+        """Return the rewards of slots in an order that the slates decide, `[B, G, S]`."""
         earned = self.reward(example, slates).flatten(0, 1)
         order = torch.randperm(len(earned), generator=torch.Generator().manual_seed(int(slates.items.sum())))
         return earned[order].view(slates.items.shape)
