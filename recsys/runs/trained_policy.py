@@ -80,14 +80,14 @@ def load_policy(run: RunFolder, training: str | None = None) -> tuple[TrainedRec
 
 
 class RemappedPolicy(nn.Module):
-    """What `recsys train` made, in the items of a world or a log, which are its own by their raw ids.
+    """What `recsys train` made, in the items of a simulator or a log, matched by their raw ids.
 
     Items that the run does not know have probability 0 and are left out of histories. It does not learn here.
 
     Args:
         policy: of the run.
-        theirs: `[M]`, index of the world's item that each of the run's `M` items is, −1 where it is none.
-        num_items: `N` of the world.
+        theirs: `[M]`, index of the simulator's item that each of the run's `M` items is, −1 where it is none.
+        num_items: `N` of the simulator.
     """
 
     def __init__(self, policy: ItemPolicy | NetworkPolicy, theirs: Int[Tensor, " M"], num_items: int) -> None:
@@ -105,7 +105,7 @@ class RemappedPolicy(nn.Module):
 
         Args:
             run: a folder that `recsys train` left.
-            item_ids: raw ids of the world's items, by index.
+            item_ids: raw ids of the simulator's items, by index.
             training: the row of the run's table; None takes the policy that validates best.
 
         Raises:
@@ -136,7 +136,7 @@ class RemappedPolicy(nn.Module):
         return self.policy.log_prob(self._known(context), replace(slates, items=_through(self.own, slates.items)))
 
     def _known(self, context: Context) -> Context:
-        """The same requests in the run's items; those that are none of the world's are excluded."""
+        """The same requests in the run's items; those that the simulator lacks are excluded."""
         candidates, excluded = context.candidates, self._of(context.excluded)
         strange = (self.theirs < 0).nonzero().squeeze(1)
         if len(strange):

@@ -45,7 +45,7 @@ class ForecastEvaluation:
     and `calibration_error` of the probabilities of all slots, without interval. A model that is trained against all
     items can be compared by `click_log_likelihood` only: it knows nothing of not clicking.
 
-    Where the world is known, there is a row `truth`, which knows where each user stands, and for each model the share
+    Where the log is simulated, there is a row `truth`, which knows where each user stands, and for each model the share
     of true values inside the posterior's 90 % intervals: `covered/click` (probabilities of clicks), `covered/distance`
     (of items), `covered/no_click` (scores of no click, by length), and `gamma` where users have one; no intervals.
 
@@ -110,7 +110,7 @@ class ForecastEvaluation:
     def _forecast(
         self, model: SlateModel, slates: SlateLog, held: SlateTestSet
     ) -> tuple[Float[Tensor, "n S1"], dict[str, float]]:
-        """The posterior predictive, and what is known of it where the world is."""
+        """The posterior predictive, and what is known of it where the log is simulated."""
         generator = torch.Generator().manual_seed(self.seed)
         drawn = (forecast(model, batch, self.draws, generator)[:, batch.loss_mask] for batch in held.batches)
         if self.truth is None:
