@@ -64,7 +64,23 @@ class Trajectory(TensorRecord):
 
     @classmethod
     def cat(cls, records: Sequence[Trajectory]) -> Trajectory:  # type: ignore[override]
-        """Return the trajectories of all users of several records, which have the same number of steps."""
+        """Return the trajectories of all users of several records.
+
+        Args:
+            records: at least one record; all have the same number of steps, and values and latents of the same names,
+                or none.
+
+        Raises:
+            ValueError: there is no record, numbers of steps differ, or some records have what others lack.
+        """
+        if not records:
+            raise ValueError("Trajectory.cat needs at least one record")
+        if len({one.steps for one in records}) > 1:
+            raise ValueError(f"the trajectories have different numbers of steps: {[one.steps for one in records]}")
+        if len({one.value is None for one in records}) > 1:
+            raise ValueError("Trajectory.value: some records have it, others lack it")
+        if any(one.latents.keys() != records[0].latents.keys() for one in records):
+            raise ValueError(f"Trajectory.latents: the records name {[sorted(one.latents) for one in records]}")
         users = torch.tensor([0, *(one.users for one in records)]).cumsum(0).tolist()
         steps, total = records[0].steps, users[-1]
         joined = Example.cat([one.example for one in records])
