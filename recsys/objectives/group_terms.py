@@ -84,7 +84,13 @@ def group_normalised(
     """
     advantage = centred(reward, mask)
     variance = advantage.square().sum(-1, keepdim=True) / (mask.sum(-1, keepdim=True) - 1).clamp(min=1)
-    return advantage / (variance.sqrt() + epsilon)
+    return (advantage / (variance.sqrt() + epsilon)).masked_fill(~varied(reward, mask), 0.0)
+
+
+def varied(reward: Float[Tensor, "*shape G"], mask: Bool[Tensor, "*#shape G"]) -> Bool[Tensor, "*shape 1"]:
+    """Return the groups whose rewards differ, by exact comparison of those that exist."""
+    highest = reward.masked_fill(~mask, float("-inf")).amax(-1, keepdim=True)
+    return highest > reward.masked_fill(~mask, float("inf")).amin(-1, keepdim=True)
 
 
 def centred_advantage(rollout: Rollout) -> Float[Tensor, "P G U"]:

@@ -37,10 +37,14 @@ class NetworkPolicy(nn.Module, Policy, ABC):
 
     @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        if not len(context):
+            return _no_slates(context, candidates, slots, SamplingMethod.SAMPLE)
         return self.sample_from(self.network.encode(context), context, candidates, slots, generator)
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        if not len(context):
+            return torch.zeros(slates.items.shape, device=context.users.device)
         return self._codes_from(self.network.encode(context), context, slates.items).sum(-1)
 
     def top(self, context: Context, k: int, slots: int = 1) -> Slates:
@@ -48,10 +52,14 @@ class NetworkPolicy(nn.Module, Policy, ABC):
 
         If there are fewer, the last slates hold item −1 with log-probability −inf.
         """
+        if not len(context):
+            return _no_slates(context, k, slots, SamplingMethod.TOP)
         return self.top_from(self.network.encode(context), context, k, slots)
 
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
         """Return the log-probability, in nats, of every item as a slate of one slot; −inf outside the legal set."""
+        if not len(context):
+            return torch.zeros(0, self.network.trie.num_items, device=context.users.device)
         return self.catalogue_log_prob_from(self.network.encode(context), context)
 
     @abstractmethod
@@ -102,3 +110,9 @@ def of_one_slot(
 ) -> Slates:
     """Return slates of one item each. Their log-probability is the sum over the codes of the item."""
     return Slates(items.unsqueeze(-1), log_prob.sum(-1, keepdim=True), sampling_method, inclusion)
+
+
+def _no_slates(context: Context, candidates: int, slots: int, sampling_method: SamplingMethod) -> Slates:
+    """Return the answer to no requests, which networks cannot encode."""
+    items = context.users.new_zeros(0, candidates, slots)
+    return Slates(items, items.float(), sampling_method)

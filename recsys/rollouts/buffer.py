@@ -73,6 +73,9 @@ class ReplayBuffer(Generic[Row]):
             ValueError: the record has other fields than those before.
         """
         record = record.detach()
+        if self._blocks:
+            nothing = torch.zeros(0, dtype=torch.int64, device=record.tensors()[0].device)
+            type(record).cat([self._blocks[-1].select(nothing), record.select(nothing)])
         surplus = len(record) - self.capacity
         if surplus > 0:
             record = _rows_from(record, surplus)

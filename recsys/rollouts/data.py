@@ -59,13 +59,13 @@ class SimulatorData(TrainingData):
         slots: of a slate.
         batch_size: users of a minibatch; None takes all.
         passes: over the trajectories of an epoch.
-        capacity: trajectories that the buffer holds; None as many as users.
+        capacity: trajectories that the buffer holds, at least as many as users; None as many as users.
         validation_users: of a validation; None as many as users.
         validation_steps: slates a user is shown at most in a validation; None as many as steps.
         seed: of everything random here.
 
     Raises:
-        ConfigurationError: a number is below 1.
+        ConfigurationError: a number is below 1, or the capacity below the number of users.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class SimulatorData(TrainingData):
         for name in ("batch_size", "passes"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name}={getattr(self, name)}: expected at least 1")
+        if capacity is not None and capacity < users:
+            raise ConfigurationError(f"capacity={capacity}: the buffer holds at least what is collected, users={users}")
         self.buffer = ReplayBuffer[Trajectory](users if capacity is None else capacity)
         self._generators = EpisodeGenerators.seeded(TRAINING_SEED + seed)
         self._shuffle = torch.Generator().manual_seed(seed)

@@ -81,6 +81,8 @@ class GroupPolicyOptimisation(SequentialSystem):
     ) -> None:
         if slots < 1:
             raise ConfigurationError(f"slots is {slots}: a candidate has at least one item")
+        if not 0 < request_share <= 1:
+            raise ConfigurationError(f"request_share is {request_share}: expected a number above 0 and at most 1")
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward

@@ -53,6 +53,9 @@ class BeamSampler(GroupSampler):
 
     candidates: int = 16
 
+    def __post_init__(self) -> None:
+        _require_candidates(self.candidates)
+
     @override
     def __call__(
         self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
@@ -69,6 +72,9 @@ class StochasticBeamSampler(GroupSampler):
     """
 
     candidates: int = 16
+
+    def __post_init__(self) -> None:
+        _require_candidates(self.candidates)
 
     @override
     def __call__(
@@ -88,6 +94,9 @@ class IndependentSampler(GroupSampler):
 
     candidates: int = 16
 
+    def __post_init__(self) -> None:
+        _require_candidates(self.candidates)
+
     @override
     def __call__(
         self, policy: NetworkPolicy, memory: Any, examples: Example, slots: int, generator: torch.Generator
@@ -98,6 +107,8 @@ class IndependentSampler(GroupSampler):
 @dataclass(frozen=True)
 class TargetInsertionSampler(GroupSampler):
     """Another sampler's group, its last candidate overwritten by the logged answer where it is missing (`add_gt`).
+
+    Groups of requests whose legal set lacks the logged answer stay as they are.
 
     Such a group is no sample of the policy; from a well-trained start it costs accuracy (docs/log.md).
 
@@ -113,12 +124,15 @@ class TargetInsertionSampler(GroupSampler):
     ) -> Slates:
         slates = self.sampler(policy, memory, examples, slots, generator)
         items = insert_logged(slates.items, _logged_slates(examples, slots, "TargetInsertionSampler"))
+        items = _if_legal(items, slates.items, examples, policy)
         return Slates(items, slates.log_prob, SamplingMethod.GIVEN)
 
 
 @dataclass(frozen=True)
 class ReCastSampler(GroupSampler):
     """Another sampler's group, the candidate least like the logged item overwritten by it where it is missing.
+
+    Groups of requests whose legal set lacks the logged item stay as they are.
 
     Args:
         sampler: what samples.
@@ -138,7 +152,8 @@ class ReCastSampler(GroupSampler):
         asked = items.where(slates.mask.unsqueeze(-1), logged.unsqueeze(1))
         trie = policy.network.trie
         score = structural_score(shared_codes(trie.path(asked), trie.path(logged)), trie.depth)
-        return Slates(recast_repair(items, logged, score), slates.log_prob, SamplingMethod.GIVEN)
+        repaired = _if_legal(recast_repair(items, logged, score), items, examples, policy)
+        return Slates(repaired, slates.log_prob, SamplingMethod.GIVEN)
 
 
 @dataclass(frozen=True)
@@ -152,6 +167,11 @@ class DynamicSampler(GroupSampler):
 
     candidates: int = 16
     factor: float = 1.5
+
+    def __post_init__(self) -> None:
+        _require_candidates(self.candidates)
+        if not 1 <= self.factor < float("inf"):
+            raise ConfigurationError(f"factor={self.factor}: expected at least 1")
 
     @override
     def __call__(
@@ -167,6 +187,21 @@ class DynamicSampler(GroupSampler):
             log_prob=sampled.log_prob.gather(1, columns),
             sampling_method=SamplingMethod.GIVEN,
         )
+
+
+def _if_legal(
+    inserted: Int[Tensor, "P G S"], sampled: Int[Tensor, "P G S"], examples: Example, policy: NetworkPolicy
+) -> Int[Tensor, "P G S"]:
+    """Return the groups with the logged answer where every item of it is legal, the sampled ones elsewhere."""
+    logged = examples.slates.items[:, 0]
+    illegal = examples.context.illegal(policy.network.trie.num_items)
+    legal = (logged >= 0) & ~illegal.gather(1, logged.clamp(min=0))
+    return inserted.where(legal.all(-1)[:, None, None], sampled)
+
+
+def _require_candidates(candidates: int) -> None:
+    if candidates < 1:
+        raise ConfigurationError(f"candidates={candidates}: a group has at least one candidate")
 
 
 def _require_one_slot(slots: int, sampler: str) -> None:

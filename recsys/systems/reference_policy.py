@@ -47,12 +47,26 @@ class FrozenReference(ReferencePolicy):
 
     Args:
         network: the policy's network when training begins.
-        policy: another policy of the same kind of network, which another training left
+        policy: another policy over the same semantic IDs, which another training left
             (`{_target_: recsys.runs.artifacts.artifact, name: …}`); None for the one that training begins with.
+
+    Raises:
+        ConfigurationError: `policy` is no policy of a network, or one over other semantic IDs, whose log-probabilities
+            a code cannot be compared.
     """
 
     def __init__(self, network: Generator[Any, Any], policy: NetworkPolicy | None = None) -> None:
-        super().__init__(network if policy is None else policy.network)
+        if policy is None:
+            super().__init__(network)
+            return
+        if not isinstance(policy, NetworkPolicy):
+            raise ConfigurationError(f"reference: expected a policy of a network, found {type(policy).__name__}")
+        if policy.network.trie.level_size != network.trie.level_size:
+            raise ConfigurationError(
+                f"reference: {type(policy.network).__name__} has {policy.network.trie.depth} codes an item, the policy "
+                f"{network.trie.depth}: name a training over the same semantic IDs"
+            )
+        super().__init__(policy.network)
 
     def follow(self, network: Generator[Any, Any], epoch: int, step: int) -> None:
         """Stay."""

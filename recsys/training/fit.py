@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
+from recsys.errors import ConfigurationError
 from recsys.systems.declaration import declaration
 from recsys.training.callbacks import (
     MetricHistory,
@@ -50,15 +51,18 @@ class Schedule:
     """How long to train and what to keep.
 
     Args:
-        max_epochs: passes over the training data, at most.
+        max_epochs: passes over the training data, at most; at least 1.
         max_steps: optimizer steps at most; −1 for no limit but the epochs.
         validate_every: optimizer steps between validations; None validates once an epoch.
-        patience: validations without improvement before training stops.
+        patience: validations without improvement before training stops, at least 1.
         ema: decay of the exponential moving average of the weights, in [0, 1); validation and result use the average.
         gradient_clip: largest norm of the gradient; 0 leaves it as it is.
         accumulate: batches whose gradients are averaged before a step.
         keep: the weights that training leaves: those that validated `best`, or the `last` that were validated. A
             posterior is at its best where its bound is, which forecasts can pass by (docs/log.md).
+
+    Raises:
+        ConfigurationError: a number is out of its range.
     """
 
     max_epochs: int = 45
@@ -69,6 +73,20 @@ class Schedule:
     gradient_clip: float = 1.0
     accumulate: int = 1
     keep: Literal["best", "last"] = "best"
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "max_epochs": (self.max_epochs >= 1, "at least 1"),
+            "max_steps": (self.max_steps == -1 or self.max_steps >= 1, "at least 1, or -1 for no limit"),
+            "validate_every": (self.validate_every is None or self.validate_every >= 1, "at least 1, or null"),
+            "patience": (self.patience >= 1, "at least 1"),
+            "ema": (0 <= self.ema < 1, "a number from 0 to below 1"),
+            "gradient_clip": (0 <= self.gradient_clip < float("inf"), "at least 0"),
+            "accumulate": (self.accumulate >= 1, "at least 1"),
+        }
+        for name, (valid, expected) in ranges.items():
+            if not valid:
+                raise ConfigurationError(f"schedule.{name}={getattr(self, name)}: expected {expected}")
 
 
 @dataclass(frozen=True)

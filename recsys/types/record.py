@@ -35,7 +35,11 @@ class TensorRecord:
 
         Args:
             rows: `[R]`, indices from `0 .. B − 1`.
+
+        Raises:
+            TypeError: `rows` is a mask; its indices are `rows.nonzero().squeeze(1)`.
         """
+        require_indices(rows)
         return self._map(lambda value: value.select(rows) if isinstance(value, Jagged) else value[rows])
 
     def to(self: Record, device: torch.device | str) -> Record:
@@ -93,6 +97,16 @@ class TensorRecord:
     def _map(self: Record, change: Callable[[Any], Any]) -> Record:
         named = {field.name: map_tensors(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
         return replace(self, **named)  # type: ignore[type-var]
+
+
+def require_indices(rows: Tensor) -> None:
+    """Refuse a mask where indices are expected: it would select other rows of `Jagged` fields than of tensors.
+
+    Raises:
+        TypeError: `rows` is a mask.
+    """
+    if rows.dtype == torch.bool:
+        raise TypeError("expected indices of rows, found a mask; its indices are mask.nonzero().squeeze(1)")
 
 
 def _parts(value: Tensor | Jagged) -> list[Tensor]:

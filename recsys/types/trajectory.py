@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from recsys.types.example import Example
-from recsys.types.record import TensorRecord
+from recsys.types.record import TensorRecord, require_indices
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Trajectory(TensorRecord):
 
     def select(self, rows: Int[Tensor, " R"]) -> Trajectory:
         """Return the trajectories of the given users, in the given order."""
+        require_indices(rows)
         grid = torch.arange(self.steps, device=rows.device).unsqueeze(1) * self.users + rows
         return Trajectory(
             self.example.select(grid.flatten()),
