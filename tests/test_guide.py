@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def chains() -> list[list[Path]]:
 def test_five_files_lead_to_the_loss_and_each_names_the_next(chain: list[Path]) -> None:
     conf = GUIDE.parents[1] / "conf"
     assert len(chain) == 5
-    for file, following in zip(chain, chain[1:], strict=False):
+    for file, following in pairwise(chain):
         text = file.read_text()
         if following.suffix == ".py":
             module = ".".join(following.relative_to(conf.parent).with_suffix("").parts)

@@ -51,16 +51,13 @@ class FrozenReference(ReferencePolicy):
             (`{_target_: recsys.runs.artifacts.artifact, name: …}`); None for the one that training begins with.
 
     Raises:
-        ConfigurationError: `policy` is no policy of a network, or one over other semantic IDs, whose log-probabilities
-            a code cannot be compared.
+        ConfigurationError: `policy` is one over other semantic IDs, whose log-probabilities a code cannot be compared.
     """
 
     def __init__(self, network: Generator[Any, Any], policy: NetworkPolicy | None = None) -> None:
         if policy is None:
             super().__init__(network)
             return
-        if not isinstance(policy, NetworkPolicy):
-            raise ConfigurationError(f"reference: expected a policy of a network, found {type(policy).__name__}")
         if policy.network.trie.level_size != network.trie.level_size:
             raise ConfigurationError(
                 f"reference: {type(policy.network).__name__} has {policy.network.trie.depth} codes an item, the policy "

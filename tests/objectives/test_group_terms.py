@@ -147,3 +147,12 @@ def test_largest_of_nothing_is_zero() -> None:
     assert largest_of(torch.zeros(0)) == 0
     assert largest_of(torch.tensor([-3.0])) == 0
     assert largest_of(torch.tensor([1.0, 5.0])) == 5
+
+
+@pytest.mark.parametrize("level", [1234.567, 123.456, 1e-3, 0.0, -7.1])
+@pytest.mark.parametrize("candidates", [1, 5, 11])
+def test_equal_rewards_of_any_size_give_zeros(level: float, candidates: int) -> None:
+    """The mean of equal numbers may differ from them by a rounding, which a small deviation would make large."""
+    reward = torch.full((1, candidates), level)
+    assert (group_normalised(reward, torch.ones_like(reward, dtype=torch.bool)) == 0).all()
+    assert (group_normalised(reward, torch.zeros_like(reward, dtype=torch.bool)) == 0).all()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,12 +11,15 @@ import torch
 from recsys.errors import ConfigurationError
 from recsys.items.trie import Trie
 from recsys.models.generators.generator import Generator
+from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.generative import GenerativePolicy, UnmaskedPolicy
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.plackett_luce import slot_log_prob
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import SamplingMethod, Slates
 from tests.decode.table_generator import TableGenerator, VocabularyTableGenerator, ragged_codes
+from tests.tiny import tiny_generator
 
 ITEMS = 7
 
@@ -166,3 +171,13 @@ def test_it_is_searched_under_the_mask_and_scored_without_it() -> None:
     found = top.items[0, :10, 0]
     assert set(found.tolist()) == set(range(12)) - {4, 7} and (top.items[0, 10:] == -1).all()
     assert torch.allclose(top.log_prob[0, :10, 0], scores[0, found], atol=1e-5)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("make", [GenerativePolicy, AutoregressiveSlatePolicy])
+def test_no_requests_get_no_slates(make: Callable[[Any], NetworkPolicy], slots: int) -> None:
+    policy, nobody = make(tiny_generator()), Context(torch.arange(0), Jagged.empty(0), Jagged.empty(0))
+    assert policy.top(nobody, 3, slots).items.shape == (0, 3, slots)
+    slates = policy.sample(nobody, 4, slots, torch.Generator())
+    assert slates.items.shape == policy.log_prob(nobody, slates).shape == (0, 4, slots)
+    assert policy.catalogue_log_prob(nobody).shape == (0, 20)

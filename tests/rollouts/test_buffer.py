@@ -110,6 +110,18 @@ def test_gradients_stay_outside() -> None:
     assert not buffer.select(torch.arange(2)).slates.log_prob.requires_grad
 
 
+def test_rows_with_other_fields_are_refused() -> None:
+    buffer, config = ReplayBuffer[Trajectory](9), EpisodeConfig(users=3, steps=2, slots=1)
+    plain = collect(SIMULATOR, UniformPolicy(20), config, EpisodeGenerators.seeded(0))
+    buffer.add(plain)
+    with pytest.raises(ValueError, match=r"Trajectory.value: some records have it"):
+        buffer.add(plain.replace(value=torch.zeros(3, 3)))
+    longer = collect(SIMULATOR, UniformPolicy(20), EpisodeConfig(3, 4, 1), EpisodeGenerators.seeded(0))
+    with pytest.raises(ValueError, match=r"different numbers of steps: \[2, 4\]"):
+        buffer.add(longer)
+    assert len(buffer) == 3
+
+
 def test_a_buffer_without_room_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="capacity=0"):
         ReplayBuffer(0)

@@ -97,6 +97,11 @@ def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
         SimulatorData(InterestEvolution(), **wrong)
 
 
+def test_a_buffer_smaller_than_what_is_collected_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="capacity=19: the buffer holds at least what is collected, users=20"):
+        SimulatorData(InterestEvolution(), users=20, capacity=19)
+
+
 def test_several_processes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="in one process"):
         data().training_batches(0, 2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -95,6 +97,27 @@ def test_the_target_takes_the_last_place_where_it_is_missing(policy: GenerativeP
     for before, after, target in zip(plain.items.tolist(), forced.items.tolist(), [4, 17, 9], strict=True):
         expected = before if [target] in before else [*before[:-1], [target]]
         assert after == expected
+
+
+@pytest.mark.parametrize("kind", [TargetInsertionSampler, ReCastSampler])
+def test_an_answer_outside_the_legal_set_stays_out(
+    policy: GenerativePolicy, kind: Callable[[GroupSampler], GroupSampler]
+) -> None:
+    """It has probability 0, and would make every loss NaN."""
+    answered = Example.next_item(REQUESTS, torch.tensor([2, 17, 4]))
+    plain = sampled(policy, StochasticBeamSampler(3), examples=answered)
+    forced = sampled(policy, kind(StochasticBeamSampler(3)), examples=answered)
+    assert forced.items[0].tolist() == plain.items[0].tolist()
+    assert forced.items[2].tolist() == plain.items[2].tolist()
+    assert 17 in forced.items[1]
+
+
+@pytest.mark.parametrize("make", [BeamSampler, StochasticBeamSampler, IndependentSampler, DynamicSampler])
+def test_groups_without_candidates_are_refused(make: Callable[[int], GroupSampler]) -> None:
+    with pytest.raises(ConfigurationError, match="candidates=0"):
+        make(0)
+    with pytest.raises(ConfigurationError, match=r"factor=0\.5"):
+        DynamicSampler(4, factor=0.5)
 
 
 def test_the_target_takes_the_place_of_the_one_least_like_it(policy: GenerativePolicy) -> None:

@@ -10,7 +10,7 @@ from recsys.errors import ConfigurationError
 from recsys.models.generators.causal import CausalGenerator
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
-from tests.tiny import tiny_generator
+from tests.tiny import tiny_generator, tiny_sasrec
 
 KINDS = [FrozenReference, EpochReference, MovingAverageReference]
 
@@ -102,3 +102,9 @@ def test_its_state_goes_on_from_a_checkpoint(make: Callable[[CausalGenerator], R
 def test_a_decay_outside_of_its_range_is_refused(decay: float) -> None:
     with pytest.raises(ConfigurationError, match="decay"):
         MovingAverageReference(tiny_generator(), decay)
+
+
+def test_a_reference_over_other_codes_is_refused() -> None:
+    """Its log-probabilities a code would be compared with those of other codes."""
+    with pytest.raises(ConfigurationError, match="SASRec has 1 codes an item, the policy 2"):
+        FrozenReference(tiny_generator(), GenerativePolicy(tiny_sasrec()))

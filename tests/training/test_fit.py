@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from recsys.data.datasets.loader import ExampleLoader
 from recsys.data.datasets.sequence_data import SequenceData
 from recsys.data.datasets.training_data import OVERFIT_REPEATS
+from recsys.errors import ConfigurationError
 from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.policies.evaluation import evaluate
@@ -222,3 +223,21 @@ def test_where_users_have_items_again_nothing_they_had_is_excluded(tmp_path: Pat
     fit(trained, data, Schedule(max_epochs=1), tmp_path, trainer=quiet(seen), limit=2)
     contexts = [*seen.training, *(batch.context for batch in seen.validation)]
     assert all(context.excluded.values.numel() == 0 for context in contexts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"max_epochs": 0}, "at least 1"),
+        ({"max_steps": 0}, "at least 1, or -1 for no limit"),
+        ({"validate_every": 0}, "at least 1, or null"),
+        ({"patience": 0}, "at least 1"),
+        ({"ema": 1.0}, "a number from 0 to below 1"),
+        ({"gradient_clip": -1.0}, "at least 0"),
+        ({"accumulate": 0}, "at least 1"),
+    ],
+)
+def test_schedules_out_of_range_are_refused(wrong: dict[str, Any], expected: str) -> None:
+    [(name, value)] = wrong.items()
+    with pytest.raises(ConfigurationError, match=f"schedule.{name}={value}: expected {expected}"):
+        Schedule(**wrong)

@@ -15,7 +15,7 @@ from recsys.types.example import Example
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.preference_pairs import PreferencePairs
-from recsys.types.record import TensorRecord
+from recsys.types.record import TensorRecord, require_indices
 from recsys.types.slates import SamplingMethod, Slates
 
 
@@ -166,3 +166,10 @@ def test_pairs_travel_with_their_weights() -> None:
     turned = PreferencePairs.cat([pairs, pairs]).select(torch.tensor([5, 0]))
     assert turned.weight.tolist() == [2, 0]
     assert torch.equal(turned.worse.items - turned.better.items, torch.ones_like(turned.better.items))
+
+
+def test_a_mask_is_no_selection() -> None:
+    """It would select other rows of jagged fields than of tensors."""
+    require_indices(torch.tensor([1, 0]))
+    with pytest.raises(TypeError, match=r"found a mask; its indices are mask.nonzero"):
+        require_indices(torch.tensor([True, False]))
