@@ -13,7 +13,9 @@ The training that is configured so depends on `sasrec`: it comes after it, and i
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,13 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from safetensors import safe_open
 from torch import nn
 
 from recsys.atomic import write_json, write_tensors
+from recsys.config.signature import locate
 from recsys.config.suggest import suggestion
+from recsys.config.type_check import describe, parameters
 from recsys.data.datasets.preparation import Materials
 from recsys.errors import ConfigurationError, RequestError
 from recsys.models.generators.generator import Generator
@@ -97,6 +102,11 @@ def save_artifact(artifact: Artifact, model: nn.Module, folder: Path) -> None:
     artifact.write(folder)
 
 
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder holds an artifact with its weights."""
+    return (folder / ARTIFACT_FILE).exists() and (folder / Artifact.read(folder).weights).exists()
+
+
 def training_order_file(run: RunFolder) -> Path:
     """Return the file that lists the run's trainings in the order in which they are made."""
     return run.path / "stages" / "train" / "order.json"
@@ -129,11 +139,13 @@ def artifacts(run: RunFolder, kind: ArtifactKind | None = None) -> list[Artifact
 
 
 def best_artifact(among: Sequence[Artifact]) -> Artifact:
-    """Return the artifact with the best score.
+    """Return the artifact with the best score, the first of several; a score that is absent or NaN is the worst.
 
     Raises:
-        ConfigurationError: they were not all chosen by the same metric and mode.
+        ConfigurationError: there is none, or they were not all chosen by the same metric and mode.
     """
+    if not among:
+        raise ConfigurationError("no training left a policy to choose from")
     first = among[0]
     for other in among[1:]:
         if (other.monitor, other.mode) != (first.monitor, first.mode):
@@ -141,12 +153,32 @@ def best_artifact(among: Sequence[Artifact]) -> Artifact:
                 f"'{first.name}' was chosen by {first.monitor} ({first.mode}) and '{other.name}' by {other.monitor} "
                 f"({other.mode}): they cannot be compared; name the one that is meant"
             )
-    best = max if first.mode == "max" else min
-    return best(among, key=lambda one: float("nan") if one.score is None else one.score)
+    sign = 1 if first.mode == "max" else -1
+
+    def rank(one: Artifact) -> float:
+        """The score where more is better; the lowest where there is none."""
+        return float("-inf") if one.score is None or math.isnan(one.score) else sign * one.score
+
+    return max(among, key=rank)
 
 
 def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials) -> nn.Module:
-    """Build a model; `recipe` configures a function that takes the materials."""
+    """Build a model.
+
+    Args:
+        recipe: configures a function that takes the materials.
+        materials: what the model is built from.
+
+    Raises:
+        ConfigurationError: the function takes other materials than the run has.
+    """
+    taken = parameters(locate("model._target_", recipe["_target_"])) or {}
+    first = next((one.annotation for name, one in taken.items() if name not in recipe), None)
+    if inspect.isclass(first) and not isinstance(materials, first):
+        raise ConfigurationError(
+            f"model: {recipe['_target_']} is built from {describe(first)}, the run has {type(materials).__name__}; "
+            "with `tokenize` in `stages` it has an ItemBundle, without it what `data` prepares"
+        )
     return instantiate(recipe, _partial_=True)(materials)
 
 
@@ -164,7 +196,7 @@ def load_model(folder: Path, materials: Materials) -> nn.Module:
         RequestError: nothing was trained there, or the model was built from other materials.
     """
     artifact = Artifact.read(folder)
-    assert artifact.recipe is not None
+    assert artifact.recipe is not None, "only item vectors have no recipe, and no training starts from them"
     materials.check(artifact.materials)
     model = build_model(OmegaConf.create(dict(artifact.recipe)), materials)
     weights = read_weights(folder / artifact.weights)
@@ -175,7 +207,13 @@ def load_model(folder: Path, materials: Materials) -> nn.Module:
 
 
 def read_weights(file: Path) -> dict[str, Any]:
-    """Return the tensors of a safetensors file by name."""
+    """Return the tensors of a safetensors file by name.
+
+    Raises:
+        RequestError: the file is not there.
+    """
+    if not file.exists():
+        raise RequestError(f"{file} is gone: run the same training again, or name another one")
     with safe_open(file, framework="pt") as opened:
         return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
@@ -201,7 +239,8 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
     artifact = Artifact.read(place)
     if artifact.kind is ArtifactKind.ITEM_VECTORS:
         return read_weights(place / artifact.weights)["vectors"]
-    model = load_model(place, load_materials(folder)).requires_grad_(False).eval()
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        model = load_model(place, load_materials(folder)).requires_grad_(False).eval()
     if artifact.kind is ArtifactKind.POLICY and isinstance(model, Generator):
         make = GenerativePolicy if artifact.policy is None else make_policy(artifact.policy)
         return make(model).eval()
@@ -240,10 +279,33 @@ def artifact(name: str) -> Any:
     return load(run, name)
 
 
-def named_artifacts(node: Any) -> list[str]:
-    """Return the names of the artifacts that a configuration names by `artifact`, in the order of their places."""
+@dataclass(frozen=True)
+class NamedArtifact:
+    """A place of a configuration that names an artifact by `artifact`.
+
+    Args:
+        name: of the artifact; None where the place lacks the key `name`.
+        key: the argument that gets the artifact.
+        target: dotted name of the class or function that gets it; None inside lists and plain dictionaries.
+    """
+
+    name: str | None
+    key: str
+    target: str | None
+
+
+def named_artifacts(node: Any, key: str = "", target: str | None = None) -> list[NamedArtifact]:
+    """Return the places of a configuration that name artifacts, in their order.
+
+    Args:
+        node: a configuration or a part of one.
+        key: of the node in what holds it.
+        target: `_target_` of what holds it.
+    """
     if isinstance(node, Mapping | DictConfig):
-        if node.get("_target_") == f"{__name__}.{artifact.__name__}":
-            return [str(node["name"])]
-        return [name for value in node.values() for name in named_artifacts(value)]
-    return [name for value in node for name in named_artifacts(value)] if isinstance(node, list | ListConfig) else []
+        own = node.get("_target_")
+        if own == f"{__name__}.{artifact.__name__}":
+            return [NamedArtifact(str(node["name"]) if "name" in node else None, key, target)]
+        return [one for name, value in node.items() for one in named_artifacts(value, str(name), own)]
+    every = node if isinstance(node, list | ListConfig) else []
+    return [one for value in every for one in named_artifacts(value, key)]

@@ -53,7 +53,7 @@ def plan(config: DictConfig) -> list[PlannedStage]:
             raise ConfigurationError(f"stages: expected '{own}' as the name of stage.{name}, found '{name}'")
         check = getattr(target, "check_configuration", None)
         if check is not None:
-            check(node)
+            check(node, config)
         before = [step.fingerprint for step in steps]
         mark = fingerprint(OmegaConf.to_container(node, resolve=True), *before)
         results, incremental = getattr(target, "results", ()), getattr(target, "incremental", False)

@@ -36,7 +36,8 @@ class Stage(Protocol):
     - `all_ranks = True`: it runs in every process of a distributed run, not in the first alone
     - `incremental = True`: it finds what it made with another configuration and keeps what still holds; the folders of
       other stages are emptied before they run
-    - `check_configuration(node)`: a static method that refuses a wrong configuration before anything runs
+    - `check_configuration(node, config)`: a static method that refuses a wrong configuration of the stage, given that
+      of the run as well, before anything runs
     """
 
     def run(self, run: RunFolder) -> None:
@@ -90,6 +91,7 @@ def run_stages(config: DictConfig) -> RunResult:
     with log_to_file(run.log) if ranks.first else nullcontext():
         if ranks.first:
             run.write_config(config)
+            run.remove_stale_results(steps)
         for step in steps:
             run_stage(step, run, ranks)
             ranks.decide(lambda: run.gather_history([one.name for one in steps]))

@@ -90,6 +90,16 @@ class RunFolder:
         """Whether the stage's result is whole and was made with this fingerprint."""
         return is_fresh(self.stage(step.name), step.fingerprint)
 
+    def remove_stale_results(self, steps: list[PlannedStage]) -> None:
+        """Take away results at the root of the folder that a run of these stages will make anew.
+
+        An interrupted run leaves no table or report of another configuration than the folder's.
+        """
+        for step in steps:
+            if not self.up_to_date(step):
+                for name in step.results:
+                    (self.path / name).unlink(missing_ok=True)
+
     def begin(self, step: PlannedStage) -> bool:
         """Mark a stage as begun; True where an interrupted attempt with this fingerprint left something to go on from.
 

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args
 
 import lightning
 import polars as pl
 from hydra.utils import instantiate
+from jaxtyping import AbstractArray
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
-from recsys.config.type_check import parameters
+from recsys.config.type_check import describe, parameters
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
 from recsys.runs.artifacts import (
+    ARTIFACT_FILE,
+    ITEM_VECTORS,
     Artifact,
     artifact_folder,
     build_model,
+    is_whole,
     load_model,
     make_policy,
+    named_artifacts,
     reading_run,
     save_artifact,
     training_order_file,
 )
 from recsys.runs.distributed import distributed_context
-from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.fingerprint import FINGERPRINT_FILE, fingerprint, is_fresh, mark_fresh
 from recsys.runs.materials import load_materials
 from recsys.runs.prepare import load_data
 from recsys.runs.run_folder import RunFolder
@@ -99,11 +106,12 @@ class Train:
         self.profiler: Literal["simple", "advanced"] | None = profiler
 
     @staticmethod
-    def check_configuration(node: DictConfig) -> None:
+    def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse trainings that cannot be made in any order, or with their policy, before anything runs."""
         training_order(node.trainings)
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
+            _check_artifacts(f"train.{name}", training)
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""
@@ -121,13 +129,14 @@ class Train:
         needed = [Artifact.read(artifact_folder(run, one)).fingerprint for one in dependencies(training)]
         made_with = (self.trainer, self.seed, self.limit, self.overfit)
         mark = fingerprint(training, *made_with, data.fingerprint, materials.fingerprint, *needed)
-        if ranks.decide(lambda: is_fresh(folder, mark)):
+        if ranks.decide(lambda: is_whole(folder) and is_fresh(folder, mark)):
             log.info("%s/%s: up to date", self.name, name)
             return
-        ranks.decide(lambda: _begin(checkpoints, mark))
+        ranks.decide(lambda: _begin(folder, checkpoints, mark))
         lightning.seed_everything(self.seed, verbose=False)
         log.info("%s/%s: training", self.name, name)
-        self._train(name, training, run, data, materials, mark)
+        with reading_run(run):
+            self._train(name, training, run, data, materials, mark)
         ranks.decide(lambda: mark_fresh(folder, mark))
 
     def _train(
@@ -147,8 +156,7 @@ class Train:
         batches: TrainingData = instantiate(training.data, _partial_=True)(data)
         batches.overfit = self.overfit
         given = batches.system_arguments() | ({} if policy is None else {"policy": make_policy(policy)})
-        with reading_run(run):
-            system = instantiate(training.system, _partial_=True)(model, **given)
+        system = instantiate(training.system, _partial_=True)(model, **given)
         fitted = fit(
             system,
             batches,
@@ -210,8 +218,26 @@ def _check_policy(key: str, training: DictConfig) -> None:
             raise ConfigurationError(f"{key}.policy: {target} takes no policy; leave the key out")
 
 
-def _begin(checkpoints: Path, mark: str) -> None:
-    """Take away checkpoints of another training: `fit` goes on from what it finds."""
+def _check_artifacts(key: str, training: DictConfig) -> None:
+    """Refuse item vectors where a model is expected, and a model where vectors are."""
+    for one in named_artifacts(training):
+        if one.target is None or one.name is None:
+            continue
+        annotation = (parameters(locate(f"{key}.{one.key}", one.target)) or {})[one.key].annotation
+        wanted = {part for part in (annotation, *get_args(annotation)) if inspect.isclass(part)}
+        tensor = any(issubclass(part, Tensor | AbstractArray) for part in wanted)
+        if wanted and tensor != (one.name == ITEM_VECTORS):
+            found = "are vectors" if one.name == ITEM_VECTORS else "is a model"
+            raise ConfigurationError(
+                f"{key}: {one.target} cannot take the artifact '{one.name}' as {one.key}: it {found}, expected "
+                f"{describe(annotation)}"
+            )
+
+
+def _begin(folder: Path, checkpoints: Path, mark: str) -> None:
+    """Take away what another training of the name left, and its checkpoints: `fit` goes on from what it finds."""
+    for name in (FINGERPRINT_FILE, ARTIFACT_FILE):
+        (folder / name).unlink(missing_ok=True)
     if not is_fresh(checkpoints, mark):
         shutil.rmtree(checkpoints, ignore_errors=True)
         checkpoints.mkdir(parents=True)

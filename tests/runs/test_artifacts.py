@@ -174,7 +174,7 @@ def test_the_best_is_by_the_mode_and_unlike_metrics_are_not_compared() -> None:
 
 def test_the_artifacts_named_are_found_wherever_they_stand() -> None:
     node = OmegaConf.create({"system": scored_by("a"), "list": [1, {"deep": scored_by("b")}], "start": "c"})
-    assert named_artifacts(node) == ["a", "b"]
+    assert [one.name for one in named_artifacts(node)] == ["a", "b"]
 
 
 def test_a_training_is_made_anew_where_the_artifact_it_reads_changed(train: Train) -> None:

@@ -10,6 +10,7 @@ from recsys.training.order import dependencies, training_order
 from recsys.training.train_stage import Train
 
 NEW: dict[str, Any] = {"model": {}}
+UNNAMED = {"_target_": "recsys.runs.artifacts.artifact"}
 
 
 def reading(*names: str, start: str | None = None) -> dict[str, Any]:
@@ -43,10 +44,17 @@ def test_each_comes_after_what_it_needs_and_otherwise_as_written() -> None:
         ({"a": {"start": "b", **NEW}, "b": NEW}, r"^train\.a: give either `model` or `start`, one of the two$"),
         ({"a": {"system": {}}}, r"^train\.a: give either `model` or `start`"),
         ({"item_vectors": NEW}, r"^train\.item_vectors: the stage `tokenize` leaves an artifact of this name$"),
+        ({"a": {"start": "item_vectors"}}, r"^train\.a\.start: item vectors are no training; name one of \['a'\]$"),
+        ({"a": {**NEW, "system": {"judge": UNNAMED}}}, r"^train\.a: judge: .*\.artifact needs `name`"),
+        *(
+            ({name: NEW}, r"^train: .* cannot be the name of a training")
+            for name in ("a/b", "..", "", "../../evil", "order.json", "fingerprint.json", "[bold]x[/bold]")
+        ),
     ],
 )
 def test_what_cannot_be_made_is_refused_by_name(trainings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         training_order(trainings)
     with pytest.raises(ConfigurationError, match=message):
-        Train.check_configuration(OmegaConf.create({"trainings": trainings}))
+        node = OmegaConf.create({"trainings": trainings})
+        Train.check_configuration(node, node)
