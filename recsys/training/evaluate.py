@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import polars as pl
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from recsys.atomic import write_json, write_parquet
+from recsys.config.signature import locate
+from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
 from recsys.runs.run_folder import RunFolder
 
@@ -37,7 +40,11 @@ class RunEvaluation(Protocol):
     """Asks the artifacts of a run on its held-out data."""
 
     def evaluate(self, run: RunFolder) -> EvaluationResult:
-        """Return a row for each artifact of the kinds that it asks, and for each baseline."""
+        """Return a row for each artifact of the kinds that it asks, and for each baseline.
+
+        A class may have a static method `own_rows(node)` that returns the names of the rows that are no trainings,
+        given its configuration; no training may have one of these names.
+        """
         ...
 
 
@@ -53,6 +60,17 @@ class Evaluate:
     evaluation: RunEvaluation
     name: ClassVar[str] = "evaluate"
     results: ClassVar[Sequence[str]] = ("metrics.json", "metrics.parquet")
+
+    @staticmethod
+    def check_configuration(node: DictConfig, config: DictConfig) -> None:
+        """Refuse a training whose row another row of the evaluation would replace."""
+        own_rows = getattr(locate("evaluation._target_", node.evaluation["_target_"]), "own_rows", None)
+        taken = set() if own_rows is None else set(own_rows(node.evaluation))
+        for name in config.get("train") or {}:
+            if name in taken:
+                raise ConfigurationError(
+                    f"train.{name}: the evaluation has a row '{name}' of its own; choose another name"
+                )
 
     def run(self, run: RunFolder) -> None:
         """Evaluate."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
+from omegaconf import DictConfig
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -33,6 +34,9 @@ from recsys.types.example import Example
 
 BaselineFactory = Callable[[Context, int], ItemPolicy]
 """Fits a policy to training histories, given the size of the catalogue."""
+
+MIXTURE = "mixture"
+"""The row of the policy that validates best, mixed with a baseline."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,11 @@ class RankingEvaluation:
         self.seed = seed
         self.limit = limit
 
+    @staticmethod
+    def own_rows(node: DictConfig) -> list[str]:
+        """Return the names of the baselines, and that of the mixture where there is one."""
+        return [*node.baselines, *([] if node.get("mixed", "") is None else [MIXTURE])]
+
     def evaluate(self, run: RunFolder) -> EvaluationResult:
         """Return the accuracy of every row.
 
@@ -111,7 +120,7 @@ class RankingEvaluation:
             best = best_artifact(ours).name
             weight = best_weight(rows[best], rows[self.mixed], self._part(dataset.validation))
             log.info("mixture: %.2f %s + %.2f %s, by validation", 1 - weight, best, weight, self.mixed)
-            rows["mixture"] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
+            rows[MIXTURE] = Mixture([rows[best], rows[self.mixed]], [1 - weight, weight])
         return rows
 
     def _part(self, examples: Example) -> Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
@@ -15,6 +16,9 @@ from recsys.runs.run_folder import RunFolder
 
 def train(overrides: Sequence[str] | DictConfig) -> RunResult:
     """Prepare, train, evaluate and report, as the configuration says.
+
+    Random generators of the process (torch, numpy, `random`) are left as they were. Runs follow one after the other: two
+    threads cannot compose configurations at once.
 
     Args:
         overrides: what follows `recsys train` on the command line, for instance
@@ -32,9 +36,10 @@ def train(overrides: Sequence[str] | DictConfig) -> RunResult:
     Traceback (most recent call last):
     recsys.errors.ConfigurationError: experiment=rere/movielens_10k: ...
     """
-    if isinstance(overrides, DictConfig):
-        return run_stages(stored_configuration(overrides, []))
-    return run_stages(stored_configuration(compose(overrides), overrides))
+    with isolate_rng():
+        if isinstance(overrides, DictConfig):
+            return run_stages(stored_configuration(overrides, []))
+        return run_stages(stored_configuration(compose(overrides), overrides))
 
 
 def stored_configuration(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

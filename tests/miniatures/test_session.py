@@ -53,6 +53,7 @@ def curve(training: Path, metric: str) -> list[float]:
 
 def test_every_slot_earns_more_than_with_shuffled_rewards(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--config-dir", str(HERE / "conf"), "experiment=session", "dataset.root=tables", *OTHERS]
+    state = torch.get_rng_state()
     assert main(["train", *given]) == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     trained = {file.parent.name: file.parent for file in run.rglob("artifact.json")}
@@ -69,6 +70,7 @@ def test_every_slot_earns_more_than_with_shuffled_rewards(folder: Path, capsys: 
 
     policy = recsys.load(run, "session")
     assert isinstance(policy, AutoregressiveSlatePolicy), "it answers as it was trained"
+    assert torch.equal(torch.get_rng_state(), state), "generators of the process are left as they were"
     last = recsys.Jagged.from_rows([[item] for item in range(ITEMS)])
     requests = recsys.Context(torch.arange(ITEMS), last, recsys.Jagged.empty(ITEMS))
     slates = policy.sample(requests, 64, 2, step_generator(0, 0, 0, torch.device("cpu")))

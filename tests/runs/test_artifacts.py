@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -34,7 +34,7 @@ from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from tests.fitting import same_weights
-from tests.tiny import tiny_bundle
+from tests.tiny import tiny_bundle, tiny_dataset
 from tests.training.trainings import ADAM, SASREC, going_on, training_of
 
 TARGETS = [
@@ -187,3 +187,20 @@ def test_a_training_is_made_anew_where_the_artifact_it_reads_changed(train: Trai
     first = made(1)
     assert made(1) == first
     assert made(2) > first
+
+
+def test_no_score_is_the_worst_score() -> None:
+    def left(name: str, score: float | None, mode: Literal["min", "max"]) -> Artifact:
+        return Artifact(name, ArtifactKind.POLICY, name, "", {}, "m", mode, score)
+
+    for mode, best in (("max", 0.9), ("min", 0.1)):
+        for nothing in (float("nan"), None):
+            pair = [left("nothing", nothing, mode), left("best", best, mode)]
+            assert best_artifact(pair).name == best_artifact(pair[::-1]).name == "best"
+    with pytest.raises(ConfigurationError, match="no training left a policy"):
+        best_artifact([])
+
+
+def test_a_model_of_other_materials_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="is built from ItemBundle, the run has Dataset; with `tokenize`"):
+        build_model(recipe(), tiny_dataset())

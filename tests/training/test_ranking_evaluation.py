@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from recsys.data.datasets.dataset import Dataset
+from recsys.errors import ConfigurationError
 from recsys.metrics.evaluation import Evaluation
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
@@ -54,6 +56,20 @@ def test_rows_are_what_each_policy_reaches_alone(train: Train, capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "36 requests, full catalogue, seen items excluded" in shown
     assert f"{metrics['sft']['ndcg@10']['value']:.4f}".lstrip("0") in shown
+
+
+@pytest.mark.parametrize(("name", "mixed"), [("markov", "markov"), ("mixture", "markov"), ("markov", None)])
+def test_a_training_has_no_row_of_the_evaluation_s_own(name: str, mixed: str | None) -> None:
+    evaluation = {
+        "_target_": "recsys.training.ranking_evaluation.RankingEvaluation",
+        "baselines": {"markov": {}},
+        "mixed": mixed,
+    }
+    config = OmegaConf.create({"evaluation": evaluation, "train": {"sft": {}}})
+    Evaluate.check_configuration(config, config)
+    config.train[name] = {}
+    with pytest.raises(ConfigurationError, match=rf"^train\.{name}: the evaluation has a row '{name}' of its own"):
+        Evaluate.check_configuration(config, config)
 
 
 def test_every_user_stands_in_the_table(train: Train) -> None:
