@@ -1,4 +1,4 @@
-"""Every experiment composes, is accepted and runs end to end on a few batches; every arm belongs to one."""
+"""Every experiment composes, is accepted and runs end to end on a few batches; every training belongs to one."""
 
 from __future__ import annotations
 
