@@ -128,6 +128,8 @@ def test_a_policy_from_outside_the_package_plays(tmp_path: Path) -> None:
 def test_wrong_requests_are_refused_before_anything_is_played(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="policy=gredy: there is no such policy; did you mean 'greedy'"):
         small(tmp_path, "policy=[gredy]")
+    with pytest.raises(ConfigurationError, match="policy=arms: there is no such policy; did you mean 'bernoulli_thom"):
+        small(tmp_path, "policy=[arms]", "policies.arms.posterior.clicks=2")
     with pytest.raises(ConfigurationError, match=r"policies.epsilon_greedy.epsilom: .*did you mean 'epsilon'"):
         run_stages(small(tmp_path, "policy=[epsilon_greedy]", "+policies.epsilon_greedy.epsilom=0.2"))
     with pytest.raises(ConfigurationError, match="policy: none is configured"):

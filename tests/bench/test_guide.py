@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs/guide/bench.md").read_text()
 COMMANDS = re.findall(r"^PYTHONPATH=\. recsys (bench .*)$", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("line", "row"), list(zip(COMMANDS, ("newest", "arms"), strict=True)))
+@pytest.mark.parametrize(("line", "row"), list(zip(COMMANDS, ("newest", "bernoulli_thompson"), strict=True)))
 def test_the_classes_of_the_page_play_from_a_file_of_ones_own(
     line: str,
     row: str,

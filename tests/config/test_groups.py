@@ -64,7 +64,7 @@ def rollout() -> Rollout:
 
 @pytest.fixture
 def artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What each training of the experiment left, of the kind that its system declares, where a configuration names it."""
+    """What each training of the experiment left, of the kind that its system declares."""
     left: dict[str, object] = {"item_vectors": torch.ones(3, 2)}
     for name, training in compose([EXPERIMENT]).train.items():
         kind = locate("system", training.system._target_).artifact
