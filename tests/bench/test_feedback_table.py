@@ -35,8 +35,8 @@ def test_slates_of_sessions_with_their_propensities() -> None:
 
 
 def test_a_played_log_has_whole_propensities() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     table = feedback_table("thompson", 0, played)
     assert len(table) == 8 * 3
     assert table["request_id"].n_unique() == len(table)
@@ -46,8 +46,8 @@ def test_a_played_log_has_whole_propensities() -> None:
 
 
 def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
     feedback_table("thompson", 0, played).write_parquet(tmp_path / "feedback.parquet")
     log = ParquetFeedback(tmp_path / "feedback.parquet").log()
     assert isinstance(log, SlateFeedbackLog)
@@ -61,16 +61,16 @@ def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
 
 
 def test_a_slate_of_many_slots_is_never_impossible() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
     unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
     table = feedback_table("thompson", 0, unlikely)
     assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
 
 
 def test_slot_propensities_where_they_were_estimated() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2), 0, slot_draws=20)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2), 0, slot_draws=20)
     table = feedback_table("thompson", 0, played)
     assert "slot_propensities" not in feedback_table("thompson", 0, replace(played, slot_propensity=None)).columns
     shares = torch.tensor(table["slot_propensities"].to_list(), dtype=torch.float64)
