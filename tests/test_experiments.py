@@ -1,4 +1,4 @@
-"""Every experiment composes, is accepted and runs end to end on a few batches; every arm belongs to one."""
+"""Every experiment composes, is accepted and runs end to end on a few batches; every training belongs to one."""
 
 from __future__ import annotations
 
@@ -276,22 +276,32 @@ def test_where_users_may_have_items_again_they_are_kept(tmp_path: Path) -> None:
     assert (dataset.num_users, dataset.num_items) == (USERS, ITEMS)
 
 
-@pytest.mark.parametrize("training", sorted(path.stem for path in CONF.glob("training/slate/*.yaml")))
-def test_every_slate_training_is_tried_by_the_recipe(training: str) -> None:
-    assert f"/training/slate@train.{training}: {training}\n" in (CONF / "recipe/slate.yaml").read_text()
-
-
-@pytest.mark.parametrize("training", TRAININGS)
-def test_every_training_is_tried_by_an_experiment(training: str) -> None:
-    """So that the runs above have run it."""
-    pattern = re.compile(rf"/training@[\w.]+: {training}$", re.MULTILINE)
+def without_experiment() -> list[str]:
+    """The trainings that no experiment and no recipe lists, as they stand below `conf/training`."""
     files = [*CONF.glob("experiment/**/*.yaml"), *CONF.glob("recipe/*.yaml")]
-    assert any(pattern.search(file.read_text()) for file in files)
+    listed = set()
+    for file in files:
+        for group, name in re.findall(r"/training(/\w+)?@[\w.]+: (\w+)$", file.read_text(), re.MULTILINE):
+            listed.add(f"{group}/{name}".strip("/"))
+    known = {str(path.relative_to(CONF / "training").with_suffix("")) for path in CONF.glob("training/**/*.yaml")}
+    assert listed <= known
+    return sorted(known - listed)
 
 
-@pytest.mark.parametrize("training", sorted(path.stem for path in CONF.glob("training/simulator/*.yaml")))
-def test_every_training_in_a_simulator_is_tried_by_the_recipe(training: str) -> None:
-    assert f"/training/simulator@train.{training}: {training}\n" in (CONF / "recipe/simulator.yaml").read_text()
+@pytest.mark.parametrize("training", without_experiment())
+def test_a_training_that_no_experiment_lists_runs_beside_those_of_one(training: str, tmp_path: Path) -> None:
+    """The other trainings were run above, by the experiments that list them."""
+    kind, _, name = training.rpartition("/")
+    added = f"+training{'/' if kind else ''}{kind}@train.{name}={name}"
+    given = ["debug=limit", f"root={tmp_path}"]
+    if kind == "simulator":
+        sizes = ["evaluation.limit=5", "users=20", "steps=5"]
+        config = compose(["experiment=simulator/interest", *given, *sizes, added])
+    elif kind == "slate":
+        config = compose(["experiment=slate/simulated", *given, *slate_data("slate/simulated", tmp_path), added])
+    else:
+        config = small("rere/parquet", tmp_path, added)
+    assert name in run_stages(config).metrics
 
 
 @pytest.mark.parametrize("system", sorted(path.stem for path in CONF.glob("system/*.yaml")))

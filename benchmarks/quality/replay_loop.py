@@ -116,7 +116,7 @@ class Frozen:
 
 
 class Watched(PlantedGroups):
-    """A world that remembers where its users stood, so that it can be asked afterwards what they would have clicked."""
+    """A simulator that remembers where its users stood, to tell later what they would have clicked."""
 
     def step(
         self, state: PlantedState, slates: Slates, generator: torch.Generator
@@ -146,31 +146,31 @@ def every_slate() -> Tensor:
     return torch.tensor(list(permutations(range(ITEMS), SLOTS)))
 
 
-def truth(world: Watched, policy: Policy) -> float:
+def truth(simulator: Watched, policy: Policy) -> float:
     """What the policy's slates earn at the log's requests, a request."""
     slates, earned = every_slate(), []
-    for state in world.states:
-        context = world.observe(state)
+    for state in simulator.states:
+        context = simulator.observe(state)
         users, count = len(context), len(slates)
         items = slates.unsqueeze(0).expand(users, -1, -1)
         chance = policy.log_prob(context, Slates(items, torch.zeros(items.shape))).sum(-1).exp()
-        scores = world.scores(state).gather(1, items.flatten(1)).view(users * count, SLOTS)
-        clicks = world.choice.click_probability(scores, torch.ones_like(scores, dtype=torch.bool))
+        scores = simulator.scores(state).gather(1, items.flatten(1)).view(users * count, SLOTS)
+        clicks = simulator.choice.click_probability(scores, torch.ones_like(scores, dtype=torch.bool))
         earned.append((chance * clicks.sum(-1).view(users, count)).sum(1))
     return float(torch.stack(earned).double().mean())
 
 
-def beliefs(world: PlantedGroups) -> BetaPosterior:
+def beliefs(simulator: PlantedGroups) -> BetaPosterior:
     """What a few users taught of each item: enough to prefer, not to be sure, so that every slate has a chance."""
     posterior = BetaPosterior(ITEMS, pool=512)
-    record_episode(world, InSlateThompson(posterior), EpisodeConfig(10, 3, SLOTS), seed=10_000)
+    record_episode(simulator, InSlateThompson(posterior), EpisodeConfig(10, 3, SLOTS), seed=10_000)
     return posterior
 
 
-def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, users: int, seed: int) -> Any:
+def replayed(simulator: Watched, policies: Mapping[str, Policy], logging: Policy, users: int, seed: int) -> Any:
     """Estimates of every policy by every estimator, with the truth beside."""
-    world.states = []
-    played: EpisodeRecord = record_episode(world, logging, EpisodeConfig(users, STEPS, SLOTS), seed)
+    simulator.states = []
+    played: EpisodeRecord = record_episode(simulator, logging, EpisodeConfig(users, STEPS, SLOTS), seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feedback.parquet"
         feedback_table("in_slate_thompson", seed, played).write_parquet(path)
@@ -183,12 +183,12 @@ def replayed(world: Watched, policies: Mapping[str, Policy], logging: Policy, us
         }
         options = ReplayOptions(limits=OverlapLimits(0.0))
         table = evaluate({"in_slate_thompson": log}, beside, ESTIMATORS, options).estimates
-    return table, {name: truth(world, policy) for name, policy in policies.items()}
+    return table, {name: truth(simulator, policy) for name, policy in policies.items()}
 
 
-def generative(world: PlantedGroups, folder: Path) -> Policy:
-    """A small generator, trained by `recsys train` on what users took from random slates of this world."""
-    played = record_episode(world, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
+def generative(simulator: PlantedGroups, folder: Path) -> Policy:
+    """A small generator, trained by `recsys train` on what users took from random slates of this simulator."""
+    played = record_episode(simulator, UniformPolicy(ITEMS), EpisodeConfig(200, 20, SLOTS), seed=20_000)
     feedback_table("random", 0, played).write_parquet(folder / "feedback.parquet")
     small = ["clusters=2", "max_length=20", "network.width=16", "network.layers=1", "schedule.max_epochs=4"]
     where = [f"dataset.path={folder / 'feedback.parquet'}", f"root={folder}", f"+data.root={folder / 'data'}"]
@@ -200,19 +200,19 @@ def generative(world: PlantedGroups, folder: Path) -> Policy:
 
 def coverage(choice: Any, runs: int, users: int, generator: Callable[[PlantedGroups, Path], Policy]) -> pl.DataFrame:
     """Of each policy and estimator how often the interval holds the truth, and how far the estimate is from it."""
-    world = Watched(ITEMS, GROUPS, width=4, choice=choice, sharpness=2.0, steps=20)
-    posterior = beliefs(world)
+    simulator = Watched(ITEMS, GROUPS, width=4, choice=choice, sharpness=2.0, steps=20)
+    posterior = beliefs(simulator)
     with tempfile.TemporaryDirectory() as folder:
         policies = {
             "greedy": Greedy(posterior),
             "slate Thompson": SlateThompson(posterior),
-            "generative": generator(world, Path(folder)),
+            "generative": generator(simulator, Path(folder)),
         }
-        world.steps = STEPS
+        simulator.steps = STEPS
         frozen = {name: Frozen(policy) for name, policy in policies.items()}
         tables = []
         for seed in track(range(runs), description="runs"):
-            table, truths = replayed(world, frozen, Frozen(InSlateThompson(posterior)), users, seed)
+            table, truths = replayed(simulator, frozen, Frozen(InSlateThompson(posterior)), users, seed)
             known = pl.col("policy").replace_strict(truths, return_dtype=pl.Float64)
             tables.append(table.with_columns(known.alias("truth")))
     rows = pl.concat(tables).with_columns(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 RENAMED: Mapping[str, tuple[str, ...]] = {
     "arm": ("training",),
+    "arms": ("bernoulli_thompson",),
     "counts": ("baselines", "loss_mask"),
     "hidden": ("feed_forward",),
     "keep": ("group_filter",),

@@ -17,7 +17,7 @@ from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
-class WeightedSum(nn.Module):
+class WeightedSum(nn.Module, Reward):
     """`Σ_m w_m R_m`. ReRe's published reward is `hit + ranking`, both with weight 1.
 
     Where some parts reward slots and others slates, the sum is one a slot, and what a whole slate earned is credited to
@@ -41,15 +41,11 @@ class WeightedSum(nn.Module):
         self.rewards = dict(rewards)
         self.parts_that_move = nn.ModuleList(part for part in rewards.values() if isinstance(part, nn.Module))
         self.weights = {name: float(weights[name]) for name in self.rewards}
+        self.order_matters = any(part.order_matters for name, part in self.rewards.items() if self.weights[name])
+        self.bounds = self._bounds()
 
-    @property
-    def order_matters(self) -> bool:
-        """Whether any part with a weight reads an order."""
-        return any(reward.order_matters for name, reward in self.rewards.items() if self.weights[name])
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The sum of the parts' bounds; None where a part has none."""
+    def _bounds(self) -> tuple[float, float] | None:
+        """Return the sum of the parts' bounds, None where a part has none."""
         low = high = 0.0
         for name, reward in self.rewards.items():
             if reward.bounds is None:
@@ -110,7 +106,7 @@ def with_parts(
     return reward.total(parts), slates_earn
 
 
-class ThresholdedReward:
+class ThresholdedReward(Reward):
     """`1[gate > τ] · R`: preference counts only for relevant items, which keeps policies from gaming it.
 
     Args:
@@ -125,17 +121,8 @@ class ThresholdedReward:
         self.reward = reward
         self.gate = gate
         self.threshold = threshold
-
-    @property
-    def order_matters(self) -> bool:
-        """Whether either part reads an order."""
-        return self.reward.order_matters or self.gate.order_matters
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The reward's bounds, widened to hold 0; None where it has none."""
-        bounds = self.reward.bounds
-        return None if bounds is None else (min(bounds[0], 0.0), max(bounds[1], 0.0))
+        self.order_matters = reward.order_matters or gate.order_matters
+        self.bounds = None if reward.bounds is None else (min(reward.bounds[0], 0.0), max(reward.bounds[1], 0.0))
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
         """Return what R gives, `[B, G]` or `[B, G, S]`, and 0 where the gate is closed.

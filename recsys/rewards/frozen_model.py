@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from recsys.errors import ConfigurationError
+from recsys.rewards.reward import Reward
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.slates import Slates
@@ -24,7 +25,7 @@ class CatalogueScorer(Protocol):
         ...
 
 
-class CollaborativeReward(nn.Module):
+class CollaborativeReward(nn.Module, Reward):
     """`max(log p(e | history), floor)` under a frozen scorer, nats, mean over the slots of a slate.
 
     The scorer never sees the target and gets no gradient. Policies learn to game this reward (reported by ReRe, arXiv
@@ -47,11 +48,7 @@ class CollaborativeReward(nn.Module):
         self.scorer = scorer
         self.eval()
         self.floor = floor
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """From the floor to 0 (certainty)."""
-        return self.floor, 0.0
+        self.bounds = (floor, 0.0)
 
     def train(self, mode: bool = True) -> CollaborativeReward:
         """Stays in evaluation mode: the scorer is frozen, dropout off."""
@@ -65,7 +62,7 @@ class CollaborativeReward(nn.Module):
         return of_slot.mean(-1).masked_fill(~slates.mask, 0.0).to(slates.log_prob.dtype)
 
 
-class SemanticReward(nn.Module):
+class SemanticReward(nn.Module, Reward):
     """Cosine of an item's vector to the logged next item's, mean over the slots of a slate.
 
     Items with a zero vector earn 0. Policies learn to game this reward (reported by ReRe, arXiv 2510.12211): watch

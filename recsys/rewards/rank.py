@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.errors import ConfigurationError
-from recsys.rewards.reward import is_hit
+from recsys.rewards.reward import Reward, is_hit
 from recsys.types.example import Example
 from recsys.types.slates import Slates
 
 
-class NdcgReward:
+class NdcgReward(Reward):
     """`1 / log2(s + 1)` for a slate that holds the logged next item in slot s (from 1) of the first K, else 0.
 
     With one relevant item that is NDCG@K. Slates of one slot earn what `HitReward` gives.
@@ -39,24 +40,24 @@ class NdcgReward:
             raise ConfigurationError(f"cutoff is {cutoff}: NDCG@K needs K of at least 1")
         self.cutoff = cutoff
 
+    @override
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`, in [0, 1]."""
         hit = slates.items[..., : self.cutoff] == example.item[:, None, None]
         slot = torch.arange(1, hit.shape[-1] + 1, device=hit.device, dtype=slates.log_prob.dtype)
         gain = (hit / (slot + 1).log2()).amax(-1)
         return gain.masked_fill(~slates.mask, 0.0)
 
 
-class RankingReward:
+class RankingReward(Reward):
     """ReRe's ranking reward as the formula has it; published rewards add it to `HitReward` (see `WeightedSum`).
 
     With `ρ_k` the rank of candidate k by probability in its group (1 = most probable, ties in the order listed):
 
-        R̃_k = 0 for the target, −1 / log(ρ_k + 1) for every other candidate
+        R̃_k = 0 for the target, −1 / log2(ρ_k + 1) for every other candidate
         R_k = −R̃_k / Σ_j R̃_j
 
-    so that the wrong candidates share a penalty of −1. A group that holds only the target earns 0. A group without a
-    hit is penalised too: once centred, its least probable candidates are pushed *up*.
+    so that the wrong candidates share a penalty of −1, whatever the base of the logarithm. A group that holds only the
+    target earns 0. A group without a hit is penalised too: once centred, its least probable candidates are pushed *up*.
 
     Source: MiniOneRec (arXiv 2510.24431), section 3.4, for ReRe (arXiv 2510.12211); docs/papers.md#rewards.
 
@@ -72,15 +73,15 @@ class RankingReward:
     order_matters = False
     bounds = (-1.0, 0.0)
 
+    @override
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`, in [−1, 0]."""
         log_prob = slates.slate_log_prob.masked_fill(~slates.mask, float("-inf"))
         rank = log_prob.argsort(dim=-1, descending=True, stable=True).argsort(-1)
         wrong = slates.mask & ~is_hit(example, slates)
         return _shared_penalty(rank.to(log_prob.dtype), mask=wrong, penalised=wrong)
 
 
-class ReleasedRankingReward:
+class ReleasedRankingReward(Reward):
     """The ranking reward as ReRe's and MiniOneRec's released code computes it, to reproduce their runs.
 
     It departs from `RankingReward` in three ways: the rank is the position in the batch, whatever the probabilities;
@@ -93,8 +94,8 @@ class ReleasedRankingReward:
     order_matters = True
     bounds = (-1.0, 0.0)
 
+    @override
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`, in [−1, 0]."""
         mask, hit = slates.mask, is_hit(example, slates)
         position = torch.arange(mask.shape[1], device=mask.device, dtype=slates.log_prob.dtype).expand_as(mask)
         return _shared_penalty(position, mask=mask, penalised=mask & ~hit & hit.any(-1, keepdim=True))

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
+from typing_extensions import override
 
 from recsys.types.example import Example
 from recsys.types.slates import Slates
@@ -13,21 +14,18 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class Reward(Protocol):
-    """A number for each slate, or one for each of its slots. Always finite; 0 where there is no slate."""
+    """A number for each slate, or one for each of its slots. Always finite; 0 where there is no slate.
 
-    @property
-    def order_matters(self) -> bool:
-        """Whether it reads an order.
+    A request's rewards do not depend on the other requests of the batch. The two attributes are set on the class where
+    they are constant, and in `__init__` where they depend on its arguments.
+    """
 
-        That is: whether exchanging the slots of a slate, or listing the group's candidates (with their
-        log-probabilities) in another order, changes what a slate earns.
-        """
-        ...
+    order_matters: bool
+    """Whether exchanging the slots of a slate, or listing the group's candidates (with their log-probabilities) in
+    another order, changes what a slate earns."""
 
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The lowest and the highest value; None where there is no bound."""
-        ...
+    bounds: tuple[float, float] | None
+    """The lowest and the highest value; None where there is no bound."""
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
         """Return what each slate earned, `[B, G]`, or each of its slots, `[B, G, S]`.
@@ -44,7 +42,7 @@ def is_hit(example: Example, slates: Slates) -> Bool[Tensor, "B G"]:
     return (slates.items == example.item[:, None, None]).any(-1) & slates.mask
 
 
-class HitReward:
+class HitReward(Reward):
     """`1[e = target]`: 1 for a slate that holds the logged next item in any slot, else 0.
 
     Source: ReRe (arXiv 2510.12211), MiniOneRec (arXiv 2510.24431), section 3.4; docs/papers.md#rewards.
@@ -53,12 +51,12 @@ class HitReward:
     order_matters = False
     bounds = (0.0, 1.0)
 
+    @override
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
-        """`[B, G]`, 0 or 1."""
         return is_hit(example, slates).to(slates.log_prob.dtype)
 
 
-class SlotHitReward:
+class SlotHitReward(Reward):
     """`1[e_s ∈ logged items]` of each slot: 1 where it holds an item of the logged answer, else 0.
 
     Which slot of the answer held the item does not matter.
@@ -67,8 +65,8 @@ class SlotHitReward:
     order_matters = True
     bounds = (0.0, 1.0)
 
+    @override
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G S"]:
-        """Return 0 or 1 of each slot, `[B, G, S]`."""
         logged = example.slates.items.flatten(1)[:, None, None]
         hit = (slates.items.unsqueeze(-1) == logged).any(-1) & slates.mask.unsqueeze(-1)
         return hit.to(slates.log_prob.dtype)

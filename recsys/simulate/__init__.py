@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recsys.simulate.long_term_satisfaction import LongTermSatisfaction, SatisfactionContext
     from recsys.simulate.planted_groups import PlantedGroups
     from recsys.simulate.simulated_slates import SimulatedSlates
-    from recsys.simulate.simulator import Simulator
+    from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 
 __all__ = [
     "CascadeModel",
@@ -43,6 +43,8 @@ __all__ = [
     "Simulator",
     "SlateVectorEnv",
     "TopicFeatures",
+    "feedback",
+    "one_slate_each",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -57,6 +59,6 @@ __getattr__, __dir__ = lazy_names(
         "long_term_satisfaction": ["LongTermSatisfaction", "SatisfactionContext"],
         "planted_groups": ["PlantedGroups"],
         "simulated_slates": ["SimulatedSlates"],
-        "simulator": ["Simulator"],
+        "simulator": ["Simulator", "feedback", "one_slate_each"],
     },
 )

@@ -17,7 +17,10 @@ from recsys.types.transition import Transition
 
 @runtime_checkable
 class State(Protocol):
-    """Where `B` users stand: a simulator's own dataclass of tensors with `B` rows, never changed in place."""
+    """Where `B` users stand: a simulator's own dataclass, never changed in place.
+
+    Every field is a tensor with `B` rows, or None; `done` may be a field or a property.
+    """
 
     @property
     def done(self) -> Bool[Tensor, " B"]:
@@ -32,8 +35,21 @@ AnyState = TypeVar("AnyState", bound=State)
 class Simulator(Protocol[AnyState]):
     """Simulated users who are shown slates.
 
-    Law, held by `tests/contracts`: a step leaves the state it was given as it was; equal generators give equal answers;
-    only slots that show an item earn, and users who are done earn nothing and stay done.
+    Laws, to which `tests/contracts/test_simulator.py` holds every simulator:
+
+    - A step leaves the state it was given as it was. Equal generators give equal answers: all randomness comes from
+      the generator.
+    - Each user is shown one slate. Several slates a user, or not as many as users, are refused (`one_slate_each`).
+    - Every channel of the feedback is `[B, 1, S]`, one number a slot. `reward` is at least 0, and `click` is binary: 1
+      where the slot earned more than 0, else 0, so that a click rate can be told from the rewards. A channel of kind
+      `SECONDS` has the unit "s", and no other has. The propensity is the probability of the slate (`feedback` makes
+      such a feedback).
+    - Slots that show no item earn nothing. Users who are done earn nothing, in no channel, and stay done. What a step
+      returns as done is `done` of the state that it returns.
+    - A context has one request for each user, and so have its features and the fields of its own class; `select`
+      keeps all of them, and the class.
+
+    A session need not end. Whoever plays a simulator says how many slates are shown at most.
     """
 
     num_items: int
@@ -64,11 +80,11 @@ class Simulator(Protocol[AnyState]):
         """Show each user one slate (`G = 1`).
 
         Returns:
-            Where the users stand then; their feedback, whose channels are `[B, 1, S]`, among them `reward`, and whose
-            propensity is the probability with which each slate was shown; whose session is over then.
+            Where the users stand then; their feedback, whose channels are `[B, 1, S]`, among them `click` and `reward`,
+            and whose propensity is the probability with which each slate was shown; whose session is over then.
 
         Raises:
-            ValueError: the slates are not one a user.
+            ValueError: the slates are not one a user; `one_slate_each` raises it.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import lightning
 import torch
@@ -15,6 +16,7 @@ from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
 from recsys.policies.policy import ItemPolicy
 from recsys.systems.sequential import OptimizerFactory
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.trajectory import Trajectory
 
@@ -39,9 +41,9 @@ class ActorCritic(lightning.LightningModule):
         ConfigurationError: `discount` or `trace` is outside [0, 1].
     """
 
-    monitor = "validation/reward"
-    mode = "max"
-    artifact = "policy"
+    monitor: ClassVar[str] = "validation/reward"
+    mode: ClassVar[Literal["min", "max"]] = "max"
+    artifact: ClassVar[ArtifactKind] = ArtifactKind.POLICY
 
     def __init__(
         self,

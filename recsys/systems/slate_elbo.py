@@ -21,11 +21,12 @@ VALIDATION_SAMPLES = 8
 
 
 class SlateElboSystem(lightning.LightningModule):
-    """Maximise a lower bound of the evidence: for each user of a batch one draw of items, and some of the start.
+    """Maximise a lower bound of the evidence.
 
-    The starts are weighted by how well they explain the user's clicks (`SlateModel.log_weight`): with one the bound is
-    the usual one, and prefers users who forget where they began (docs/log.md); it rises with their number, and so does
-    the time it takes.
+    The bound is estimated for each user of a batch from one sample of the items and several initial states. The initial
+    states are weighted by how well they explain the user's clicks (`SlateModel.log_weight`). With one initial state the
+    bound is the usual ELBO, which prefers users who forget their initial state (docs/log.md). The bound rises with the
+    number of initial states, and so does the time it takes.
 
     The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
     An epoch counts each KL once (`slate_negative_elbo`). Items that no training slate shows are set to their prior and
@@ -74,16 +75,26 @@ class SlateElboSystem(lightning.LightningModule):
         model.items.reset_to_prior((exposure.occurrences == 0).nonzero().squeeze(1))
 
     def draw(self, slates: Tensor, generator: torch.Generator) -> SlateValues:
-        """See `sample_initial_states`."""
+        """Return one sample of the items and `initial_states` samples of each user's initial state.
+
+        Args:
+            slates: items of the users' slates, −1 in empty slots.
+            generator: source of randomness.
+        """
         return sample_initial_states(self.model, slates, self.initial_states, generator)
 
     def negative_elbo(self, values: SlateValues, batch: UserSlates) -> Tensor:
-        """See `slate_negative_elbo`."""
+        """Return the negative ELBO of a batch, nats (`slate_negative_elbo`).
+
+        Args:
+            values: what `draw` returned for the batch.
+            batch: users with their slates and clicks.
+        """
         exposure = Exposure(self.occurrences, self.impressions)
         return slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
 
     def training_step(self, batch: UserSlates, batch_index: int) -> Tensor:
-        """Nats a slate."""
+        """Return the loss of a batch: its share of the negative ELBO, nats a slate, from new samples."""
         before = self.current_epoch * self.batches + batch_index
         values = self.draw(batch.slates, step_generator(self.seed, self.global_rank, before, self.device))
         loss = self.negative_elbo(values, batch) * (self.batches / self.impressions)
@@ -98,5 +109,5 @@ class SlateElboSystem(lightning.LightningModule):
         self.log("validation/log_likelihood", log_prob.mean(), batch_size=len(log_prob), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer."""
+        """Return the optimizer of the model's parameters."""
         return self.optimizer(self.parameters())

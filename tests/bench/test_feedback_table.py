@@ -35,9 +35,9 @@ def test_slates_of_sessions_with_their_propensities() -> None:
 
 
 def test_a_played_log_has_whole_propensities() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
-    table = feedback_table("arms", 0, played)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    table = feedback_table("thompson", 0, played)
     assert len(table) == 8 * 3
     assert table["request_id"].n_unique() == len(table)
     for whole, parts in zip(table["propensity"], table["prefix_propensities"], strict=True):
@@ -46,9 +46,9 @@ def test_a_played_log_has_whole_propensities() -> None:
 
 
 def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
-    feedback_table("arms", 0, played).write_parquet(tmp_path / "feedback.parquet")
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 5, 2), seed=0)
+    feedback_table("thompson", 0, played).write_parquet(tmp_path / "feedback.parquet")
     log = ParquetFeedback(tmp_path / "feedback.parquet").log()
     assert isinstance(log, SlateFeedbackLog)
     assert (len(log), log.slots, log.users is not None and len(log.users)) == (24, 2, 8)
@@ -61,18 +61,18 @@ def test_a_played_log_can_be_replayed(tmp_path: Path) -> None:
 
 
 def test_a_slate_of_many_slots_is_never_impossible() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(2, 1, 2), seed=0)
     unlikely = replace(played, log_prob=torch.full_like(played.log_prob, -80.0))
-    table = feedback_table("arms", 0, unlikely)
+    table = feedback_table("thompson", 0, unlikely)
     assert [math.log(whole) for whole in table["propensity"]] == [-160.0] * 2
 
 
 def test_slot_propensities_where_they_were_estimated() -> None:
-    world = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
-    played = record_episode(world, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2), 0, slot_draws=20)
-    table = feedback_table("arms", 0, played)
-    assert "slot_propensities" not in feedback_table("arms", 0, replace(played, slot_propensity=None)).columns
+    simulator = PlantedGroups(num_items=12, groups=3, width=3, steps=3)
+    played = record_episode(simulator, EpsilonGreedy(BetaPosterior(12), 0.5), EpisodeConfig(8, 3, 2), 0, slot_draws=20)
+    table = feedback_table("thompson", 0, played)
+    assert "slot_propensities" not in feedback_table("thompson", 0, replace(played, slot_propensity=None)).columns
     shares = torch.tensor(table["slot_propensities"].to_list(), dtype=torch.float64)
     assert shares.shape == (24, 2)
     assert torch.allclose(shares * 21, (shares * 21).round(), atol=1e-4)

@@ -16,7 +16,9 @@ PAGE = (Path(__file__).parents[2] / "docs/guide/bench.md").read_text()
 COMMANDS = re.findall(r"^PYTHONPATH=\. recsys (bench .*)$", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("line", "row"), list(zip(COMMANDS, ("newest", "arms"), strict=True)))
+@pytest.mark.parametrize(
+    ("line", "row"), list(zip(COMMANDS, ("newest", "bernoulli_thompson", "bernoulli_thompson"), strict=True))
+)
 def test_the_classes_of_the_page_play_from_a_file_of_ones_own(
     line: str,
     row: str,
@@ -27,6 +29,9 @@ def test_the_classes_of_the_page_play_from_a_file_of_ones_own(
 ) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "mine.py").write_text("\n".join(blocks))
+    for name, file in re.findall(r"^```yaml\n# (my_conf/\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "mine", import_module("mine"))

@@ -19,7 +19,7 @@ from recsys.types.slates import Slates
 GAME = EpisodeConfig(users=12, steps=6, slots=3)
 
 
-def world() -> PlantedGroups:
+def simulator() -> PlantedGroups:
     return PlantedGroups(num_items=20, groups=4, width=3, steps=4)
 
 
@@ -35,7 +35,7 @@ def parts(record: EpisodeRecord) -> list[Tensor]:
     "make", [lambda: UniformPolicy(20), thompson, lambda: Oracle(20)], ids=["random", "thompson", "oracle"]
 )
 def test_equal_seeds_play_alike_and_others_do_not(make) -> None:
-    first, again, other = (parts(record_episode(world(), make(), GAME, seed)) for seed in (3, 3, 4))
+    first, again, other = (parts(record_episode(simulator(), make(), GAME, seed)) for seed in (3, 3, 4))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[2], other[2])
 
@@ -53,13 +53,13 @@ def test_every_policy_meets_the_same_users_with_the_same_luck() -> None:
             items = torch.arange(slots).expand(len(context), 1, slots)
             return Slates(items, torch.zeros(items.shape))
 
-    first, second = (record_episode(world(), Same(wasted), GAME, seed=0) for wasted in (0, 7))
+    first, second = (record_episode(simulator(), Same(wasted), GAME, seed=0) for wasted in (0, 7))
     assert first.reward.any()
     assert torch.equal(first.reward, second.reward)
 
 
 def test_nothing_is_earned_or_counted_after_the_session() -> None:
-    played = record_episode(world(), UniformPolicy(20), GAME, seed=0)
+    played = record_episode(simulator(), UniformPolicy(20), GAME, seed=0)
     assert played.active[:4].all() and not played.active[4:].any()
     assert (played.items[:4] >= 0).all() and (played.items[4:] == -1).all()
     assert not played.reward[4:].any() and not played.diversity[4:].any()
@@ -86,8 +86,8 @@ def test_diversity_is_the_mean_distance_of_shown_items() -> None:
 
 def test_slot_propensities_are_estimated_apart_and_change_nothing() -> None:
     game = EpisodeConfig(users=12, steps=4, slots=3)
-    without = record_episode(world(), thompson(), GAME, 3)
-    with_shares = record_episode(world(), thompson(), game, 3, slot_draws=300)
+    without = record_episode(simulator(), thompson(), GAME, 3)
+    with_shares = record_episode(simulator(), thompson(), game, 3, slot_draws=300)
     assert without.slot_propensity is None and with_shares.slot_propensity is not None
     for one, two in zip(parts(without), parts(with_shares), strict=True):
         assert torch.equal(one[:4], two)
@@ -99,7 +99,7 @@ def test_slot_propensities_are_estimated_apart_and_change_nothing() -> None:
 
 
 def test_slot_propensities_of_a_uniform_policy_are_even(generator: torch.Generator) -> None:
-    context = world().observe(world().reset(50, generator))
+    context = simulator().observe(simulator().reset(50, generator))
     slates = UniformPolicy(20).sample(context, 1, 3, generator)
     shares = slot_propensity(UniformPolicy(20), context, slates, 600, generator)
     assert shares.shape == (50, 3)

@@ -18,28 +18,30 @@ from tests.tiny import tiny_generator
 
 def test_the_truth_is_what_a_policy_earns_at_the_logs_requests() -> None:
     """Against slates and clicks drawn again and again at the same requests."""
-    world = loop.Watched(
+    simulator = loop.Watched(
         loop.ITEMS, loop.GROUPS, width=4, choice=PositionBasedModel((1.0, 0.6)), sharpness=2.0, steps=2
     )
-    posterior = loop.beliefs(world)
-    world.states = []
-    record_episode(world, InSlateThompson(posterior), EpisodeConfig(40, 2, loop.SLOTS), seed=0)
-    states, generator = list(world.states), torch.Generator().manual_seed(0)
+    posterior = loop.beliefs(simulator)
+    simulator.states = []
+    record_episode(simulator, InSlateThompson(posterior), EpisodeConfig(40, 2, loop.SLOTS), seed=0)
+    states, generator = list(simulator.states), torch.Generator().manual_seed(0)
     for policy in (Greedy(posterior), SlateThompson(posterior)):
         earned = []
         for state in states:
-            context = world.observe(state)
+            context = simulator.observe(state)
             for _ in range(60):
                 slates = policy.sample(context, 1, loop.SLOTS, generator)
-                earned.append(world.step(state, slates, generator)[1].reward.sum((1, 2)))
+                earned.append(simulator.step(state, slates, generator)[1].reward.sum((1, 2)))
         drawn = torch.stack(earned).double()
-        world.states = states
-        assert loop.truth(world, policy) == pytest.approx(float(drawn.mean()), abs=4 * float(drawn.std()) / 4800**0.5)
+        simulator.states = states
+        assert loop.truth(simulator, policy) == pytest.approx(
+            float(drawn.mean()), abs=4 * float(drawn.std()) / 4800**0.5
+        )
 
 
 @pytest.mark.slow
-def test_intervals_hold_the_truth_where_the_world_meets_the_assumption() -> None:
-    def untrained(world: object, folder: Path) -> GenerativePolicy:
+def test_intervals_hold_the_truth_where_users_meet_the_assumption() -> None:
+    def untrained(simulator: object, folder: Path) -> GenerativePolicy:
         return GenerativePolicy(tiny_generator(dropout=0.0, items=loop.ITEMS))
 
     found = loop.coverage(PositionBasedModel(loop.EXAMINATION), 3, 40, untrained)

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.signature import locate
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
@@ -20,10 +21,12 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.reference_policy import ReferencePolicy
+from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.rollout import Rollout
 from tests.tiny import tiny_generator
 
 CONF = configuration_folder()
+EXPERIMENT = "experiment=rere/movielens_100k"
 SUPERVISED = {"catalogue_cross_entropy", "legal_set_cross_entropy"}
 ACTOR_CRITIC = {"advantage_actor_critic", "proximal_policy_optimisation"}
 
@@ -38,7 +41,7 @@ def composed(group: str, training: str = "rere") -> dict[str, DictConfig]:
     given = []
     for option in options(group):
         given += [f"+training@train.of_{option}={training}", f"{group}@train.of_{option}.system.{group}={option}"]
-    config = compose(["experiment=rere/movielens_100k", *given])
+    config = compose([EXPERIMENT, *given])
     validate(config)
     return {one: config.train[f"of_{one}"].system[group] for one in options(group)}
 
@@ -61,9 +64,11 @@ def rollout() -> Rollout:
 
 @pytest.fixture
 def artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other trainings left, where a configuration names it."""
-    policy = GenerativePolicy(tiny_generator())
-    left = {"sasrec": policy, "sft": policy, "item_vectors": torch.ones(3, 2)}
+    """What each training of the experiment left, of the kind that its system declares."""
+    left: dict[str, object] = {"item_vectors": torch.ones(3, 2)}
+    for name, training in compose([EXPERIMENT]).train.items():
+        kind = locate("system", training.system._target_).artifact
+        left[str(name)] = GenerativePolicy(tiny_generator()) if kind is ArtifactKind.POLICY else torch.nn.Identity()
     monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: left[name])
 
 
@@ -139,4 +144,4 @@ def test_every_objective_of_the_package_has_a_file() -> None:
 )
 def test_former_names_are_refused_with_the_names_of_today(override: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        validate(compose(["experiment=rere/movielens_100k", override]))
+        validate(compose([EXPERIMENT, override]))

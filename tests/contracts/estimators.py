@@ -3,14 +3,14 @@
 
 A `World` lists everything that one unit of a log (a round, a slate, an episode) can be: a batch of the estimator's type
 with one row each, the probability of each row, and what the target policy truly earns. A `Case` is an estimator,
-a world in which its assumption holds and one in which it does not. Worlds of single actions are made here; slates and
-episodes bring their own batches, a few thousand rows at most, and register from their own file:
+a world in which its assumption holds and one in which it does not:
 
     @register
     def my_estimator() -> Case:
-        return Case(MyEstimator(), good_world(), bad_world(), unbiased=True, needs=("prefix",))
+        return Case(MyEstimator(), good_world(), bad_world(), unbiased=True, needs=("target_prefix",))
 
-and that file is imported at the end of this one.
+Worlds of single actions and their estimators stand here, those of slates in `slate_estimators.py`, those of episodes in
+`episode_estimators.py`. Worlds have a few thousand rows at most.
 """
 
 from __future__ import annotations

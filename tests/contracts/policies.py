@@ -1,12 +1,15 @@
-"""The policies that `test_policy.py` holds to the contract. Add one: a function that returns it, under `@register`.
+"""The policies that `test_policy.py` holds to the contract. Add one: a function that returns it, under `@register`;
+under `@register(partial=True)` if it may leave legal slates out, `deterministic=True` if it has one slate a request.
 
 A policy is made for `NUM_ITEMS` items and users `0 .. NUM_USERS - 1`; `training_sequences()` is there to fit on.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -44,31 +47,37 @@ from tests.decode.table_generator import TableGenerator, ragged_codes
 NUM_ITEMS = 6
 NUM_USERS = 4
 
-POLICIES: dict[str, Callable[[], Policy]] = {}
-PARTIAL = {
-    "greedy",
-    "linucb",
-    "slate_thompson",
-    "in_slate_thompson",
-    "in_slate_thompson_of_arms",
-    "greedy_slate_model",
-    "slate_thompson_of_a_slate_model",
-    "in_slate_thompson_of_a_slate_model",
-    "uniform_over_a_shortlist",
-    "in_slate_thompson_over_a_shortlist",
-    "slate_thompson_of_a_slate_model_over_a_shortlist",
-    "in_slate_thompson_of_scores_over_a_shortlist",
-    "slate_thompson_of_a_slate_learner",
-    "in_slate_thompson_of_a_slate_learner",
-}
-"""Those that leave some legal slates out."""
-DETERMINISTIC = {"greedy", "linucb", "greedy_slate_model"}
-"""Those that have one slate for each request."""
+
+@dataclass(frozen=True)
+class Entry:
+    """A policy and what is known of its slates.
+
+    Args:
+        make: returns the policy.
+        partial: whether it may leave legal slates out.
+        deterministic: whether it has one slate for each request.
+    """
+
+    make: Callable[[], Policy]
+    partial: bool
+    deterministic: bool
 
 
-def register(make: Callable[[], Policy]) -> Callable[[], Policy]:
-    """Hold what `make` returns to the contract, under the function's name."""
-    POLICIES[make.__name__] = make
+POLICIES: dict[str, Entry] = {}
+
+
+def register(make: Callable[[], Policy] | None = None, *, partial: bool = False, deterministic: bool = False) -> Any:
+    """Hold what a function returns to the contract, under the function's name; with options, return such a decorator.
+
+    Args:
+        make: returns a policy.
+        partial: whether the policy may leave legal slates out.
+        deterministic: whether the policy has one slate for each request.
+    """
+    if make is None:
+        return functools.partial(register, partial=partial, deterministic=deterministic)
+    assert make.__name__ not in POLICIES
+    POLICIES[make.__name__] = Entry(make, partial, deterministic)
     return make
 
 
@@ -187,7 +196,7 @@ def uniform() -> Policy:
     return UniformPolicy(NUM_ITEMS)
 
 
-@register
+@register(partial=True, deterministic=True)
 def greedy() -> Policy:
     return Greedy(linear_posterior())
 
@@ -197,23 +206,23 @@ def epsilon_greedy() -> Policy:
     return EpsilonGreedy(linear_posterior(), epsilon=0.3)
 
 
-@register
+@register(partial=True, deterministic=True)
 def linucb() -> Policy:
     return Greedy(UpperConfidenceBound(linear_posterior()))
 
 
-@register
+@register(partial=True)
 def slate_thompson() -> Policy:
     return SlateThompson(linear_posterior())
 
 
-@register
+@register(partial=True)
 def in_slate_thompson() -> Policy:
     return InSlateThompson(linear_posterior())
 
 
-@register
-def in_slate_thompson_of_arms() -> Policy:
+@register(partial=True)
+def bernoulli_thompson() -> Policy:
     return InSlateThompson(BetaPosterior(NUM_ITEMS, pool=16))
 
 
@@ -223,19 +232,19 @@ def grouped_items() -> GroupedItems:
     return GroupedItems(torch.arange(NUM_ITEMS) % 2, width=3, deviation=0.3, initial=0.7)
 
 
-@register
+@register(partial=True, deterministic=True)
 def greedy_slate_model() -> Policy:
     model = SlateModel(grouped_items(), GammaLinearUser(), slots=2, affinity=inner_product)
     return Greedy(InnerProductPosterior(model, torch.Generator().manual_seed(0), pool=32))
 
 
-@register
+@register(partial=True)
 def slate_thompson_of_a_slate_model() -> Policy:
     model = SlateModel(grouped_items(), RecurrentUser(3), slots=2)
     return SlateThompson(SlatePosterior(model, torch.Generator().manual_seed(0), pool=32))
 
 
-@register
+@register(partial=True)
 def in_slate_thompson_of_a_slate_model() -> Policy:
     model = SlateModel(grouped_items(), GammaLinearUser(), slots=2)
     return InSlateThompson(SlatePosterior(model, torch.Generator().manual_seed(0), pool=32))
@@ -254,7 +263,7 @@ def on_a_circle() -> ExactIndex:
     return ExactIndex(torch.stack([angle.sin(), angle.cos()], 1), inner_product)
 
 
-@register
+@register(partial=True)
 def uniform_over_a_shortlist() -> Policy:
     return TwoStagePolicy(around, on_a_circle(), SHORT, UniformPolicy(SHORT))
 
@@ -269,12 +278,12 @@ class Shortlisted:
         return ItemAndUser()(context)[rows, context.features[RETRIEVED]]
 
 
-@register
+@register(partial=True)
 def in_slate_thompson_over_a_shortlist() -> Policy:
     return TwoStagePolicy(around, on_a_circle(), SHORT, InSlateThompson(LinearPosterior(Shortlisted(), SHORT, pool=32)))
 
 
-@register
+@register(partial=True)
 def slate_thompson_of_a_slate_model_over_a_shortlist() -> Policy:
     model = SlateModel(grouped_items(), RecurrentUser(3), slots=2).requires_grad_(False)
     posterior = TwoStagePosterior(model, torch.Generator().manual_seed(0), SHORT, pool=32)
@@ -282,7 +291,7 @@ def slate_thompson_of_a_slate_model_over_a_shortlist() -> Policy:
     return TwoStagePolicy(query, ExactIndex(query.vectors(), negative_distance), SHORT, SlateThompson(posterior))
 
 
-@register
+@register(partial=True)
 def in_slate_thompson_of_scores_over_a_shortlist() -> Policy:
     torch.manual_seed(0)
     items = FlatItems(NUM_ITEMS, width=3, deviation=0.5, initial=0.7)
@@ -297,7 +306,9 @@ def slate_learner() -> SlateLearner:
     torch.manual_seed(0)
     items = GroupedItems(torch.arange(NUM_ITEMS) % 2, width=3, deviation=1.0)
     model = SlateModel(items, GammaLinearUser(), slots=2, deviation=1.0)
-    posterior = SlateLearner(model, partial(torch.optim.Adam, lr=0.05), steps=3, users=1, initial_states=2, pool=32)
+    posterior = SlateLearner(
+        model, functools.partial(torch.optim.Adam, lr=0.05), steps=3, users=1, initial_states=2, pool=32
+    )
     requests = training_sequences().select(torch.arange(2))
     for slates, clicks in (([[0, 3], [5, 1]], [0, 1]), ([[1, 2], [4, 0]], [1, -1]), ([[3, 5], [0, 1]], [-1, 0])):
         reward = torch.tensor([[float(slot == click) for slot in range(2)] for click in clicks])
@@ -314,11 +325,11 @@ def epsilon_greedy_slate_learner() -> Policy:
     return EpsilonGreedy(slate_learner(), epsilon=0.3)
 
 
-@register
+@register(partial=True)
 def slate_thompson_of_a_slate_learner() -> Policy:
     return SlateThompson(slate_learner())
 
 
-@register
+@register(partial=True)
 def in_slate_thompson_of_a_slate_learner() -> Policy:
     return InSlateThompson(slate_learner())

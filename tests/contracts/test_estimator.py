@@ -13,9 +13,12 @@ from recsys.errors import RequestError
 from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.intervals.fixed_sample import closed_form
 from recsys.replay.sums import Sums
+from tests.contracts import episode_estimators, slate_estimators
 from tests.contracts.estimators import CASES, Case, World, select
 
 LONG = 1e9
+REGISTERED = (slate_estimators, episode_estimators)
+"""Files that register further cases when they are imported."""
 
 
 @pytest.fixture(params=sorted(CASES))

@@ -15,19 +15,19 @@ from recsys.policies.policy import ItemPolicy, Policy
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import SamplingMethod, Slates
-from tests.contracts.policies import DETERMINISTIC, NUM_ITEMS, NUM_USERS, PARTIAL, POLICIES
+from tests.contracts.policies import NUM_ITEMS, NUM_USERS, POLICIES, Entry
 
 DRAWS = 2000
 
 
 @pytest.fixture(params=sorted(POLICIES))
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+def entry(request: pytest.FixtureRequest) -> Entry:
+    return POLICIES[request.param]
 
 
 @pytest.fixture
-def policy(name: str) -> Policy:
-    made = POLICIES[name]()
+def policy(entry: Entry) -> Policy:
+    made = entry.make()
     return made.eval().requires_grad_(False) if isinstance(made, torch.nn.Module) else made
 
 
@@ -62,7 +62,7 @@ def test_it_is_a_policy(policy: Policy) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_probabilities_sum_to_one_over_the_legal_slates(
-    name: str, policy: Policy, requests: Context, slots: int
+    entry: Entry, policy: Policy, requests: Context, slots: int
 ) -> None:
     slates = enumerated(len(requests), slots)
     log_prob = policy.log_prob(requests, slates)
@@ -70,7 +70,7 @@ def test_probabilities_sum_to_one_over_the_legal_slates(
     total = log_prob.sum(-1)
     impossible, legal = total.isneginf(), legal_slates(requests, slates)
     assert impossible[~legal].all()
-    assert name in PARTIAL or not impossible[legal].any()
+    assert entry.partial or not impossible[legal].any()
     assert torch.allclose(total.exp().sum(-1), torch.ones(len(requests)), atol=1e-4)
 
 
@@ -109,12 +109,12 @@ def test_slates_hold_distinct_legal_items(policy: Policy, requests: Context) -> 
             assert not illegal[row, real].any()
 
 
-def test_equal_seeds_give_equal_slates_and_others_do_not(name: str, policy: Policy, requests: Context) -> None:
+def test_equal_seeds_give_equal_slates_and_others_do_not(entry: Entry, policy: Policy, requests: Context) -> None:
     first, again, other = (
         policy.sample(requests, 500, 1, torch.Generator().manual_seed(seed)).items for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
-    assert torch.equal(first, other) == (name in DETERMINISTIC)
+    assert torch.equal(first, other) == entry.deterministic
 
 
 def test_a_request_is_answered_the_same_in_any_batch(policy: Policy, requests: Context) -> None:

@@ -1,4 +1,4 @@
-"""What every reward owes its callers; a new one is a row in `REWARDS`."""
+"""The laws of every reward; a new reward is a row in `REWARDS`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ ITEMS, REQUESTS, CANDIDATES, SLOTS = 9, 6, 5, 3
 
 
 class FrozenScorer:
-    """Impossible items, and scores that depend on the user."""
+    """Impossible items, and scores that depend on the user and on the whole history."""
 
     def catalogue_log_prob(self, context: Context) -> Tensor:
-        scores = torch.outer(context.users.double() + 1, torch.linspace(-1, 1, ITEMS, dtype=torch.float64)).sin()
+        padded = context.history.to_padded(0).double()
+        seen = (padded * torch.arange(1, 1 + padded.shape[1])).sum(1)
+        scores = torch.outer(context.users + 1 + seen, torch.linspace(-1, 1, ITEMS, dtype=torch.float64)).sin()
         return scores.index_fill(1, torch.tensor([2]), -torch.inf).log_softmax(-1)
 
 
@@ -52,8 +54,10 @@ every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
 
 @pytest.fixture
 def example() -> Example:
+    """Requests with histories from none to long, of unequal lengths, and what they hold excluded."""
     rows = torch.arange(REQUESTS)
-    return Example.next_item(Context(rows, Jagged.empty(REQUESTS), Jagged.empty(REQUESTS)), (rows * 2) % ITEMS)
+    history = Jagged.from_rows([[], [3], [5, 1, 2], [5, 5], [7, 4, 1, 3], [6]])
+    return Example.next_item(Context(rows, history, history), (rows * 2) % ITEMS)
 
 
 @pytest.fixture
@@ -108,9 +112,12 @@ def test_it_says_whether_order_matters(make: Callable[[], Reward], example: Exam
 
 @every_reward
 def test_a_request_is_not_touched_by_the_others(make: Callable[[], Reward], example: Example, slates: Slates) -> None:
-    rows = torch.tensor([4, 1])
-    some = Slates(slates.items[rows], slates.log_prob[rows])
-    assert torch.allclose(make()(example.select(rows), some), make()(example, slates)[rows])
+    """Alone, in another order, and beside itself, it earns what it earns in the whole batch."""
+    reward = make()
+    together = reward(example, slates)
+    for rows in (*torch.arange(REQUESTS).split(1), torch.tensor([4, 1]), torch.tensor([2, 5, 2, 0])):
+        some = Slates(slates.items[rows], slates.log_prob[rows])
+        assert torch.allclose(reward(example.select(rows), some), together[rows])
 
 
 @every_reward

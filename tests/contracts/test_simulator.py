@@ -1,9 +1,16 @@
-"""What every simulator owes its callers; a new one is a row in `SIMULATORS`."""
+"""The laws of every simulator (`recsys.simulate.Simulator`); a new simulator is a row in `SIMULATORS`.
+
+A row makes a simulator whose sessions are over within `STEPS` slates and that rewards some of the slates of three
+random items; one whose sessions never end is `Endless(lambda: …)`. The example of docs/guide/bench.md is one of them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +27,22 @@ from recsys.types.feedback import ChannelKind
 from recsys.types.slates import Slates
 from recsys.types.transition import Transition
 
-USERS, SLOTS = 64, 3
+USERS, SLOTS, STEPS = 64, 3, 40
+
+
+class Endless(partial):
+    """Makes a simulator whose sessions never end."""
+
+
+def of_the_guide() -> Simulator[Any]:
+    """The example of the page on the bench."""
+    page = (Path(__file__).parents[2] / "docs/guide/bench.md").read_text()
+    [code] = [one for one in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "class Coins" in one]
+    names: dict[str, Any] = {}
+    exec(compile("import torch\n" + code, "docs/guide/bench.md", "exec"), names)
+    return names["Coins"](10, steps=4)
+
+
 SIMULATORS: dict[str, Callable[[], Simulator[Any]]] = {
     "interest_evolution": lambda: InterestEvolution(budget=6.0),
     "interest_evolution_of_lasting_candidates": lambda: InterestEvolution(budget=6.0, resample=False),
@@ -30,6 +52,7 @@ SIMULATORS: dict[str, Callable[[], Simulator[Any]]] = {
     "filter_bubble": lambda: PlantedGroups(
         30, 5, 4, steps=4, affinity=inner_product, dynamics=Reinforcing(), choice=PositionBasedModel((0.9, 0.6, 0.4))
     ),
+    "example_of_the_guide": of_the_guide,
 }
 every_simulator = pytest.mark.parametrize("make", SIMULATORS.values(), ids=SIMULATORS)
 
@@ -71,7 +94,7 @@ def test_equal_generators_give_equal_answers(make: Callable[[], Simulator[Any]])
 def test_only_shown_items_earn_and_nobody_earns_when_done(make: Callable[[], Simulator[Any]]) -> None:
     simulator, generator = make(), torch.Generator().manual_seed(1)
     state = simulator.reset(USERS, generator)
-    for _ in range(40):
+    for _ in range(STEPS):
         slates = random_slates(simulator, generator)
         after, feedback, done = simulator.step(state, slates, generator)
         assert feedback.reward.shape == (USERS, 1, SLOTS)
@@ -81,7 +104,7 @@ def test_only_shown_items_earn_and_nobody_earns_when_done(make: Callable[[], Sim
         assert torch.equal(done, after.done)
         assert done[state.done].all()
         state = after
-    assert state.done.all()
+    assert not state.done.any() if isinstance(make, Endless) else state.done.all()
 
 
 @every_simulator
@@ -98,6 +121,7 @@ def test_channels_say_what_they_are(make: Callable[[], Simulator[Any]]) -> None:
     _, feedback, _ = simulator.step(simulator.reset(USERS, generator), random_slates(simulator, generator), generator)
     assert feedback.channels.keys() >= {"click", "reward"}
     assert feedback.channels["click"].kind is ChannelKind.BINARY
+    assert (feedback.reward >= 0).all()
     assert torch.equal(feedback["click"] > 0, feedback.reward > 0)
     assert set(feedback["click"].unique().tolist()) == {0.0, 1.0}
     for channel in feedback.channels.values():
@@ -127,7 +151,9 @@ def test_users_whose_session_is_over_are_shown_nothing(make: Callable[[], Simula
         return show(simulator, state, simulator.observe(state), random_slates(simulator, generator), generator)
 
     state = simulator.reset(USERS, generator)
-    while not state.done.any():
+    for _ in range(STEPS):
+        if state.done.any():
+            break
         state, transition = shown(state)
         assert transition.active.all() and (transition.slates.items[:, 0, 0] >= 0).all()
     after, transition = shown(state)

@@ -22,7 +22,7 @@ from recsys.replay.slates.weights import (
     WholeSlateWeights,
 )
 from recsys.replay.sums import Sums
-from tests.replay.slates.worlds import EXAMINATION, World, world
+from tests.replay.slates.worlds import EXAMINATION, World, by_prefix, world
 
 EARNS = ("alone", "position", "cascade", "sum", "anything")
 LOGS = {"no repeats": ("arbitrary", False), "repeats": ("arbitrary", True), "factorised": ("factorised", True)}
@@ -134,45 +134,6 @@ def test_what_the_log_never_shows_at_a_slot_the_pseudo_inverse_does_not_see() ->
     assert abs(bias - made.truth) > 1e-3
 
 
-def by_prefix(made: World, rounds: SlateBatch, probability: Tensor, right: bool) -> SlateBatch:
-    """Predictions of what a slot and those after it earn under the target policy, right or at random."""
-    table: dict[tuple[int, ...], float] = {}
-    generator = torch.Generator().manual_seed(2)
-
-    def weights(request: int, prefix: tuple[int, ...]) -> dict[tuple[int, ...], float]:
-        begins = {s: p for s, p in made.target[request].items() if s[: len(prefix)] == prefix}
-        total = sum(begins.values())
-        return {slate: chance / total for slate, chance in begins.items()}
-
-    def q(request: int, prefix: tuple[int, ...]) -> float:
-        if right:
-            chances = weights(request, prefix)
-            return sum(p * sum(made.mean[request][s][len(prefix) - 1 :]) for s, p in chances.items())
-        return table.setdefault((request, *prefix), float(torch.rand((), generator=generator)))
-
-    predicted, mean = [], []
-    for request, slates in enumerate(made.slates):
-        for slate in slates:
-            length = made.slots - (request == 2)
-            own = [q(request, slate[: slot + 1]) if slot < length else 9.0 for slot in range(made.slots)]
-            drawn = [
-                sum(p * q(request, s[: slot + 1]) for s, p in weights(request, slate[:slot]).items())
-                if slot < length
-                else 9.0
-                for slot in range(made.slots)
-            ]
-            predicted += [own] * 2**length
-            mean += [drawn] * 2**length
-    return SlateBatch(
-        rounds.items,
-        rounds.reward,
-        logging_prefix=rounds.logging_prefix,
-        target_prefix=rounds.target_prefix,
-        predicted=torch.tensor(predicted, dtype=torch.float64),
-        expected=torch.tensor(mean, dtype=torch.float64),
-    )
-
-
 def variance(estimator: Estimator[SlateBatch], rounds: SlateBatch, probability: Tensor) -> float:
     """Of the estimate times the number of slates, to first order, as the closed form of an interval has it."""
     terms = estimator.terms(rounds)
@@ -186,7 +147,7 @@ def variance(estimator: Estimator[SlateBatch], rounds: SlateBatch, probability: 
 def test_cascade_dr_is_unbiased_in_a_cascade_whatever_the_model(log: str, right: bool) -> None:
     for earns in ("cascade", "anything"):
         made, rounds, probability = enumerated(earns, *LOGS[log])
-        modelled = by_prefix(made, rounds, probability, right)
+        modelled = by_prefix(made, rounds, right)
         for estimator in (CascadeDR(), SelfNormalisedCascadeDR()):
             bias = expected(estimator, modelled, probability) - made.truth
             assert abs(bias) < 1e-10 if earns == "cascade" else abs(bias) > 1e-3

@@ -88,8 +88,8 @@ def test_draws_before_anything_was_seen_are_those_of_the_prior() -> None:
     posterior = linear(prior=2.0, pool=20_000)
     drawn = posterior.sampled_scores(few, torch.arange(posterior.pool).expand(2, -1))
     torch.testing.assert_close(drawn.std(1), 2 * features(few).norm(dim=-1), rtol=0.03, atol=0)
-    arms = BetaPosterior(ITEMS, clicks=1, skips=3)
-    torch.testing.assert_close(arms.scores(few), torch.full((2, ITEMS), 0.25))
+    posterior = BetaPosterior(ITEMS, clicks=1, skips=3)
+    torch.testing.assert_close(posterior.scores(few), torch.full((2, ITEMS), 0.25))
 
 
 def test_arms_count_clicks_and_skips_of_shown_slots() -> None:

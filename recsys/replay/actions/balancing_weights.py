@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.data.logs.batches import LoggedActions
+from recsys.errors import RequestError
 from recsys.replay.actions.cross_fitting import every_pair, features_of_actions, folds, out_of_fold, pairs
 
 
@@ -48,7 +49,8 @@ def balancing_weights(
         seed: seed of the folds.
 
     Raises:
-        RequestError: there are fewer users, or rounds, than folds.
+        RequestError: there are fewer users, or rounds, than folds; or the classifier gives a logged pair probability 1,
+            at which the weight is infinite. The true weight is finite, because what was logged has a propensity.
     """
     of_action = features_of_actions(action_features, target_all.shape[1])
     unit = torch.arange(len(log)) if log.user is None else log.user
@@ -65,6 +67,13 @@ def balancing_weights(
         classifier.fit(features, label[told.numpy()], sample_weight=weight[told].numpy())
         context = None if log.context is None else log.context[asked]
         policy = classifier.predict_proba(pairs(context, log.action[asked], of_action).numpy())[:, 1]
+        certain = int((policy >= 1).sum())
+        if certain:
+            raise RequestError(
+                f"the classifier is certain (probability 1) that {certain} of {len(policy)} logged pairs of context and"
+                " action come from the target policy, which makes their weights infinite: scale the context, or give a"
+                " classifier with a stronger penalty"
+            )
         return torch.from_numpy(policy / (1 - policy))
 
     return out_of_fold(folds(unit, count, torch.Generator().manual_seed(seed)), odds)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from typing_extensions import override
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
@@ -119,7 +118,6 @@ class ActionJoin:
         return cross_fitted(reader.model, reader.rounds, reader.log.num_actions, weight=weight, seed=reader.seed)
 
     @cached_property
-    @override
     def balanced(self) -> Float[Tensor, " m"]:
         """Return the weight of every round learnt by classification; see `balancing_weights`."""
         rounds = self.reader.rounds

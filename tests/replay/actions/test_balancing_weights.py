@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +10,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
 from recsys.data.logs.batches import LoggedActions
+from recsys.errors import RequestError
 from recsys.replay.actions.balancing_weights import balancing_weights
 
 LOGGING = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
@@ -57,3 +59,23 @@ def test_the_same_policy_has_weights_of_1(generator: torch.Generator) -> None:
     rounds, context = log(20_000, generator)
     found = balancing_weights(rounds, LOGGING[context], count=2)
     torch.testing.assert_close(found, torch.ones_like(found), atol=0.1, rtol=0)
+
+
+class Certain(LogisticRegression):
+    """Sure of the origin of every pair, as an unpenalised tree is."""
+
+    def __init__(self, policy: float) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def predict_proba(self, features):
+        return np.tile([1 - self.policy, self.policy], (len(features), 1))
+
+
+def test_a_logged_pair_that_is_surely_of_the_target_policy_is_refused_and_of_the_log_weighs_nothing(
+    generator: torch.Generator,
+) -> None:
+    rounds, context = log(40, generator)
+    with pytest.raises(RequestError, match=r"certain \(probability 1\) that 20 of 20 logged pairs .* infinite"):
+        balancing_weights(rounds, TARGET[context], make=partial(Certain, 1.0), count=2)
+    assert not balancing_weights(rounds, TARGET[context], make=partial(Certain, 0.0), count=2).any()

@@ -184,3 +184,42 @@ def world(earns: str, logs: str = "arbitrary", *, repeats: bool = False, num_ite
     means = [{slate: mean(request, slate) for slate in slates[request]} for request in range(REQUESTS)]
     target = tabulated(lambda request, slate: (0.1 + random()) * sum(means[request][slate]) ** 4)
     return World(num_items, slots, slates, logging, target, means)
+
+
+def by_prefix(made: World, rounds: SlateBatch, right: bool) -> SlateBatch:
+    """Predictions of what a slot and those after it earn under the target policy, right or at random."""
+    table: dict[tuple[int, ...], float] = {}
+    generator = torch.Generator().manual_seed(2)
+
+    def weights(request: int, prefix: tuple[int, ...]) -> dict[tuple[int, ...], float]:
+        begins = {s: p for s, p in made.target[request].items() if s[: len(prefix)] == prefix}
+        total = sum(begins.values())
+        return {slate: chance / total for slate, chance in begins.items()}
+
+    def q(request: int, prefix: tuple[int, ...]) -> float:
+        if right:
+            chances = weights(request, prefix)
+            return sum(p * sum(made.mean[request][s][len(prefix) - 1 :]) for s, p in chances.items())
+        return table.setdefault((request, *prefix), float(torch.rand((), generator=generator)))
+
+    predicted, mean = [], []
+    for request, slates in enumerate(made.slates):
+        for slate in slates:
+            length = made.slots - (request == 2)
+            own = [q(request, slate[: slot + 1]) if slot < length else 9.0 for slot in range(made.slots)]
+            drawn = [
+                sum(p * q(request, s[: slot + 1]) for s, p in weights(request, slate[:slot]).items())
+                if slot < length
+                else 9.0
+                for slot in range(made.slots)
+            ]
+            predicted += [own] * 2**length
+            mean += [drawn] * 2**length
+    return SlateBatch(
+        rounds.items,
+        rounds.reward,
+        logging_prefix=rounds.logging_prefix,
+        target_prefix=rounds.target_prefix,
+        predicted=torch.tensor(predicted, dtype=torch.float64),
+        expected=torch.tensor(mean, dtype=torch.float64),
+    )

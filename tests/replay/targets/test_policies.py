@@ -113,8 +113,8 @@ def test_bernoulli_thompson_is_the_average_of_its_own_log(tmp_path: Path) -> Non
 def test_a_run_is_asked_in_the_raw_ids_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def from_run(run: str, ids: list, arm: str | None = None) -> UniformPolicy:
-        asked.append((run, ids, arm))
+    def from_run(run: str, ids: list, training: str | None = None) -> UniformPolicy:
+        asked.append((run, ids, training))
         return UniformPolicy(len(ids))
 
     monkeypatch.setattr(named.RemappedPolicy, "from_run", from_run)
