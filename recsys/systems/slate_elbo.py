@@ -21,14 +21,16 @@ VALIDATION_SAMPLES = 8
 
 
 class SlateElboSystem(lightning.LightningModule):
-    """Maximise a lower bound of the evidence.
+    """Maximise a lower bound of the evidence: the negative ELBO, in nats a slate, is the loss.
 
-    The bound is estimated for each user of a batch from one sample of the items and several initial states. The initial
-    states are weighted by how well they explain the user's clicks (`SlateModel.log_weight`). With one initial state the
-    bound is the usual ELBO, which prefers users who forget their initial state (docs/log.md). The bound rises with the
-    number of initial states, and so does the time it takes.
+        loss = batches / slates · [ −Σ_u log (1/M) Σ_m w_um  +  the batch's share of every KL ]
+        w_um = p(clicks_u | V, h_um)^(1/temperature) · p(h_um) / q(h_um)
 
-    The loss is the batch's share of the negative ELBO, divided by how many slates a batch has on average: nats a slate.
+    `V` is one sample of the vectors of items from their posterior, `h_um` are `M` initial states of user `u` from theirs
+    (`SlateModel.log_weight`), KL those of items and of what all users share (`slate_negative_elbo`). With `M = 1` this is
+    the usual ELBO, which prefers users who forget their initial state (docs/log.md). The bound rises with `M`, and so
+    does the time it takes.
+
     An epoch counts each KL once (`slate_negative_elbo`). Items that no training slate shows are set to their prior and
     stay there.
 
