@@ -17,8 +17,8 @@ from recsys.runs.run_folder import RunFolder
 def train(overrides: Sequence[str] | DictConfig) -> RunResult:
     """Prepare, train, evaluate and report, as the configuration says.
 
-    Random generators of the process (torch, numpy, `random`) are left as they were. Runs follow one after the other: two
-    threads cannot compose configurations at once.
+    Random generators of the process (torch, numpy, `random`) are left as they were. Runs follow one after the other:
+    two threads cannot compose configurations at once.
 
     Args:
         overrides: what follows `recsys train` on the command line, for instance
