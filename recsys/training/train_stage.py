@@ -10,21 +10,24 @@ from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 
 import lightning
 import polars as pl
-from hydra.utils import instantiate
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
 from recsys.config.type_check import parameters
+from recsys.config.validate import incomplete
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
+from recsys.instantiation import make
 from recsys.runs.artifacts import (
     Artifact,
     artifact_folder,
     build_model,
     load_model,
     make_policy,
+    named_artifacts,
     reading_run,
     save_artifact,
     training_order_file,
@@ -104,6 +107,7 @@ class Train:
         training_order(node.trainings)
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
+            _check_parts(training)
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""
@@ -134,7 +138,7 @@ class Train:
         self, name: str, training: Any, run: RunFolder, data: PreparedData, materials: Materials, mark: str
     ) -> None:
         """Fit the training's system and keep its artifact and curve."""
-        folder, checkpoints = run.stage(self.name) / name, run.checkpoint(self.name) / name
+        key, folder, checkpoints = f"train.{name}", run.stage(self.name) / name, run.checkpoint(self.name) / name
         policy: Any = OmegaConf.to_container(training.policy, resolve=True) if "policy" in training else None
         if "start" in training:
             start = artifact_folder(run, training.start)
@@ -143,18 +147,20 @@ class Train:
             policy = policy or started.policy
         else:
             recipe: Any = OmegaConf.to_container(training.model, resolve=True)
-            model = build_model(training.model, materials)
-        batches: TrainingData = instantiate(training.data, _partial_=True)(data)
+            model = build_model(training.model, materials, f"{key}.model")
+        batches: TrainingData = make(training.data, data, key=f"{key}.data")
         batches.overfit = self.overfit
-        given = batches.system_arguments() | ({} if policy is None else {"policy": make_policy(policy)})
+        given = batches.system_arguments()
+        if policy is not None:
+            given["policy"] = make_policy(policy, f"{key}.policy")
         with reading_run(run):
-            system = instantiate(training.system, _partial_=True)(model, **given)
+            system = make(training.system, model, key=f"{key}.system", **given)
         fitted = fit(
             system,
             batches,
-            instantiate(training.schedule),
+            make(training.schedule, key=f"{key}.schedule"),
             checkpoints,
-            trainer=instantiate(self.trainer, _partial_=True),
+            trainer=make(self.trainer, key="trainer"),
             limit=self.limit,
             profiler=self.profiler,
         )
@@ -208,6 +214,15 @@ def _check_policy(key: str, training: DictConfig) -> None:
         target = training.system.get("_target_")
         if "policy" not in (parameters(locate(f"{key}.system._target_", target)) or {}):
             raise ConfigurationError(f"{key}.policy: {target} takes no policy; leave the key out")
+
+
+def _check_parts(training: DictConfig) -> None:
+    """Make, and forget, the parts that depend on nothing that the run makes: a wrong value is found before an hour."""
+    with torch.random.fork_rng(devices=[]):
+        for part in (training.get("schedule"), *training.get("system", {}).values()):
+            ready = isinstance(part, DictConfig) and "_target_" in part and not named_artifacts(part)
+            if ready and not part.get("_partial_", False) and not any(incomplete(part)):
+                make(part)
 
 
 def _begin(checkpoints: Path, mark: str) -> None:
