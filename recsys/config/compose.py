@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -129,7 +130,7 @@ def _elsewhere(key: str, value: str, config_name: str, overrides: Sequence[str],
         has = " and ".join(f"`recsys {one}`" for one in others) + (" has" if len(others) == 1 else " have")
         kind = "group" if key in groups else "key"
         preset = _folder(config_name) / key / f"{value}.yaml"
-        sets = OmegaConf.load(preset) if kind == "group" and preset.exists() else OmegaConf.create()
+        sets: Any = OmegaConf.load(preset) if kind == "group" and preset.exists() else {}
         here = [f"{one}={sets[one]}" for one in sets]
         instead = f"; write {' '.join(here)}, which {key}={value} sets" if here and set(sets) <= set(plain) else ""
         return f"`recsys {config_name}` has no such {kind}, {has} it{instead}"

@@ -33,7 +33,8 @@ def part_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iter
         if not protocols or not isinstance(part, DictConfig) or "_target_" not in part or part.get("_partial_", False):
             continue
         place = join_key(path, name)
-        written = written_keys(node._get_root(), place)[-1]
+        root = node._get_root()
+        written = written_keys(root, place)[-1] if isinstance(root, DictConfig) else place
         try:
             made = locate(join_key(written, "_target_"), part["_target_"])
         except ConfigurationError:
