@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.live import Live
@@ -26,6 +25,7 @@ from recsys.atomic import whole_file
 from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
 from recsys.errors import ConfigurationError
+from recsys.instantiation import make
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
 
 RECORD_VERSION = 2
@@ -40,25 +40,31 @@ class Configured:
 
     Args:
         node: plain values with `_target_`.
+        key: full key in the configuration, for messages.
     """
 
     node: Mapping[str, Any]
+    key: str = ""
 
     @classmethod
-    def of(cls, node: Any) -> Configured:
+    def of(cls, node: Any, key: str = "") -> Configured:
         """Return what makes the object of a configuration, its values resolved.
+
+        Args:
+            node: the configuration.
+            key: full key of the node, for messages.
 
         Raises:
             ConfigurationError: the configuration is no dictionary.
         """
         plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         if not isinstance(plain, dict):
-            raise ConfigurationError(f"expected a node with `_target_`, found {plain!r}")
-        return cls({str(key): value for key, value in plain.items()})
+            raise ConfigurationError(f"{key}: expected a node with `_target_`, found {plain!r}")
+        return cls({str(name): value for name, value in plain.items()}, key)
 
     def __call__(self) -> Any:
         """Make it anew."""
-        return instantiate(self.node, _convert_="all")
+        return make(self.node, key=self.key)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import polars as pl
+import torch
+from omegaconf import DictConfig
 
 from recsys.atomic import write_json, write_parquet
 from recsys.bench.comparison import BenchResult, BenchRun, FailedBenchRuns, compare
 from recsys.bench.grid import Configured, ProcessGrid
 from recsys.bench.metrics import RecordsByPolicy
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
+from recsys.instantiation import make
 from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 
 class PolicyGrid:
@@ -56,8 +62,8 @@ class PolicyGrid:
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
         self.simulator_name = simulator_name
-        self.simulator = Configured.of(simulator)
-        self.policies = {str(name): Configured.of(node) for name, node in policies.items()}
+        self.simulator = Configured.of(simulator, "simulator")
+        self.policies = {str(name): Configured.of(node, f"policies.{name}") for name, node in policies.items()}
         few = limit or max(users, steps)
         self.episode = EpisodeConfig(min(users, few), min(steps, few), slots)
         self.slot_draws = slot_draws if log else 0
@@ -65,6 +71,22 @@ class PolicyGrid:
         self.processes = processes
         self.references = list(references)
         self.log = log
+
+    @staticmethod
+    def check_configuration(node: DictConfig) -> None:
+        """Refuse a simulator or a policy that does not take its arguments, before anything is played.
+
+        An error of another kind is left to the runs: those of one policy take nothing from the others.
+        """
+        parts = [node.simulator, *(node.policies or {}).values()]
+        with torch.random.fork_rng(devices=[]):
+            for part in parts:
+                try:
+                    make(part)
+                except RequestError:
+                    raise
+                except Exception as error:
+                    logger.debug("%s: %s", part._get_full_key(None), error)
 
     def run(self, run: RunFolder) -> None:
         """Play, then write the figures.

@@ -20,7 +20,7 @@ from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, page
 from recsys.report.table import metrics_table
 from recsys.rollouts.episode import EpisodeConfig
-from recsys.runs.run import instantiate_node
+from recsys.runs.run import make_stage
 from recsys.runs.run_folder import RunFolder
 
 COLUMNS = ["reward", "click_rate", "regret", "diversity", "coverage", "steps", "latency"]
@@ -43,7 +43,7 @@ class BenchReport:
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""
         config = OmegaConf.load(run.config)
-        stage: PolicyGrid = instantiate_node(config.stage.play)
+        stage: PolicyGrid = make_stage(config.stage.play)
         records = stage.records(run)
         metrics = {row.removeprefix(f"{stage.simulator_name}/"): cells for row, cells in run.read_metrics().items()}
         sections = [

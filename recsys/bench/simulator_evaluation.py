@@ -45,10 +45,13 @@ class SimulatorEvaluation:
         """Return a row for each policy of the run and for each baseline."""
         prepared = load_data_of(run, PreparedSimulator)
         trained = {one.name: partial(load, run, one.name) for one in artifacts(run, ArtifactKind.POLICY)}
+        baselines = {
+            str(name): Configured.of(node, f"evaluation.baselines.{name}") for name, node in self.baselines.items()
+        }
         few = self.limit or max(self.users, self.steps)
         result = compare(
             lambda: prepared.simulator,
-            {**{str(name): Configured.of(node) for name, node in self.baselines.items()}, **trained},
+            baselines | trained,
             min(self.users, few),
             min(self.steps, few),
             self.slots,

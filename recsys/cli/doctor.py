@@ -11,12 +11,12 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from recsys import __version__
 from recsys.errors import RequestError
+from recsys.report.console import show_table
 
 PACKAGES = ("torch", "lightning", "polars", "hydra-core", "omegaconf", "numpy", "scikit-learn", "safetensors")
 EXTRAS = {
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
         table = Table("", "", title=title, title_justify="left", show_header=False)
         for name, fact in facts.items():
             table.add_row(escape(name), escape(fact))
-        Console().print(table)
+        show_table(table)
 
 
 def doctor(folder: Path | None = None) -> dict[str, Facts]:

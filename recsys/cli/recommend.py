@@ -9,13 +9,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from recsys.cli.app import application
 from recsys.config.signature import check_call
 from recsys.errors import RequestError
+from recsys.report.console import show_table
 from recsys.report.formats import number
 from recsys.runs.run_folder import RunFolder
 
@@ -62,7 +62,7 @@ def show(config: DictConfig) -> None:
         rows = [one for one in answer if one.user_id == user]
         for place, one in enumerate(rows, start=1):
             table.add_row(str(place), escape(str(one.item_id)), escape(one.title), number(one.probability))
-        Console().print(table)
+        show_table(table)
 
 
 def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recommendation]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 from omegaconf import DictConfig
-from rich.console import Console
 
 from recsys.cli.app import application
-from recsys.replay.result import WIDTH, estimate_tables
+from recsys.data.logs.feedback_source import UNNAMED_LOG
+from recsys.replay.result import estimate_tables
 from recsys.replay.stages.replay import ESTIMATES
+from recsys.report.console import show_table
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
 
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str]) -> None:
 def run(config: DictConfig) -> None:
     """Run the stages of a composed configuration and print the estimates."""
     folder = RunFolder(run_stages(config).folder)
-    console = Console()
-    console.width = max(console.width, WIDTH)
-    for table in estimate_tables(pl.read_parquet(folder.path / ESTIMATES)):
-        console.print(table)
+    path = config.log.get("path")
+    places = {} if path is None else {UNNAMED_LOG: str(path)}
+    for table in estimate_tables(pl.read_parquet(folder.path / ESTIMATES), places):
+        show_table(table)
     print(folder.path)

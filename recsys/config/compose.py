@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -15,14 +16,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.former_names import override_faults
 from recsys.config.renamed import GROUPS
-from recsys.config.signature import keyword_names, locate
-from recsys.config.suggest import nearest_word, suggestion
+from recsys.config.signature import HYDRA_KEYS, keyword_names, locate
+from recsys.config.suggest import MOST_LISTED, nearest_word, suggestion
 from recsys.config.type_check import parameters
 from recsys.config.unused_keys import leaves
 from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 
+COMMANDS = ("train", "bench", "replay")
+"""Commands that compose a configuration of keys and groups."""
+
 UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
+
+UNKNOWN_GROUP = re.compile(r"Override (\S+) looks like a config group override, but config group '([^']+)'")
 
 
 def explain_hydra_error(
@@ -40,6 +46,8 @@ def explain_hydra_error(
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         options = error.options or ()
         return ConfigurationError(_missing_option(str(error.missing_cfg_file), options, _folder(config_name)))
+    if match := UNKNOWN_GROUP.search(str(error)):
+        return ConfigurationError(f"{match[1]}: there is no group '{match[2]}'; {_group(match[2], config_name)}")
     match = UNKNOWN_KEY.search(str(error))
     if isinstance(error, ConfigCompositionException) and match:
         return ConfigurationError(_unknown_key(match[1], config_name, overrides))
@@ -47,11 +55,11 @@ def explain_hydra_error(
     return ConfigurationError("\n".join(causes) or type(error).__name__)
 
 
-def compose_with_hydra(overrides: Sequence[str], config_name: str) -> DictConfig:
-    """Compose a configuration. Errors are Hydra's own."""
+def compose_with_hydra(overrides: Sequence[str], config_name: str, hydra_config: bool = False) -> DictConfig:
+    """Compose a configuration, with the node `hydra` if asked for. Errors are Hydra's own."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(_folder(config_name)), version_base="1.3"):
-        return hydra.compose(config_name, list(overrides))
+        return hydra.compose(config_name, list(overrides), return_hydra_config=hydra_config)
 
 
 def _folder(config_name: str) -> Path:
@@ -69,12 +77,18 @@ def _missing_option(file: str, options: Sequence[str], folder: Path) -> str:
     return f"{group}={option}: there is no such {group}; {suggestion(option, known)}"
 
 
+def _group(name: str, config_name: str) -> str:
+    return suggestion(name, _groups(_folder(config_name)))
+
+
 def _names(folder: Path) -> list[str]:
     return [str(one.relative_to(folder).with_suffix("")) for one in folder.rglob("*.yaml")]
 
 
 def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     """Describe a key that was not composed: an argument left at its default, a misspelled key, or a group."""
+    value = next((one.partition("=")[2] for one in overrides if one.lstrip("+~").startswith(f"{key}=")), "") or "…"
+    overrides = [one for one in overrides if one.lstrip("+~").partition("=")[0] != key]
     config = _without_values(config_name, overrides)
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
@@ -84,17 +98,75 @@ def _unknown_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     if name in arguments:
         return f"{key}: this argument has its default value and is in no file; write +{key}=… to set it"
     beside = {str(one) for one in node} if isinstance(node, DictConfig) else set()
-    if match := nearest_word(name, beside | arguments):
-        return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
     groups = _groups(_folder(config_name))
-    everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | groups
+    if not parent and (known := _elsewhere(key, value, config_name, overrides, groups)):
+        return f"{key}: {known}"
+    if match := nearest_word(name, (beside | arguments) - {name}):
+        return f"{key}: there is no such key; did you mean '{f'{parent}.{match}' if parent else match}'?"
+    everything = {path for path, _ in leaves(OmegaConf.to_container(config))} | groups - {key}
     below = {path for path in everything if path.startswith(f"{parent}.")}
-    for pool in (below, everything):
+    if node is None and (match := _nearest_above(parent, config)):
+        return f"{key}: there is no such key; did you mean '{match}.{name}'?"
+    siblings = (beside | arguments) - set(HYDRA_KEYS)
+    for pool in (below,) if parent and siblings else (below, everything):
         match = nearest_word(name, map(_last, pool))
         if match is not None:
             (best,) = get_close_matches(key, [one for one in pool if _last(one) == match], 1, cutoff=0.0)
             return f"{key}: there is no such key; did you mean '{best}'?"
+    if parent and siblings:
+        return f"{key}: there is no such key; {suggestion(name, siblings)}"
     return f"{key}: there is no such key; {suggestion(key, {str(one) for one in config} | groups)}"
+
+
+def _elsewhere(key: str, value: str, config_name: str, overrides: Sequence[str], groups: set[str]) -> str | None:
+    """Describe a group that is written without its package, or a key or group of another command; None for others."""
+    packages = sorted(_packages(config_name, overrides).get(key, ()))
+    plain = _plain(config_name)
+    if key in groups and packages:
+        wanted = " or ".join(f"{key}@{one}={value}" for one in packages[:MOST_LISTED])
+        return f"this group is chosen for a part of the configuration; write {wanted}"
+    others = [one for one in COMMANDS if one != config_name and key in {*_plain(one), *_packages(one, ())}]
+    if others:
+        has = " and ".join(f"`recsys {one}`" for one in others) + (" has" if len(others) == 1 else " have")
+        kind = "group" if key in groups else "key"
+        preset = _folder(config_name) / key / f"{value}.yaml"
+        sets: Any = OmegaConf.load(preset) if kind == "group" and preset.exists() else {}
+        here = [f"{one}={sets[one]}" for one in sets]
+        instead = f"; write {' '.join(here)}, which {key}={value} sets" if here and set(sets) <= set(plain) else ""
+        return f"`recsys {config_name}` has no such {kind}, {has} it{instead}"
+    if key in groups:
+        return f"this group is chosen for a part of the configuration; write +{key}@PACKAGE={value}"
+    return None
+
+
+def _nearest_above(key: str, config: DictConfig) -> str | None:
+    """Return the key with its first unknown part replaced by the most similar one that is there, if that exists."""
+    parts = key.split(".")
+    for place, part in enumerate(parts):
+        above = ".".join(parts[:place])
+        node = OmegaConf.select(config, above) if above else config
+        if isinstance(node, DictConfig) and part not in node and (match := nearest_word(part, map(str, node))):
+            found = ".".join([*parts[:place], match, *parts[place + 1 :]])
+            return found if OmegaConf.select(config, found) is not None else None
+    return None
+
+
+def _plain(config_name: str) -> DictConfig:
+    """Compose a command without overrides. Return an empty configuration if this fails."""
+    return _without_values(config_name, ())
+
+
+def _packages(config_name: str, overrides: Sequence[str]) -> dict[str, set[str]]:
+    """Return the packages that each group is chosen for, `` where it has none of its own."""
+    try:
+        config = compose_with_hydra(_choices(config_name, overrides), config_name, hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        return {}
+    found: dict[str, set[str]] = {}
+    for choice in config.hydra.runtime.choices:
+        group, _, package = str(choice).partition("@")
+        found.setdefault(group, set()).add(package)
+    return found
 
 
 def _last(key: str) -> str:
@@ -109,11 +181,16 @@ def _groups(folder: Path) -> set[str]:
 
 def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """Compose the choices of groups alone. Return an empty configuration if this fails."""
-    groups = [one for one in overrides if (_folder(config_name) / one.lstrip("+").partition("=")[0]).is_dir()]
     try:
-        return compose_with_hydra(groups, config_name)
+        return compose_with_hydra(_choices(config_name, overrides), config_name)
     except (HydraException, OmegaConfBaseException):
         return OmegaConf.create()
+
+
+def _choices(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that choose an option of a group, in a package or not."""
+    names = ((one, re.split("[@=]", one.lstrip("+~"))[0]) for one in overrides)
+    return [one for one, name in names if name and (_folder(config_name) / name).is_dir()]
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:

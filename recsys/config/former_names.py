@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from recsys.config.renamed import GROUPS, KEYS, REMOVED
+from recsys.config.renamed import GROUPS, KEYS, MOVED_ARGUMENTS, REMOVED
 from recsys.config.renamed_targets import current_target
 from recsys.config.signature import keyword_names, locate
 from recsys.config.type_check import parameters
@@ -42,7 +42,9 @@ def renamed_faults(config: DictConfig) -> Iterator[str]:
 
 
 def _is_argument(key: str, config: DictConfig) -> bool:
-    """Return whether the class of the node that holds the key has an argument of this name."""
+    """Return whether the class of the node that holds the key has an argument of this name, which a file may give."""
+    if _matching(key, dict.fromkeys(MOVED_ARGUMENTS)) is not None:
+        return False
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     target = node.get("_target_") if isinstance(node, DictConfig) else None

@@ -34,6 +34,9 @@ KEYS: Mapping[str, str | None] = {
     "train.*.answers": "train.*.data.answers",
     "train.*.system.rollout": "train.*.system.sampler",
     "train.*.system.keep": "train.*.system.group_filter",
+    "train.*.system.policy": "train.*.policy",
+    "policies.checkpoint.arm": "policies.checkpoint.training",
+    "policy.arm": "policy.training",
     "stage.prepare.source": "data.source",
     "stage.prepare.split": "data.split",
     "stage.prepare.k_core": "data.k_core",
@@ -54,6 +57,9 @@ KEYS: Mapping[str, str | None] = {
     "offers": "provides",
 }
 """Former key → key of today, None where there is none. A `*` stands for one name; keys below move along."""
+
+MOVED_ARGUMENTS = ("train.*.system.policy",)
+"""Former keys that are refused although the class of the node has an argument of the name: the run gives it."""
 
 REMOVED: Mapping[str, str] = {
     "stage.*.inputs": "a stage depends on all stages before it in `stages`; leave this key out"

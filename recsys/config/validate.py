@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.former_names import renamed_faults
+from recsys.config.part_kind import part_faults
 from recsys.config.settings import RunSettings
 from recsys.config.signature import argument_faults, join_key, locate, missing_faults, value_faults
 from recsys.config.suggest import suggestion
@@ -76,7 +77,9 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
     """Yield the faults of the keys of one node."""
     if "_target_" in node:
         try:
-            yield from argument_faults(locate(join_key(path, "_target_"), node["_target_"]), node, path)
+            target = locate(join_key(path, "_target_"), node["_target_"])
+            yield from argument_faults(target, node, path)
+            yield from part_faults(target, node, path)
         except ConfigurationError as error:
             yield str(error)
         return

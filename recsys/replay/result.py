@@ -42,6 +42,9 @@ ESTIMATED_MARK = "propensities estimated"
 WIDTH = 140
 """Columns of a printed result."""
 
+REMARK_WIDTH = 60
+"""Columns of its remarks, at most."""
+
 
 @dataclass(frozen=True)
 class PolicyEstimate:
@@ -185,7 +188,7 @@ def estimate_metrics(estimates: pl.DataFrame) -> dict[str, dict[str, dict[str, f
     return rows
 
 
-def estimate_tables(estimates: pl.DataFrame) -> list[Table]:
+def estimate_tables(estimates: pl.DataFrame, places: Mapping[str, str] | None = None) -> list[Table]:
     """Return a printable table for each target policy and log, with one row an estimator.
 
     The title says the value of the policy that wrote the log and, where the target policy has a log of its own, its
@@ -194,13 +197,15 @@ def estimate_tables(estimates: pl.DataFrame) -> list[Table]:
 
     Args:
         estimates: columns as in `SCHEMA`.
+        places: what a title says in place of the name of a log, such as the file of one that has no name of its own.
     """
-    return [_table(part) for part in estimates.partition_by("policy", "log", maintain_order=True)]
+    return [_table(part, places or {}) for part in estimates.partition_by("policy", "log", maintain_order=True)]
 
 
-def _table(estimates: pl.DataFrame) -> Table:
+def _table(estimates: pl.DataFrame, places: Mapping[str, str]) -> Table:
     first = estimates.row(0, named=True)
-    title = f"{first['policy']}, evaluated on the log {first['log']}"
+    log = first["log"]
+    title = f"{first['policy']}, evaluated on {places.get(log, f'the log {log}')}"
     title += f", whose policy has value {significant(first['on_policy_value'])}"
     if first["truth"] is not None:
         title += f"; on-policy value {with_interval(first['truth'], first['truth_low'], first['truth_high'])}"
@@ -208,7 +213,7 @@ def _table(estimates: pl.DataFrame) -> Table:
     table.add_column("", no_wrap=True)
     for name in ("value", "relative error", "effective sample size", "largest weight"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", max_width=REMARK_WIDTH)
     for row in estimates.iter_rows(named=True):
         known = not row["warning"] and row["value"] is not None
         table.add_row(

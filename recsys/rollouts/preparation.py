@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from recsys.atomic import write_json
 from recsys.errors import RequestError
+from recsys.instantiation import make
 from recsys.simulate.simulator import Simulator
 
 SIMULATOR_FILE = "simulator.json"
@@ -77,4 +77,4 @@ class SimulatorPreparation:
         """Make the simulator whose configuration the folder keeps."""
         text = (folder / SIMULATOR_FILE).read_text(encoding="utf-8")
         kept = json.loads(text)
-        return PreparedSimulator(instantiate(kept["simulator"], _convert_="all"), kept["name"], text)
+        return PreparedSimulator(make(kept["simulator"], key="simulator"), kept["name"], text)

@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 from safetensors import safe_open
 from torch import nn
 
@@ -35,6 +35,7 @@ from recsys.config.suggest import suggestion
 from recsys.config.type_check import describe, parameters
 from recsys.data.datasets.preparation import Materials
 from recsys.errors import ConfigurationError, RequestError
+from recsys.instantiation import make
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
@@ -162,29 +163,37 @@ def best_artifact(among: Sequence[Artifact]) -> Artifact:
     return max(among, key=rank)
 
 
-def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials) -> nn.Module:
+def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials, key: str = "model") -> nn.Module:
     """Build a model.
 
     Args:
         recipe: configures a function that takes the materials.
         materials: what the model is built from.
+        key: full key of the recipe, for messages.
 
     Raises:
         ConfigurationError: the function takes other materials than the run has.
     """
-    taken = parameters(locate("model._target_", recipe["_target_"])) or {}
+    taken = parameters(locate(f"{key}._target_", recipe["_target_"])) or {}
     first = next((one.annotation for name, one in taken.items() if name not in recipe), None)
     if inspect.isclass(first) and not isinstance(materials, first):
         raise ConfigurationError(
-            f"model: {recipe['_target_']} is built from {describe(first)}, the run has {type(materials).__name__}; "
+            f"{key}: {recipe['_target_']} is built from {describe(first)}, the run has {type(materials).__name__}; "
             "with `tokenize` in `stages` it has an ItemBundle, without it what `data` prepares"
         )
-    return instantiate(recipe, _partial_=True)(materials)
+    return make(recipe, materials, key=key)
 
 
-def make_policy(recipe: Mapping[str, Any] | DictConfig) -> Callable[[Generator[Any, Any]], NetworkPolicy]:
-    """Return the function that makes a policy of a network, from its configuration."""
-    return instantiate(OmegaConf.create(dict(recipe)), _partial_=True)
+def make_policy(
+    recipe: Mapping[str, Any] | DictConfig, key: str = "policy"
+) -> Callable[[Generator[Any, Any]], NetworkPolicy]:
+    """Return the function that makes a policy of a network.
+
+    Args:
+        recipe: configures the function.
+        key: full key of the recipe, for messages.
+    """
+    return partial(make, recipe, key=key)
 
 
 def load_model(folder: Path, materials: Materials) -> nn.Module:
@@ -198,7 +207,7 @@ def load_model(folder: Path, materials: Materials) -> nn.Module:
     artifact = Artifact.read(folder)
     assert artifact.recipe is not None, "only item vectors have no recipe, and no training starts from them"
     materials.check(artifact.materials)
-    model = build_model(OmegaConf.create(dict(artifact.recipe)), materials)
+    model = build_model(artifact.recipe, materials, f"{folder / ARTIFACT_FILE}: recipe")
     weights = read_weights(folder / artifact.weights)
     if artifact.materials != materials.fingerprint and isinstance(model, Generator):
         weights = model.for_new_items(weights)
@@ -242,8 +251,9 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
         model = load_model(place, load_materials(folder)).requires_grad_(False).eval()
     if artifact.kind is ArtifactKind.POLICY and isinstance(model, Generator):
-        make = GenerativePolicy if artifact.policy is None else make_policy(artifact.policy)
-        return make(model).eval()
+        if artifact.policy is None:
+            return GenerativePolicy(model).eval()
+        return make_policy(artifact.policy, f"{place / ARTIFACT_FILE}: policy")(model).eval()
     return model
 
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from recsys.config.validate import validate
-from recsys.errors import RequestError
+from recsys.config.written import naming_written_keys
+from recsys.errors import ConfigurationError
+from recsys.instantiation import PartError, make
 from recsys.runs.distributed import DistributedContext, distributed_context
 from recsys.runs.fingerprint import PlannedStage, plan
 from recsys.runs.run_folder import RunFolder, choose_folder
-from recsys.runs.run_log import log_to_file
+from recsys.runs.run_log import keeping_log, log_again, log_to_file
 
 
 @runtime_checkable
@@ -28,7 +28,8 @@ class Stage(Protocol):
     """One step of a run. It reads what earlier stages left in the run folder and leaves its own result there.
 
     A stage depends on all stages before it in `stages`: it runs again when one of them does. Making a stage only keeps
-    its arguments; the work is in `run`. What must be known before a stage is made stands in class attributes:
+    its arguments; the work is in `run`. All stages are made before the first one runs, so that no wrong argument is
+    found late. What must be known before a stage is made stands in class attributes:
 
     - `name`: under which the stage must be listed, if its code or later stages name its folder
     - `results`: files that it writes at the root of the run folder (`metrics.json`, `report.html`), which are taken
@@ -79,26 +80,30 @@ def run_stages(config: DictConfig) -> RunResult:
     makes anew what the changed parts of the configuration lead to.
 
     Raises:
-        ConfigurationError: the configuration has a wrong key; nothing was run.
+        ConfigurationError: the configuration has a wrong key, or a part refuses its arguments; nothing was run.
         RequestError: a stage refuses what it was given.
         KeyboardInterrupt: the run was interrupted; what was done stays and a later run goes on from it.
     """
     validate(config)
-    config = copy.deepcopy(config)  # making a node resolves, in place, the nodes that it refers to
-    steps = plan(config)
-    ranks = distributed_context()
-    run = RunFolder(Path(ranks.decide(lambda: str(choose_folder(config, steps)))))
-    with log_to_file(run.log) if ranks.first else nullcontext():
-        if ranks.first:
-            run.write_config(config)
-            run.remove_stale_results(steps)
-        for step in steps:
-            run_stage(step, run, ranks)
-            ranks.decide(lambda: run.gather_history([one.name for one in steps]))
+    config = copy.deepcopy(config)
+    with naming_written_keys(config):
+        steps = plan(config)
+        with keeping_log() as made:
+            stages = [make_stage(step.node) for step in steps]
+        ranks = distributed_context()
+        run = RunFolder(Path(ranks.decide(lambda: str(choose_folder(config, steps)))))
+        with log_to_file(run.log) if ranks.first else nullcontext():
+            log_again(made)
+            if ranks.first:
+                run.write_config(config)
+                run.remove_stale_results(steps)
+            for step, stage in zip(steps, stages, strict=True):
+                run_stage(step, stage, run, ranks)
+                ranks.decide(lambda: run.gather_history([one.name for one in steps]))
     return RunResult(run.path, run.read_metrics())
 
 
-def run_stage(step: PlannedStage, run: RunFolder, ranks: DistributedContext) -> None:
+def run_stage(step: PlannedStage, stage: Stage, run: RunFolder, ranks: DistributedContext) -> None:
     """Run one stage, unless its result is there."""
     if ranks.decide(lambda: run.up_to_date(step)):
         log.info("%s: up to date", step.name)
@@ -106,7 +111,6 @@ def run_stage(step: PlannedStage, run: RunFolder, ranks: DistributedContext) -> 
     resumed = ranks.decide(lambda: run.begin(step))
     log.info("%s: %s", step.name, "goes on" if resumed else "begins")
     started = time.monotonic()
-    stage = instantiate_node(step.node)
     if getattr(stage, "all_ranks", False):
         execute_stage(stage, run)
     else:
@@ -115,22 +119,18 @@ def run_stage(step: PlannedStage, run: RunFolder, ranks: DistributedContext) -> 
     log.info("%s: done in %.1f s", step.name, time.monotonic() - started)
 
 
-def instantiate_node(node: DictConfig) -> Any:
-    """Make what a node configures, with plain lists and dictionaries.
-
-    A node with `_recursive_: false` makes its parts itself: it gets them as configuration.
+def make_stage(node: DictConfig) -> Any:
+    """Make the stage that a node configures.
 
     Raises:
-        RequestError: as the constructor said it, without Hydra's words around it.
+        RequestError: as the constructor of the stage said it, or with the key of the part that refuses its arguments.
     """
-    convert = node.get("_convert_", "all" if node.get("_recursive_", True) else "none")
     try:
-        return instantiate(node, _convert_=convert)
-    except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, RequestError):
-            cause = cause.__cause__
-        raise cause or error from None
+        return make(node)
+    except PartError as error:
+        if error.key == node._get_full_key(None) and isinstance(error.__cause__, ConfigurationError):
+            raise error.__cause__ from None
+        raise
 
 
 def execute_stage(stage: Stage, run: RunFolder) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import override
 
 PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
@@ -43,6 +45,38 @@ class Tee:
     @staticmethod
     def _plain(line: str) -> str:
         return COLOUR.sub("", line.rpartition("\r")[2]).rstrip()
+
+
+class Keeper(logging.Handler):
+    """Keep records in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def keeping_log() -> Iterator[list[logging.LogRecord]]:
+    """Keep what the package logs inside the block, for `log_again` once there is a file to log to."""
+    ours, keeper = logging.getLogger(PACKAGE), Keeper()
+    level = ours.level
+    ours.setLevel(logging.INFO)
+    ours.addHandler(keeper)
+    try:
+        yield keeper.records
+    finally:
+        ours.removeHandler(keeper)
+        ours.setLevel(level)
+
+
+def log_again(records: Iterable[logging.LogRecord]) -> None:
+    """Log what was kept."""
+    for record in records:
+        logging.getLogger(record.name).handle(record)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class SlateElboSystem(lightning.LightningModule):
         w_um = p(clicks_u | V, h_um)^(1/temperature) · p(h_um) / q(h_um)
 
     `V` is one sample of the vectors of items from their posterior, `h_um` are `M` initial states of user `u` from
-    theirs (`SlateModel.log_weight`), and the KL divergences are those of items and of what all users share. With `M = 1`
+    theirs (`SlateModel.log_weight`), and KL divergences are those of items and of what all users share. With `M = 1`
     this is the usual ELBO, which prefers users who forget their initial state (docs/log.md). The bound rises with `M`,
     and so does the time it takes.
 

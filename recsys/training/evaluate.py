@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import polars as pl
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
 from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
+from recsys.report.console import show_table
 from recsys.runs.run_folder import RunFolder
 
 
@@ -80,4 +80,4 @@ class Evaluate:
         write_parquet(run.metrics_table, found.per_user)
         write_json(run.metrics, found.metrics, indent=1)
         for table in found.tables:
-            Console().print(table)
+            show_table(table)

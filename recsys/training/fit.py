@@ -12,6 +12,7 @@ from typing import Any, Literal
 import lightning
 import polars as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
@@ -133,7 +134,8 @@ def fit(
     monitor, mode = declared.monitor, declared.mode
     best = _checkpoint(folder, "best", monitor, mode)
     history = MetricHistory()
-    run = trainer(
+    run = _trainer(
+        trainer,
         **_extent(schedule, limit),
         accumulate_grad_batches=schedule.accumulate,
         gradient_clip_val=schedule.gradient_clip or None,
@@ -164,6 +166,18 @@ def fit(
     values = [value for _, metric, value in history.rows if metric == monitor]
     kept = values[-1] if schedule.keep == "last" else (max if mode == "max" else min)(values)
     return FitResult(frame, kept)
+
+
+def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightning.Trainer:
+    """Return the trainer.
+
+    Raises:
+        ConfigurationError: the machine lacks the device, or arguments contradict each other.
+    """
+    try:
+        return make(**arguments)
+    except MisconfigurationException as error:
+        raise ConfigurationError(f"trainer: {error}") from error
 
 
 def _checkpoint(

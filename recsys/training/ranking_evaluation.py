@@ -171,7 +171,7 @@ def depth_table(table: Results) -> Table:
 
 
 def _table(columns: Sequence[str], title: str | None = None) -> Table:
-    """An empty table that fits eighty columns."""
+    """An empty table whose cells are not wrapped."""
     view = Table(
         title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )

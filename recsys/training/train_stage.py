@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args
 
 import lightning
 import polars as pl
-from hydra.utils import instantiate
+import torch
 from jaxtyping import AbstractArray
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -19,9 +19,11 @@ from torch import Tensor
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
 from recsys.config.type_check import describe, parameters
+from recsys.config.validate import incomplete
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
+from recsys.instantiation import make
 from recsys.runs.artifacts import (
     ARTIFACT_FILE,
     ITEM_VECTORS,
@@ -112,6 +114,7 @@ class Train:
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)
+            _check_parts(training)
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""
@@ -143,7 +146,7 @@ class Train:
         self, name: str, training: Any, run: RunFolder, data: PreparedData, materials: Materials, mark: str
     ) -> None:
         """Fit the training's system and keep its artifact and curve."""
-        folder, checkpoints = run.stage(self.name) / name, run.checkpoint(self.name) / name
+        key, folder, checkpoints = f"train.{name}", run.stage(self.name) / name, run.checkpoint(self.name) / name
         policy: Any = OmegaConf.to_container(training.policy, resolve=True) if "policy" in training else None
         if "start" in training:
             start = artifact_folder(run, training.start)
@@ -152,17 +155,19 @@ class Train:
             policy = policy or started.policy
         else:
             recipe: Any = OmegaConf.to_container(training.model, resolve=True)
-            model = build_model(training.model, materials)
-        batches: TrainingData = instantiate(training.data, _partial_=True)(data)
+            model = build_model(training.model, materials, f"{key}.model")
+        batches: TrainingData = make(training.data, data, key=f"{key}.data")
         batches.overfit = self.overfit
-        given = batches.system_arguments() | ({} if policy is None else {"policy": make_policy(policy)})
-        system = instantiate(training.system, _partial_=True)(model, **given)
+        given = batches.system_arguments()
+        if policy is not None:
+            given["policy"] = make_policy(policy, f"{key}.policy")
+        system = make(training.system, model, key=f"{key}.system", **given)
         fitted = fit(
             system,
             batches,
-            instantiate(training.schedule),
+            make(training.schedule, key=f"{key}.schedule"),
             checkpoints,
-            trainer=instantiate(self.trainer, _partial_=True),
+            trainer=make(self.trainer, key="trainer"),
             limit=self.limit,
             profiler=self.profiler,
         )
@@ -232,6 +237,15 @@ def _check_artifacts(key: str, training: DictConfig) -> None:
                 f"{key}: {one.target} cannot take the artifact '{one.name}' as {one.key}: it {found}, expected "
                 f"{describe(annotation)}"
             )
+
+
+def _check_parts(training: DictConfig) -> None:
+    """Make, and forget, the parts that depend on nothing that the run makes: a wrong value is found before an hour."""
+    with torch.random.fork_rng(devices=[]):
+        for part in (training.get("schedule"), *training.get("system", {}).values()):
+            ready = isinstance(part, DictConfig) and "_target_" in part and not named_artifacts(part)
+            if ready and not part.get("_partial_", False) and not any(incomplete(part)):
+                make(part)
 
 
 def _begin(folder: Path, checkpoints: Path, mark: str) -> None:

@@ -79,5 +79,33 @@ def test_presets_change_settings_alone(preset: str, changed: dict) -> None:
     assert {key: config[key] for key in config if config[key] != plain[key]} == changed
 
 
+RERE = "experiment=rere/movielens_100k"
+REWARD = "train.rere.system.reward"
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "message"),
+    [
+        ("train", [RERE, "reward=hit"], f"reward: .* write reward@{REWARD}=hit or reward@train.rere_lambda"),
+        ("train", ["reward=hit"], r"reward: .* write \+reward@PACKAGE=hit"),
+        ("train", [RERE, "rewrad@train.rere.system.reward=hit"], "there is no group 'rewrad'; did you mean 'reward'"),
+        (
+            "train",
+            [RERE, f"reward@{REWARD}=ndcg", f"{REWARD}.cutof=3"],
+            rf"{REWARD}\.cutof: there is no such key; did you mean '{REWARD}\.cutoff'\?",
+        ),
+        ("train", ["experiment=rere/feedback", "dataset.root=x"], "dataset.root: .*; known: name, path, policy"),
+        ("train", [RERE, "train.rere.sytem.slots=2"], r"did you mean 'train\.rere\.system\.slots'\?"),
+        ("bench", ["debug=limit"], "`recsys bench` has no such group, `recsys train` has it; write limit=2, which"),
+        ("replay", ["limit=2"], "`recsys replay` has no such key, `recsys train` and `recsys bench` have it"),
+        ("replay", ["debug=limit"], "`recsys replay` has no such key, `recsys train` has it$"),
+        ("bench", ["experiment=rere/parquet"], "`recsys bench` has no such group, `recsys train` has it$"),
+    ],
+)
+def test_a_key_of_elsewhere_is_told_where_it_belongs(command: str, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        compose(overrides, command)
+
+
 def test_the_files_defaults_are_those_of_the_settings() -> None:
     assert RunSettings.of(compose()) == RunSettings()

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.config.compose import compose
+from recsys.config.signature import locate
 from recsys.config.validate import validate
+from recsys.configuration import configuration_folder
+from recsys.data.sources.source import SlateSource, Source
 from recsys.errors import ConfigurationError
 
 
@@ -99,3 +103,32 @@ def test_a_class_method_can_be_a_target(chain: DictConfig) -> None:
     validate(chain)
     chain.reward._target_ = "fractions.Fraction.from_flaot"
     assert "did you mean 'from_float'?" in refusal(chain)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["experiment=rere/parquet", "dataset=parquet_slates", "dataset.root=x"],
+            r"^dataset: ParquetSlates is of another kind than data\.source needs, which is a Source \(a source of "
+            r"interactions: .*\); choose dataset= one of feedback, movielens_100k, .*, parquet$",
+        ),
+        (
+            ["experiment=slate/parquet", "dataset=movielens_100k"],
+            r"^dataset: MovieLens is of another kind .* a SlateSource .* one of ebnerd, exposures, .*simulated_slates$",
+        ),
+    ],
+)
+def test_a_source_of_the_wrong_kind_is_told_with_the_options_of_the_right_one(
+    overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        validate(compose(overrides))
+
+
+def test_every_option_of_dataset_says_its_kind() -> None:
+    for file in (configuration_folder() / "dataset").glob("*.yaml"):
+        target = locate(file.name, OmegaConf.load(file)["_target_"])
+        kind = "Slates" if issubclass(target, SlateSource) else "Interactions"
+        assert issubclass(target, SlateSource | Source), file
+        assert file.read_text().startswith(f"# {kind}: "), file

@@ -27,6 +27,10 @@ FeedbackLog = ActionLog | SlateFeedbackLog | EpisodeLog
 """A log that `recsys replay` reads."""
 
 
+UNNAMED_LOG = "log"
+"""Name of the one log of a table that names no logging policy."""
+
+
 @runtime_checkable
 class FeedbackSource(Protocol):
     """A source of logged feedback: a public data set, files of another system, or your own tables."""
@@ -142,7 +146,7 @@ def by_policy(
         return {policy: ParquetFeedback(path, policy=policy, exclude=exclude, name=policy, **options)}
     frame = scan.scan(location)
     if "policy" not in frame.collect_schema():
-        return {"log": ParquetFeedback(path, exclude=exclude, **options)}
+        return {UNNAMED_LOG: ParquetFeedback(path, exclude=exclude, **options)}
     with scan.polars_errors(location):
         rules = [RowRule("policy", pl.col("policy").is_null(), "is null, expected who wrote it in every row")]
         if exclude:
