@@ -73,7 +73,7 @@ class PolicyGrid:
         self.log = log
 
     @staticmethod
-    def check_configuration(node: DictConfig) -> None:
+    def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse a simulator or a policy that does not take its arguments, before anything is played.
 
         An error of another kind is left to the runs: those of one policy take nothing from the others.
