@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
@@ -36,6 +35,8 @@ def train(overrides: Sequence[str] | DictConfig) -> RunResult:
     Traceback (most recent call last):
     recsys.errors.ConfigurationError: experiment=rere/movielens_10k: ...
     """
+    from lightning.pytorch.utilities.seed import isolate_rng  # a command that is refused needs no torch
+
     with isolate_rng():
         if isinstance(overrides, DictConfig):
             return run_stages(stored_configuration(overrides, []))
