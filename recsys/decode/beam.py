@@ -18,7 +18,7 @@ from recsys.types.context import Context
 
 
 def top_k(scores: Float[Tensor, "B X"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
-    """The `k` largest scores of each row, falling, and where they stand; equal scores in the order of their indices.
+    """Return the `k` largest scores of each row, falling, and their indices; equal scores in the order of indices.
 
     `torch.topk` leaves the order of ties open, and which of those that straddle the `k`-th place are taken. Only rows
     with a tie among their best pay for setting it right. Ties at −inf stay as they fall: nothing is there to choose.
@@ -65,7 +65,7 @@ class Beams:
 def beam_search(
     network: Generator[Any, Any], memory: Any, context: Context, beams: int
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
-    """The `M = beams` best legal items that a search of that width finds, by falling log-probability, distinct.
+    """Return the `M = beams` best legal items that a search of that width finds, by falling log-probability, distinct.
 
     With as many beams as the catalogue has items it is the exact ranking. Every beam is a prefix of a legal item:
     branches without one are pruned, so a search finds as many items as asked wherever the legal set has them. Equal
@@ -125,7 +125,7 @@ def search(
 def _advance(
     found: Beams, first: Int[Tensor, "B M"], log_prob: Float[Tensor, "B M C"], dead: SubtreeMask, beams: int
 ) -> tuple[Beams, Int[Tensor, "B K"]]:
-    """The best of all beams' children, and which beam each continues."""
+    """Return the best of all beams' children, and which beam each continues."""
     width = log_prob.shape[-1]
     grown = dead.add_to(found.score.unsqueeze(-1) + log_prob, found.nodes).flatten(1)
     score, index = top_k(grown, min(beams, grown.shape[1]))

@@ -31,7 +31,7 @@ class LegalSet(TensorRecord):
 
     @classmethod
     def of(cls, trie: Trie, context: Context) -> LegalSet:
-        """What the requests allow: the candidates where there are any, without the excluded items.
+        """Return what the requests allow: the candidates where there are any, without the excluded items.
 
         Raises:
             EmptyLegalSetError: a request allows no item.
@@ -92,7 +92,7 @@ class LegalSet(TensorRecord):
         return (is_listed == self.inclusive) & (items >= 0)
 
     def padded_items(self) -> tuple[Int[Tensor, "B E"], Bool[Tensor, "B E"]]:
-        """The listed leaves as items, and which of them are there; padding repeats some item."""
+        """Return the listed leaves as items, and which of them are there; padding repeats some item."""
         leaves = self.leaves.to_padded(-1)
         return self.trie.leaf_item[leaves.clamp(min=0)], leaves >= 0
 

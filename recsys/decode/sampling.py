@@ -125,7 +125,7 @@ def _drawn(
     perturbed: Float[Tensor, "B M"],
     draws: int,
 ) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"], Float[Tensor, "B G"]]:
-    """The first `draws` beams, the next one's perturbed log-probability as threshold; filled up where too few."""
+    """Return the first `draws` beams, the next one's perturbed log-probability as threshold; padded where too few."""
     missing = max(0, draws + 1 - items.shape[1])
     perturbed, location = (nn.functional.pad(x, (0, missing), value=float("-inf")) for x in (perturbed, location))
     dead = perturbed[:, :draws].isneginf()

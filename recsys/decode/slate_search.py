@@ -132,7 +132,7 @@ class _Found:
         score: Float[Tensor, "B V"],
         done: Bool[Tensor, " B"],
     ) -> _Found:
-        """The slates with one slot more, each of which continues the one at `origin`.
+        """Return the slates with one slot more, each of which continues the one at `origin`.
 
         Where a request is done, no item being left, its slates go on as they are, and the slot is empty.
         """
@@ -149,13 +149,13 @@ class _Found:
         )
 
     def sorted(self) -> _Found:
-        """The slates by falling score."""
+        """Return the slates by falling score."""
         score, order = self.score.sort(dim=-1, descending=True, stable=True)
         row = torch.arange(len(order), device=order.device).unsqueeze(1)
         return _Found(self.items[row, order], self.codes[row, order], score)
 
     def best(self, count: int) -> tuple[Int[Tensor, "B count S"], Float[Tensor, "B count S L"]]:
-        """The first `count` slates; −1 and −inf where there are fewer."""
+        """Return the first `count` slates; −1 and −inf where there are fewer."""
         none = self.score.isneginf().unsqueeze(2)
         items = self.items.masked_fill(none, -1)
         codes = self.codes.masked_fill(none.unsqueeze(3), float("-inf"))
@@ -169,7 +169,7 @@ class _Found:
 def _search_slot(
     network: Generator[Any, Any], memory: Any, legal: LegalSet, score: Float[Tensor, "B W"], beams: int
 ) -> tuple[Int[Tensor, "B V"], Int[Tensor, "B V"], Float[Tensor, "B V L"], Float[Tensor, "B V"]]:
-    """The best continuations of all slates of a request by one item.
+    """Return the best continuations of all slates of a request by one item.
 
     Every hypothesis is a row of its own, with one beam, as hypotheses of one request stand behind different slates.
 

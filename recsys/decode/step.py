@@ -49,7 +49,7 @@ def over_vocabulary(
 def child_range(
     trie: Trie, nodes: Int[Tensor, "*nodes"], level: int
 ) -> tuple[Int[Tensor, "*nodes"], Bool[Tensor, "*nodes C"]]:
-    """The first child of each node, and which of its `C` places hold a child; child `c` is node `first + c`.
+    """Return the first child of each node, and which of its `C` places hold a child; child `c` is node `first + c`.
 
     All that a search needs of `Trie.expand`: the children it does not take need no index.
     """
@@ -131,7 +131,7 @@ def vocabulary_step(
 
 
 def with_vocabulary(network: Generator[Any, Any]) -> VocabularyGenerator:
-    """The network itself, once it is known to have logits beyond the trie.
+    """Return the network itself, once it is known to have logits beyond the trie.
 
     Raises:
         ConfigurationError: it has not.

@@ -84,11 +84,11 @@ class SubtreeMask:
     values: Float[Tensor, "Y_plus_one C"]
 
     def select(self, rows: Int[Tensor, " R"]) -> SubtreeMask:
-        """The masks of the named requests, in the order named."""
+        """Return the masks of the named requests, in the order named."""
         return SubtreeMask(self.parents[rows], self.index[rows], self.values)
 
     def add_to(self, scores: Float[Tensor, "B M C"], nodes: Int[Tensor, "B M"]) -> Float[Tensor, "B M C"]:
-        """The scores of the nodes' children with their numbers added."""
+        """Return the scores of the nodes' children with their numbers added."""
         if self.parents.shape[1] == 0:
             return scores
         place = torch.searchsorted(self.parents, nodes.contiguous()).clamp(max=self.parents.shape[1] - 1)

@@ -62,15 +62,15 @@ def sample_initial_states(
 def slate_negative_elbo(
     model: SlateModel, values: SlateValues, batch: UserSlates, exposure: Exposure, temperature: float = 1.0
 ) -> Float[Tensor, ""]:
-    """The batch's share of the negative bound at these values; over the batches of an epoch they sum to it. Nats.
+    """Return the batch's share of the negative bound at these values, in nats; an epoch's shares sum to the bound.
 
-    A user's starts are weighed by how well they explain the user's clicks (`SlateModel.log_weight`). An item's KL is
-    dealt out evenly over the slots of the counted slates that show it, all other KL evenly over the counted slates
+    A user's initial states are weighted by how well they explain the user's clicks (`SlateModel.log_weight`). An item's
+    KL is divided evenly over the slots of the counted slates that show it, all other KL evenly over the counted slates
     (`negative_elbo_share`).
 
     Args:
         model: whose bound it is.
-        values: of the users of the batch, with one start or several.
+        values: of the users of the batch, with one initial state each or several.
         batch: whose slates they are.
         exposure: of all counted slates, of which the batch's are a part.
         temperature: of the likelihood, above 0; 1 is Bayes' rule.

@@ -38,7 +38,7 @@ def group_mean(values: Float[Tensor, "P G"], mask: Bool[Tensor, "P G"]) -> Float
 
 
 def largest_of(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """The largest value, at least 0; 0 where there is none."""
+    """Return the largest value, at least 0; 0 where there is none."""
     return values.new_zeros(()) if values.numel() == 0 else values.amax().clamp(min=0.0)
 
 
@@ -165,7 +165,7 @@ def clipped_surrogate(
 def clipped(
     log_ratio: Float[Tensor, "*shape"], advantage: Float[Tensor, "*#shape"], clip_low: float, clip_high: float
 ) -> Bool[Tensor, "*shape"]:
-    """True where the clip holds the gradient back: `A > 0, ρ > 1 + clip_high` or `A < 0, ρ < 1 − clip_low`."""
+    """Return where the clip stops the gradient: `A > 0, ρ > 1 + clip_high` or `A < 0, ρ < 1 − clip_low`."""
     ratio = log_ratio.detach().exp()
     return ((advantage > 0) & (ratio > 1 + clip_high)) | ((advantage < 0) & (ratio < 1 - clip_low))
 

@@ -20,7 +20,7 @@ def shared_codes(codes: Int[Tensor, "P G S L"], logged_codes: Int[Tensor, "P S L
 
 
 def insert_logged(items: Int[Tensor, "P G S"], logged: Int[Tensor, "P S"]) -> Int[Tensor, "P G S"]:
-    """The candidates, the last existing one overwritten by the logged answer where the group lacks it.
+    """Return the candidates, the last existing one overwritten by the logged answer where the group lacks it.
 
     Groups without any candidate stay as they are. Such a group is no sample of the policy any more, and costs accuracy
     from a well-trained start (docs/log.md). Source: `add_gt` of ReRe's released code.
@@ -35,7 +35,7 @@ def insert_logged(items: Int[Tensor, "P G S"], logged: Int[Tensor, "P S"]) -> In
 def recast_repair(
     items: Int[Tensor, "P G S"], logged: Int[Tensor, "P S"], score: Float[Tensor, "P G"]
 ) -> Int[Tensor, "P G S"]:
-    """The candidates, the one with the smallest structural score overwritten by the logged answer where it is missing.
+    """Return the candidates, that of the smallest structural score replaced by the logged answer where it is missing.
 
     Ties go to the candidate listed first. Source: ReCast (arXiv 2604.22169).
 
@@ -69,7 +69,7 @@ def dynamic_sampling(items: Int[Tensor, "P D S"], logged: Int[Tensor, "P S"], ke
 
 
 def informative(rollout: Rollout) -> Rollout:
-    """The requests whose candidates have different returns: of the others a centred objective learns nothing.
+    """Return the requests whose candidates have different returns: of the others a centred objective learns nothing.
 
     Dropping them keeps the step as long as the requests that teach something would have it. May leave no request, on
     which every objective is 0. Source: dynamic sampling of DAPO (arXiv 2503.14476), section 3.

@@ -148,7 +148,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         )
 
     def _scored_again(self, rollout: Rollout, rows: Tensor, memory: Any, examples: Example) -> Rollout:
-        """The same group under the policy of a later inner step."""
+        """Return the same group under the policy of a later inner step."""
         memory, examples = self.network.select(memory, rows), examples.select(rows)
         asked, logged = self._asked(rollout.items, examples)
         scores = self.policy.log_prob_from(memory, examples.context, asked)
@@ -158,7 +158,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         )
 
     def _asked(self, items: Int[Tensor, "P G S"], examples: Example) -> tuple[Tensor, Tensor | None]:
-        """What is scored in one call: the candidates, and behind them the logged answer."""
+        """Return what is scored in one call: the candidates, and behind them the logged answer."""
         logged = examples.slates.items
         if logged.shape[1:] != (1, self.slots):
             return items, None

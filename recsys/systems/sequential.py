@@ -78,7 +78,7 @@ class SequentialSystem(lightning.LightningModule):
         self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer with linear warm-up."""
+        """Return the optimizer with linear warm-up."""
         optimizer = self.optimizer(self.parameters())
         warm = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps))

@@ -38,7 +38,7 @@ class SupervisedSystem(SequentialSystem):
         self.objective = objective
 
     def training_step(self, batch: Context, batch_index: int) -> Tensor:
-        """The objective over every prefix of the batch."""
+        """Return the objective over every prefix of the batch."""
         memory, examples = self.encode(batch)
         loss = self.objective(self.network, memory, examples)
         self.log_training({"loss": loss.detach()}, len(examples))

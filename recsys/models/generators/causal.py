@@ -109,7 +109,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         feed_forward: FeedForward | None = None,
         slots: int = 1,
     ) -> CausalGenerator:
-        """A fresh network over a bundle's catalogue.
+        """Return a fresh network over a bundle's catalogue.
 
         Args:
             bundle: items and their semantic IDs.
@@ -150,7 +150,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         return CausalMemory(states, self.node_vectors(items), cache)
 
     def encode(self, context: Context) -> CausalMemory:
-        """The state behind the last item of each history; an empty history has the state 0, i.e. equal logits."""
+        """Return the state behind the last item of each history; that of an empty history is 0: equal logits."""
         items = self.item_vectors()
         recent = context.history.last(self.max_length)
         states, cache = self.encoder.encode(self._scaled(items, recent))
@@ -163,7 +163,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         return CausalMemory(last, self.node_vectors(items), cache)
 
     def select(self, memory: CausalMemory, rows: Int[Tensor, " R"]) -> CausalMemory:
-        """The states of the named rows; node vectors are shared."""
+        """Return the states of the named rows; node vectors are shared."""
         return CausalMemory(memory.states[rows], memory.nodes, memory.cache.select(rows))
 
     @override

@@ -53,27 +53,27 @@ class CodeVocabulary(Generator[Memory, State]):
         self.output_table = None if tied else nn.Parameter(torch.randn(tokens, width) * width**-0.5)
 
     def tokens(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
-        """The `L` tokens of each item."""
+        """Return the `L` tokens of each item."""
         return self.path_tokens(self.trie.path(items))
 
     def path_tokens(self, paths: Int[Tensor, "*items L"]) -> Int[Tensor, "*items L"]:
-        """The `L` tokens of each path of nodes."""
+        """Return the `L` tokens of each path of nodes."""
         levels = enumerate(paths.unbind(-1))
         return torch.stack(
             [self.trie.token(level + 1)[node].long() + self.level_start[level] for level, node in levels], -1
         )
 
     def edge_tokens(self, nodes: Int[Tensor, "B M"], level: int) -> Int[Tensor, "B M"]:
-        """The token that led to each node of a level; 0 at the root."""
+        """Return the token that led to each node of a level; 0 at the root."""
         return self.trie.token(level)[nodes].long() + self.level_start[level - 1] if level else nodes
 
     @abstractmethod
     def read(self, memory: Memory, state: State, tokens: Int[Tensor, "B M"]) -> tuple[Float[Tensor, "B M D"], State]:
-        """What the token after one more token a beam is predicted from, and the new state."""
+        """Return what the token after one more token a beam is predicted from, and the new state."""
 
     @abstractmethod
     def read_paths(self, memory: Memory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:
-        """What each level's code is predicted from: `[B, 1, D]` at the root, which all share, then `[B, G, D]`."""
+        """Return what each level's code is predicted from: `[B, 1, D]` at the shared root, then `[B, G, D]`."""
 
     @override
     def step(

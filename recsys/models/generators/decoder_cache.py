@@ -65,7 +65,7 @@ class EncodedHistory:
         return self.placed.keys[layer].squeeze(1), self.placed.values[layer].squeeze(1)
 
     def select(self, rows: Int[Tensor, " R"]) -> EncodedHistory:
-        """The named rows, in the order named, each with a history of its own."""
+        """Return the named rows, in the order named, each with a history of its own."""
         histories = self.mask.shape[0]
         history = rows if histories == self.rows else rows // (self.rows // histories)
         return EncodedHistory(

@@ -112,7 +112,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         feed_forward: FeedForward | None = None,
         decoder_feed_forward: FeedForward | None = None,
     ) -> EncoderDecoder:
-        """A fresh network over a bundle's catalogue, with all its codes; arguments as in the class."""
+        """Return a fresh network over a bundle's catalogue, with all its codes; arguments as in the class."""
         sizes = bundle.semantic_ids.sizes
         shape = (width, layers, decoder_layers, heads, head_width, hidden, dropout, tied, max_length)
         return cls(
@@ -150,7 +150,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
 
     @override
     def branch(self, memory: EncodedHistory, beams: Int[Tensor, "B M"]) -> EncodedHistory:
-        """The rows of a request share its history: their placed items alone are copied."""
+        """Return the rows of a request share its history: their placed items alone are copied."""
         if beams.shape[0] != memory.mask.shape[0]:
             return super().branch(memory, beams)
         had = by_request(memory.placed, beams.shape[0])
@@ -158,7 +158,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
 
     @override
     def extend(self, memory: EncodedHistory, items: Int[Tensor, " B"]) -> EncodedHistory:
-        """The decoder reads token 0 and the item's codes; their keys and values stay with the row."""
+        """Return the decoder reads token 0 and the item's codes; their keys and values stay with the row."""
         _, own = self._decode(self._slate_tokens(items[:, None, None]), memory, self.begin(memory))
         return replace(memory, placed=memory.placed.followed_by(own))
 
@@ -184,7 +184,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
 
     @override
     def read_paths(self, memory: EncodedHistory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:
-        """The root and the first `L − 1` codes of all candidates go through each block together.
+        """Return the root and the first `L − 1` codes of all candidates go through each block together.
 
         Only self-attention tells them apart.
         """

@@ -51,7 +51,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
 
     @abstractmethod
     def select(self, memory: Memory, rows: Int[Tensor, " R"]) -> Memory:
-        """The memory of the named requests, in the order named; a request may be named more than once."""
+        """Return the memory of the named requests, in the order named; a request may be named more than once."""
 
     @abstractmethod
     def extend(self, memory: Memory, items: Int[Tensor, " B"]) -> Memory:
@@ -79,14 +79,14 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
 
     @abstractmethod
     def begin(self, memory: Memory) -> State:
-        """The state of one beam a request (`M = 1`), standing at the root."""
+        """Return the state of one beam a request (`M = 1`), standing at the root."""
 
     def reorder(self, state: State, beams: Int[Tensor, "B M"]) -> State:
-        """The state of the beams that go on: new beam `m` of request `b` continues old beam `beams[b, m]`."""
+        """Return the state of the beams that go on: new beam `m` of request `b` continues old beam `beams[b, m]`."""
         row = torch.arange(beams.shape[0], device=beams.device).unsqueeze(1)
 
         def chosen(value: Tensor) -> Tensor:
-            """The beams that go on, of one tensor."""
+            """Return the beams that go on, of one tensor."""
             kept = (row * value.shape[1] + beams).flatten()
             return value.flatten(0, 1).index_select(0, kept).unflatten(0, beams.shape)
 

@@ -88,7 +88,7 @@ class HistoryCache:
     placed: Float[Tensor, "R Y 2 H t d"]
 
     def select(self, rows: Int[Tensor, " R"]) -> HistoryCache:
-        """The named rows, in the order named; histories are shared."""
+        """Return the named rows, in the order named; histories are shared."""
         return HistoryCache(self.keys, self.values, self.history[rows], self.length[rows], self.placed[rows])
 
 
@@ -157,7 +157,9 @@ class HistoryEncoder(nn.Module):
         return self.norm(x[row, position]), HistoryCache(tuple(keys), tuple(values), row, position + 1, nothing)
 
     def extend(self, x: Float[Tensor, "R D"], cache: HistoryCache) -> tuple[Float[Tensor, "R D"], HistoryCache]:
-        """The state behind one more item a row, and the cache with it: `encode` of the longer rows, at the cost of one.
+        """Return the state behind one more item a row, and the cache with it.
+
+        It equals `encode` of the longer rows, at the cost of one item.
 
         Args:
             x: vector of each row's next item.

@@ -13,7 +13,7 @@ from recsys.items.trie import Trie
 
 
 def with_siblings_mean(rows: Float[Tensor, "N D"], codes: Int[Tensor, "M L"], trie: Trie) -> Float[Tensor, "M D"]:
-    """The rows of `N` items followed by rows for the `M − N` items behind them: each the mean of its known siblings'.
+    """Return the rows of `N` items, then rows for the `M − N` items behind them: the mean of the known siblings' each.
 
     An item that stands alone under its parent gets the row 0, so that its codes are all that is known of it.
 
@@ -34,7 +34,7 @@ def with_siblings_mean(rows: Float[Tensor, "N D"], codes: Int[Tensor, "M L"], tr
 
 
 def moved_nodes(rows: Float[Tensor, "n D"], level: int, known: Trie, trie: Trie) -> Float[Tensor, "n_new D"]:
-    """The rows of a level's nodes at the places that their nodes have in a larger trie; new nodes get the row 0.
+    """Return the rows of a level's nodes at the places that their nodes have in a larger trie; new nodes get the row 0.
 
     Args:
         rows: of the nodes of `level` in `known`.
@@ -49,7 +49,7 @@ def moved_nodes(rows: Float[Tensor, "n D"], level: int, known: Trie, trie: Trie)
 
 
 def longer_table(rows: Float[Tensor, "n D"], size: int) -> Float[Tensor, "size D"]:
-    """The rows followed by rows of zeros."""
+    """Return the rows followed by rows of zeros."""
     return pad(rows, (0, 0, 0, size - rows.shape[0]))
 
 

@@ -53,6 +53,6 @@ class SASRec(CausalGenerator):
         feed_forward: FeedForward | None = None,
         slots: int = 1,
     ) -> SASRec:
-        """A fresh network over a bundle's items; see `CausalGenerator.from_bundle`. Semantic IDs are not read."""
+        """Return a fresh network over a bundle's items (`CausalGenerator.from_bundle`); semantic IDs are not read."""
         encoder = HistoryEncoder(width, layers, heads, dropout, max_length + slots, positions, feed_forward)
         return cls(len(bundle.table), encoder, max_length, initial, embedding)
