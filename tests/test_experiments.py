@@ -34,6 +34,12 @@ EXPERIMENTS = sorted(
 SEQUENCES = [name for name in EXPERIMENTS if name.startswith("rere/")]
 SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
 SIMULATORS = [name for name in EXPERIMENTS if name.startswith("simulator/")]
+WITH_FEATURES = [
+    file.stem
+    for file in sorted(CONF.glob("simulator/slate/*.yaml"))
+    if OmegaConf.load(file).get("features") is not None
+]
+"""Simulators that a policy of features can learn in."""
 TRAININGS = sorted(path.stem for path in CONF.glob("training/*.yaml"))
 BASELINES = {"popularity", "markov", "item_knn"}
 
@@ -191,7 +197,7 @@ def test_a_slate_experiment_runs_end_to_end(experiment: str, tmp_path: Path) -> 
     assert (result.folder / "metrics.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("simulator", ["interest", "satisfaction", "planted", "bubble"])
+@pytest.mark.parametrize("simulator", WITH_FEATURES)
 @pytest.mark.parametrize("experiment", SIMULATORS)
 def test_a_policy_learns_in_every_simulator_and_is_compared(experiment: str, simulator: str, tmp_path: Path) -> None:
     given = [

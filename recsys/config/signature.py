@@ -71,7 +71,14 @@ def value_faults(path: str, node: DictConfig, key: str, annotation: Any) -> Iter
     except OmegaConfBaseException as error:
         yield f"{path}: {str(error).splitlines()[0]}"
         return
-    yield from shape_faults(_written_at(path, node, key), value, annotation)
+    written = _written_at(path, node, key)
+    if value is None and written != path and not fits(value, annotation):
+        yield (
+            f"{path}: it reads {written}, which is null here, and needs {describe(annotation)}; leave the part out, or "
+            f"choose what has {written}"
+        )
+        return
+    yield from shape_faults(written, value, annotation)
 
 
 def _written_at(path: str, node: DictConfig, key: str) -> str:

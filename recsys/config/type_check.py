@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from os import PathLike
@@ -26,6 +26,27 @@ def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | Non
         return None
     hints = _hints(target.__init__ if inspect.isclass(target) else target)
     return {name: one.replace(annotation=hints.get(name, one.annotation)) for name, one in found.items()}
+
+
+def first_argument(target: Callable[..., Any], given: Iterable[str] = ()) -> type | None:
+    """Return the class that annotates the first parameter that a call fills by position.
+
+    None where it is annotated with a protocol, or with anything else than one class.
+
+    Args:
+        target: a class or a function.
+        given: names of parameters that are filled by name.
+
+    >>> def area(width: int, height: float = 1.0) -> float: ...
+    >>> first_argument(area), first_argument(area, ["width"])
+    (<class 'int'>, <class 'float'>)
+    """
+    taken = parameters(target) or {}
+    first = next((one.annotation for name, one in taken.items() if name not in given), None)
+    plain = (
+        inspect.isclass(first) and first is not inspect.Parameter.empty and not getattr(first, "_is_protocol", False)
+    )
+    return first if plain else None
 
 
 def _hints(function: Any) -> dict[str, Any]:

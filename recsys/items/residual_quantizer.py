@@ -122,7 +122,8 @@ def check_vectors(x: Float[Tensor, "N D"], codes: int) -> None:
     """
     if x.shape[0] < codes:
         raise DataError(
-            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}. Use fewer codes"
+            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}. Use fewer codes, for "
+            f"instance clusters={max(x.shape[0] // 4, 1)}"
         )
     finite = x.isfinite().all(-1)
     if not bool(finite.all()):

@@ -13,7 +13,6 @@ The training that is configured so depends on `sasrec`: it comes after it, and i
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from torch import nn
 from recsys.atomic import write_json, write_tensors
 from recsys.config.signature import locate
 from recsys.config.suggest import suggestion
-from recsys.config.type_check import describe, parameters
+from recsys.config.type_check import describe, first_argument
 from recsys.data.datasets.preparation import Materials
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import make
@@ -174,11 +173,10 @@ def build_model(recipe: Mapping[str, Any] | DictConfig, materials: Materials, ke
     Raises:
         ConfigurationError: the function takes other materials than the run has.
     """
-    taken = parameters(locate(f"{key}._target_", recipe["_target_"])) or {}
-    first = next((one.annotation for name, one in taken.items() if name not in recipe), None)
-    if inspect.isclass(first) and not isinstance(materials, first):
+    wanted = first_argument(locate(f"{key}._target_", recipe["_target_"]), recipe)
+    if wanted is not None and not isinstance(materials, wanted):
         raise ConfigurationError(
-            f"{key}: {recipe['_target_']} is built from {describe(first)}, the run has {type(materials).__name__}; "
+            f"{key}: {recipe['_target_']} is built from {describe(wanted)}, the run has {type(materials).__name__}; "
             "with `tokenize` in `stages` it has an ItemBundle, without it what `data` prepares"
         )
     return make(recipe, materials, key=key)

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args, get_type_hints
 
 import lightning
 import polars as pl
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
-from recsys.config.type_check import describe, parameters
+from recsys.config.type_check import describe, first_argument, parameters
 from recsys.config.validate import incomplete
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
@@ -114,6 +114,7 @@ class Train:
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)
+            _check_data(f"train.{name}", training, config)
             _check_parts(training)
 
     def run(self, run: RunFolder) -> None:
@@ -237,6 +238,20 @@ def _check_artifacts(key: str, training: DictConfig) -> None:
                 f"{key}: {one.target} cannot take the artifact '{one.name}' as {one.key}: it {found}, expected "
                 f"{describe(annotation)}"
             )
+
+
+def _check_data(key: str, training: DictConfig, config: DictConfig) -> None:
+    """Refuse a data module of other data than the run prepares."""
+    module, preparation = training.get("data"), config.get("data")
+    if module is None or preparation is None or "_target_" not in module or "_target_" not in preparation:
+        return
+    wanted = first_argument(locate(f"{key}.data._target_", module["_target_"]), module)
+    kind = get_type_hints(locate("data._target_", preparation["_target_"]).prepare).get("return")
+    if wanted is not None and inspect.isclass(kind) and not issubclass(kind, wanted):
+        raise ConfigurationError(
+            f"{key}.data: {module['_target_']} reads {describe(wanted)}, `data` prepares {describe(kind)}; choose a "
+            f"data module of these, or leave the training out (~{key})"
+        )
 
 
 def _check_parts(training: DictConfig) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from recsys.bench.record import record_episode
 from recsys.config.compose import compose
+from recsys.config.signature import locate
 from recsys.config.validate import validate
 from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.rollouts.episode import EpisodeConfig
+from recsys.simulate.choice_models import SingleChoice
+from recsys.simulate.dynamics import GammaLinear
 from recsys.simulate.planted_groups import PlantedGroups
 
 CONF = configuration_folder()
@@ -32,15 +36,15 @@ def clicks(*overrides: str) -> torch.Tensor:
 def test_users_choose_as_configured(choice: str) -> None:
     earned = clicks(f"choice={choice}")
     assert 0 < earned.mean() < 1
-    several = (earned.sum(-1) > 1).any().item()
-    assert several == (choice in {"dependent_click", "position_based"})
+    target = locate(choice, OmegaConf.load(CONF / "choice" / f"{choice}.yaml")["_target_"])
+    assert (earned.sum(-1) > 1).any().item() != issubclass(target, SingleChoice), "a single choice clicks one slot"
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_clicks_move_users_as_configured(dynamics: str) -> None:
-    """The default is linear: only it leaves the clicks as they are without the option."""
+    """The default is linear: only options that are it leave the clicks as they are without the option."""
     same = torch.equal(clicks("choice=cascade", f"dynamics={dynamics}"), clicks("choice=cascade"))
-    assert same == (dynamics == "gamma_linear")
+    assert same == (instantiate(OmegaConf.load(CONF / "dynamics" / f"{dynamics}.yaml")) == GammaLinear())
 
 
 def test_a_simulator_without_the_part_refuses_it() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from recsys.config.compose import compose
 from recsys.errors import ConfigurationError
+from recsys.runs.fingerprint import plan
 from recsys.training.order import dependencies, training_order
 from recsys.training.train_stage import Train
 
@@ -58,3 +60,12 @@ def test_what_cannot_be_made_is_refused_by_name(trainings: dict[str, Any], messa
     with pytest.raises(ConfigurationError, match=message):
         node = OmegaConf.create({"trainings": trainings})
         Train.check_configuration(node, node)
+
+
+def test_a_data_module_of_other_data_is_refused_before_anything_runs() -> None:
+    data = ["dataset=exposures", "dataset.root=x", "split=slate_time", "data=slates"]
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^train\.sasrec\.data: \S+SequenceData reads Dataset, `data` prepares PreparedSlates.*\(~train\.sasrec\)",
+    ):
+        plan(compose(["experiment=rere/parquet", *data]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.data.datasets.slate_log import SlateLog
-from recsys.errors import ConfigurationError
 from recsys.nn.mean_field import MeanField
 
 
@@ -227,19 +226,3 @@ class GroupedItems(ItemPosterior):
     @override
     def reset_to_prior(self, items: Int[Tensor, " E"]) -> None:
         self.own.reset(items, 0.0, 1.0)
-
-
-def no_items(simulator: str) -> NoReturn:
-    """Refuse a slate model: what a simulator configures where an item is a place among the candidates of a request.
-
-    Args:
-        simulator: its name.
-
-    Raises:
-        ConfigurationError: always; the message says what to choose instead.
-    """
-    raise ConfigurationError(
-        f"the simulator '{simulator}' has no items that a slate model could know, only candidates of a request; choose "
-        "simulator=slate/planted or simulator=slate/bubble, or policies of features such as "
-        "policy=[greedy,in_slate_thompson]"
-    )
