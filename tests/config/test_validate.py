@@ -115,7 +115,7 @@ def test_a_class_method_can_be_a_target(chain: DictConfig) -> None:
         ),
         (
             ["experiment=slate/parquet", "dataset=movielens_100k"],
-            r"^dataset: MovieLens is .* a SlateSource .* one of (?!.*movielens).*exposures.*simulated_slates",
+            r"^dataset: MovieLens is .* a SlateSource .* one of (?!.*movielens).*exposures.*simulated",
         ),
     ],
 )

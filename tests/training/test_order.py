@@ -66,6 +66,6 @@ def test_a_data_module_of_other_data_is_refused_before_anything_runs() -> None:
     data = ["dataset=exposures", "dataset.root=x", "split=slate_time", "data=slates"]
     with pytest.raises(
         ConfigurationError,
-        match=r"^train\.sasrec\.data: \S+SequenceData reads Dataset, `data` prepares PreparedSlates.*\(~train\.sasrec\)",
+        match=r"^train\.sasrec\.data: \S+SequenceData reads Dataset, .* prepares PreparedSlates.*\(~train\.sasrec\)",
     ):
         plan(compose(["experiment=rere/parquet", *data]))
