@@ -56,7 +56,7 @@ def read_features(location: str, schema: TableSchema, key: str, kind: Any, place
 
 
 @dataclass(frozen=True)
-class Features:
+class FeatureTables:
     """The tables of features beside a log.
 
     Args:
@@ -88,7 +88,7 @@ class Features:
 
 def read_all_features(
     root: str, items: str | Path | None, users: str | Path | None, kinds: Mapping[str, Any], place: str
-) -> Features:
+) -> FeatureTables:
     """Return the tables `items` and `users` of a folder.
 
     Args:
@@ -108,7 +108,7 @@ def read_all_features(
         if location is not None:
             tables[schema.name] = read_features(location, schema, key, kinds[key], place)
             marks.append(table_fingerprint(location, tables[schema.name]))
-    return Features(tables.get("items"), tables.get("users"), marks)
+    return FeatureTables(tables.get("items"), tables.get("users"), marks)
 
 
 def content_fingerprint(*marks: str) -> str:
