@@ -17,6 +17,7 @@ from recsys.data.datasets.split import Split, Splits
 from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
 from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.download import progress_bar
+from recsys.data.tables.text import as_ids
 from recsys.types.jagged import Jagged
 
 
@@ -80,16 +81,16 @@ class Prepared:
     def load(cls, folder: Path) -> Prepared:
         """Read data that `save` wrote."""
         facts = json.loads((folder / "dataset.json").read_text())
-        users = pl.read_parquet(folder / "users.parquet")
-        requests = pl.read_parquet(folder / "requests.parquet")
+        users = pl.read_parquet(folder / "users.parquet", glob=False)
+        requests = pl.read_parquet(folder / "requests.parquet", glob=False)
         validation, test = (
             torch.from_numpy(requests.filter(pl.col("part") == part).get_column("event").to_numpy().copy())
             for part in ("validation", "test")
         )
         train = torch.from_numpy(users.get_column("train_events").to_numpy().copy())
         return cls(
-            events=pl.read_parquet(folder / "events.parquet"),
-            items=pl.read_parquet(folder / "items.parquet"),
+            events=pl.read_parquet(folder / "events.parquet", glob=False),
+            items=pl.read_parquet(folder / "items.parquet", glob=False),
             users=users.drop("train_events"),
             splits=Splits(train, validation, test),
             **facts,
@@ -198,6 +199,6 @@ def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.Da
     frame = ids.to_frame(key).with_row_index(kind)
     if table is None:
         return frame, 0, 0
-    features = table.with_columns(pl.col(key).cast(ids.dtype, strict=False)).collect()
+    features = table.with_columns(as_ids(pl.col(key), table.collect_schema()[key], ids.dtype)).collect()
     known = int(features.get_column(key).is_in(ids.implode()).sum())
     return frame.join(features, on=key, how="left", maintain_order="left"), len(features) - known, len(ids) - known
