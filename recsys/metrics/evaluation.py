@@ -20,12 +20,28 @@ class Evaluation:
         target: `[B]`, held-out item of each request.
         items: `[B, K]`, recommended items, best first, padded with −1. `K` is the largest cutoff.
         cutoffs: the cutoffs `k` of the metrics, ascending.
+
+    Raises:
+        ValueError: a list holds an item twice or an index below −1, or a target is no item. The message names the
+            request.
     """
 
     users: Int[Tensor, " B"]
     target: Int[Tensor, " B"]
     items: Int[Tensor, "B K"]
     cutoffs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        ordered = self.items.sort(1).values
+        broken = {
+            "holds an item twice, expected each once": (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0),
+            "holds an index below -1, expected items, or -1 as padding": ordered < -1,
+            "has a target that is no item, expected 0 or above": (self.target < 0).unsqueeze(1),
+        }
+        for text, mask in broken.items():
+            if mask.any():
+                row = int(mask.any(1).nonzero()[0])
+                raise ValueError(f"request {row} {text}: items {self.items[row].tolist()}, target {self.target[row]}")
 
     @property
     def rank(self) -> Int[Tensor, " B"]:

@@ -43,6 +43,7 @@ class ItemKNN(ItemToItem):
         window: int | None = 5,
         back_off: float = 0.1,
     ) -> None:
+        train.check(num_items, ["history"])
         links = cosine_neighbours(train.history, num_items, neighbours, shrinkage)
         super().__init__(links, interactions(train, num_items), decay, window, back_off)
 
