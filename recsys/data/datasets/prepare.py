@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from recsys.atomic import whole_folder, write_json, write_parquet
 from recsys.data.datasets import clean
 from recsys.data.datasets.dataset import Dataset, assemble, jagged_events
+from recsys.data.datasets.selection import Selection
 from recsys.data.datasets.split import Split, Splits
 from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
 from recsys.data.sources.source import Source, Tables
@@ -97,7 +99,7 @@ class Prepared:
         )
 
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the stored data. It is raised when the files or their computation change; older data is prepared again."""
 
 BY_ITEM = TieByItem()
@@ -112,6 +114,9 @@ def prepare(
     repeat_threshold: float = 0.01,
     tie_breaking: TieBreaking = BY_ITEM,
     seed: int = 0,
+    min_rating: float | None = None,
+    events: Sequence[str] | None = None,
+    weights: bool = False,
     root: str | Path = "data/prepared",
 ) -> Dataset:
     """Clean, sort, index and split the interactions of a source.
@@ -126,6 +131,9 @@ def prepare(
         repeat_threshold: share of events, in [0, 1]; it has no effect unless `repeats` is None.
         tie_breaking: rule that orders a user's events of equal time.
         seed: seed of that order.
+        min_rating: least `rating` of an event that is kept; None keeps all, one-star ratings as well.
+        events: values of `event` that are kept, such as `["purchase"]`; None keeps all.
+        weights: must be False: no training weighs events.
         root: folder of prepared data. Each source and choice of options has a folder of its own in it.
 
     Returns:
@@ -133,9 +141,11 @@ def prepare(
 
     Raises:
         DataError: a table is malformed, or no event is left.
+        ConfigurationError: `weights` is True.
     """
+    selection = Selection(min_rating, events, weights)
     tables = source.tables()
-    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, tie_breaking, seed)
+    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, tie_breaking, seed, selection)
     recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
     fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
     folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
