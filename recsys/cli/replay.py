@@ -26,6 +26,6 @@ def run(config: DictConfig) -> None:
     folder = RunFolder(run_stages(config).folder)
     path = config.log.get("path")
     places = {} if path is None else {UNNAMED_LOG: str(path)}
-    for table in estimate_tables(pl.read_parquet(folder.path / ESTIMATES), places):
+    for table in estimate_tables(pl.read_parquet(folder.path / ESTIMATES, glob=False), places):
         show_table(table)
     print(folder.path)

@@ -13,37 +13,9 @@ from recsys.decode.legal import LegalSet
 from recsys.decode.score import log_legal_mass
 from recsys.decode.step import DecodingStep, child_range, sibling_step, vocabulary_step, with_vocabulary
 from recsys.decode.subtree_mask import SubtreeMask, dead_branches
+from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
-
-
-def top_k(scores: Float[Tensor, "B X"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
-    """Return the `k` largest scores of each row, falling, and their indices; equal scores in the order of indices.
-
-    `torch.topk` leaves the order of ties open, and which of those that straddle the `k`-th place are taken. Only rows
-    with a tie among their best pay for setting it right. Ties at −inf stay as they fall: nothing is there to choose.
-
-    Args:
-        scores: `[B, X]`, no NaN.
-        k: from 1 to `X`.
-
-    >>> import torch
-    >>> top_k(torch.tensor([[1.0, 3.0, 1.0, 3.0, 1.0]]), 3)
-    (tensor([[3., 3., 1.]]), tensor([[1, 3, 0]]))
-    """
-    values, indices = scores.topk(min(k + 1, scores.shape[-1]), dim=-1)
-    tied = (values[:, 1:] == values[:, :-1]) & values[:, 1:].isfinite()
-    inside = tied[:, : k - 1].any(-1).nonzero().squeeze(-1)
-    straddling = tied[:, k - 1 :].any(-1).nonzero().squeeze(-1)
-    values, indices = values[:, :k], indices[:, :k]
-    if inside.numel():
-        rising, order = indices[inside].sort(dim=-1)
-        ranks = values[inside].gather(-1, order).argsort(dim=-1, descending=True, stable=True)
-        indices = indices.index_copy(0, inside, rising.gather(-1, ranks))
-    if straddling.numel():
-        order = scores[straddling].argsort(dim=-1, descending=True, stable=True)
-        indices = indices.index_copy(0, straddling, order[:, :k])
-    return values, indices
 
 
 @dataclass(frozen=True)
@@ -69,12 +41,12 @@ def beam_search(
 
     With as many beams as the catalogue has items it is the exact ranking. Every beam is a prefix of a legal item:
     branches without one are pruned, so a search finds as many items as asked wherever the legal set has them. Equal
-    scores go to the better parent, then to the lower code.
+    scores stand in a pseudo-random order that the user and the place in the beam fix (`recsys.decode.top_k`).
 
     Args:
         network: what generates.
         memory: of the `B` requests.
-        context: the requests; only their legal sets are read.
+        context: the requests; only their users and their legal sets are read.
         beams: `M`, at least 1.
 
     Returns:
@@ -84,22 +56,27 @@ def beam_search(
     Raises:
         EmptyLegalSetError: a request allows no item.
     """
-    return search_legal(network, memory, LegalSet.of(network.trie, context), beams)
+    return search_legal(network, memory, LegalSet.of(network.trie, context), beams, context.users)
 
 
 @torch.no_grad()
 def search_legal(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int
+    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, users: Int[Tensor, " B"] | None = None
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
-    """`beam_search` over legal sets that are known."""
-    items, log_prob = search(network, memory, legal, beams, sibling_step)
+    """`beam_search` over legal sets that are known; `users` fix the order of equal scores."""
+    items, log_prob = search(network, memory, legal, beams, sibling_step, users)
     log_prob[..., -1] -= log_legal_mass(network, memory, legal).unsqueeze(1)
     return items, log_prob
 
 
 @torch.no_grad()
 def search(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, step: DecodingStep
+    network: Generator[Any, Any],
+    memory: Any,
+    legal: LegalSet,
+    beams: int,
+    step: DecodingStep,
+    users: Int[Tensor, " B"] | None = None,
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
     """`beam_search` by any step, without the legal set's correction."""
     trie = network.trie
@@ -110,7 +87,8 @@ def search(
     for level, dead in enumerate(dead_branches(legal)):
         first, mask = child_range(trie, found.nodes, level)
         log_prob, state = step(network, memory, state, found.nodes, mask, level)
-        found, parents = _advance(found, first, log_prob, dead, beams)
+        keys = None if users is None else users * trie.depth + level  # another order of ties at each level
+        found, parents = _advance(found, first, log_prob, dead, beams, keys)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
     alive = ~found.score.isneginf()
@@ -123,12 +101,17 @@ def search(
 
 
 def _advance(
-    found: Beams, first: Int[Tensor, "B M"], log_prob: Float[Tensor, "B M C"], dead: SubtreeMask, beams: int
+    found: Beams,
+    first: Int[Tensor, "B M"],
+    log_prob: Float[Tensor, "B M C"],
+    dead: SubtreeMask,
+    beams: int,
+    keys: Int[Tensor, " B"] | None,
 ) -> tuple[Beams, Int[Tensor, "B K"]]:
     """Return the best of all beams' children, and which beam each continues."""
     width = log_prob.shape[-1]
     grown = dead.add_to(found.score.unsqueeze(-1) + log_prob, found.nodes).flatten(1)
-    score, index = top_k(grown, min(beams, grown.shape[1]))
+    score, index = top_k(grown, min(beams, grown.shape[1]), keys)
     parents = index // width
     codes = found.log_prob.gather(1, parents.unsqueeze(-1).expand(-1, -1, found.log_prob.shape[-1]))
     own = log_prob.flatten(1).gather(1, index)
@@ -145,7 +128,7 @@ def unmasked_beam_search(
         EmptyLegalSetError: a request allows no item.
         ConfigurationError: the network has no logits beyond the trie.
     """
-    return search(network, memory, LegalSet.of(network.trie, context), beams, vocabulary_step)
+    return search(network, memory, LegalSet.of(network.trie, context), beams, vocabulary_step, context.users)
 
 
 def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:

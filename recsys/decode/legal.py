@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recsys.errors import EmptyLegalSetError
 from recsys.items.trie import Trie
-from recsys.types.context import Context
+from recsys.types.context import LEGAL_LISTS, Context
 from recsys.types.jagged import Jagged
 from recsys.types.record import TensorRecord
 
@@ -35,12 +35,14 @@ class LegalSet(TensorRecord):
 
         Raises:
             EmptyLegalSetError: a request allows no item.
+            RequestError: `excluded` or `candidates` hold something else than items.
 
         >>> trie = Trie.from_codes(torch.tensor([[0, 0], [0, 1], [1, 0]]))
         >>> context = Context(torch.tensor([7]), Jagged.empty(1), Jagged.from_rows([[2, 0, 2]]))
         >>> LegalSet.of(trie, context).leaves.values
         tensor([0, 2])
         """
+        context.check(trie.num_items, LEGAL_LISTS)
         keys = _keys(trie, context.excluded)
         inclusive = context.candidates is not None
         if context.candidates is not None:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.beam import top_k
 from recsys.decode.legal import LegalSet, log1mexp
 from recsys.decode.legal_mass import legal_mass
 from recsys.decode.step import child_range, sibling_step
+from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
 

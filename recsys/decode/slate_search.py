@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.beam import search_legal, top_k
+from recsys.decode.beam import search_legal
 from recsys.decode.legal import LegalSet
 from recsys.decode.score import log_legal_mass
 from recsys.decode.slates import impossible_where
 from recsys.decode.step import child_range, sibling_step
 from recsys.decode.subtree_mask import dead_branches
+from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator, by_request, by_row
 from recsys.types.context import Context
 
@@ -69,7 +70,7 @@ def search_slates(
     """
     legal, width = LegalSet.of(network.trie, context), max(count, beams)
     counts = legal.counts
-    found = _Found.first(*search_legal(network, memory, legal, min(width, network.trie.num_items)))
+    found = _Found.first(*search_legal(network, memory, legal, min(width, network.trie.num_items), context.users))
     origin = torch.zeros_like(found.items[:, :, 0])
     for slot in range(1, slots):
         memory, legal = network.branch(memory, origin), legal.select(_rows(origin, len(legal) // max(len(origin), 1)))
@@ -91,7 +92,7 @@ def greedy_slates(
     """
     legal, num_items = LegalSet.of(network.trie, context), network.trie.num_items
     counts = legal.counts
-    items, codes = search_legal(network, memory, legal, min(max(count, beams), num_items))
+    items, codes = search_legal(network, memory, legal, min(max(count, beams), num_items), context.users)
     found = _Found.first(items[:, :count], codes[:, :count])
     first = torch.zeros_like(found.items[:, :, 0])
     same = torch.arange(first.shape[1], device=first.device).expand_as(first)

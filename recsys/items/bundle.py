@@ -151,7 +151,7 @@ class ItemBundle:
         try:
             saved = json.loads((folder / "bundle.json").read_text())
             bundle = cls(
-                pl.read_parquet(folder / "items.parquet"),
+                pl.read_parquet(folder / "items.parquet", glob=False),
                 SemanticIds.load(folder / "semantic_ids.safetensors"),
                 load_file(folder / "vectors.safetensors")["vectors"],
                 saved["trained"],

@@ -10,10 +10,16 @@ from torch import Tensor
 def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
     """Return the number of occurrences of each item in the lists. Entries of −1 are no item.
 
+    Raises:
+        ValueError: a list holds an index of `num_items` or above.
+
     >>> exposure(torch.tensor([[0, 2], [2, -1]]), 3)
     tensor([1, 0, 2])
     """
-    return torch.bincount(items[items >= 0], minlength=num_items)
+    counts = torch.bincount(items[items >= 0], minlength=num_items)
+    if len(counts) > num_items:
+        raise ValueError(f"found item {len(counts) - 1} in a list, expected items below {num_items}")
+    return counts
 
 
 def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:

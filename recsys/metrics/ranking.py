@@ -41,13 +41,17 @@ def reciprocal_rank(rank: Num[Tensor, "..."], k: int) -> Float[Tensor, "..."]:
 
 
 def rank_in_list(items: Int[Tensor, "B K"], target: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """Return the rank of each target in its list of distinct items; 0 if it is not in the list.
+    """Return the place of each target in its list, from 1; 0 if it is not in the list. Of several places, the first.
 
-    >>> rank_in_list(torch.tensor([[5, 2, 9], [5, 2, -1]]), torch.tensor([2, 9]))
-    tensor([2, 0])
+    Entries of −1 are no item, and no target is found there.
+
+    >>> rank_in_list(torch.tensor([[5, 2, 9], [5, 2, -1], [2, 2, 7]]), torch.tensor([2, 9, 2]))
+    tensor([2, 0, 1])
     """
-    places = torch.arange(1, items.shape[1] + 1, device=items.device)
-    return ((items == target.unsqueeze(1)) * places).sum(1)
+    found = (items == target.unsqueeze(1)) & (items >= 0)
+    places = torch.arange(items.shape[1], 0, -1, device=items.device)
+    last = (found * places).amax(1) if items.shape[1] else torch.zeros_like(target)
+    return torch.where(last > 0, items.shape[1] + 1 - last, 0)
 
 
 def rank_in_scores(scores: Float[Tensor, "B N"], target: Int[Tensor, " B"]) -> Int[Tensor, " B"]:

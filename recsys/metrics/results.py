@@ -121,7 +121,8 @@ def evaluation_results(
     """Return the metrics of each row: means over requests and seeds, with 95 % bootstrap intervals over users.
 
     `hr@k` and `ndcg@k` have paired differences `<metric>_minus_<reference>` and, for each stratum,
-    `<metric>/<stratum>`. `coverage@k` and `gini@k` describe all lists together and have no interval.
+    `<metric>/<stratum>`. `coverage@k` and `gini@k` describe all lists together and have no interval, and
+    neither has `tied@k`, the share of requests with a tie at place `k` (`Evaluation.ties`).
 
     Args:
         rows: evaluations by row and training seed, at least one.
@@ -191,7 +192,8 @@ def _beyond_accuracy(
     for one in evaluations:
         lists = {} if information is None else one.novelty(information)
         lists = lists if vectors is None else lists | one.diversity(vectors)
-        means.append(one.reach(num_items) | {metric: float(value.mean()) for metric, value in lists.items()})
+        listed = {metric: float(value.mean()) for metric, value in lists.items()}
+        means.append(one.reach(num_items) | one.ties() | listed)
     return {
         metric: {"value": float(np.mean([one[metric] for one in means])), "low": None, "high": None}
         for metric in means[0]

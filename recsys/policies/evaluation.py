@@ -47,12 +47,16 @@ def evaluate(
     requests = examples.context
     order = requests.history.lengths.argsort(descending=True, stable=True)
     found: list[torch.Tensor] = []
+    scores: list[torch.Tensor] = []
     with _evaluation_mode(policy) as device:
         batches = tqdm(order.split(batch_size), desc=description, unit="batch", delay=1, leave=False, disable=None)
         for rows in batches:
-            found.append(policy.top(requests.select(rows).to(device), max(k)).items.squeeze(-1).cpu())
-    items = torch.cat(found)[order.argsort().cpu()]
-    return Evaluation(requests.users.cpu(), examples.item.cpu(), items, tuple(sorted(k)))
+            best = policy.top(requests.select(rows).to(device), max(k))
+            found.append(best.items.squeeze(-1).cpu())
+            scores.append(best.log_prob.squeeze(-1).cpu())
+    back = order.argsort().cpu()
+    items, cutoffs = torch.cat(found)[back], tuple(sorted(k))
+    return Evaluation(requests.users.cpu(), examples.item.cpu(), items, cutoffs, torch.cat(scores)[back])
 
 
 @contextmanager

@@ -39,13 +39,13 @@ class NetworkPolicy(nn.Module, Policy, ABC):
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         if not len(context):
             return _no_slates(context, candidates, slots, SamplingMethod.SAMPLE)
-        return self.sample_from(self.network.encode(context), context, candidates, slots, generator)
+        return self.sample_from(self._encoded(context), context, candidates, slots, generator)
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         if not len(context):
             return torch.zeros(slates.items.shape, device=context.users.device)
-        return self._codes_from(self.network.encode(context), context, slates.items).sum(-1)
+        return self._codes_from(self._encoded(context), context, slates.items).sum(-1)
 
     def top(self, context: Context, k: int, slots: int = 1) -> Slates:
         """Return the `k` best slates that a search finds, best first.
@@ -54,13 +54,18 @@ class NetworkPolicy(nn.Module, Policy, ABC):
         """
         if not len(context):
             return _no_slates(context, k, slots, SamplingMethod.TOP)
-        return self.top_from(self.network.encode(context), context, k, slots)
+        return self.top_from(self._encoded(context), context, k, slots)
 
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
         """Return the log-probability, in nats, of every item as a slate of one slot; −inf outside the legal set."""
         if not len(context):
             return torch.zeros(0, self.network.trie.num_items, device=context.users.device)
-        return self.catalogue_log_prob_from(self.network.encode(context), context)
+        return self.catalogue_log_prob_from(self._encoded(context), context)
+
+    def _encoded(self, context: Context) -> Any:
+        """Return the encoding of requests, which hold items only."""
+        context.check(self.network.trie.num_items)
+        return self.network.encode(context)
 
     @abstractmethod
     def sample_from(

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.beam import top_k
 from recsys.decode.legal import require_legal
+from recsys.decode.top_k import top_k
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
@@ -87,11 +87,12 @@ class ItemPolicy(nn.Module, Policy, ABC):
     def top(self, context: Context, k: int) -> Slates:
         """Return the `k` most probable legal items of each request, best first, as slates of one slot.
 
-        Ties go to the lower item index. If fewer than `k` items are legal, the last slates hold item −1 with
-        log-probability −inf.
+        Items of equal probability stand in a pseudo-random order that the user and the item fix
+        (`recsys.decode.top_k`): requests of one user get equal lists, and no item is preferred for its name. If fewer
+        than `k` items are legal, the last slates hold item −1 with log-probability −inf.
         """
         catalogue = self.catalogue_log_prob(context)
-        log_prob, items = top_k(catalogue, min(k, catalogue.shape[-1]))
+        log_prob, items = top_k(catalogue, min(k, catalogue.shape[-1]), context.users)
         items = items.masked_fill(log_prob.isneginf(), -1)
         missing = (0, k - items.shape[-1])
         items = nn.functional.pad(items, missing, value=-1)

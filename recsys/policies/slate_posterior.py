@@ -80,6 +80,7 @@ class SlatePosterior(nn.Module, Posterior):
             context: `B` requests, whose histories are clicked items.
             which: samples of each request, from `0 .. pool − 1`.
         """
+        context.check(self.num_items, ["history"])
         clicked = context.history.to_padded(-1).unsqueeze(1).expand(-1, which.shape[1], -1)
         vectors = self.draws[which.unsqueeze(2), clicked.clamp(min=0)]
         mean, deviation = self.model.initial_state.posterior(vectors, clicked >= 0)
@@ -135,6 +136,7 @@ def mean_position(model: SlateModel, context: Context) -> tuple[Float[Tensor, "B
     The standard deviation is the change of `z` for one standard deviation of the initial state. It is exact for linear
     user models.
     """
+    context.check(model.items.num_items, ["history"])
     clicked = context.history.to_padded(-1)
     known = clicked >= 0
     vectors, _ = model.items.moments(clicked.clamp(min=0))

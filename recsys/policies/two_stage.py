@@ -72,6 +72,7 @@ class TwoStagePolicy(nn.Module, Policy, OnlineLearner):
 
     def requests(self, context: Context) -> Context:
         """Return the requests for the inner policy. `items_at` turns its answers into catalogue items."""
+        context.check(self.index.num_items)
         items = self._items(context)
         positions = torch.arange(self.size, device=items.device).expand(len(items), -1)
         missing = items < 0

@@ -128,7 +128,7 @@ class RunFolder:
         """Write `history.parquet` from what the named stages logged, in that order."""
         files = {name: self.stage(name) / "history.parquet" for name in names}
         parts = [
-            pl.read_parquet(file).select(pl.lit(name).alias("stage"), "step", "metric", "value")
+            pl.read_parquet(file, glob=False).select(pl.lit(name).alias("stage"), "step", "metric", "value")
             for name, file in files.items()
             if file.exists()
         ]

@@ -145,7 +145,11 @@ def first(examples: Example, count: int) -> Example:
 
 
 def accuracy_table(table: Results, reference: str | None, title: str) -> Table:
-    """Return NDCG@10 of each row with its interval and its paired difference to the reference, and coverage."""
+    """Return NDCG@10 of each row with its interval and its paired difference to the reference, and coverage.
+
+    Below the table stands, for each row that has any, the share of requests whose first ten items are one choice of
+    several (`tied@10`).
+    """
     minus = [] if reference is None else [f"minus\n{reference}", "95 %"]
     view = _table(["", "ndcg\n@10", "95 %", *minus, "hr\n@10", "coverage\n@10"], title)
     for row, cells in table.items():
@@ -158,6 +162,11 @@ def accuracy_table(table: Results, reference: str | None, title: str) -> Table:
             METRIC(cells["hr@10"]["value"]),
             METRIC(cells["coverage@10"]["value"]),
         )
+    tied = {row: cells["tied@10"]["value"] or 0.0 for row, cells in table.items() if "tied@10" in cells}
+    shares = ", ".join(f"{escape(row)} {share:.1%}" for row, share in tied.items() if share)
+    if shares:
+        view.caption = f"requests with equal scores at places 10 and 11: {shares}"
+        view.caption_justify = "left"
     return view
 
 

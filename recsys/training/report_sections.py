@@ -135,7 +135,7 @@ class Configuration:
 def training_history(run: RunFolder) -> pl.DataFrame:
     """Return `step`, `metric`, `value`, `training` and its `monitor` for everything that trainings logged."""
     parts = [
-        pl.read_parquet(folder / "history.parquet").with_columns(
+        pl.read_parquet(folder / "history.parquet", glob=False).with_columns(
             training=pl.lit(name), monitor=pl.lit(Artifact.read(folder).monitor)
         )
         for name, folder in artifact_folders(run).items()

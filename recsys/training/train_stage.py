@@ -203,7 +203,7 @@ class Train:
     def _gather_history(self, run: RunFolder, order: list[str]) -> None:
         """Write the curves of all trainings as one table, the training before the metric's name."""
         parts = [
-            pl.read_parquet(run.stage(self.name) / name / HISTORY_FILE).with_columns(
+            pl.read_parquet(run.stage(self.name) / name / HISTORY_FILE, glob=False).with_columns(
                 metric=pl.lit(f"{name}/") + pl.col("metric")
             )
             for name in order

@@ -62,6 +62,25 @@ LOGS: dict[str, Write] = {
 every_log = pytest.mark.parametrize("write_log", LOGS.values(), ids=LOGS)
 
 
+@pytest.mark.parametrize("name", ["kuairand_random", "open_bandit", "text"])
+def test_a_quote_inside_a_field_loses_no_round(name: str, tmp_path: Path) -> None:
+    if name == "text":
+        action_table(ROUNDS, 0).drop("context", "candidates", strict=False).write_csv(tmp_path / "log.csv")
+        source: FeedbackSource = ParquetFeedback(tmp_path / "log.csv")
+    else:
+        source = LOGS[name](0, tmp_path)
+    before = source.log()
+    expected = [tensors(batch) for batch in before.batches()]
+    for file in tmp_path.rglob("*.csv"):
+        head, *rows = file.read_text().splitlines()
+        noted = [f'{row},{place}" wide' if place % 2 else f"{row},plain" for place, row in enumerate(rows)]
+        file.write_text("\n".join([f"{head},note", *noted]) + "\n")
+    after = source.log()
+    assert len(after) == len(before)
+    for mine, theirs in zip([tensors(batch) for batch in after.batches()], expected, strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
 def tensors(batch: Any) -> dict[str, torch.Tensor]:
     found = {field.name: getattr(batch, field.name) for field in fields(batch)}
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from recsys.errors import EmptyLegalSetError
+from recsys.errors import EmptyLegalSetError, RequestError
 from recsys.policies.policy import ItemPolicy, Policy
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -124,6 +124,43 @@ def test_a_request_is_answered_the_same_in_any_batch(policy: Policy, requests: C
         index = torch.tensor(rows)
         alone = policy.log_prob(requests.select(index), Slates(slates.items[index], slates.log_prob[index]))
         assert torch.allclose(together[index], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [-1, NUM_ITEMS])
+@pytest.mark.parametrize("name", ["excluded", "candidates"])
+def test_an_index_that_is_no_item_is_refused(policy: Policy, requests: Context, name: str, value: int) -> None:
+    asked = replace(requests, excluded=Jagged.empty(NUM_USERS), candidates=None)
+    asked = replace(asked, **{name: Jagged.from_rows([[0, 1], [2], [1, value, 4], [3]])})
+    expected = rf"request 2: {name} holds item {value}, expected 0 to {NUM_ITEMS - 1}"
+    with pytest.raises(RequestError, match=expected):
+        policy.sample(asked, 1, 1, torch.Generator().manual_seed(0))
+    with pytest.raises(RequestError, match=expected):
+        policy.log_prob(asked, enumerated(NUM_USERS, 1))
+    if isinstance(policy, ItemPolicy):
+        with pytest.raises(RequestError, match=expected):
+            policy.top(asked, 2)
+
+
+@pytest.mark.parametrize("value", [-1, NUM_ITEMS])
+def test_an_index_that_is_no_item_is_refused_in_histories_that_are_read(
+    policy: Policy, requests: Context, value: int
+) -> None:
+    wrong, other = (replace(requests, history=Jagged.from_rows([[0], [2], [1, item, 4], [3]])) for item in (value, 2))
+    slates = enumerated(NUM_USERS, 1)
+    try:
+        found = policy.log_prob(wrong, slates)
+    except RequestError as refused:
+        assert f"request 2: history holds item {value}, expected 0 to {NUM_ITEMS - 1}" in str(refused)
+    else:
+        assert torch.allclose(found, policy.log_prob(other, slates)), "the history is read and not checked"
+
+
+def test_repeated_candidates_count_once(policy: Policy) -> None:
+    lists = [Jagged.from_rows([[0], [5, 1]]), Jagged.empty(2), Jagged.from_rows([[3, 1], [4, 2, 0]])]
+    asked = Context(torch.arange(2), *lists)
+    twice = replace(asked, candidates=Jagged.from_rows([[1, 3, 3, 1], [4, 4, 2, 0, 4]]))
+    slates = enumerated(2, 2)
+    assert torch.allclose(policy.log_prob(asked, slates), policy.log_prob(twice, slates), atol=1e-6)
 
 
 def test_a_request_that_allows_nothing_is_refused(policy: Policy, requests: Context) -> None:

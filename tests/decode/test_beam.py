@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from recsys.decode.beam import beam_search, top_k, unmasked_beam_search, unmasked_score
+from recsys.decode.beam import beam_search, unmasked_beam_search, unmasked_score
 from recsys.decode.score import score
 from recsys.items.trie import Trie
 from recsys.types.context import Context
@@ -58,14 +56,19 @@ def test_dead_branches_do_not_crowd_out_living_ones() -> None:
         network.users[:] = 5.0
     context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([list(range(12))]))
     items, _ = beam_search(network, network.encode(context), context, 2)
-    assert items.tolist() == [[12, 13]]
+    assert set(items[0].tolist()) < {12, 13, 14, 15} and len(set(items[0].tolist())) == 2
 
 
-def test_equal_scores_go_to_the_lower_code(requests: Context) -> None:
+def test_of_equal_scores_each_legal_item_is_found_about_equally_often() -> None:
+    """With 400 users and 12 of 40 items each, an item is found 120 times; the standard error is 9.2."""
     network = TableGenerator(Trie.from_codes(torch.cartesian_prod(torch.arange(5), torch.arange(8))), scale=0.0)
-    items, _ = beam_search(network, network.encode(requests), requests, 12)
-    assert items[0].tolist() == list(range(12))
-    assert items[1].tolist() == [item for item in range(14) if item not in (3, 8)]
+    users = torch.arange(400)
+    context = Context(users, Jagged.empty(400), Jagged.empty(400))
+    items, _ = beam_search(network, network.encode(context.replace(users=users * 0)), context, 40)
+    counts = torch.bincount(items[:, :12].flatten(), minlength=40)
+    assert ((counts - 120).abs() < 45).all()
+    again, _ = beam_search(network, network.encode(context.replace(users=users * 0)), context, 40)
+    assert torch.equal(items, again)
 
 
 def test_results_do_not_depend_on_the_batch(network: TableGenerator, requests: Context) -> None:
@@ -118,22 +121,3 @@ def test_it_can_rank_otherwise_than_the_policy(network: TableGenerator, requests
     memory = published.encode(requests)
     by_policy = published.path_log_prob(memory, EVERY).sum(-1).argsort(-1)
     assert not torch.equal(by_policy, unmasked_score(published, memory, EVERY).sum(-1).argsort(-1))
-
-
-@given(
-    rows=st.lists(st.lists(st.sampled_from([-float("inf"), 0.0, 1.0, 2.0]), min_size=6, max_size=6), min_size=1),
-    k=st.integers(1, 6),
-)
-def test_equals_a_stable_sort(rows: list[list[float]], k: int) -> None:
-    scores = torch.tensor(rows)
-    values, indices = top_k(scores, k)
-    expected_values, expected_indices = scores.sort(dim=-1, descending=True, stable=True)
-    assert torch.equal(values, expected_values[:, :k])
-    chosen = values > -torch.inf
-    assert torch.equal(indices[chosen], expected_indices[:, :k][chosen])
-    assert torch.equal(scores.gather(1, indices), values)
-
-
-def test_a_row_of_ties_among_many_columns_keeps_the_first_ones() -> None:
-    scores = torch.cat([torch.zeros(1, 5000), torch.arange(5000.0).unsqueeze(0)])
-    assert torch.equal(top_k(scores, 20)[1], torch.stack([torch.arange(20), 4999 - torch.arange(20)]))

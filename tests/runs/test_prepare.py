@@ -43,7 +43,7 @@ def test_options_reach_the_preparation(tmp_path: Path) -> None:
     assert load_data_of(run, Dataset).repeats
     stage(tmp_path, repeat_threshold=1.0, k_core=5).run(run)
     assert not load_data_of(run, Dataset).repeats
-    with pytest.raises(DataError, match="8-core"):
+    with pytest.raises(DataError, match="k_core=8 leaves none"):
         stage(tmp_path, k_core=8).run(run)
 
 

@@ -46,4 +46,5 @@ def test_the_vectors_are_an_artifact_of_the_run(prepared: RunFolder) -> None:
 def test_the_health_of_the_codes_is_printed(prepared: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     Tokenize(PpmiSvd(dimensions=6), BalancedKMeans(levels=1, codes=4), ExtraCode()).run(prepared)
     shown = capsys.readouterr().out
-    assert "entropy" in shown and "largest_bucket" in shown
+    assert "entropy" in shown and "largest bucket" in shown and "semantic IDs of 30 items" in shown
+    assert "shape:" not in shown, "a table, not a polars frame"

@@ -6,11 +6,12 @@ its order matters here) and, if the log has both columns, `order` (int64; it ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
+from recsys.data.datasets.selection import Selection
 from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.errors import DataError
 
@@ -63,20 +64,35 @@ class Cleaning:
     repeat_threshold: float
     tie_breaking: TieBreaking
     seed: int
+    selection: Selection = field(default_factory=Selection)
 
     def __call__(self, interactions: pl.LazyFrame) -> CleanedEvents:
-        """Encode the ids, drop duplicates, take the k-core, renumber, and sort."""
-        coded = encode(interactions)
-        raw = len(coded.events)
+        """Select, encode the ids, drop duplicates, take the k-core, renumber, and sort.
+
+        The counts say what each rule dropped. `equal_time_share` is the share of the kept events that have the time
+        (and the `order`, if there is one) of the user's event before, so that `tie_breaking` orders them.
+        """
+        selected, counts = self.selection(interactions)
+        coded = encode(selected)
+        left_out = sum(counts.get(name, 0) for name in ("below_min_rating", "other_events"))
+        raw = len(coded.events) + left_out
         events, repeats, share = without_duplicates(coded.events, self.repeats, self.repeat_threshold)
         distinct = len(events)
+        users, items = len(coded.user_ids), len(coded.item_ids)
         coded = renumber(EncodedEvents(k_core(events, self.k_core), coded.user_ids, coded.item_ids))
+        equal_times = equal_time_share(coded.events)
         events = in_order(coded.events, self.tie_breaking, self.seed)
-        counts = {
+        counts |= {
             "raw_events": raw,
             "repeat_share": share,
-            "dropped_duplicates": raw - distinct,
+            "dropped_duplicates": raw - left_out - distinct,
+            "k_core": self.k_core,
+            "raw_users": users,
+            "raw_items": items,
+            "users_dropped_by_k_core": users - len(coded.user_ids),
+            "items_dropped_by_k_core": items - len(coded.item_ids),
             "dropped_by_k_core": distinct - len(events),
+            "equal_time_share": equal_times,
             "events": len(events),
         }
         return CleanedEvents(events, coded.user_ids, coded.item_ids, repeats, counts)
@@ -165,9 +181,9 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
     Users and items with fewer events are removed repeatedly until none is left to remove. `k <= 1` changes nothing.
 
     Raises:
-        DataError: no event is left.
+        DataError: no event is left. The message says how many users and items have fewer than `k` of all events.
     """
-    total = len(events)
+    everything = events
     while k > 1 and len(events):
         users, items = (events.get_column(name).to_numpy() for name in ("user", "item"))
         keep = (np.bincount(users)[users] >= k) & (np.bincount(items)[items] >= k)
@@ -175,8 +191,25 @@ def k_core(events: pl.DataFrame, k: int) -> pl.DataFrame:
             break
         events = events.filter(pl.Series(keep))
     if not len(events):
-        raise DataError(f"no event is left after the {k}-core of {total:,} events. Lower k_core; 0 keeps everything")
+        few = []
+        for name in ("user", "item"):
+            counts = everything.get_column(name).value_counts().get_column("count")
+            few.append(f"{int((counts < k).sum()):,} of {len(counts):,} {name}s")
+        raise DataError(
+            f"data.k_core={k} leaves none of {len(everything):,} events: {few[0]} and {few[1]} have fewer than {k}"
+            " events. Lower it; 0 keeps everything"
+        )
     return events
+
+
+def equal_time_share(events: pl.DataFrame) -> float:
+    """Return the share of events that have the time, and the `order` if there is one, of the user's event before.
+
+    >>> equal_time_share(pl.DataFrame({"user": [0, 0, 0, 1], "item": [1, 2, 3, 1], "time": [5, 5, 6, 5]}))
+    0.25
+    """
+    names = [name for name in ("user", "time", "order") if name in events.columns]
+    return 1 - events.select(pl.struct(names).n_unique()).item() / max(len(events), 1)
 
 
 def in_order(events: pl.DataFrame, tie_breaking: TieBreaking, seed: int) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from recsys.data.datasets.selection import OPTIONS
 from recsys.data.datasets.split import Splits
 from recsys.errors import DataError, RequestError
 from recsys.types.context import Context
@@ -113,15 +114,40 @@ class Dataset:
             )
         return self.complete.select(torch.from_numpy(found.get_column("user").to_numpy().astype("int64")))
 
+    def dropped(self) -> str:
+        """Describe what each rule of preparation dropped, in one phrase; empty if nothing was."""
+        count = {key: f"{int(value):,}" for key, value in self.summary.items()}
+        k = count.get("k_core", "")
+        phrases = {
+            "below_min_rating": "{} events below min_rating",
+            "other_events": "{} events of other kinds",
+            "dropped_duplicates": "{} repeated events",
+            "users_dropped_by_k_core": f"{{}} of {count.get('raw_users', '')} users left with fewer than {k} events",
+            "items_dropped_by_k_core": f"{{}} of {count.get('raw_items', '')} items left with fewer than {k} events",
+            "dropped_by_k_core": "{} events of these users and items",
+        }
+        told = [text.format(count[key]) for key, text in phrases.items() if self.summary.get(key)]
+        return f"dropped {', '.join(told)}" if told else ""
+
     def describe(self) -> str:
-        """Describe size, dropped rows, and whether seen items are excluded, in one line of text."""
+        """Describe size, dropped rows, unread columns, and whether seen items are excluded, in one line of text."""
         count = {key: f"{int(value):,}" for key, value in self.summary.items()}
         share = f"{100 * self.summary['repeat_share']:.2f} % of the raw events repeat an earlier one"
         answer = f"seen items are {'included in' if self.repeats else 'excluded from'} recommendations"
-        return (
-            f"{self.name}: {count['users']} users, {count['items']} items, {count['events']} of {count['raw_events']}"
-            f" events; {count['validation_requests']} validation and {count['test_requests']} test requests;"
-            f" {answer} ({share})"
+        unread = [(name, option) for name, option in OPTIONS.items() if self.summary.get(f"unread_{name}")]
+        notes = [self.dropped()]
+        if self.summary.get("equal_time_share"):
+            equal = f"{100 * self.summary['equal_time_share']:.2f} %"
+            notes.append(f"{equal} of the events have the time of the user's event before")
+        notes += [f"column {name} is not read, every event counts alike (data.{option})" for name, option in unread]
+        return "; ".join(
+            [
+                f"{self.name}: {count['users']} users, {count['items']} items, {count['events']} of"
+                f" {count['raw_events']} events",
+                f"{count['validation_requests']} validation and {count['test_requests']} test requests",
+                f"{answer} ({share})",
+                *(note for note in notes if note),
+            ]
         )
 
 

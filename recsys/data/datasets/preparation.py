@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +19,7 @@ from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.split import SlateSplit, Split
 from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.data.sources.source import SlateSource, Source
+from recsys.errors import DataError
 from recsys.types.jagged import Jagged
 
 POINTER_FILE = "dataset.json"
@@ -117,6 +118,9 @@ class SequencePreparation:
         repeat_threshold: share of events that come again above which they may; no effect unless `repeats` is None.
         tie_breaking: the rule that orders a user's events of equal time.
         seed: fixes that order.
+        min_rating: least rating of an event that is kept; None keeps all.
+        events: kinds of events that are kept, such as `[purchase]`; None keeps all.
+        weights: must be False: no training weighs events.
         root: folder for prepared data.
     """
 
@@ -127,10 +131,17 @@ class SequencePreparation:
     repeat_threshold: float = 0.01
     tie_breaking: TieBreaking = BY_ITEM
     seed: int = 0
+    min_rating: float | None = None
+    events: Sequence[str] | None = None
+    weights: bool = False
     root: str = "data/prepared"
 
     def prepare(self, folder: Path) -> Dataset:
-        """Prepare the data set, or find what an earlier run prepared."""
+        """Prepare the data set, or find what an earlier run prepared.
+
+        Raises:
+            DataError: fewer than two users or items are left, or a part of the split is empty.
+        """
         dataset = prepare(
             self.source,
             self.split,
@@ -139,8 +150,12 @@ class SequencePreparation:
             repeat_threshold=self.repeat_threshold,
             tie_breaking=self.tie_breaking,
             seed=self.seed,
+            min_rating=self.min_rating,
+            events=self.events,
+            weights=self.weights,
             root=self.root,
         )
+        _check_enough(dataset, self.split)
         tables = Path(self.root) / f"{dataset.name}-{dataset.fingerprint[:16]}"
         write_json(folder / POINTER_FILE, {"folder": str(tables.resolve())})
         return dataset
@@ -149,6 +164,26 @@ class SequencePreparation:
     def load(folder: Path) -> Dataset:
         """Read the data set that the folder points to."""
         return Prepared.load(Path(json.loads((folder / POINTER_FILE).read_text())["folder"])).dataset()
+
+
+def _check_enough(dataset: Dataset, split: Split) -> None:
+    """Refuse a data set from which nothing can be learnt or evaluated, and say which rule left too little."""
+    dropped = f" ({told})" if (told := dataset.dropped()) else ""
+    for name, count in (("user", dataset.num_users), ("item", dataset.num_items)):
+        if count < 2:
+            raise DataError(
+                f"{dataset.name}: {count} {name} is left of the interactions{dropped}, expected at least 2. Lower"
+                " data.k_core, or bring more interactions"
+            )
+    parts = {"training event": len(dataset.train.history.values)}
+    parts |= {"validation request": len(dataset.validation), "test request": len(dataset.test)}
+    for part, count in parts.items():
+        if not count:
+            raise DataError(
+                f"{dataset.name}: {split!r} leaves no {part} of {dataset.num_users:,} users and"
+                f" {len(dataset.complete.history.values):,} events{dropped}. LeaveOneOut needs users with three events,"
+                " GlobalTime users who return; choose another split, or bring more interactions"
+            )
 
 
 @dataclass
@@ -168,7 +203,14 @@ class SlatePreparation:
     def prepare(self, folder: Path) -> PreparedSlates:
         """Read the source, divide its slates, and write both."""
         log = prepare_slates(self.source)
-        slates = PreparedSlates(log, self.split(log), self.taken)
+        split = self.split(log)
+        for part in ("train", "test"):
+            if not getattr(split, part).any():
+                raise DataError(
+                    f"{log.name}: the split leaves none of {len(log):,} slates of {log.num_users:,} users to {part}."
+                    " Raise its share, or choose another split"
+                )
+        slates = PreparedSlates(log, split, self.taken)
         _ = slates.examples  # refuses a channel that the log lacks
         slates.save(folder)
         return slates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import torch
 from recsys.atomic import whole_folder, write_json, write_parquet
 from recsys.data.datasets import clean
 from recsys.data.datasets.dataset import Dataset, assemble, jagged_events
+from recsys.data.datasets.selection import Selection
 from recsys.data.datasets.split import Split, Splits
 from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
 from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.download import progress_bar
+from recsys.data.tables.text import as_ids
 from recsys.types.jagged import Jagged
 
 
@@ -80,23 +83,23 @@ class Prepared:
     def load(cls, folder: Path) -> Prepared:
         """Read data that `save` wrote."""
         facts = json.loads((folder / "dataset.json").read_text())
-        users = pl.read_parquet(folder / "users.parquet")
-        requests = pl.read_parquet(folder / "requests.parquet")
+        users = pl.read_parquet(folder / "users.parquet", glob=False)
+        requests = pl.read_parquet(folder / "requests.parquet", glob=False)
         validation, test = (
             torch.from_numpy(requests.filter(pl.col("part") == part).get_column("event").to_numpy().copy())
             for part in ("validation", "test")
         )
         train = torch.from_numpy(users.get_column("train_events").to_numpy().copy())
         return cls(
-            events=pl.read_parquet(folder / "events.parquet"),
-            items=pl.read_parquet(folder / "items.parquet"),
+            events=pl.read_parquet(folder / "events.parquet", glob=False),
+            items=pl.read_parquet(folder / "items.parquet", glob=False),
             users=users.drop("train_events"),
             splits=Splits(train, validation, test),
             **facts,
         )
 
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the stored data. It is raised when the files or their computation change; older data is prepared again."""
 
 BY_ITEM = TieByItem()
@@ -111,6 +114,9 @@ def prepare(
     repeat_threshold: float = 0.01,
     tie_breaking: TieBreaking = BY_ITEM,
     seed: int = 0,
+    min_rating: float | None = None,
+    events: Sequence[str] | None = None,
+    weights: bool = False,
     root: str | Path = "data/prepared",
 ) -> Dataset:
     """Clean, sort, index and split the interactions of a source.
@@ -125,6 +131,9 @@ def prepare(
         repeat_threshold: share of events, in [0, 1]; it has no effect unless `repeats` is None.
         tie_breaking: rule that orders a user's events of equal time.
         seed: seed of that order.
+        min_rating: least `rating` of an event that is kept; None keeps all, one-star ratings as well.
+        events: values of `event` that are kept, such as `["purchase"]`; None keeps all.
+        weights: must be False: no training weighs events.
         root: folder of prepared data. Each source and choice of options has a folder of its own in it.
 
     Returns:
@@ -132,9 +141,11 @@ def prepare(
 
     Raises:
         DataError: a table is malformed, or no event is left.
+        ConfigurationError: `weights` is True.
     """
+    selection = Selection(min_rating, events, weights)
     tables = source.tables()
-    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, tie_breaking, seed)
+    cleaning = clean.Cleaning(k_core, repeats, repeat_threshold, tie_breaking, seed, selection)
     recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
     fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
     folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
@@ -198,6 +209,6 @@ def _table(ids: pl.Series, table: pl.LazyFrame | None, kind: str) -> tuple[pl.Da
     frame = ids.to_frame(key).with_row_index(kind)
     if table is None:
         return frame, 0, 0
-    features = table.with_columns(pl.col(key).cast(ids.dtype, strict=False)).collect()
+    features = table.with_columns(as_ids(pl.col(key), table.collect_schema()[key], ids.dtype)).collect()
     known = int(features.get_column(key).is_in(ids.implode()).sum())
     return frame.join(features, on=key, how="left", maintain_order="left"), len(features) - known, len(ids) - known

@@ -19,6 +19,7 @@ from recsys.data.datasets.examples import CLICK, SlateExamples
 from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateSource
+from recsys.data.tables.text import as_ids
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 
@@ -114,7 +115,7 @@ class PreparedSlates:
         """Read what `save` wrote."""
         facts: dict[str, Any] = json.loads((folder / "slates.json").read_text())
         tensors = load_file(folder / "slates.safetensors")
-        rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        rows: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in TABLES}
         rows |= {
             name: Jagged(tensors[f"{name}.values"], tensors[f"{name}.offsets"])
             for name in LISTS
@@ -204,7 +205,9 @@ def _before(user_ids: pl.Series, histories: pl.LazyFrame | None) -> pl.Series | 
     """Return the raw ids of what each user took before the log, an empty list for users that the table lacks."""
     if histories is None:
         return None
-    known = histories.select(pl.col("user_id").cast(user_ids.dtype, strict=False), "items").collect()
+    known = histories.select(
+        as_ids(pl.col("user_id"), histories.collect_schema()["user_id"], user_ids.dtype), "items"
+    ).collect()
     lists = user_ids.to_frame("user_id").join(known, on="user_id", how="left", maintain_order="left")
     return lists.get_column("items").fill_null([])
 
@@ -259,7 +262,9 @@ def _items(item_ids: pl.Series, table: pl.LazyFrame | None, group: str | None) -
         table = table.with_columns(_label(group, table).alias("group_name")).drop("group", strict=False)
     features = table.drop("item", "group", strict=False).collect()
     items = _features(items, features.lazy(), "item_id")
-    known = features.get_column("item_id").cast(item_ids.dtype, strict=False).is_in(item_ids.implode()).sum()
+    known = features.select(
+        as_ids(pl.col("item_id"), features.schema["item_id"], item_ids.dtype).is_in(item_ids.implode()).sum()
+    ).item()
     absent = len(features) - int(known)
     if group is None:
         return items.with_columns(pl.lit(0, dtype=pl.UInt32).alias("group")), absent
@@ -281,6 +286,6 @@ def _features(rows: pl.DataFrame, table: pl.LazyFrame | None, key: str) -> pl.Da
     if table is None:
         return rows
     table = table.drop(set(rows.columns) - {key}, strict=False).with_columns(
-        pl.col(key).cast(rows.schema[key], strict=False)
+        as_ids(pl.col(key), table.collect_schema()[key], rows.schema[key])
     )
     return rows.join(table.collect(), on=key, how="left", maintain_order="left")

@@ -94,7 +94,8 @@ class ActionLog(LogWithActions, LogWithUsers):
     def _mask(self, candidates: pl.Series) -> Bool[Tensor, "n A"]:
         mask = torch.zeros(len(candidates), self.num_actions, dtype=torch.bool)
         rows = torch.repeat_interleave(torch.arange(len(candidates)), list_lengths(candidates))
-        mask[rows, self.ids.indices(candidates.explode())] = True
+        indices = self.ids.indices(candidates.explode())
+        mask[rows[indices >= 0], indices[indices >= 0]] = True
         return mask
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from recsys.data.tables.row_checks import FindRow, RowRule, check_rows, row_find
 from recsys.data.tables.row_checks import exclude as left_out
 from recsys.data.tables.schema import ColumnKind, TableSchema, read_table
 from recsys.data.tables.tensors import distinct_ids
+from recsys.data.tables.text import is_text
 from recsys.errors import DataError
 
 FeedbackLog = ActionLog | SlateFeedbackLog | EpisodeLog
@@ -52,7 +54,8 @@ class ParquetFeedback(FeedbackSource):
     actions. `recsys bench log=true` writes such a table.
 
     Args:
-        path: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a `.csv` file.
+        path: a Parquet file, a folder of them, hive partitions, a pattern, an object-store URL, or a file of text
+            (`.csv`, `.tsv`, also `.gz`).
         actions: table of the possible actions or items, column `action` and any feature; an action that it lacks is
             refused. None for the actions of the log.
         policy: name of the logging policy whose rows are read; None reads all rows.
@@ -81,8 +84,9 @@ class ParquetFeedback(FeedbackSource):
         if self.actions is not None:
             table = read_table(self.actions, ACTIONS)
             marks.append(table_fingerprint(str(self.actions), table))
-            known = read_typed(table, ACTIONS).collect()
-        find = _find(frame, location)
+            actions = as_text_ids(read_typed(table, ACTIONS), {"action": _action_type(frame)}, str(self.actions))
+            known = actions.collect()
+        find = find_rows(frame, location)
         if self.policy is not None:
             frame, find = self._of_policy(frame, find)
         name = self.name or Path(location).stem
@@ -127,6 +131,39 @@ def read_typed(frame: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
     return frame.with_columns(casts)
 
 
+def as_text_ids(table: pl.LazyFrame, wanted: Mapping[str, Any], location: str) -> pl.LazyFrame:
+    """Return a table that belongs to a log with its ids as strings where those of the log are.
+
+    Integers of a file of text become the strings that they are written as.
+
+    Args:
+        table: the table.
+        wanted: type of the log's ids, by the column of the table that holds such ids; None if the log has none.
+        location: location of the table.
+
+    Raises:
+        DataError: ids have another type than the log's.
+    """
+    present = table.collect_schema()
+    for column, kind in wanted.items():
+        if kind is None or column not in present or present[column].is_integer() == kind.is_integer():
+            continue
+        if kind.is_integer() or not is_text(location):
+            raise DataError(
+                f"{location}: column {column!r} is {present[column]} here and {kind} in the log: make both the same"
+            )
+        table = table.with_columns(pl.col(column).cast(pl.String))
+    return table
+
+
+def _action_type(frame: pl.LazyFrame) -> Any:
+    """Return the type of the ids of actions or of the items of slates; None if the table has neither."""
+    present = frame.collect_schema()
+    if "slate" in present and isinstance(slate := present["slate"], pl.List):
+        return pl.Series(dtype=slate.inner).dtype
+    return present.get("action")
+
+
 def by_policy(
     path: str | Path, policy: str | None = None, exclude: bool = False, **options: Any
 ) -> dict[str, ParquetFeedback]:
@@ -152,10 +189,16 @@ def by_policy(
         if exclude:
             frame, _ = left_out(frame, rules, location)
         else:
-            check_rows(frame, rules, _find(frame, location))
+            check_rows(frame, rules, find_rows(frame, location))
         names = distinct_ids(frame, pl.col("policy").cast(pl.String))
     return {name: ParquetFeedback(path, policy=name, exclude=exclude, name=name, **options) for name in names}
 
 
-def _find(frame: pl.LazyFrame, location: str) -> FindRow:
-    return row_finder(frame, location) if location.endswith(".csv") else partial(scan.first_row, location)
+def find_rows(frame: pl.LazyFrame, location: str) -> FindRow:
+    """Return the function that finds rows of a table. Columns of text are cast in `frame` only, so it looks there.
+
+    Args:
+        frame: the table as `read_table` returned it.
+        location: its location.
+    """
+    return row_finder(frame, location) if is_text(location) else partial(scan.first_row, location)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from recsys.data.logs.actions import ActionLog
 from recsys.data.logs.batches import LoggedActions
-from recsys.data.logs.feedback_source import read_typed
+from recsys.data.logs.feedback_source import as_text_ids, find_rows, read_typed
 from recsys.data.logs.log_checks import drop_duplicates, null_rule
 from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
@@ -102,9 +101,10 @@ def read_policy_table(location: str | Path, log: ActionLog, name: str | None = N
     if "request_id" not in log.columns:
         raise RequestError(f"{log.name}: no column 'request_id' to join {location} with: add it to the log")
     table = read_typed(read_table(location, POLICY_TABLE, values=False), POLICY_TABLE)
-    find = partial(scan.first_row, location)
+    ids = log.requests().collect_schema()
+    table = as_text_ids(table, {name: ids[name] for name in ("request_id", "action")}, location)
+    find = find_rows(table, location)
     with scan.polars_errors(location):
-        comparable(table, log.requests(), location)
         check_rows(table, _rules(log), find)
         rows = table.select(pl.len()).collect(engine="streaming").item()
         drop_duplicates(table, ["request_id", "action"], rows, find, False)
@@ -125,21 +125,6 @@ def _rules(log: ActionLog) -> list[RowRule]:
     strange = ~pl.col("action").is_in(log.actions["action"].implode())
     text = "is outside the support, expected an action of the log: name every action with the log's table of actions"
     return [null_rule("request_id"), null_rule("action"), *probability_rules(), RowRule("action", strange, text)]
-
-
-def comparable(table: pl.LazyFrame, log: pl.LazyFrame, location: str) -> None:
-    """Raise an error if the ids of a table have another type than the log's.
-
-    Raises:
-        DataError: a column has another type.
-    """
-    ours, theirs = log.collect_schema(), table.collect_schema()
-    for column in ("request_id", "action"):
-        if column in ours and ours[column] != theirs[column]:
-            raise DataError(
-                f"{location}: column {column!r} is {theirs[column]} here and {ours[column]} in the log: make both the"
-                " same"
-            )
 
 
 def _aligned(table: pl.LazyFrame, log: ActionLog) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.data.logs.batches import LoggedSlates
-from recsys.data.logs.feedback_source import read_typed
+from recsys.data.logs.feedback_source import as_text_ids, find_rows, read_typed
 from recsys.data.logs.log_checks import drop_duplicates, null_rule
-from recsys.data.logs.policy_table import TOLERANCE, TOTAL, comparable, probability_rules
+from recsys.data.logs.policy_table import TOLERANCE, TOTAL, probability_rules
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.data.sources.folder import table_fingerprint
 from recsys.data.tables import scan
@@ -100,12 +99,13 @@ def read_slate_policy_table(location: str | Path, log: SlateFeedbackLog, name: s
     by_slot = "slot" in scan.scan(location).collect_schema().names()
     schema = SLOT_POLICY_TABLE if by_slot else SLATE_POLICY_TABLE
     table = read_typed(read_table(location, schema, values=False), schema)
-    comparable(table, log.requests(), location)
+    ids = {"request_id": log.requests().collect_schema()["request_id"], "action": log.items.schema["item_id"]}
+    table = as_text_ids(table, ids, location)
     fingerprint = hashlib.sha256(f"{table_fingerprint(location, table)} {log.fingerprint}".encode()).hexdigest()
     made = SlatePolicyTable(name or Path(location).stem, fingerprint, log.num_items)
     with scan.polars_errors(location):
         read = _of_slots if by_slot else _of_slates
-        return read(table, log, made, partial(scan.first_row, location))
+        return read(table, log, made, find_rows(table, location))
 
 
 def _of_slates(table: pl.LazyFrame, log: SlateFeedbackLog, made: SlatePolicyTable, find: FindRow) -> SlatePolicyTable:

@@ -14,7 +14,11 @@ from recsys.data.tables import scan
 from recsys.data.tables.canonical import ITEMS, USERS
 from recsys.data.tables.download import sha256
 from recsys.data.tables.schema import TableSchema, read_table
+from recsys.data.tables.text import as_ids, is_text
 from recsys.errors import DataError
+
+SUFFIXES = (".parquet", "", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+"""Ends of the name of a table's file or folder, in the order in which they are looked for."""
 
 
 def table_location(root: str, table: str, given: str | Path | None, *, main: bool = False) -> str | None:
@@ -31,7 +35,7 @@ def table_location(root: str, table: str, given: str | Path | None, *, main: boo
         return str(given)
     if scan.is_remote(root):
         return f"{root}/{table}" if main else None
-    choices = (f"{root}/{table}{suffix}" for suffix in (".parquet", "", ".csv"))
+    choices = (f"{root}/{table}{suffix}" for suffix in SUFFIXES)
     return next((choice for choice in choices if Path(choice).exists()), None)
 
 
@@ -45,11 +49,15 @@ def read_features(location: str, schema: TableSchema, key: str, kind: Any, place
         kind: polars type of these ids in the log.
         place: location of the log, for the message.
 
+    Ids of a file of text are strings if those of the log are.
+
     Raises:
         DataError: the ids are integers in one table and strings in the other, or the table is malformed.
     """
     table = read_table(location, schema)
     theirs = table.collect_schema()[key]
+    if theirs.is_integer() and not kind.is_integer() and is_text(location):
+        return table.with_columns(as_ids(pl.col(key), theirs, pl.String()))
     if kind.is_integer() != theirs.is_integer():
         raise DataError(f"column {key!r} is {theirs} in {location} and {kind} in {place}. Cast one of them")
     return table
@@ -128,6 +136,6 @@ def table_fingerprint(location: str, frame: pl.LazyFrame) -> str:
     if scan.is_remote(location):
         rows = frame.select(pl.len()).collect().item()
         return f"{location} {frame.collect_schema()} {rows}"
-    files = [Path(location)] if location.endswith(".csv") else scan.local_files(location)
-    base = Path(location)
-    return " ".join(f"{file.relative_to(base) if base.is_dir() else file.name} {sha256(file)}" for file in files)
+    files = [Path(location)] if is_text(location) else scan.local_files(location)
+    base = scan.base_folder(location)
+    return " ".join(f"{file.relative_to(base)} {sha256(file)}" for file in files)

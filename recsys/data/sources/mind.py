@@ -78,7 +78,12 @@ class Mind(SlateSource):
 def _tabs(file: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     with polars_errors(str(file)):
         return pl.read_csv(
-            file, separator="\t", has_header=False, quote_char=None, schema=dict.fromkeys(columns, pl.String)
+            file,
+            separator="\t",
+            has_header=False,
+            quote_char=None,
+            schema=dict.fromkeys(columns, pl.String),
+            glob=False,
         )
 
 

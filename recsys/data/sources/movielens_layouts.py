@@ -11,6 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from recsys.data.tables.text import scan_text
+
 Frames = tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame | None]
 """Interactions, items and users."""
 
@@ -42,7 +44,9 @@ RATING = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "times
 
 def read_100k(folder: Path) -> Frames:
     """Read `u.data` (separated by tabs), `u.item` and `u.user` (separated by bars, Latin-1)."""
-    interactions = pl.scan_csv(folder / "u.data", separator="\t", has_header=False, schema=RATING)
+    interactions = pl.scan_csv(
+        folder / "u.data", separator="\t", quote_char=None, has_header=False, schema=RATING, glob=False
+    )
     flags = [f"genre_{position}" for position in range(len(GENRES))]
     columns = ["item_id", "title", "release", "video_release", "link", *flags]
     items = _latin(folder / "u.item", b"|", columns).select(
@@ -71,11 +75,9 @@ def read_1m(folder: Path) -> Frames:
 
 def read_32m(folder: Path) -> Frames:
     """Read `ratings.csv` and `movies.csv`: UTF-8 with a header. This release has no table of users."""
-    interactions = pl.scan_csv(
-        folder / "ratings.csv",
-        schema=dict(zip(["userId", "movieId", "rating", "timestamp"], RATING.values(), strict=True)),
-    ).rename({"userId": "user_id", "movieId": "item_id"})
-    items = pl.scan_csv(folder / "movies.csv").select(
+    names = {"userId": "user_id", "movieId": "item_id"}
+    interactions = scan_text(folder / "ratings.csv").rename(names).select(list(RATING)).cast({**RATING})
+    items = scan_text(folder / "movies.csv").select(
         pl.col("movieId").cast(pl.Int64).alias("item_id"),
         "title",
         _year(),
@@ -134,7 +136,7 @@ def _recbole(path: Path) -> pl.LazyFrame:
     with path.open(encoding="utf-8") as stream:
         header = [field.split(":") for field in stream.readline().rstrip("\r\n").split("\t")]
     schema = {name: pl.Float64 if kind == "float" else pl.String for name, kind in header}
-    return pl.scan_csv(path, separator="\t", quote_char=None, has_header=False, skip_rows=1, schema=schema)
+    return pl.scan_csv(path, separator="\t", quote_char=None, has_header=False, skip_rows=1, schema=schema, glob=False)
 
 
 def _latin(path: Path, separator: bytes, columns: list[str]) -> pl.LazyFrame:

@@ -12,6 +12,7 @@ import polars as pl
 import polars.selectors as cs
 
 from recsys.data.tables import scan
+from recsys.data.tables.text import is_integer, is_text
 from recsys.errors import DataError
 
 LATEST_SECOND = 100_000_000_000
@@ -113,7 +114,7 @@ def read_table(location: str | Path, schema: TableSchema, *, values: bool = True
 
     Args:
         location: a Parquet file, a folder of Parquet files, hive partitions, a glob pattern, an object-store URL, or a
-            `.csv` file with a header.
+            file of text with a header (`.csv`, `.tsv`, also `.gz`).
         schema: what the table must be.
         values: True checks columns, their types, nulls, times and keys. False checks columns and types only, for
             callers that have row rules of their own.
@@ -129,7 +130,7 @@ def read_table(location: str | Path, schema: TableSchema, *, values: bool = True
     location = str(location)
     with scan.polars_errors(location):
         frame = scan.scan(location)
-        if location.endswith(".csv"):
+        if is_text(location):
             frame = _typed(frame, schema, location)
         present = frame.collect_schema()
         _check_columns(present, schema, location)
@@ -224,21 +225,30 @@ def check_key(frame: pl.LazyFrame, key: str, rows: int, location: str) -> None:
 
 
 def _typed(frame: pl.LazyFrame, schema: TableSchema, location: str) -> pl.LazyFrame:
-    """Cast the text columns of a `.csv` file to the types of their kinds; ids become integers if all of them are."""
+    """Cast the columns of a file of text to the types of their kinds.
+
+    Ids become integers if each of them is an integer as it is printed: `007` and `7` are two ids, and stay strings.
+    """
     targets = {ColumnKind.TIME: pl.Int64(), ColumnKind.INTEGER: pl.Int64(), ColumnKind.NUMBER: pl.Float64()}
     present = frame.collect_schema()
-    for column in schema.columns:
-        target = targets.get(column.kind, pl.Int64() if column.kind is ColumnKind.ID else None)
-        if column.name not in present or target is None:
-            continue
-        bad = pl.col(column.name).is_not_null() & pl.col(column.name).cast(target, strict=False).is_null()
-        if frame.select(bad.any()).collect().item():
-            if column.kind is ColumnKind.ID:
-                continue
-            _, row, value = scan.first_row(location, bad, column.name)
+    known = [column for column in schema.columns if column.name in present]
+    ids = [column.name for column in known if column.kind is ColumnKind.ID]
+    cast = {column.name: targets[column.kind] for column in known if column.kind in targets}
+    bad = {
+        name: pl.col(name).is_not_null() & pl.col(name).cast(target, strict=False).is_null()
+        for name, target in cast.items()
+    }
+    facts = [is_integer(pl.col(name)).all().alias(name) for name in ids]
+    found = frame.select(*facts, *(broken.any().alias(name) for name, broken in bad.items()))
+    row = found.collect(engine="streaming").row(0, named=True)
+    for column in known:
+        if column.name in bad and row[column.name]:
+            _, number, value = scan.first_row(location, bad[column.name], column.name)
             raise DataError(
-                f"{location}, row {row} (from 0, after the header), column {column.name!r}: found {value!r},"
+                f"{location}, row {number} (from 0, after the header), column {column.name!r}: found {value!r},"
                 f" expected {column.kind.value}. Correct the value"
             )
-        frame = frame.with_columns(pl.col(column.name).cast(target))
-    return frame
+    return frame.with_columns(
+        *(pl.col(name).cast(pl.Int64) for name in ids if row[name]),
+        *(pl.col(name).cast(target) for name, target in cast.items()),
+    )

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recsys.data.tables.text import as_ids
+
 BATCH_ROWS = 1 << 16
 """Default number of rows of a batch."""
 
@@ -115,7 +117,8 @@ class RawIds:
         """Return the index of each value, −1 for values that are not among the ids."""
         if not len(self.ids):
             return torch.full((len(values),), -1)
-        values = values.cast(self.ids.dtype)
+        if values.dtype != self.ids.dtype:
+            values = values.to_frame("id").select(as_ids(pl.col("id"), values.dtype, self.ids.dtype)).to_series()
         if self._table is not None:
             place = _tensor(values.fill_null(self._first - 1)) - self._first
             inside = (place >= 0) & (place < len(self._table))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.decode.legal import require_legal
+from recsys.decode.top_k import tie_keys
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, Scorer, update
 from recsys.types.context import Context
@@ -18,9 +19,9 @@ from recsys.types.transition import Transition
 class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
     """The ε-greedy policy: each slot takes the best remaining item with probability `1 − ε`, else a uniform one.
 
-    Ties go to the lower index. `ε = 0` is greedy and always gives the same slate; `ε = 1` is uniform. The distribution
-    of a slot is not that of the first slot renormalised, as it is for an `ItemPolicy`. Sampling takes memory for
-    `B × G × N` numbers.
+    Of several best items, the user and the items fix which one is taken (`recsys.decode.top_k.tie_keys`). `ε = 0` is
+    greedy and always gives the same slate; `ε = 1` is uniform. The distribution of a slot is not that of the first slot
+    renormalised, as it is for an `ItemPolicy`. Sampling takes memory for `B × G × N` numbers.
 
     Args:
         scorer: scorer that ranks the items; it is updated if it is an `OnlineLearner`.
@@ -34,10 +35,10 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
 
     @override
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
-        scores, left = self._scores(context, candidates)
+        scores, keys, left = self._scores(context, candidates)
         items, log_prob = [], []
         for _ in range(slots):
-            prob = self._slot_prob(scores, left)
+            prob = self._slot_prob(scores, keys, left)
             chosen = (prob / torch.empty_like(prob).exponential_(generator=generator)).argmax(-1)
             possible = left.any(-1)
             items.append(chosen.where(possible, -1))
@@ -47,12 +48,12 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        scores, left = self._scores(context, slates.items.shape[1])
+        scores, keys, left = self._scores(context, slates.items.shape[1])
         possible = torch.ones(slates.items.shape[:2], dtype=torch.bool, device=slates.items.device)
         found = []
         for chosen in slates.items.unbind(-1):
             known = chosen.clamp(min=0)
-            prob = _at(self._slot_prob(scores, left), known)
+            prob = _at(self._slot_prob(scores, keys, left), known)
             possible = possible & (chosen >= 0) & (prob > 0)
             found.append(prob.log().where(possible, float("-inf")))
             left = left.scatter(-1, known.unsqueeze(-1), False)
@@ -62,15 +63,24 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         update(self.scorer, transition, generator)
 
-    def _scores(self, context: Context, candidates: int) -> tuple[Float[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
-        """Return the score of every item, and the items that the first slot may hold."""
+    def _scores(
+        self, context: Context, candidates: int
+    ) -> tuple[Float[Tensor, "B 1 N"], Int[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
+        """Return the score of every item, its rank among equal scores, and the items that the first slot may hold."""
         legal = ~context.illegal(self.scorer.num_items)
         require_legal(~legal.any(-1))
-        return self.scorer.scores(context).unsqueeze(1), legal.unsqueeze(1).expand(-1, candidates, -1)
+        every = torch.arange(self.scorer.num_items, device=legal.device)
+        keys = tie_keys(context.users.unsqueeze(1), every)
+        scores = self.scorer.scores(context)
+        return scores.unsqueeze(1), keys.unsqueeze(1), legal.unsqueeze(1).expand(-1, candidates, -1)
 
-    def _slot_prob(self, scores: Float[Tensor, "B 1 N"], left: Bool[Tensor, "B G N"]) -> Float[Tensor, "B G N"]:
+    def _slot_prob(
+        self, scores: Float[Tensor, "B 1 N"], keys: Int[Tensor, "B 1 N"], left: Bool[Tensor, "B G N"]
+    ) -> Float[Tensor, "B G N"]:
         """Return the probability of each item at the next slot; 0 for items that are not left."""
-        best = scores.masked_fill(~left, float("-inf")).argmax(-1, keepdim=True)
+        open_scores = scores.masked_fill(~left, float("-inf"))
+        is_best = left & (open_scores == open_scores.amax(-1, keepdim=True))
+        best = torch.where(is_best, keys, -1).argmax(-1, keepdim=True)
         prob = left * (self.epsilon / left.sum(-1, keepdim=True).clamp(min=1))
         return prob.scatter_add(-1, best, (1 - self.epsilon) * left.any(-1, keepdim=True).to(prob.dtype))
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from recsys.decode.top_k import top_k
 from recsys.policies.baselines.item_to_item import ItemToItem, sparse_product
 from recsys.policies.baselines.popularity import interactions
 from recsys.types.context import Context
@@ -43,6 +44,7 @@ class ItemKNN(ItemToItem):
         window: int | None = 5,
         back_off: float = 0.1,
     ) -> None:
+        train.check(num_items, ["history"])
         links = cosine_neighbours(train.history, num_items, neighbours, shrinkage)
         super().__init__(links, interactions(train, num_items), decay, window, back_off)
 
@@ -89,6 +91,6 @@ def _nearest_of(
     own = torch.arange(items.start, items.stop)
     together[torch.arange(len(items)), own] = 0
     cosine = together / ((taken[own].unsqueeze(1) * taken).sqrt() + shrinkage).clamp(min=1e-12)
-    nearest, columns = cosine.topk(min(neighbours, cosine.shape[1]), dim=1)
+    nearest, columns = top_k(cosine, min(neighbours, cosine.shape[1]), own)
     kept = nearest > 0
     return own.unsqueeze(1).expand_as(columns)[kept], columns[kept], nearest[kept]

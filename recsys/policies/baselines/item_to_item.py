@@ -89,6 +89,7 @@ class ItemToItem(ItemPolicy):
 
     @override
     def catalogue_log_prob(self, context: Context) -> Float[Tensor, "B N"]:
+        context.check(self.links.num_items, ["history"])
         recent = context.history if self.window is None else context.history.last(self.window)
         score = self.links.follow(recent, float(self.decay) ** recency(recent))
         total = score.sum(1)

@@ -40,6 +40,7 @@ class MarkovChain(ItemToItem):
         exponent: float = 0.5,
         back_off: float = 0.1,
     ) -> None:
+        train.check(num_items, ["history"])
         counts = lagged_counts(train.history, num_items, decay, window)
         source = counts.indices()[0]
         leaving = torch.zeros(num_items, dtype=torch.float64).index_add_(0, source, counts.values())

@@ -44,4 +44,5 @@ def popularity_share(counts: Num[Tensor, " N"], smoothing: float) -> Float[Tenso
 
 def interactions(train: Context, num_items: int) -> Int[Tensor, " N"]:
     """Return the number of occurrences of each item in the histories."""
+    train.check(num_items, ["history"])
     return torch.bincount(train.history.values, minlength=num_items)

@@ -88,9 +88,9 @@ class ReplayReport:
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""
         config = OmegaConf.load(run.config)
-        table = pl.read_parquet(run.path / ESTIMATES)
+        table = pl.read_parquet(run.path / ESTIMATES, glob=False)
         folder, confidence = run.stage("replay"), OmegaConf.select(config, "confidence", default=0.95)
-        tables = {file.stem: pl.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
+        tables = {file.stem: pl.read_parquet(file, glob=False) for file in sorted(folder.glob("*.parquet"))}
         sections = [Section("Values", join(*(_values(part) for part in _parts(table))), VALUES), _warnings(table)]
         if "considered" in tables:
             sections.insert(0, Section("Selection", _considered(tables["considered"], table), CHOICE))

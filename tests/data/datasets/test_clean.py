@@ -58,7 +58,7 @@ def test_k_core_is_the_fixed_point(events: list[tuple[int, int, int]], k: int) -
     if kept:
         assert clean.k_core(frame(events), k).rows() == kept
     else:
-        with pytest.raises(DataError, match=f"{k}-core of {len(events)} events"):
+        with pytest.raises(DataError, match=f"k_core={k} leaves none of {len(events)} events"):
             clean.k_core(frame(events), k)
 
 
@@ -108,7 +108,13 @@ def test_cleaning_counts_what_it_drops_and_closes_gaps() -> None:
         "raw_events": 11,
         "repeat_share": 0.0,
         "dropped_duplicates": 1,
+        "k_core": 3,
+        "raw_users": 4,
+        "raw_items": 4,
+        "users_dropped_by_k_core": 1,
+        "items_dropped_by_k_core": 1,
         "dropped_by_k_core": 1,
+        "equal_time_share": 0.0,
         "events": 9,
     }
     assert cleaned.user_ids.to_list() == [10, 20, 30] and cleaned.item_ids.to_list() == [1, 2, 3]

@@ -134,7 +134,7 @@ def test_datetimes_become_seconds(log: pl.DataFrame, source: Callable[..., Any],
 
 
 def test_nothing_left_after_the_core(log: pl.DataFrame, source: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no event is left after the 5-core of 8 events. Lower k_core"):
+    with pytest.raises(DataError, match=r"k_core=5 leaves none of 8 events: 3 of 3 users and 4 of 4 items have fewer"):
         prepare(source(log), LeaveOneOut(), root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -111,7 +111,7 @@ TEXT = {
     ),
     "cut short": ("1,a,10\n2,b", r"row 1 \(from 0\), column 'timestamp': found null"),
     "null id": ("1,a,10\n,b,4\n", r"row 1 \(from 0\), column 'user_id': found null"),
-    "too many fields": ("1,a,10,8\n", "interactions.csv cannot be read"),
+    "too many fields": ("1,a,10,8\n", "interactions.csv, line 2: the row has more fields"),
     "no rows": ("", "has no rows"),
 }
 

@@ -94,9 +94,10 @@ def test_a_table_of_slates_is_put_beside_them(tmp_path: Path) -> None:
 def test_policies_of_the_house_act_in_the_logs_items(tmp_path: Path) -> None:
     log = actions(tmp_path)
     [batch] = log.batches()
-    best = EpsilonGreedy(UniformPolicy(3).scorer, epsilon=0.3)  # ties go to item 0
+    best = EpsilonGreedy(UniformPolicy(3).scorer, epsilon=0.3)
     target = FromPolicy(best)(log)
-    assert torch.allclose(target.target_all(batch)[0], torch.tensor([0.8, 0.1, 0.1]).double(), atol=1e-6)
+    shares = target.target_all(batch)[0].sort().values  # which of the equal items is best, is fixed by a hash
+    assert torch.allclose(shares, torch.tensor([0.1, 0.1, 0.8]).double(), atol=1e-6)
     shown = slates(tmp_path)
     [batch] = shown.batches()
     rounds = FromPolicy(UniformPolicy(4), EnumeratedSlates(4))(shown)(batch)
