@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +77,8 @@ class SlateCards:
         slates, metrics = load_data_of(run, PreparedSlates), run.read_metrics()
         held = SlateTestSet.from_split(slates.log, slates.split)
         names = [one.name for one in artifacts(run, ArtifactKind.POSTERIOR)]
-        best = max(names, key=lambda name: metrics[name]["log_likelihood"]["value"])
+        likelihood = {name: metrics[name]["log_likelihood"]["value"] for name in names}
+        best = max(names, key=lambda name: -math.inf if likelihood[name] is None else likelihood[name])
         model = load(run, best)
         generator = torch.Generator().manual_seed(self.seed)
         batch, users = held.batches[0], held.user.unique()
