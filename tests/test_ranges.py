@@ -85,7 +85,7 @@ ITEMS = [
     ("text", "+encoder.min_items=0", "items.encoder: min_items=0: expected at least 1"),
     ("text", "quantizer.levels=0", "items.quantizer: levels=0: expected at least 1"),
     ("rq_vae", "+quantizer.learning_rate=-1", "items.quantizer: learning_rate=-1: expected above 0"),
-    ("rq_vae", "+quantizer.epochs=0", "items.quantizer: epochs=0: expected at least 1"),
+    ("rq_vae", "+quantizer.epochs=-1", "items.quantizer: epochs=-1: expected at least 0"),
     ("sentence", "+encoder.batch_size=0", "items.encoder: batch_size=0: expected at least 1"),
 ]
 

@@ -43,7 +43,7 @@ class BalancedClusterer(Clusterer):
     """
 
     def __init__(self, iterations: int = 50) -> None:
-        at_least(1, iterations=iterations)
+        at_least(0, iterations=iterations)
         self.iterations = iterations
 
     @override

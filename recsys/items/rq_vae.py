@@ -30,7 +30,7 @@ class RqVae(nn.Module, Quantizer):
         hidden: width of the hidden layer of encoder and decoder; each has one.
         latent: width of the codewords.
         commitment: weight of the commitment term; TIGER uses 0.25.
-        epochs: passes over the vectors.
+        epochs: passes over the vectors; 0 keeps the first codewords.
         batch_size: vectors a step.
         learning_rate: learning rate of Adam.
 
@@ -52,8 +52,8 @@ class RqVae(nn.Module, Quantizer):
         learning_rate: float = 1e-3,
     ) -> None:
         at_least(1, dimensions=dimensions, levels=levels, codes=codes, hidden=hidden, latent=latent)
-        at_least(1, epochs=epochs, batch_size=batch_size)
-        at_least(0, commitment=commitment)
+        at_least(1, batch_size=batch_size)
+        at_least(0, epochs=epochs, commitment=commitment)
         above(0, learning_rate=learning_rate)
         super().__init__()
         self.levels = levels
