@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -61,8 +62,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=indent))
+    """Write plain values as JSON, whole or not at all; a number that is not finite, which JSON lacks, becomes null."""
+    write_text(path, json.dumps(finite_or_none(value), indent=indent, allow_nan=False))
+
+
+def finite_or_none(value: Any) -> Any:
+    """Return plain values with None for every number that is not finite.
+
+    >>> finite_or_none({"value": float("nan"), "ends": [1.0, float("inf")]})
+    {'value': None, 'ends': [1.0, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite_or_none(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(one) for one in value]
+    return value
 
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:

@@ -21,3 +21,9 @@ class DataError(RequestError):
 
 class EmptyLegalSetError(RequestError):
     """The legal set of a request is empty: the request excludes every item that it could be answered with."""
+
+
+class ContractError(RequestError):
+    """A policy or a simulator breaks its contract while it is played, such as a slate that repeats an item or a reward
+    that is not finite. The message names the step, the user and what is wrong.
+    """

@@ -14,10 +14,7 @@ class HerePool:
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def __enter__(self) -> HerePool:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+    def shutdown(self, **_: Any) -> None: ...
 
     def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         future: Future[Any] = Future()

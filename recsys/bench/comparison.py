@@ -12,10 +12,10 @@ import torch
 from recsys.bench.feedback_table import feedback_table
 from recsys.bench.metrics import RecordsByPolicy, results, user_metrics
 from recsys.bench.record import EpisodeRecord, record_episode
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, ContractError
 from recsys.metrics.results import Results
 from recsys.policies.policy import Policy
-from recsys.rollouts.episode import EpisodeConfig
+from recsys.rollouts.episode import EpisodeConfig, policy_seed
 from recsys.simulate.simulator import Simulator
 
 
@@ -45,11 +45,21 @@ class BenchRun:
         return f"{self.policy}, seed {self.seed}"
 
     def play(self) -> EpisodeRecord:
-        """Make simulator and policy and play them; what they draw globally depends on the seed and changes nothing."""
+        """Make simulator and policy and play them.
+
+        What a simulator draws globally while it is made depends on the seed; what a policy draws globally, on the seed
+        and its name. The global generator stays as it was.
+
+        Raises:
+            ContractError: policy or simulator breaks its contract; it names the step and the user.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            simulator, policy = self.make_simulator(), self.make_policy()
-            return record_episode(simulator, policy, self.episode, self.seed, self.slot_draws)
+            simulator = self.make_simulator()
+            torch.manual_seed(policy_seed(self.seed, self.policy, "global"))
+            return record_episode(
+                simulator, self.make_policy(), self.episode, self.seed, self.slot_draws, name=self.policy
+            )
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,18 @@ Runner = Callable[[Sequence[BenchRun]], PlayedRuns]
 
 
 def play_here(runs: Sequence[BenchRun]) -> PlayedRuns:
-    """Play runs one after the other in this process; an error ends it."""
-    return PlayedRuns({run.name: run.play() for run in runs}, {})
+    """Play runs one after the other in this process; an error ends it.
+
+    Raises:
+        ContractError: a policy or the simulator breaks its contract; it names the run, the step and the user.
+    """
+    records = {}
+    for run in runs:
+        try:
+            records[run.name] = run.play()
+        except ContractError as error:
+            raise ContractError(f"{run.name}: {error}") from None
+    return PlayedRuns(records, {})
 
 
 @dataclass(frozen=True)
@@ -134,9 +154,10 @@ def compare(
 ) -> BenchResult:
     """Play every policy with every seed in one simulator, and report means with 95 % intervals.
 
-    Every policy meets the same users with the same luck: the simulator's randomness depends on the seed alone. Equal
-    arguments give equal numbers (on one thread to the last digit), but for `latency`. Needs memory for
-    `len(policies) × seeds × steps × users × slots` rows of 16 bytes.
+    Every policy meets the same users with the same luck: the simulator's randomness depends on the seed alone. What a
+    policy draws depends on the seed and its name: policies draw independently of each other, and adding or leaving out
+    one changes nothing of the others. Equal arguments give equal numbers (on one thread to the last digit), but for
+    `latency`. Needs memory for `len(policies) × seeds × steps × users × slots` rows of 16 bytes.
 
     Args:
         simulator: makes the simulator; a class without required arguments will do.
@@ -152,6 +173,7 @@ def compare(
 
     Raises:
         ConfigurationError: there is no policy, or a number is below 1.
+        ContractError: a policy or the simulator breaks its contract; it names the run, the step and the user.
         FailedBenchRuns: a runner that goes on after errors had some.
 
     >>> from functools import partial

@@ -6,10 +6,12 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,11 @@ from rich.table import Table
 from recsys.atomic import whole_file
 from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import make
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 """Raised whenever what is played or kept changes: older runs are then played again."""
 
 log = logging.getLogger(__name__)
@@ -86,7 +88,8 @@ class KeptRun:
         nodes = [run.make_simulator, run.make_policy]
         assert all(isinstance(node, Configured) for node in nodes), "runs that are kept come from a configuration"
         episode = [getattr(run.episode, field.name) for field in fields(run.episode)]
-        return fingerprint(RECORD_VERSION, *(node.node for node in nodes), run.seed, episode, run.slot_draws)
+        parts = [*(node.node for node in nodes), run.policy, run.seed, episode, run.slot_draws]
+        return fingerprint(RECORD_VERSION, *parts)
 
     @property
     def done(self) -> bool:
@@ -113,6 +116,9 @@ class KeptRun:
         return time.perf_counter() - started
 
 
+WAKES = 0.2
+"""Seconds after which the wait for a run looks for an interruption."""
+
 WAITING, DONE, FAILED = "·", "done", "failed"
 
 
@@ -120,7 +126,8 @@ WAITING, DONE, FAILED = "·", "done", "failed"
 class ProcessGrid:
     """Play runs several at a time, each in a process of its own, and keep what was played.
 
-    A run that fails takes nothing from the others. What is done when interrupted is kept: playing again goes on there.
+    A run that fails takes nothing from the others. An interruption ends the processes at once; runs that are done are
+    kept, and playing again goes on there.
     Records of policies and seeds that are no longer asked for are taken away.
 
     Args:
@@ -147,14 +154,13 @@ class ProcessGrid:
         state = {one.run.name: DONE for one in every} | {one.run.name: WAITING for one in open_runs}
         problems: dict[str, str] = {}
         workers = max(1, min(self.processes or _cores(), len(open_runs)))
-        context = multiprocessing.get_context("spawn")
-        with (
-            Live(_table(every, state), console=Console(stderr=True), transient=True, refresh_per_second=4) as live,
-            ProcessPoolExecutor(workers, mp_context=context) as pool,
-        ):
-            running = {pool.submit(one.play): one.run.name for one in open_runs}
-            try:
-                for future in as_completed(running):
+        earlier = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            with Live(_table(every, state), console=Console(stderr=True), transient=True, refresh_per_second=4) as live:
+                with _without_interrupts():
+                    running = {pool.submit(one.play): one.run.name for one in open_runs}
+                for future in _as_completed(running):
                     name = running[future]
                     try:
                         seconds = future.result()
@@ -162,15 +168,24 @@ class ProcessGrid:
                         log.info("%s: %.1f s", name, seconds)
                     except BrokenProcessPool:
                         problems[name] = "its process died, as it does without memory"
+                    except RequestError as error:
+                        problems[name] = str(error)
                     except Exception as error:
                         problems[name] = f"{type(error).__name__}: {error}"
                     if name in problems:
                         state[name] = FAILED
                         log.error("%s: %s", name, problems[name])
                     live.update(_table(every, state))
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - earlier:
+                worker.kill()
+                worker.join()
+            for one in open_runs:
+                for unfinished in one.folder.glob("record.pt.*.aside"):
+                    unfinished.unlink()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
         return {name: problems[name] for name in state if name in problems}
 
     def _forget_others(self, folders: set[Path]) -> None:
@@ -180,6 +195,27 @@ class ProcessGrid:
         for one in self.folder.glob("*/"):
             if not any(one.iterdir()):
                 one.rmdir()
+
+
+def _as_completed(futures: Iterable[Future[float]]) -> Iterator[Future[float]]:
+    """Yield futures as they are done, waking now and then: an endless wait does not see a Ctrl-C given to a thread."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, WAKES, FIRST_COMPLETED)
+        yield from done
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; processes that start in it never see it and print no traceback of it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cores() -> int:

@@ -16,6 +16,7 @@ from recsys.bench.grid import Configured, ProcessGrid
 from recsys.bench.metrics import RecordsByPolicy
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import make
+from recsys.ranges import at_least
 from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run_folder import RunFolder
 
@@ -61,6 +62,8 @@ class PolicyGrid:
     ) -> None:
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
+        at_least(0, processes=processes, slot_draws=slot_draws)
+        at_least(1, seeds=seeds)
         self.simulator_name = simulator_name
         self.simulator = Configured.of(simulator, "simulator")
         self.policies = {str(name): Configured.of(node, f"policies.{name}") for name, node in policies.items()}

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.policies.policy import Policy
-from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
+from recsys.rollouts.contract import check_finite
+from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play, policy_seed
 from recsys.simulate.simulator import Simulator
 from recsys.types.context import Context
 from recsys.types.slates import Slates
@@ -45,28 +46,37 @@ class EpisodeRecord:
 
 @torch.no_grad()
 def record_episode(
-    simulator: Simulator[Any], policy: Policy, episode: EpisodeConfig, seed: int, slot_draws: int = 0
+    simulator: Simulator[Any],
+    policy: Policy,
+    episode: EpisodeConfig,
+    seed: int,
+    slot_draws: int = 0,
+    name: str = "",
 ) -> EpisodeRecord:
     """Play one episode and keep what the bench reports.
 
     The simulator's randomness depends on the seed only, not on the policy, so that two policies meet the same users
-    with the same luck.
+    with the same luck. What a policy draws depends on the seed and its name.
 
     Args:
         simulator: whose users they are.
         policy: learns after every step if it can (`OnlineLearner`).
         episode: how many users, steps and slots.
-        seed: of the simulator's randomness and, apart from it, the policy's.
+        seed: of the simulator's randomness and, apart from it, the policy's; at least 0.
         slot_draws: further slates drawn a request to estimate with which probability each slot holds its item; 0 for
             none. They change nothing else.
+        name: of the policy; policies of different names draw independently of each other.
+
+    Raises:
+        ContractError: the policy or the simulator breaks its contract.
     """
-    apart = torch.Generator().manual_seed(seed)
+    apart = torch.Generator().manual_seed(policy_seed(seed, name, "slot_draws"))
     parts: list[tuple[Tensor, ...]] = []
     propensities: list[Tensor] = []
     seconds = 0.0
-    for step in play(simulator, policy, episode, EpisodeGenerators.seeded(seed)):
+    for number, step in enumerate(play(simulator, policy, episode, EpisodeGenerators.seeded(seed, policy=name))):
         seconds += step.seconds
-        parts.append(_kept(simulator, step))
+        parts.append(_kept(simulator, step, number))
         if slot_draws:
             shown = step.transition
             propensities.append(slot_propensity(policy, shown.context, shown.slates, slot_draws, apart))
@@ -75,9 +85,10 @@ def record_episode(
     return EpisodeRecord(items, log_prob, reward, active, distances, seconds, estimated)
 
 
-def _kept(simulator: Simulator[Any], step: Step) -> tuple[Tensor, ...]:
+def _kept(simulator: Simulator[Any], step: Step, number: int) -> tuple[Tensor, ...]:
     shown = step.transition
     distance = in_slate_distance(simulator.vectors(step.state, shown.slates.items[:, 0]), shown.slates)
+    check_finite("distances between the vectors of shown items", distance, shown.active, number)
     slates, reward = shown.slates, shown.feedback.reward
     return slates.items[:, 0], slates.log_prob[:, 0], reward[:, 0], shown.active.float(), distance
 

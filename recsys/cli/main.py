@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shlex
 import sys
 import traceback
@@ -10,6 +13,7 @@ from importlib import import_module
 
 from recsys import __version__
 from recsys.errors import RequestError
+from recsys.report.console import print_plainly
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -21,6 +25,13 @@ COMMANDS = {
     "recommend": "a trained policy's items for users, by title, with probabilities",
     "doctor": "versions, devices, which extras work",
 }
+SPACE, ELSEWHERE = "free space, or write elsewhere (root=FOLDER)", "choose a folder that may be written (root=FOLDER)"
+STORAGE: dict[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), ELSEWHERE),
+}
+"""Errors of the disk and what to do about them."""
+STORAGE_WORDS = re.compile("|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed"]))
 RESUMABLE = ("train", "bench", "replay", "prepare")
 
 USAGE = "\n".join(
@@ -41,8 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: its name and what it is given; None takes those of the process.
 
     Returns:
-        0 done, 2 the request is wrong (one plain message), 1 a failure inside (a traceback), 130 interrupted.
+        0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
+        traceback), 130 interrupted.
     """
+    print_plainly(sys.stdout)
+    print_plainly(sys.stderr)
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("--help", "-h", "help"):
         print(USAGE)
@@ -52,13 +66,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     try:
         run(command, rest)
+        sys.stdout.flush()
     except RequestError as error:
         print(f"recsys {command}: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
         return INTERRUPTED
-    except Exception:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
+        return FAILED
+    except Exception as error:
+        problem = storage_problem(error)
+        if problem is not None:
+            print(f"recsys {command}: {problem}", file=sys.stderr)
+            return REFUSED
         traceback.print_exc()
         return FAILED
     return DONE
@@ -75,6 +97,28 @@ def run(command: str, arguments: Sequence[str]) -> None:
 
         raise RequestError(f"there is no such command; {suggestion(command, COMMANDS)}")
     import_module(f"recsys.cli.{command}").main(arguments)
+
+
+def storage_problem(error: BaseException) -> str | None:
+    """Return what to say of an error of the disk: full, read-only, not permitted; None for any other error.
+
+    Libraries raise such errors as classes of their own, which are told by their words.
+
+    >>> storage_problem(OSError(errno.ENOSPC, "No space left on device", "runs/metrics.json"))
+    'runs/metrics.json: No space left on device; free space, or write elsewhere (root=FOLDER)'
+    >>> storage_problem(ValueError("wrong"))
+    """
+    found: BaseException | None = error
+    while found is not None:
+        number = found.errno if isinstance(found, OSError) else None
+        said = STORAGE_WORDS.search(str(found))
+        if number in STORAGE:
+            return f"{getattr(found, 'filename', None) or 'a file'}: {os.strerror(number)}; {STORAGE[number]}"
+        if said is not None:
+            advice = next((STORAGE[one] for one in STORAGE if os.strerror(one) == said[0]), SPACE)
+            return f"a file could not be written: {found}; {advice}"
+        found = found.__cause__
+    return None
 
 
 def go_on(command: str, arguments: Sequence[str]) -> str:

@@ -24,7 +24,13 @@ UserId = int | str
 
 @runtime_checkable
 class Recommender(Protocol):
-    """What `recsys.runs.trained_policy.load_policy` gives: a policy that answers in raw ids."""
+    """What `recsys.runs.trained_policy.load_policy` gives: a policy that answers in raw ids.
+
+    Attributes:
+        row: the row of the run's table that it is.
+    """
+
+    row: str
 
     def recommend(self, user_id: UserId, k: int) -> list[tuple[Any, str, float]]:
         """The k most probable items of the user's legal set: raw id, title, probability."""
@@ -40,12 +46,14 @@ class Recommendation:
         item_id: raw id.
         title: the item table's, or the raw id where it has none.
         probability: under the policy, among the items that the user may get, in [0, 1].
+        row: the row of the run's table that answered.
     """
 
     user_id: UserId
     item_id: UserId
     title: str
     probability: float
+    row: str = ""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -58,23 +66,26 @@ def show(config: DictConfig) -> None:
     check_call(config, recommend)
     answer = recommend(**OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     for user in dict.fromkeys(one.user_id for one in answer):
-        table = Table("", "item_id", "title", "probability", title=f"user {escape(str(user))}", title_justify="left")
         rows = [one for one in answer if one.user_id == user]
+        title = escape(f"user {user}, answered by {rows[0].row}")
+        table = Table("", "item_id", "title", "probability", title=title, title_justify="left")
         for place, one in enumerate(rows, start=1):
             table.add_row(str(place), escape(str(one.item_id)), escape(one.title), number(one.probability))
         show_table(table)
 
 
-def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recommendation]:
-    """The k most probable items of each user, best first, under the policy that a run left.
+def recommend(run: str, user: UserId | list[UserId], k: int = 10, row: str | None = None) -> list[Recommendation]:
+    """Return the k most probable items of each user, best first, under a policy of a run's table.
 
     Args:
         run: a folder that `recsys train` left.
         user: raw id of a user whose history the run has seen, or several.
         k: items a user, at least 1; fewer come back where the catalogue has no more that the user may get.
+        row: of the run's table, a baseline, a training or `mixture`; None takes the one with the highest NDCG@10 on the
+            validation requests.
 
     Raises:
-        RequestError: no such folder, user, or number of items.
+        RequestError: no such folder, user, row, or number of items.
     """
     if k < 1:
         raise RequestError(f"k: expected at least 1, found {k}")
@@ -83,9 +94,9 @@ def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recomm
         raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
     from recsys.runs.trained_policy import load_policy
 
-    policy, dataset = load_policy(folder)
+    policy, dataset = load_policy(folder, row)
     users = known_users(user if isinstance(user, list) else [user], dataset.users["user_id"])
-    return [Recommendation(one, *item) for one in users for item in policy.recommend(one, k)]
+    return [Recommendation(one, *item, row=policy.row) for one in users for item in policy.recommend(one, k)]
 
 
 def known_users(users: list[UserId], known: pl.Series) -> list[UserId]:

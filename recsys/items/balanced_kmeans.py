@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from recsys.items.balanced_assignment import balanced_assignment, supporting_prices
 from recsys.items.residual_quantizer import Clusterer, Clusters, ResidualQuantizer, squared_distances
+from recsys.ranges import at_least
 
 
 class BalancedKMeans(ResidualQuantizer):
@@ -42,6 +43,7 @@ class BalancedClusterer(Clusterer):
     """
 
     def __init__(self, iterations: int = 50) -> None:
+        at_least(0, iterations=iterations)
         self.iterations = iterations
 
     @override

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from recsys.errors import DataError
 from recsys.items.encoder import ItemEncoder
+from recsys.ranges import above, at_least, within
 from recsys.types.jagged import Jagged
 
 
@@ -49,6 +50,9 @@ class PpmiSvd(ItemEncoder):
         smoothing: float = 0.75,
         normalise: bool = True,
     ) -> None:
+        at_least(1, dimensions=dimensions, window=1 if window is None else window, shift=shift)
+        above(0, smoothing=smoothing)
+        within(0, 1, smoothing=smoothing)
         self.dimensions = dimensions
         self.window = window
         self.shift = shift

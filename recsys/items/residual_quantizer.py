@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from recsys.errors import DataError
 from recsys.items.quantizer import Quantizer
+from recsys.ranges import at_least
 
 CHUNK = 1 << 16
 """Number of vectors that are encoded at once. It bounds the memory of the distances to all codewords."""
@@ -62,6 +63,7 @@ class ResidualQuantizer(nn.Module, Quantizer):
     prices: Float[Tensor, "L K"]
 
     def __init__(self, clusterer: Clusterer, levels: int, codes: int) -> None:
+        at_least(1, levels=levels, codes=codes)
         super().__init__()
         self.clusterer = clusterer
         self.levels = levels
@@ -164,6 +166,7 @@ class FaissClusterer(Clusterer):
     """
 
     def __init__(self, iterations: int = 25) -> None:
+        at_least(1, iterations=iterations)
         self.iterations = iterations
 
     @override

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from recsys.items.quantizer import Quantizer
 from recsys.items.residual_quantizer import ResidualKMeans, check_vectors, squared_distances
+from recsys.ranges import above, at_least
 
 
 class RqVae(nn.Module, Quantizer):
@@ -29,7 +30,7 @@ class RqVae(nn.Module, Quantizer):
         hidden: width of the hidden layer of encoder and decoder; each has one.
         latent: width of the codewords.
         commitment: weight of the commitment term; TIGER uses 0.25.
-        epochs: passes over the vectors.
+        epochs: passes over the vectors; 0 keeps the first codewords.
         batch_size: vectors a step.
         learning_rate: learning rate of Adam.
 
@@ -50,6 +51,10 @@ class RqVae(nn.Module, Quantizer):
         batch_size: int = 1024,
         learning_rate: float = 1e-3,
     ) -> None:
+        at_least(1, dimensions=dimensions, levels=levels, codes=codes, hidden=hidden, latent=latent)
+        at_least(1, batch_size=batch_size)
+        at_least(0, epochs=epochs, commitment=commitment)
+        above(0, learning_rate=learning_rate)
         super().__init__()
         self.levels = levels
         self.codes_per_level = (codes,) * levels

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from recsys.errors import ConfigurationError, DataError
 from recsys.items.encoder import ItemEncoder
+from recsys.ranges import at_least
 from recsys.types.jagged import Jagged
 
 
@@ -77,6 +78,7 @@ class TfidfText(ItemEncoder):
         longest_phrase: int = 1,
         normalise: bool = True,
     ) -> None:
+        at_least(1, dimensions=dimensions, min_items=min_items, longest_phrase=longest_phrase)
         self.dimensions = dimensions
         self.columns = tuple(columns)
         self.min_items = min_items
@@ -128,6 +130,7 @@ class SentenceText(ItemEncoder):
         normalise: bool = True,
         device: str | None = None,
     ) -> None:
+        at_least(1, batch_size=batch_size)
         self.model = model
         self.columns = tuple(columns)
         self.batch_size = batch_size

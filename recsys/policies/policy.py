@@ -14,6 +14,7 @@ from typing_extensions import override
 from recsys.decode.legal import require_legal
 from recsys.decode.top_k import top_k
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
+from recsys.ranges import above
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 
@@ -132,6 +133,7 @@ class SoftmaxPolicy(ItemPolicy):
     """
 
     def __init__(self, scorer: Callable[[Context], Tensor], temperature: float = 1.0) -> None:
+        above(0, temperature=temperature)
         super().__init__()
         self.scorer = scorer
         self.temperature = temperature

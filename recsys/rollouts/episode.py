@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from recsys.errors import ConfigurationError
 from recsys.policies.baselines.oracle import Oracle, OracleContext
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
+from recsys.rollouts.contract import check_feedback, check_finite, check_slates
 from recsys.simulate.simulator import Simulator, show
+from recsys.types.context import Context
 from recsys.types.transition import Transition
 
 
@@ -46,7 +50,7 @@ class EpisodeGenerators:
     """The randomness of an episode, the simulator's apart from the policy's.
 
     Two policies that are played with equal seeds meet the same users with the same luck, whatever they draw themselves
-    (common random numbers).
+    (common random numbers). Policies of different names draw independently of each other.
 
     Args:
         simulator: of users and their feedback.
@@ -57,14 +61,19 @@ class EpisodeGenerators:
     policy: torch.Generator
 
     @classmethod
-    def seeded(cls, seed: int, device: torch.device | str = "cpu") -> EpisodeGenerators:
-        """Return generators that depend on the seed alone; different seeds share no stream.
+    def seeded(cls, seed: int, device: torch.device | str = "cpu", policy: str | None = None) -> EpisodeGenerators:
+        """Return the simulator's generator, which depends on the seed alone, and the policy's.
+
+        Simulators have even seeds and policies odd ones, so that no policy shares the stream of a simulator.
 
         Args:
-            seed: at least 0.
+            seed: at least 0 and below 2³¹.
             device: where the users and the policy are.
+            policy: name of the policy, on which its generator depends too (`policy_seed`); None where only one policy
+                is played.
         """
-        return cls(torch.Generator(device).manual_seed(2 * seed), torch.Generator(device).manual_seed(2 * seed + 1))
+        own = 2 * seed + 1 if policy is None else policy_seed(seed, policy)
+        return cls(torch.Generator(device).manual_seed(2 * seed), torch.Generator(device).manual_seed(own))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return where both streams stand."""
@@ -74,6 +83,23 @@ class EpisodeGenerators:
         """Go on from where other generators stood."""
         self.simulator.set_state(state["simulator"].cpu())
         self.policy.set_state(state["policy"].cpu())
+
+
+def policy_seed(seed: int, policy: str, purpose: str = "") -> int:
+    """Return the seed of a policy's own generator: an odd number of 32 bits from a hash of all that is given.
+
+    It does not depend on which other policies there are. A generator of the CPU reads no more than 32 bits.
+
+    Args:
+        seed: of the episode.
+        policy: its name.
+        purpose: what is drawn, for generators apart from the one that the policy acts on.
+
+    >>> policy_seed(0, "random"), policy_seed(1, "random"), policy_seed(0, "greedy")
+    (2713301225, 1116280231, 1427915579)
+    """
+    digest = hashlib.sha256(json.dumps([seed, policy, purpose]).encode()).digest()
+    return int.from_bytes(digest[:4], "big") | 1
 
 
 @dataclass(frozen=True)
@@ -111,15 +137,24 @@ def play(
         config: how many users, steps and slots.
         generators: randomness, on the device where all of it takes place.
         state: where the users stand; None begins with fresh users.
+
+    Raises:
+        ContractError: the policy shows slates, or the simulator answers feedback, that its contract excludes.
     """
     state = simulator.reset(config.users, generators.simulator) if state is None else state
     context = simulator.observe(state)
-    for _ in range(config.steps):
-        seen = OracleContext.of(context, simulator.scores(state)) if isinstance(policy, Oracle) else context
+    for number in range(config.steps):
+        seen: Context = context
+        if isinstance(policy, Oracle):
+            worth = simulator.scores(state)
+            check_finite("scores", worth, ~state.done, number)
+            seen = OracleContext.of(context, worth)
         started = time.perf_counter()
         slates = policy.sample(seen, 1, config.slots, generators.policy)
         seconds = time.perf_counter() - started
+        check_slates(slates, seen, config.slots, simulator.num_items, ~state.done, number)
         after, transition = show(simulator, state, seen, slates, generators.simulator)
+        check_feedback(transition.feedback, transition.slates, transition.active, transition.done, number)
         yield Step(state, transition, after, seconds)
         update(policy, transition, generators.policy)
         state, context = after, transition.next_context

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 import torch
 from jaxtyping import Float, Int
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from recsys.config.suggest import suggestion
 from recsys.data.datasets.dataset import Dataset
 from recsys.errors import RequestError
+from recsys.instantiation import make
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
-from recsys.runs.artifacts import artifacts, best_artifact, load
+from recsys.runs.artifacts import Artifact, artifacts, best_artifact, load
 from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
@@ -38,11 +40,13 @@ class TrainedRecommender:
         policy: what ranks; it finds the best slates (`top`).
         dataset: whose users are asked about.
         items: the item table, items that joined after training included.
+        row: the row of the run's table that the policy is.
     """
 
     policy: ItemPolicy | NetworkPolicy
     dataset: Dataset
     items: pl.DataFrame
+    row: str = ""
 
     @torch.no_grad()
     def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
@@ -55,28 +59,70 @@ class TrainedRecommender:
         return list(zip(rows["item_id"].to_list(), titles.to_list(), probabilities.tolist(), strict=False))
 
 
-def load_policy(run: RunFolder, training: str | None = None) -> tuple[TrainedRecommender, Dataset]:
-    """What a run trained, and the data it trained on.
+@runtime_checkable
+class RowEvaluation(Protocol):
+    """An evaluation whose rows can be served (`recsys.training.ranking_evaluation.RankingEvaluation`)."""
+
+    def policy_of(self, run: RunFolder, dataset: Dataset, row: str) -> ItemPolicy:
+        """Return the policy of a row of the run's table."""
+        ...
+
+    def best_row(self, run: RunFolder, dataset: Dataset) -> str:
+        """Return the row that validates best."""
+        ...
+
+
+def load_policy(run: RunFolder, row: str | None = None) -> tuple[TrainedRecommender, Dataset]:
+    """Return a policy of a run's table, and the data it was trained on.
+
+    Baselines and the mixture are those of the run's evaluation, fitted to its training histories once more. A run whose
+    catalogue has grown since, or whose configuration names no such evaluation, serves its trainings alone.
 
     Args:
         run: a run folder.
-        training: the row of the table to serve; None takes the policy that validates best.
+        row: the row of the table to serve; None takes the one that validates best of all.
 
     Raises:
-        RequestError: the run has trained nothing, or no training has that name.
+        RequestError: the run has trained nothing, or has no row of that name.
     """
-    policies = artifacts(run, ArtifactKind.POLICY)
-    if not policies:
+    trained = _trained(run)
+    dataset, items = load_data_of(run, Dataset), load_bundle(run).table
+    evaluation = _evaluation(run) if len(items) == dataset.num_items else None
+    names = [one.name for one in trained]
+    if row is None:
+        row = best_artifact(trained).name if evaluation is None else evaluation.best_row(run, dataset)
+    if row not in names and evaluation is None:
+        raise RequestError(f"{run.path}: '{row}' is not the name of a policy; {suggestion(row, names)}")
+    policy = load(run, row) if evaluation is None else evaluation.policy_of(run, dataset, row)
+    if isinstance(policy, NetworkPolicy):
+        policy.beams = max(policy.beams, SERVING_BEAMS)
+    return TrainedRecommender(policy.eval(), dataset, items, row), dataset
+
+
+def best_training(run: RunFolder) -> str:
+    """Return the name of the policy that validates best of those that were trained.
+
+    Raises:
+        RequestError: the run has trained nothing.
+    """
+    return best_artifact(_trained(run)).name
+
+
+def _trained(run: RunFolder) -> list[Artifact]:
+    found = artifacts(run, ArtifactKind.POLICY)
+    if not found:
         raise RequestError(
             f"{run.path} holds no trained policy: its training has not finished; run it with resume=true"
         )
-    if training is not None and training not in (names := [one.name for one in policies]):
-        raise RequestError(f"{run.path}: '{training}' is not the name of a policy; {suggestion(training, names)}")
-    dataset = load_data_of(run, Dataset)
-    policy = load(run, training or best_artifact(policies).name)
-    if isinstance(policy, NetworkPolicy):
-        policy.beams = SERVING_BEAMS
-    return TrainedRecommender(policy, dataset, load_bundle(run).table), dataset
+    return found
+
+
+def _evaluation(run: RunFolder) -> RowEvaluation | None:
+    """Return the evaluation that the run's configuration names, None where it has none whose rows can be served."""
+    config = OmegaConf.load(run.config) if run.config.exists() else OmegaConf.create()
+    node = OmegaConf.select(config, "evaluation")
+    made = None if node is None else make(node)
+    return made if isinstance(made, RowEvaluation) else None
 
 
 class RemappedPolicy(nn.Module):
@@ -106,7 +152,7 @@ class RemappedPolicy(nn.Module):
         Args:
             run: a folder that `recsys train` left.
             item_ids: raw ids of the simulator's items, by index.
-            training: the row of the run's table; None takes the policy that validates best.
+            training: the row of the run's table; None takes the training that validates best.
 
         Raises:
             RequestError: no such folder, or the run knows none of the items.
@@ -114,7 +160,7 @@ class RemappedPolicy(nn.Module):
         folder = RunFolder(Path(run))
         if not folder.config.exists():
             raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
-        recommender, dataset = load_policy(folder, training)
+        recommender, dataset = load_policy(folder, best_training(folder) if training is None else training)
         ids = recommender.items.get_column("item_id").to_list()
         index = {str(item): place for place, item in enumerate(item_ids)}
         theirs = torch.tensor([index.get(str(item), -1) for item in ids])

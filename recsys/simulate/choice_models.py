@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.models.slates.choice import choice_log_prob
+from recsys.ranges import at_least
 
 
 @runtime_checkable
@@ -118,6 +119,9 @@ class MultinomialProportional(SingleChoice):
 
     no_click: float = 1.0
     least: float = -1.0
+
+    def __post_init__(self) -> None:
+        at_least(self.least, no_click=self.no_click)
 
     @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:

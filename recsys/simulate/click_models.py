@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import shares_of_slots, within
 from recsys.simulate.choice_models import ChoiceModel, SingleChoice
 
 
@@ -31,6 +32,9 @@ class CascadeModel(SingleChoice):
 
     attention: float = 1.0
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
+
+    def __post_init__(self) -> None:
+        within(0, 1, attention=self.attention)
 
     @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
@@ -58,6 +62,9 @@ class DependentClickModel(ChoiceModel):
 
     persistence: Sequence[float]
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
+
+    def __post_init__(self) -> None:
+        shares_of_slots("persistence", self.persistence)
 
     @override
     def sample(
@@ -119,6 +126,9 @@ class PositionBasedModel(ChoiceModel):
 
     examination: Sequence[float]
     attraction: Callable[[Tensor], Tensor] = torch.sigmoid
+
+    def __post_init__(self) -> None:
+        shares_of_slots("examination", self.examination)
 
     @override
     def sample(

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import at_least, within
+
 
 @runtime_checkable
 class Dynamics(Protocol):
@@ -60,6 +62,9 @@ class GammaLinear(Dynamics):
 
     gamma: float = 0.8
 
+    def __post_init__(self) -> None:
+        within(0, 1, gamma=self.gamma)
+
     @override
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """Return the state itself."""
@@ -89,6 +94,8 @@ class Recurrent(Dynamics):
     """
 
     def __init__(self, width: int, scale: float = 1.0, seed: int = 0) -> None:
+        at_least(1, width=width)
+        at_least(0, scale=scale)
         generator = torch.Generator().manual_seed(seed)
         self.cell = torch.nn.GRUCell(width, width, bias=False).requires_grad_(False)
         for weight in (self.cell.weight_ih, self.cell.weight_hh):
@@ -126,6 +133,9 @@ class Reinforcing(Dynamics):
 
     gain: float = 0.1
     loss: float = 0.02
+
+    def __post_init__(self) -> None:
+        at_least(0, gain=self.gain, loss=self.loss)
 
     @override
     def position(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from recsys.errors import RequestError
+from recsys.ranges import at_least
 from recsys.simulate.interest_evolution import InterestContext
 from recsys.simulate.long_term_satisfaction import SatisfactionContext
 from recsys.simulate.planted_groups import group_of
@@ -27,6 +28,7 @@ class TopicFeatures:
     """
 
     def __init__(self, topics: int, personal: bool = True) -> None:
+        at_least(1, topics=topics)
         self.topics = topics
         self.personal = personal
         self.width = topics + personal
@@ -61,6 +63,7 @@ class GroupFeatures:
     """
 
     def __init__(self, num_items: int, groups: int, personal: bool = True) -> None:
+        at_least(1, num_items=num_items, groups=groups)
         self.group = group_of(num_items, groups)
         self.groups = groups
         self.personal = personal

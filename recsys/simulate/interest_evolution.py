@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from typing_extensions import override
 
+from recsys.ranges import above, at_least
 from recsys.simulate.choice_models import ChoiceModel, MultinomialProportional
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
@@ -92,6 +93,11 @@ class InterestEvolution(Simulator[InterestState]):
     penalty: float = 0.5
     elasticity: float = 0.9 / 3.4
     choice: ChoiceModel = PROPORTIONAL
+
+    def __post_init__(self) -> None:
+        at_least(1, num_items=self.num_items, topics=self.topics)
+        above(0, budget=self.budget, length=self.length)
+        at_least(0, penalty=self.penalty, elasticity=self.elasticity)
 
     @override
     def reset(self, users: int, generator: torch.Generator) -> InterestState:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import at_least, below_one
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
 from recsys.types.feedback import Channel, Feedback
@@ -84,6 +85,16 @@ class LongTermSatisfaction(Simulator[SatisfactionState]):
     chocolate_deviation: float = 1.0
     kale_mean: float = 4.0
     kale_deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least(1, num_items=self.num_items, steps=self.steps)
+        below_one(memory=self.memory)
+        at_least(
+            0,
+            innovation=self.innovation,
+            chocolate_deviation=self.chocolate_deviation,
+            kale_deviation=self.kale_deviation,
+        )
 
     @override
     def reset(self, users: int, generator: torch.Generator) -> SatisfactionState:

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.nn.affinity import negative_distance
+from recsys.ranges import at_least
 from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.dynamics import Dynamics, GammaLinear
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
@@ -84,6 +85,8 @@ class PlantedGroups(Simulator[PlantedState]):
         recent: int = 50,
         seed: int = 0,
     ) -> None:
+        at_least(1, num_items=num_items, groups=groups, width=width, steps=steps, recent=recent)
+        at_least(0, spread=spread, start=start, sharpness=sharpness)
         generator = torch.Generator().manual_seed(seed)
         direction = torch.nn.functional.normalize(torch.randn(groups, width, generator=generator), dim=1)
         centres = direction * (0.1 + 0.7 * torch.rand(groups, 1, generator=generator))

@@ -134,7 +134,7 @@ def results_table(table: Results, reference: str | None, title: str) -> Table:
     plain = [name for name in ("covered/click", "gamma") if any(name in cells for cells in table.values())]
     minus = [] if reference is None else [f"minus {reference}"]
     for name in ("answer", *minus, "click", *minus, "calibration\nerror", *plain):
-        view.add_column(name, justify="right")
+        view.add_column(escape(name), justify="right")
     for row, cells in table.items():
         shown = []
         for metric in metrics:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from recsys.config.suggest import suggestion
 from recsys.data.datasets.dataset import Dataset
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.diversity import self_information
 from recsys.metrics.results import Results, evaluation_results, per_user
 from recsys.models.generators.sasrec import SASRec
@@ -37,6 +39,9 @@ BaselineFactory = Callable[[Context, int], ItemPolicy]
 
 MIXTURE = "mixture"
 """The row of the policy that validates best, mixed with a baseline."""
+
+VALIDATION = "validation"
+"""Name of the file with each row's NDCG@10 on the validation requests."""
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +96,8 @@ class RankingEvaluation:
         """
         dataset = load_data_of(run, Dataset)
         test = self._part(dataset.test)
-        rows = {
-            name: {self.seed: evaluate(policy, test, description=name)}
-            for name, policy in self.policies(run, dataset).items()
-        }
+        policies = self.policies(run, dataset)
+        rows = {name: {self.seed: evaluate(policy, test, description=name)} for name, policy in policies.items()}
         table = evaluation_results(
             rows,
             dataset.num_items,
@@ -106,7 +109,50 @@ class RankingEvaluation:
         kept = "included" if dataset.repeats else "excluded"
         title = f"{dataset.name}: {len(test):,} requests, full catalogue, seen items {kept}"
         tables = [accuracy_table(table, next(iter(self.references), None), title), depth_table(table)]
-        return EvaluationResult(table, per_user(rows, dataset.users["user_id"]), tables)
+        details = {VALIDATION: self._validation(policies, dataset)}
+        return EvaluationResult(table, per_user(rows, dataset.users["user_id"]), tables, details)
+
+    def policy_of(self, run: RunFolder, dataset: Dataset, row: str) -> ItemPolicy:
+        """Return the policy of one row: a baseline is fitted, the mixture gets its weight by validation.
+
+        Raises:
+            RequestError: there is no such row.
+        """
+        if row in self.baselines:
+            return self.baselines[row](dataset.train, dataset.num_items)
+        trained = [one.name for one in artifacts(run, ArtifactKind.POLICY)]
+        if row in trained:
+            return searching(load(run, row), self.beams)
+        policies = self.policies(run, dataset) if row == MIXTURE else {}
+        if row not in policies:
+            names = [*self.baselines, *trained, *([] if self.mixed is None else [MIXTURE])]
+            raise RequestError(f"row={row}: {run.path} has no such row; {suggestion(row, names)}")
+        return policies[row]
+
+    def best_row(self, run: RunFolder, dataset: Dataset) -> str:
+        """Return the row with the highest NDCG@10 on the validation requests, the first of several.
+
+        The evaluation leaves these figures in its folder (`validation.json`); they are computed where they are missing.
+        Without validation requests it is the training with the best score.
+        """
+        path = run.stage("evaluate") / f"{VALIDATION}.json"
+        found: dict[str, float | None] = json.loads(path.read_text()) if path.exists() else {}
+        if not {*self.baselines, *(one.name for one in artifacts(run, ArtifactKind.POLICY))} <= set(found):
+            found = self._validation(self.policies(run, dataset), dataset)
+        if all(value is None for value in found.values()):
+            return best_artifact(artifacts(run, ArtifactKind.POLICY)).name
+        return max(found, key=lambda name: -math.inf if (value := found[name]) is None else value)
+
+    def _validation(self, policies: Mapping[str, ItemPolicy], dataset: Dataset) -> dict[str, float | None]:
+        """Return the mean NDCG@10 of each row over the validation requests; None where it is not finite or unknown."""
+        requests = self._part(dataset.validation)
+        if len(requests) == 0:
+            return dict.fromkeys(policies)
+        found = {
+            name: float(evaluate(policy, requests, description=name).accuracy()["ndcg@10"].mean())
+            for name, policy in policies.items()
+        }
+        return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
     def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
         """Return every row's policy, the baselines first."""
@@ -185,7 +231,7 @@ def _table(columns: Sequence[str], title: str | None = None) -> Table:
         title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     for name in columns:
-        view.add_column(name, justify="right" if name else "left", no_wrap=True)
+        view.add_column(escape(name), justify="right" if name else "left", no_wrap=True)
     return view
 
 

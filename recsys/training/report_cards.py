@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +14,13 @@ from recsys.data.datasets.slate_loader import SlateTestSet
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.user_slates import UserSlates
 from recsys.models.slates.slate_model import forecast
+from recsys.policies.network_policy import NetworkPolicy
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.page import Section
-from recsys.runs.artifacts import artifacts, best_artifact, load
+from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
-from recsys.training.ranking_evaluation import searching
+from recsys.runs.trained_policy import load_policy
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.example import Example
 
@@ -29,7 +31,7 @@ FORECAST_DRAWS = 64
 
 @dataclass
 class RecommendationCards:
-    """What the policy that validates best recommends to a few users, beside their histories.
+    """What the row that `recsys recommend` serves, the one that validates best, recommends to a few users.
 
     Args:
         users: how many users are shown.
@@ -44,14 +46,18 @@ class RecommendationCards:
     def section(self, run: RunFolder) -> Section:
         """Return a card for each user."""
         dataset = load_data_of(run, Dataset)
-        policy = searching(load(run, best_artifact(artifacts(run, ArtifactKind.POLICY)).name), self.beams)
+        served, _ = load_policy(run)
+        policy = served.policy
+        if isinstance(policy, NetworkPolicy):
+            policy.beams = self.beams
         generator = torch.Generator().manual_seed(self.seed)
         chosen = dataset.test.select(torch.randperm(len(dataset.test), generator=generator)[: self.users])
         with torch.no_grad():
             slates = policy.top(chosen.context, SHOWN_ITEMS)
         items, shares = slates.items.squeeze(-1), slates.log_prob.squeeze(-1).exp()
         cards = [_recommendations(dataset, chosen, row, items[row], shares[row]) for row in range(len(chosen))]
-        return Section("What users would see", card_grid(cards))
+        lead = f"What {served.row} recommends, the row of the table that validates best, beside the users' histories."
+        return Section("What users would see", card_grid(cards), lead)
 
 
 @dataclass
@@ -71,13 +77,15 @@ class SlateCards:
         slates, metrics = load_data_of(run, PreparedSlates), run.read_metrics()
         held = SlateTestSet.from_split(slates.log, slates.split)
         names = [one.name for one in artifacts(run, ArtifactKind.POSTERIOR)]
-        model = load(run, max(names, key=lambda name: metrics[name]["log_likelihood"]["value"]))
+        likelihood = {name: metrics[name]["log_likelihood"]["value"] for name in names}
+        best = max(names, key=lambda name: -math.inf if likelihood[name] is None else likelihood[name])
+        model = load(run, best)
         generator = torch.Generator().manual_seed(self.seed)
         batch, users = held.batches[0], held.user.unique()
         probability = forecast(model, batch, FORECAST_DRAWS, generator).mean(0)
         chosen = torch.randperm(len(batch), generator=generator)[: self.users].tolist()
         cards = [_slate(slates.log, batch, probability[user], user, int(users[user])) for user in chosen]
-        lead = "Held-out slates, and the click probabilities of the model with the best likelihood of answers."
+        lead = f"Held-out slates, and the click probabilities of {best}, the model with the best likelihood of answers."
         return Section("Slates", card_grid(cards), lead)
 
 

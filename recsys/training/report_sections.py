@@ -154,7 +154,8 @@ def curves(history: pl.DataFrame, metric: str) -> list[Series]:
     ]
 
 
-def _calibration(name: str, one: Mapping[str, list[float]]) -> Markup:
+def _calibration(name: str, read: Mapping[str, list[float | None]]) -> Markup:
+    one = {part: [float("nan") if value is None else value for value in values] for part, values in read.items()}
     observed = Series("observed", one["predicted"], one["observed"], one["low"], one["high"])
     series = [observed, Series("predicted", one["predicted"], one["predicted"])]
     return line_chart(series, name, "predicted probability", size=SMALL)

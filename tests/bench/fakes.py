@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import torch
 
 from recsys.policies.bandits.greedy import UniformPolicy
@@ -22,3 +26,35 @@ class FirstItems(UniformPolicy):
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         items = torch.arange(slots).expand(len(context), 1, slots)
         return Slates(items, torch.zeros(items.shape))
+
+
+class Twice(UniformPolicy):
+    """Shows items 0, 1, … at first and later one item in every slot."""
+
+    def __init__(self, num_items: int, since: int) -> None:
+        super().__init__(num_items)
+        self.since = since
+        self.shown = 0
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        items = torch.arange(slots) if self.shown < self.since else torch.full((slots,), 4)
+        self.shown += 1
+        items = items.expand(len(context), 1, slots)
+        return Slates(items, torch.zeros(items.shape))
+
+
+class Interrupting(UniformPolicy):
+    """Sends Ctrl-C to the bench that plays it in its second run, and takes its time."""
+
+    runs = 0
+
+    def __init__(self, num_items: int) -> None:
+        super().__init__(num_items)
+        if os.getppid() != int(os.environ["BENCH"]):  # in a process of the bench, not in the bench itself
+            Interrupting.runs += 1
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        if Interrupting.runs == 2:
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(60)
+        return super().sample(context, candidates, slots, generator)

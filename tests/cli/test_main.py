@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from recsys import __version__
-from recsys.cli.main import COMMANDS, main
+from recsys.cli.main import COMMANDS, DONE, FAILED, REFUSED, main
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,3 +66,73 @@ def test_the_process_ends_with_the_code_and_no_torch_is_needed_to_refuse(tmp_pat
     assert done.stderr == "recsys train: sead: there is no such key; did you mean 'seed'?\n"
     assert done.stdout == ""
     assert not list(tmp_path.iterdir())
+
+
+class Command:
+    """A command that does what a test asks."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
+
+    def __call__(self, command: str, arguments: Sequence[str]) -> None:
+        self.work()
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "runs/a: No space left on device; free space"),
+        (OSError(errno.EFBIG, "File too large", "runs/a"), "runs/a: File too large; free space"),
+        (OSError(errno.EROFS, "Read-only file system", "runs/a"), "runs/a: Read-only file system; choose a folder"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs"), "runs: Permission denied; choose a folder"),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            "device (os error 28); free space",
+        ),
+        (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), "file write failed; free"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_one_sentence(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("recsys.cli.main.run", Command(raising(error)))
+    assert main(["train"]) == REFUSED
+    shown = capsys.readouterr().err
+    assert said in shown and "Traceback" not in shown and len(shown.splitlines()) == 1
+
+
+def test_another_failure_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("recsys.cli.main.run", Command(raising(KeyError("wrong"))))
+    assert main(["train"]) == FAILED
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_standard_output_that_is_full_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "recsys.cli.main", "recommend", "--help"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == REFUSED, ended.stderr
+    assert ended.stderr.startswith("recsys recommend: a file: No space left on device")
+
+
+def test_a_terminal_of_ascii_gets_plain_signs() -> None:
+    code = (
+        "from rich.table import Table\nfrom recsys.cli import main as command\n"
+        "from recsys.report.console import show_table\n"
+        "table = Table(title='−1.5 …'); table.add_column('é'); command.run = lambda *_: show_table(table)\n"
+        "raise SystemExit(command.main(['recommend']))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.returncode == DONE, ended.stderr
+    assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9"))

@@ -16,6 +16,9 @@ from recsys.errors import RequestError
 class Alphabet:
     """Recommends letters, each half as probable as the one before."""
 
+    def __init__(self, row: str = "best [of] all") -> None:
+        self.row = row
+
     def recommend(self, user_id: int | str, k: int) -> list[tuple[int, str, float]]:
         return [(place, f"{'ABCD'[place]} for {user_id}", 0.5 ** (place + 1)) for place in range(min(k, 4))]
 
@@ -32,7 +35,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "done/config.yaml").write_text("name: x\n")
     module = ModuleType("recsys.runs.trained_policy")
     dataset = FakeDataset(pl.DataFrame({"user_id": [7, 196]}))
-    module.load_policy = lambda run: (Alphabet(), dataset)  # type: ignore[attr-defined]
+    module.load_policy = lambda run, row: (Alphabet(row or "best [of] all"), dataset)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "recsys.runs.trained_policy", module)
     return "done"
 
@@ -40,7 +43,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_titles_and_probabilities_are_shown(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recommend", f"run={run}", "user=196", "k=2"]) == 0
     shown = capsys.readouterr().out
-    assert "user 196" in shown
+    assert "user 196, answered by best [of] all" in shown
     assert "A for 196" in shown
     assert "0.2500" in shown
     assert "C for 196" not in shown
@@ -53,7 +56,8 @@ def test_several_users_get_a_table_each(run: str, capsys: pytest.CaptureFixture[
 
 
 def test_from_python(run: str) -> None:
-    assert recommend(run, 7, k=1) == [Recommendation(7, 0, "A for 7", 0.5)]
+    assert recommend(run, 7, k=1) == [Recommendation(7, 0, "A for 7", 0.5, "best [of] all")]
+    assert recommend(run, 7, k=1, row="mixture")[0].row == "mixture"
     assert len(recommend(run, [7, 196])) == 8
 
 

@@ -8,7 +8,7 @@ import torch
 from recsys.errors import ConfigurationError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.policies.baselines.oracle import Oracle, OracleContext
-from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
+from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play, policy_seed
 from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.context import Context
@@ -95,3 +95,17 @@ def test_an_episode_goes_on_from_a_state_and_its_generators() -> None:
 def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=r"(users|steps|slots)=(0|-1): expected at least 1"):
         EpisodeConfig(**{"users": 2, "steps": 2, "slots": 2, **wrong})
+
+
+def test_generators_of_one_seed_share_users_and_differ_by_the_policys_name() -> None:
+    def draws(generators: EpisodeGenerators) -> tuple[float, float]:
+        luck, own = (torch.rand((), generator=one).item() for one in (generators.simulator, generators.policy))
+        return luck, own
+
+    found = {name: draws(EpisodeGenerators.seeded(3, policy=name)) for name in ("random", "random too", "")}
+    assert len({luck for luck, _ in found.values()}) == 1
+    assert len({own for _, own in found.values()}) == 3
+    assert draws(EpisodeGenerators.seeded(3, policy="random")) == found["random"]
+    every = {policy_seed(seed, name, purpose) for seed in range(9) for name in found for purpose in ("", "slot_draws")}
+    assert len(every) == 9 * 3 * 2
+    assert all(seed % 2 == 1 and seed < 2**32 for seed in every), "even seeds are those of simulators"

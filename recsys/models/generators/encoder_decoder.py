@@ -23,6 +23,7 @@ from recsys.nn.feed_forward import FeedForward, SwiGLU
 from recsys.nn.packing import Packing
 from recsys.nn.positions import RelativePositionBias
 from recsys.nn.transformer import EPSILON, DecoderBlock, TransformerBlock, by_memory
+from recsys.ranges import at_least, below_one
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.record import map_tensors
@@ -75,6 +76,9 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         feed_forward: FeedForward | None = None,
         decoder_feed_forward: FeedForward | None = None,
     ) -> None:
+        at_least(1, width=width, layers=layers, heads=heads, head_width=head_width, hidden=hidden)
+        at_least(1, max_length=max_length, buckets=buckets, max_distance=max_distance)
+        below_one(dropout=dropout)
         super().__init__(trie, width, tied, codes_per_level, first_token)
         self.max_length = max_length
         self.encoder_bias = RelativePositionBias(heads, buckets, max_distance)

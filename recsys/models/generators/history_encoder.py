@@ -16,6 +16,7 @@ from recsys.nn.attention import SelfAttention
 from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import FeedForward, SwiGLU
 from recsys.nn.transformer import EPSILON, TransformerBlock
+from recsys.ranges import at_least, below_one
 from recsys.types.jagged import Jagged
 
 
@@ -118,6 +119,8 @@ class HistoryEncoder(nn.Module):
         positions: LearnedPositions | RotaryPositions | None = None,
         feed_forward: FeedForward | None = None,
     ) -> None:
+        at_least(1, width=width, layers=layers, heads=heads, max_length=max_length)
+        below_one(dropout=dropout)
         super().__init__()
         self.width = width
         self.positions = positions if positions is not None else LearnedPositions(width, max_length)

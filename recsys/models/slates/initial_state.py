@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from recsys.ranges import above, below_one
+
 
 class InitialState(nn.Module):
     """The distribution of a user's initial state, before and after clicks are observed.
@@ -30,6 +32,8 @@ class InitialState(nn.Module):
     """
 
     def __init__(self, prior: float = 0.5, decay: float = 0.8, evidence: float = 3.0) -> None:
+        above(0, prior=prior, decay=decay, evidence=evidence)
+        below_one(decay=decay)
         super().__init__()
         self.prior = prior
         self.logit_decay = nn.Parameter(torch.tensor(math.log(decay / (1 - decay))))

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.nn.mean_field import MeanField
+from recsys.ranges import above, at_least
 
 
 class ItemPosterior(nn.Module, ABC):
@@ -93,6 +94,9 @@ class FlatItems(ItemPosterior):
     def __init__(
         self, num_items: int, width: int = 25, prior: float = 1.0, deviation: float = 0.1, initial: float = 0.01
     ) -> None:
+        at_least(1, num_items=num_items, width=width)
+        above(0, prior=prior, deviation=deviation)
+        at_least(0, initial=initial)
         super().__init__()
         self.num_items, self.width, self.prior = num_items, width, prior
         self.vectors = MeanField(num_items, width, deviation * prior, initial * prior)
@@ -168,6 +172,9 @@ class GroupedItems(ItemPosterior):
         deviation: float = 0.1,
         initial: float = 0.01,
     ) -> None:
+        at_least(1, width=width)
+        above(0, centre=centre, scale=scale, scale_spread=scale_spread, deviation=deviation)
+        at_least(0, initial=initial)
         super().__init__()
         self.num_items, self.width = len(group), width
         self.centre, self.log_scale, self.scale_spread = centre, math.log(scale), scale_spread

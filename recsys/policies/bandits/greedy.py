@@ -11,6 +11,7 @@ from recsys.decode.legal import require_legal
 from recsys.decode.top_k import tie_keys
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, Scorer, update
+from recsys.ranges import at_least, within
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 from recsys.types.transition import Transition
@@ -29,6 +30,7 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
     """
 
     def __init__(self, scorer: Scorer, epsilon: float = 0.1) -> None:
+        within(0, 1, epsilon=epsilon)
         super().__init__()
         self.scorer = scorer
         self.epsilon = epsilon
@@ -104,6 +106,7 @@ class UniformPolicy(EpsilonGreedy):
     """
 
     def __init__(self, num_items: int) -> None:
+        at_least(1, num_items=num_items)
         super().__init__(_ConstantScores(num_items), epsilon=1.0)
 
 
@@ -118,6 +121,7 @@ class UpperConfidenceBound(nn.Module, Scorer, OnlineLearner):
     """
 
     def __init__(self, posterior: Posterior, width: float = 1.0) -> None:
+        at_least(0, width=width)
         super().__init__()
         self.posterior = posterior
         self.width = width

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.policies.scorer import OnlineLearner, Posterior
+from recsys.ranges import above, at_least
 from recsys.types.context import Context
 from recsys.types.transition import Transition
 
@@ -30,6 +31,8 @@ class BetaPosterior(nn.Module, Posterior, OnlineLearner):
     """
 
     def __init__(self, num_items: int, clicks: float = 1.0, skips: float = 1.0, pool: int = 128) -> None:
+        at_least(1, num_items=num_items, pool=pool)
+        above(0, clicks=clicks, skips=skips)
         super().__init__()
         self.num_items = num_items
         self.pool = pool
@@ -107,6 +110,8 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
         noise: float = 0.5,
         pool: int = 128,
     ) -> None:
+        at_least(1, num_items=num_items, pool=pool)
+        above(0, prior=prior, noise=noise)
         super().__init__()
         self.features = features
         self.num_items = num_items

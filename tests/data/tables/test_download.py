@@ -3,14 +3,26 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import socket
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from recsys.data.tables.download import Archive, Package, call_with_timeout, fetch, fetch_package, progress_bar, sha256
+from recsys.data.tables.download import (
+    Archive,
+    Bounds,
+    Package,
+    call_with_timeout,
+    fetch,
+    fetch_package,
+    progress_bar,
+    sha256,
+)
 from recsys.errors import DataError
 
 CONTENT = b"user\titem\n"
@@ -116,3 +128,61 @@ def test_nothing_is_written_where_nobody_looks(capfd: pytest.CaptureFixture[str]
     with progress_bar() as bar:
         bar.advance(bar.add_task("work", total=1))
     assert capfd.readouterr() == ("", "")
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Answers with a body that never ends: `/drip` a byte every tenth of a second, `/flood` as fast as it goes."""
+
+    def do_GET(self) -> None:
+        part, pause = (b"x", 0.1) if self.path.startswith("/drip") else (b"x" * 65536, 0.0)
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(pause)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def endless_site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "bounds", "said"),
+    [
+        ("drip", Bounds(patience=0.5, least=100), r"\d+ bytes in 0\.5 s, expected at least 100; given up"),
+        ("drip", Bounds(least=1, seconds=0.5), r"\d+ bytes after 0\.5 s and no end; given up"),
+        ("flood", Bounds(size=1 << 20), r"bytes and no end, expected 1,048,576 at most; given up"),
+    ],
+)
+def test_a_body_without_end_is_given_up(
+    endless_site: str, path: str, bounds: Bounds, said: str, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(DataError, match=said):
+        fetch(tmp_path / "raw", Archive(f"{endless_site}/{path}.zip", "", ("log.tsv",)), bounds=bounds)
+    assert time.monotonic() - started < 5
+    assert not list((tmp_path / "raw").iterdir())
+
+
+@pytest.mark.parametrize("path", ["drip", "flood"])
+def test_the_second_source_has_the_same_bounds(
+    endless_site: str, path: str, package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "links.html"
+    page.write_text(f'<a href="{endless_site}/{path}/recsys_slow_data-1.0-py3-none-any.whl">recsys_slow_data</a>')
+    monkeypatch.setenv("PIP_FIND_LINKS", str(page))
+    slow = Package("recsys-slow-data==1.0", {"log.tsv": DIGEST})
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"recsys-slow-data==1.0: .* given up"):
+        fetch_package(tmp_path / "raw", slow, Bounds(patience=4.0, least=100, size=1 << 22))
+    assert time.monotonic() - started < 30
