@@ -20,4 +20,8 @@ class DataError(RequestError):
 
 
 class EmptyLegalSetError(RequestError):
-    """The legal set of a request is empty: the request excludes every item that it could be answered with."""
+    """A request cannot be answered: it excludes every item, or no item that it allows has a probability above 0."""
+
+
+class NonFiniteError(RequestError):
+    """A number that must be finite is not: a loss, a gradient, a reward, a metric, or a score of an item."""

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.metrics.diversity import coverage, exposure, gini, intra_list_distance, novelty
+from recsys.metrics.lists import require_distinct
 from recsys.metrics.ranking import hit_rate, ndcg, rank_in_list
 
 
@@ -18,14 +19,20 @@ class Evaluation:
     Args:
         users: `[B]`, user of each request.
         target: `[B]`, held-out item of each request.
-        items: `[B, K]`, recommended items, best first, padded with −1. `K` is the largest cutoff.
+        items: `[B, K]`, recommended items, best first, distinct, padded with −1. `K` is the largest cutoff.
         cutoffs: the cutoffs `k` of the metrics, ascending.
+
+    Raises:
+        ValueError: a list holds an item twice.
     """
 
     users: Int[Tensor, " B"]
     target: Int[Tensor, " B"]
     items: Int[Tensor, "B K"]
     cutoffs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require_distinct(self.items)
 
     @property
     def rank(self) -> Int[Tensor, " B"]:
