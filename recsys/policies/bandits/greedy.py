@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_legal
+from recsys.decode.legal import require_legal, require_numbers
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, Scorer, update
 from recsys.types.context import Context
@@ -63,10 +63,17 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
         update(self.scorer, transition, generator)
 
     def _scores(self, context: Context, candidates: int) -> tuple[Float[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
-        """Return the score of every item, and the items that the first slot may hold."""
+        """Return the score of every item, and the items that the first slot may hold.
+
+        A legal item with score −inf stands behind all others, and is still legal.
+        """
         legal = ~context.illegal(self.scorer.num_items)
         require_legal(~legal.any(-1))
-        return self.scorer.scores(context).unsqueeze(1), legal.unsqueeze(1).expand(-1, candidates, -1)
+        scores = self.scorer.scores(context)
+        require_numbers(scores.masked_fill(~legal, 0.0))
+        return scores.clamp(min=torch.finfo(scores.dtype).min).unsqueeze(1), legal.unsqueeze(1).expand(
+            -1, candidates, -1
+        )
 
     def _slot_prob(self, scores: Float[Tensor, "B 1 N"], left: Bool[Tensor, "B G N"]) -> Float[Tensor, "B G N"]:
         """Return the probability of each item at the next slot; 0 for items that are not left."""
