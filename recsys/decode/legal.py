@@ -138,9 +138,9 @@ def require_numbers(scores: Float[Tensor, "B *rest"]) -> None:
     if broken.any():
         count = int(broken.reshape(len(broken), -1).any(1).sum())
         raise NonFiniteError(
-            f"scores of items are NaN for {count} of {len(broken)} requests: logits are NaN, infinite, or -inf for every "
-            "child of a node. The weights, or what the network reads, are not finite; load an earlier checkpoint, or "
-            "train again with a smaller learning rate"
+            f"scores of items are NaN for {count} of {len(broken)} requests: logits are NaN, infinite, or -inf for "
+            "every child of a node. The weights, or what the network reads, are not finite; load an earlier "
+            "checkpoint, or train again with a smaller learning rate"
         )
 
 

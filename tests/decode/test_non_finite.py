@@ -141,7 +141,7 @@ def test_logits_that_are_no_number_are_refused(ask: Asks, legal: tuple[list[int]
             network.tables[1][0] = 40.0 * torch.sign(network.users[0])
             network.users[1] = network.users[0]
             network.codes[network.level_start[0]] = network.tables[1][0]
-        with pytest.raises(NonFiniteError, match="NaN for . of . requests"):
+        with pytest.raises(NonFiniteError, match=r"NaN for . of . requests"):
             ask(network, context(*legal))
 
 
@@ -149,7 +149,7 @@ def test_logits_that_are_no_number_are_refused(ask: Asks, legal: tuple[list[int]
 @pytest.mark.parametrize("inclusive", [True, False])
 def test_a_legal_set_of_probability_zero_cannot_be_answered(ask: Asks, inclusive: bool) -> None:
     network = Spoilt(0, 0, [0], -INF).requires_grad_(False)
-    with pytest.raises(EmptyLegalSetError, match="probability above 0|allows no item"):
+    with pytest.raises(EmptyLegalSetError, match=r"probability above 0|allows no item"):
         ask(network, context([2, 3, 4, 5], inclusive))
 
 
