@@ -15,7 +15,7 @@ from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
 from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
-from recsys.policies.scorer import OnlineLearner
+from recsys.policies.scorer import OnlineLearner, require_finite_rewards
 from recsys.policies.slate_posterior import SlatePosterior
 from recsys.types.feedback import Feedback
 from recsys.types.transition import Transition
@@ -83,6 +83,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         # A slot with a positive reward was clicked.
+        require_finite_rewards(transition)
         items = transition.slates.items[:, 0]
         if items.shape[1] > self.slots:
             raise ConfigurationError(

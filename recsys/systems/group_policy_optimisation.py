@@ -41,8 +41,8 @@ class GroupPolicyOptimisation(SequentialSystem):
     The parts of a weighted sum of rewards are logged one by one, as `train/reward/<name>`.
 
     A candidate whose reward is NaN or infinite stops the training, unless `mask_non_finite_rewards` leaves it out of
-    its group; `train/reward/masked_candidates` then counts those of a batch. The rest of such a group is no sample of the
-    policy any more: estimates that rely on its sampling are biased.
+    its group; `train/reward/masked_candidates` then counts those of a batch. The rest of such a group is no sample of
+    the policy any more: estimates that rely on its sampling are biased.
 
     Args:
         network: see `SequentialSystem`; usually what SFT left.
