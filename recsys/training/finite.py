@@ -59,7 +59,7 @@ class FiniteTraining(Callback):
     ) -> None:
         names, values = ["loss"] * len(self._losses), self._losses
         if getattr(trainer.precision_plugin, "scaler", None) is None:
-            gradients = largest_gradients(pl_module)
+            gradients = gradient_norms(pl_module)
             names, values = [*names, *gradients], [*values, *gradients.values()]
         self._losses = []
         if not values:
@@ -104,15 +104,16 @@ class FiniteTraining(Callback):
                 raise NonFiniteError(f"{_described(broken)}; {ADVICE}")
 
 
-def largest_gradients(module: nn.Module) -> dict[str, Tensor]:
-    """Return the largest absolute entry of each parameter's gradient by the parameter's name; NaN where one is.
+def gradient_norms(module: nn.Module) -> dict[str, Tensor]:
+    """Return the Euclidean norm of each parameter's gradient by the parameter's name; NaN where an entry is.
 
-    Parameters without a gradient, or whose gradient is empty, are left out.
+    It is infinite where an entry is, or where squares overflow, from 1e19 on in float32. Parameters without a gradient,
+    or whose gradient is empty, are left out.
     """
     given = {name: one.grad for name, one in module.named_parameters() if one.grad is not None}
     entries = {name: grad._values() if grad.is_sparse else grad for name, grad in given.items()}
     entries = {name: grad for name, grad in entries.items() if grad.numel()}
-    norms = torch._foreach_norm(list(entries.values()), math.inf) if entries else ()  # pyright: ignore[reportPrivateImportUsage]
+    norms = torch._foreach_norm(list(entries.values())) if entries else ()  # pyright: ignore[reportPrivateImportUsage]
     return dict(zip(entries, norms, strict=True))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recsys.errors import NonFiniteError
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.systems.supervised import SupervisedSystem
-from recsys.training.finite import largest_gradients, set_training_mode
+from recsys.training.finite import gradient_norms, set_training_mode
 from recsys.training.fit import Schedule
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -141,8 +141,8 @@ def test_sparse_empty_and_missing_gradients() -> None:
     system = nn.ModuleDict({"table": table, "unused": nn.Linear(1, 1), "none": nn.Embedding(0, 2)})
     system["none"].weight.grad = torch.zeros(0, 2)
     table(torch.tensor([1, 1])).sum().backward()
-    assert {name: float(value) for name, value in largest_gradients(system).items()} == {"table.weight": 1.0}
-    assert largest_gradients(nn.Linear(1, 1)) == {}
+    assert {name: float(value) for name, value in gradient_norms(system).items()} == {"table.weight": 2.0}
+    assert gradient_norms(nn.Linear(1, 1)) == {}
 
 
 class Modes(Callback):
