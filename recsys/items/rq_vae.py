@@ -78,8 +78,8 @@ class RqVae(nn.Module, Quantizer):
                 optimizer.zero_grad()
                 if not loss.isfinite():
                     raise NonFiniteError(
-                        f"RQ-VAE: the loss is {float(loss)}; a smaller learning_rate (items.quantizer.learning_rate), or "
-                        "item vectors of a smaller scale, often help"
+                        f"RQ-VAE: the loss is {float(loss)}; a smaller learning_rate (items.quantizer.learning_rate), "
+                        "or item vectors of a smaller scale, often help"
                     )
                 loss.backward()
                 optimizer.step()

@@ -119,8 +119,8 @@ class SlateLearner(SlatePosterior, OnlineLearner):
         bound = slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
         if not bound.isfinite():
             raise NonFiniteError(
-                f"SlateLearner: the bound is {float(bound)} for {len(batch)} users; its optimizer's learning rate is too "
-                "large, or a parameter of the model is not finite"
+                f"SlateLearner: the bound is {float(bound)} for {len(batch)} users; its optimizer's learning rate is "
+                "too large, or a parameter of the model is not finite"
             )
         self.optimizer.zero_grad()
         (bound * (self.memory.num_batches(self.users) / exposure.impressions)).backward()
