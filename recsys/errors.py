@@ -20,10 +20,14 @@ class DataError(RequestError):
 
 
 class EmptyLegalSetError(RequestError):
-    """The legal set of a request is empty: the request excludes every item that it could be answered with."""
+    """A request cannot be answered: it excludes every item, or no item that it allows has a probability above 0."""
 
 
 class ContractError(RequestError):
     """A policy or a simulator breaks its contract while it is played, such as a slate that repeats an item or a reward
     that is not finite. The message names the step, the user and what is wrong.
     """
+
+
+class NonFiniteError(RequestError):
+    """A number that must be finite is not: a loss, a gradient, a reward, a metric, or a score of an item."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.legal import LegalSet
+from recsys.decode.legal import LegalSet, require_numbers, require_possible
 from recsys.decode.score import log_legal_mass
 from recsys.decode.step import DecodingStep, child_range, sibling_step, vocabulary_step, with_vocabulary
 from recsys.decode.subtree_mask import SubtreeMask, dead_branches
@@ -54,7 +54,8 @@ def beam_search(
         set, equal to `score`'s, −inf on the last code where there is no item.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or none with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     return search_legal(network, memory, LegalSet.of(network.trie, context), beams, context.users)
 
@@ -65,7 +66,9 @@ def search_legal(
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
     """`beam_search` over legal sets that are known; `users` fix the order of equal scores."""
     items, log_prob = search(network, memory, legal, beams, sibling_step, users)
-    log_prob[..., -1] -= log_legal_mass(network, memory, legal).unsqueeze(1)
+    mass = log_legal_mass(network, memory, legal)
+    require_possible(mass)
+    log_prob[..., -1] -= mass.unsqueeze(1)
     return items, log_prob
 
 
@@ -91,6 +94,7 @@ def search(
         found, parents = _advance(found, first, log_prob, dead, beams, keys)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
+    require_possible(found.score[:, 0])
     alive = ~found.score.isneginf()
     items = trie.leaf_item[found.nodes].masked_fill(~alive, -1)
     log_prob = found.log_prob.masked_fill(~alive.unsqueeze(-1), float("-inf"))
@@ -115,7 +119,7 @@ def _advance(
     parents = index // width
     codes = found.log_prob.gather(1, parents.unsqueeze(-1).expand(-1, -1, found.log_prob.shape[-1]))
     own = log_prob.flatten(1).gather(1, index)
-    nodes = torch.where(score.isneginf(), 0, first.gather(1, parents) + index % width)
+    nodes = torch.where(score > float("-inf"), first.gather(1, parents) + index % width, 0)
     return Beams(nodes, torch.cat([codes, own.unsqueeze(-1)], -1), score), parents
 
 
@@ -125,7 +129,8 @@ def unmasked_beam_search(
     """`beam_search` ranked by `unmasked_score`: legal items only, but no distribution over them.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or none with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
         ConfigurationError: the network has no logits beyond the trie.
     """
     return search(network, memory, LegalSet.of(network.trie, context), beams, vocabulary_step, context.users)
@@ -138,7 +143,9 @@ def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor,
     no item (−1).
 
     Raises:
+        NonFiniteError: a logit on the way is NaN or +inf.
         ConfigurationError: the network has no logits beyond the trie.
     """
     codes = with_vocabulary(network).vocabulary_path_log_prob(memory, items.clamp(min=0))
+    require_numbers(codes)
     return codes.masked_fill((items < 0).unsqueeze(-1), float("-inf"))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.errors import EmptyLegalSetError
+from recsys.errors import EmptyLegalSetError, NonFiniteError
 from recsys.items.trie import Trie
 from recsys.types.context import LEGAL_LISTS, Context
 from recsys.types.jagged import Jagged
@@ -125,6 +125,45 @@ def require_legal(empty: Bool[Tensor, " B"]) -> None:
             f"request {row} of {empty.shape[0]} allows no item: its excluded items, or its candidates, leave an empty "
             "legal set. Exclude fewer items or widen the candidates."
         )
+
+
+def require_numbers(scores: Float[Tensor, "B *rest"]) -> None:
+    """Refuse scores that are NaN: what a network says of items then has no order and no probabilities.
+
+    Args:
+        scores: of `B` requests: log-probabilities, or what follows from them.
+
+    Raises:
+        NonFiniteError: says how many requests have one.
+    """
+    broken = scores.isnan()
+    if broken.any():
+        count = int(broken.reshape(len(broken), -1).any(1).sum())
+        raise NonFiniteError(
+            f"scores of items are NaN for {count} of {len(broken)} requests: logits are NaN, infinite, or -inf for "
+            "every child of a node. The weights, or what the network reads, are not finite; load an earlier "
+            "checkpoint, or train again with a smaller learning rate"
+        )
+
+
+def require_possible(log_prob: Float[Tensor, " B"]) -> None:
+    """Refuse requests whose items all have probability 0, and scores that are NaN.
+
+    Args:
+        log_prob: `[B]`, log-probability of a request's legal set, or of the best item that was found; nats.
+
+    Raises:
+        EmptyLegalSetError: a log-probability is −inf.
+        NonFiniteError: one is NaN.
+    """
+    if (log_prob > float("-inf")).all():
+        return
+    require_numbers(log_prob)
+    raise EmptyLegalSetError(
+        f"{int(log_prob.isneginf().sum())} of {len(log_prob)} requests have no item left with a probability above 0: "
+        "the logits of all items that they allow, and that earlier slots do not hold, are -inf. Exclude fewer items, "
+        "widen the candidates, ask for fewer slots, or look for what sets the logits"
+    )
 
 
 def log1mexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

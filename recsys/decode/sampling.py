@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.legal import LegalSet, log1mexp
+from recsys.decode.legal import LegalSet, log1mexp, require_numbers, require_possible
 from recsys.decode.legal_mass import legal_mass
 from recsys.decode.step import child_range, sibling_step
 from recsys.decode.top_k import top_k
@@ -36,7 +36,8 @@ def sample(
         The items, and the log-probability (nats) of each code over the legal set, equal to `score`'s.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or none with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     return sample_legal(network, memory, LegalSet.of(network.trie, context), draws, generator)
 
@@ -48,6 +49,7 @@ def sample_legal(
     """`sample` over legal sets that are known."""
     trie = network.trie
     mass = legal_mass(network, memory, legal)
+    require_possible(mass.total)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     codes: list[Tensor] = []
     for level in range(trie.depth):
@@ -59,9 +61,11 @@ def sample_legal(
         codes.append(log_prob.expand_as(weighted).gather(-1, taken).squeeze(-1))
         if level == 0:
             state = network.reorder(state, torch.zeros_like(taken).squeeze(-1))
-        nodes = first + taken.squeeze(-1)
+        nodes = torch.where(codes[-1] > float("-inf"), first + taken.squeeze(-1), 0)
     codes[-1] = codes[-1] - mass.total.unsqueeze(1)
-    return trie.leaf_item[nodes], torch.stack(codes, -1)
+    found = torch.stack(codes, -1)
+    require_numbers(found)
+    return trie.leaf_item[nodes], found
 
 
 IMPOSSIBLE = -1e30
@@ -93,10 +97,12 @@ def stochastic_beam_search(
         0 where the legal set has no more than `G` items.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or none with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     trie = network.trie
     mass = legal_mass(network, memory, LegalSet.of(trie, context))
+    require_possible(mass.total)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     prefix = mass.total.new_zeros(nodes.shape)
     perturbed = -torch.empty_like(prefix).exponential_(generator=generator).log_()
@@ -110,10 +116,11 @@ def stochastic_beam_search(
         perturbed, index = top_k(noisy, min(draws + 1, noisy.shape[1]))
         parents = index // log_prob.shape[-1]
         prefix, location, own = (values.flatten(1).gather(1, index) for values in (grown, legal, log_prob))
-        nodes = torch.where(perturbed.isneginf(), 0, first.gather(1, parents) + index % log_prob.shape[-1])
+        nodes = torch.where(perturbed > float("-inf"), first.gather(1, parents) + index % log_prob.shape[-1], 0)
         codes = torch.cat([codes.gather(1, parents.unsqueeze(-1).expand(-1, -1, level)), own.unsqueeze(-1)], -1)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
+    require_possible(perturbed[:, 0])
     codes[..., -1] -= mass.total.unsqueeze(1)
     return _drawn(trie.leaf_item[nodes], codes, location, perturbed, draws)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.decode.legal import LegalSet, log1mexp
+from recsys.decode.legal import LegalSet, log1mexp, require_numbers, require_possible
 from recsys.decode.legal_mass import legal_mass
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
@@ -38,7 +38,8 @@ def score(
             and where there is none (−1).
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or none with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     legal = LegalSet.of(network.trie, context)
     if len(legal) <= BLOCK:
@@ -59,6 +60,8 @@ def score_legal(
     tokens = network.path_log_prob(memory, torch.cat([items.clamp(min=0), listed], 1))
     tokens, of_listed = tokens.split([items.shape[1], listed.shape[1]], 1)
     log_mass = log_legal_mass(network, memory, legal, of_listed.sum(-1).masked_fill(~exists, float("-inf")))
+    require_possible(log_mass)
+    require_numbers(tokens)
     last = (tokens[..., -1] - log_mass.unsqueeze(1)).masked_fill(~legal.contains(items), float("-inf"))
     return torch.cat([tokens[..., :-1], last.unsqueeze(-1)], -1)
 

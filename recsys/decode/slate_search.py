@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recsys.decode.beam import search_legal
-from recsys.decode.legal import LegalSet
+from recsys.decode.legal import LegalSet, require_possible
 from recsys.decode.score import log_legal_mass
 from recsys.decode.slates import impossible_where
 from recsys.decode.step import child_range, sibling_step
@@ -53,7 +53,8 @@ class SlateSearch(Protocol):
             extend: what the next slot knows of a placed item.
 
         Raises:
-            EmptyLegalSetError: a request allows no item.
+            EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
+            NonFiniteError: a logit on the way is NaN or +inf.
         """
         ...
 
@@ -181,7 +182,7 @@ def _search_slot(
     mass = log_legal_mass(network, memory, legal).view(requests, slates)
     nodes, state = trie.root(requests * slates), network.begin(memory)
     origin = torch.arange(slates, device=score.device).expand(requests, -1)
-    codes, score = score.unsqueeze(-1)[..., :0], score - mass
+    codes, score = score.unsqueeze(-1)[..., :0], (score - mass).masked_fill(mass.isneginf(), float("-inf"))
     for level, dead in enumerate(dead_branches(legal)):
         first, mask = child_range(trie, nodes, level)
         log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
@@ -192,11 +193,12 @@ def _search_slot(
         own = log_prob.view(requests, -1).gather(1, index)
         codes = torch.cat([codes.gather(1, parents.unsqueeze(-1).expand(-1, -1, level)), own.unsqueeze(-1)], -1)
         reached = first.view(requests, -1).gather(1, parents) + index % children
-        nodes = torch.where(score.isneginf(), 0, reached).view(-1, 1)
+        nodes = torch.where(score > float("-inf"), reached, 0).view(-1, 1)
         origin = origin.gather(1, parents)
         if level + 1 < trie.depth:
             memory = network.branch(memory, parents)
             state = by_row(network.reorder(by_request(state, requests), parents))
+    require_possible(score[:, 0])
     codes[..., -1] -= mass.gather(1, origin)
     return origin, trie.leaf_item[nodes].view(score.shape).masked_fill(score.isneginf(), -1), codes, score
 

@@ -42,7 +42,8 @@ def sample_slates(
         `score_slates`'.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     legal = LegalSet.of(network.trie, context)
     counts = legal.counts.unsqueeze(1)
@@ -76,7 +77,8 @@ def score_slates(
             legal set or one that an earlier slot holds; what the other codes say there has no meaning.
 
     Raises:
-        EmptyLegalSetError: a request allows no item.
+        EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
+        NonFiniteError: a logit on the way is NaN or +inf.
     """
     legal = LegalSet.of(network.trie, context)
     requests, candidates, _ = items.shape

@@ -17,7 +17,9 @@ def over_siblings(logits: Float[Tensor, "*nodes C"], mask: Bool[Tensor, "*nodes 
     """Log-softmax (nats) over the children that exist: the only log-probability of a generative policy.
 
     Args:
-        logits: `[..., C]`; arbitrary where there is no child.
+        logits: `[..., C]`; arbitrary where there is no child. A difference between two logits is kept to one rounding
+            of the larger: with logits of 1e4, a log-probability is known to about 1e-3 nats in float32. A row is NaN
+            where a child's logit is NaN or +inf, or those of all children are −inf; searches and scores refuse it.
         mask: `[..., C]`, true where the child exists, at least once a node; −inf comes out elsewhere.
 
     >>> over_siblings(torch.tensor([1.0, 1.0, 9.0]), torch.tensor([True, True, False])).exp()

@@ -22,7 +22,7 @@ def top_k(
     their best pay for the order. Ties at −inf stay as they fall, since no item stands there.
 
     Args:
-        scores: `[B, X]`, no NaN.
+        scores: `[B, X]`; NaN counts as the largest, so that whoever looks at the best sees it.
         k: from 1 to `X`.
         requests: a number of each row, such as its user. Rows with other numbers have other orders; None is 0 for all.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, mse_loss
 from typing_extensions import override
 
+from recsys.errors import NonFiniteError
 from recsys.items.quantizer import Quantizer
 from recsys.items.residual_quantizer import ResidualKMeans, check_vectors, squared_distances
 from recsys.ranges import above, at_least
@@ -80,6 +81,11 @@ class RqVae(nn.Module, Quantizer):
                 batch = x[rows]
                 loss, assigned = self._loss(batch)
                 optimizer.zero_grad()
+                if not loss.isfinite():
+                    raise NonFiniteError(
+                        f"RQ-VAE: the loss is {float(loss)}; a smaller learning_rate (items.quantizer.learning_rate), "
+                        "or item vectors of a smaller scale, often help"
+                    )
                 loss.backward()
                 optimizer.step()
                 used.scatter_(1, assigned.T, True)

@@ -6,9 +6,14 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from recsys.metrics.lists import require_distinct
+
 
 def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
-    """Return the number of occurrences of each item in the lists. Entries of −1 are no item.
+    """Return the number of lists that hold each item. Entries of −1 are no item.
+
+    Raises:
+        ValueError: a list holds an item twice.
 
     Raises:
         ValueError: a list holds an index of `num_items` or above.
@@ -16,6 +21,7 @@ def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
     >>> exposure(torch.tensor([[0, 2], [2, -1]]), 3)
     tensor([1, 0, 2])
     """
+    require_distinct(items)
     counts = torch.bincount(items[items >= 0], minlength=num_items)
     if len(counts) > num_items:
         raise ValueError(f"found item {len(counts) - 1} in a list, expected items below {num_items}")
@@ -24,6 +30,9 @@ def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
 
 def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:
     """Return the share of the catalogue that occurs in at least one list, in `[0, 1]`; 0 if there are no lists.
+
+    Raises:
+        ValueError: a list holds an item twice.
 
     >>> coverage(torch.tensor([[0, 2], [2, -1]]), 4)
     0.5
@@ -62,9 +71,13 @@ def intra_list_distance(items: Int[Tensor, "B K"], vectors: Float[Tensor, "N D"]
         items: lists of items; −1 is no item.
         vectors: one vector an item, of any length.
 
+    Raises:
+        ValueError: a list holds an item twice.
+
     >>> intra_list_distance(torch.tensor([[0, 1], [0, 2], [1, -1]]), torch.tensor([[1.0, 0], [0, 2], [3, 0]]))
     tensor([1., 0., 0.])
     """
+    require_distinct(items)
     valid_mask = items >= 0
     unit = torch.nn.functional.normalize(vectors, dim=1)
     listed = unit[items.clamp(min=0)] * valid_mask.unsqueeze(-1)
@@ -98,8 +111,12 @@ def novelty(items: Int[Tensor, "B K"], information: Float[Tensor, " N"]) -> Floa
         items: lists of items; −1 is no item.
         information: self-information of each item, from `self_information`.
 
+    Raises:
+        ValueError: a list holds an item twice.
+
     >>> novelty(torch.tensor([[0, 1], [3, -1]]), torch.tensor([2.0, 3.0, 3.0, 1.0]))
     tensor([2.5000, 1.0000])
     """
+    require_distinct(items)
     valid_mask = items >= 0
     return (information[items.clamp(min=0)] * valid_mask).sum(1) / valid_mask.sum(1).clamp(min=1)

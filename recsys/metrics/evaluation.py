@@ -18,7 +18,7 @@ class Evaluation:
     Args:
         users: `[B]`, user of each request.
         target: `[B]`, held-out item of each request.
-        items: `[B, K]`, recommended items, best first, padded with −1. `K` is the largest cutoff.
+        items: `[B, K]`, recommended items, best first, distinct, padded with −1. `K` is the largest cutoff.
         cutoffs: the cutoffs `k` of the metrics, ascending.
         scores: `[B, K]`, what the items are ranked by, −inf for padding; None if it is not known.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -11,7 +11,7 @@ from recsys.objectives.objective import Loss, require_is_logged, require_logged_
 from recsys.types.rollout import Rollout
 
 
-def gain_at(rank: Int[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]:
+def gain_at(rank: Num[Tensor, "*shape"], cutoff: int) -> Float[Tensor, "*shape"]:
     """`1 / log2(rank + 1)` for `rank ≤ cutoff`, else 0: NDCG of a single relevant item at that rank (from 1).
 
     >>> import torch
@@ -27,7 +27,9 @@ def lambda_ndcg(rollout: Rollout, *, cutoff: int = 10, temperature: float = 1.0)
     `j` runs over the group without the target `t`; `ΔNDCG@K(t, j) = gain(rank_t) − gain(rank_j)` is what exchanging the
     two would change, with ranks taken in the group and the target together, and held constant in the gradient. A pair
     of which neither stands among the first `K` weighs nothing. The group should hold the most probable legal items,
-    each once (`SamplingMethod.TOP`; 200 in `rere_lambda`); whether the target is among them makes no difference.
+    each once (`SamplingMethod.TOP`; 200 in `rere_lambda`); whether the target is among them makes no difference. A pair
+    of equal scores counts as if the target stood first, so that it is told apart; the diagnostic `ndcg` gives the
+    target the mean rank of those it ties with, and 0 where a score is NaN.
 
     Bias: NDCG of a deterministic ranking has no gradient, so that this is no estimate of one: it is a bound whose steps
     move the pairs that NDCG counts. For the hit reward of the oracle test (six items, the four most probable in the
@@ -57,4 +59,7 @@ def lambda_ndcg(rollout: Rollout, *, cutoff: int = 10, temperature: float = 1.0)
     weight = (gain_at(target_rank, cutoff) - gain_at(rank, cutoff)).abs().to(score.dtype)
     pair = weight * temperature * softplus((score - target) / temperature)
     loss = masked_mean(pair.masked_fill(~rival, 0.0).sum(-1), legal)
-    return Loss(loss, {"ndcg": masked_mean(gain_at(target_rank, cutoff).squeeze(-1), legal)})
+    tied = (rival & (score.detach() == target.detach())).sum(-1, keepdim=True)
+    broken = (score.isnan() & rival).any(-1, keepdim=True) | target.isnan()
+    gain = gain_at(target_rank + tied.to(score.dtype) / 2, cutoff).masked_fill(broken, 0.0)
+    return Loss(loss, {"ndcg": masked_mean(gain.squeeze(-1), legal)})

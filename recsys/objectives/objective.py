@@ -28,7 +28,12 @@ class Loss:
 
 @runtime_checkable
 class Objective(Protocol):
-    """A pure function of a rollout; its options are bound by configuration (`_partial_: true`)."""
+    """A pure function of a rollout; its options are bound by configuration (`_partial_: true`).
+
+    Rewards and log-probabilities of candidates outside `rollout.mask` may be NaN or infinite: neither value, gradient
+    nor diagnostics read them. Rewards of the others are finite, which the system that rewards them sees to
+    (`GroupPolicyOptimisation`); an objective does not look again.
+    """
 
     def __call__(self, rollout: Rollout) -> Loss:
         """Return the loss of one batch."""

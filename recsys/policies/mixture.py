@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import ConfigurationError, NonFiniteError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.policy import ItemPolicy
 from recsys.types.context import Context
@@ -62,7 +62,8 @@ def best_weight(
 ) -> float:
     """Return the weight `w` of `second` for which `(1 − w) π_first + w π_second` has the highest mean NDCG@k.
 
-    Ties go to the smaller weight. Each policy is evaluated once. Memory is bounded by `batch_size × N` numbers.
+    Ties go to the smaller weight; items of equal probability share their mean rank. Each policy is evaluated once.
+    Memory is bounded by `batch_size × N` numbers.
 
     Args:
         first: a policy.
@@ -74,13 +75,25 @@ def best_weight(
 
     Raises:
         RequestError: there are no examples.
+        NonFiniteError: a policy gives an item the log-probability NaN.
     """
     if len(examples) == 0:
         raise RequestError("there are no examples to choose the weight of a mixture by. Pass validation examples")
     total = torch.zeros(len(candidates), dtype=torch.float64)
     for rows in torch.arange(len(examples), device=examples.item.device).split(batch_size):
         batch = examples.select(rows)
-        ours, theirs = (policy.catalogue_log_prob(batch.context).exp() for policy in (first, second))
+        ours, theirs = (_probabilities(policy, batch.context) for policy in (first, second))
         shares = (ours.lerp(theirs, weight) for weight in candidates)
         total += torch.stack([ndcg(rank_in_scores(share.log(), batch.item), k).sum().cpu() for share in shares])
     return float(candidates[int(total.argmax())])
+
+
+def _probabilities(policy: ItemPolicy, context: Context) -> Float[Tensor, "B N"]:
+    """Return the probability of every item; a broken policy would win or lose by accident, and is refused."""
+    found = policy.catalogue_log_prob(context).exp()
+    if found.isnan().any():
+        raise NonFiniteError(
+            f"{type(policy).__name__}: a log-probability is NaN, so no weight of a mixture can be chosen: its training "
+            "has diverged; train it again, for instance with a smaller learning rate"
+        )
+    return found

@@ -24,6 +24,10 @@ class NetworkPolicy(nn.Module, Policy, ABC):
     rollouts and scores. Samples have no gradient; `log_prob_from` and `catalogue_log_prob_from` have. Subclasses define
     how a slot depends on the earlier slots.
 
+    A policy answers in the mode of its network: in training mode dropout makes two answers differ, as the score of a
+    training step needs. `fit`, `recsys.train` and `recsys.load` leave networks in evaluation mode; call `eval()` on a
+    network of one's own.
+
     Args:
         network: the generator.
         beams: least width of a search (`top`). A search for more items is as wide as their number. With as many beams

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.legal import log_sum_exp
+from recsys.decode.legal import log_sum_exp, require_numbers
 
 
 def draw_slates(
@@ -24,11 +24,15 @@ def draw_slates(
         candidates: number of slates `G`.
         slots: number of slots `S`; it may exceed `N`.
         generator: random generator on the device of `log_prob`.
+
+    Raises:
+        NonFiniteError: a log-probability is NaN.
     """
     rows, num_items = log_prob.shape
     noise = log_prob.new_empty(rows, candidates, num_items).exponential_(generator=generator).log_()
     perturbed = (log_prob.unsqueeze(1) - noise).flatten(0, 1)
     values, items = perturbed.topk(min(slots, num_items), dim=-1)
+    require_numbers(values[:, :1].unflatten(0, (rows, candidates)))  # topk takes NaN for the largest
     items = nn.functional.pad(items.masked_fill(values.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
     return items.unflatten(0, (rows, candidates))
 
@@ -44,6 +48,9 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
         log_prob: `[B, N]`, log-probabilities of a distribution over items.
         items: `[B, G, S]`, items of the slates.
 
+    Raises:
+        NonFiniteError: a log-probability that it reads is NaN.
+
     >>> half = torch.tensor([[0.5, 0.3, 0.2]]).log()
     >>> slot_log_prob(half, torch.tensor([[[0, 1, 2]]])).exp()
     tensor([[[0.5000, 0.6000, 1.0000]]])
@@ -52,12 +59,15 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
     chosen = log_prob.gather(-1, items.clamp(min=0).flatten(1)).unflatten(1, (candidates, slots))
     chosen = chosen.masked_fill(items < 0, float("-inf"))
     if slots == 1:
+        require_numbers(chosen)
         return chosen
     same = items.unsqueeze(-1) == items.unsqueeze(-2)
     repeated = same.tril(-1).any(-1)
     chosen = chosen.masked_fill(repeated, float("-inf"))
     impossible = chosen.isneginf().cummax(-1).values
-    return (chosen - _log_mass_left(log_prob, items, chosen)).masked_fill(impossible, float("-inf"))
+    left = _log_mass_left(log_prob, items, chosen)
+    require_numbers(left)
+    return (chosen - left).masked_fill(impossible, float("-inf"))
 
 
 def _log_mass_left(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_legal
+from recsys.decode.legal import require_legal, require_numbers
 from recsys.decode.top_k import top_k
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.ranges import above
@@ -39,7 +39,8 @@ class Policy(Protocol):
             generator: random generator on the device of the policy. Equal states give equal slates.
 
         Raises:
-            EmptyLegalSetError: the legal set of a request is empty.
+            EmptyLegalSetError: the legal set of a request is empty, or no item of it has a probability above 0.
+            NonFiniteError: a probability is NaN.
         """
         ...
 
@@ -54,7 +55,8 @@ class Policy(Protocol):
             slates: `G` slates of each request.
 
         Raises:
-            EmptyLegalSetError: the legal set of a request is empty.
+            EmptyLegalSetError: the legal set of a request is empty, or no item of it has a probability above 0.
+            NonFiniteError: a probability is NaN.
         """
         ...
 
@@ -72,7 +74,8 @@ class ItemPolicy(nn.Module, Policy, ABC):
         """Return the log-probability, in nats, of every item as the only item of a slate; −inf outside the legal set.
 
         Raises:
-            EmptyLegalSetError: the legal set of a request is empty.
+            EmptyLegalSetError: the legal set of a request is empty, or no item of it has a probability above 0.
+            NonFiniteError: a probability is NaN.
         """
 
     @override
@@ -91,9 +94,14 @@ class ItemPolicy(nn.Module, Policy, ABC):
         Items of equal probability stand in a pseudo-random order that the user and the item fix
         (`recsys.decode.top_k`): requests of one user get equal lists, and no item is preferred for its name. If fewer
         than `k` items are legal, the last slates hold item −1 with log-probability −inf.
+
+        Raises:
+            EmptyLegalSetError: the legal set of a request is empty, or no item of it has a probability above 0.
+            NonFiniteError: a probability is NaN.
         """
         catalogue = self.catalogue_log_prob(context)
         log_prob, items = top_k(catalogue, min(k, catalogue.shape[-1]), context.users)
+        require_numbers(log_prob[:, :1])
         items = items.masked_fill(log_prob.isneginf(), -1)
         missing = (0, k - items.shape[-1])
         items = nn.functional.pad(items, missing, value=-1)
@@ -107,11 +115,13 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
     If the scores are log-probabilities, this is `log π(y) − log(1 − Σ_excluded π)`.
 
     Args:
-        scores: `[B, N]`, finite or −inf. An item with score −inf has probability 0.
+        scores: `[B, N]`, finite or −inf. An item with score −inf has probability 0. Scores outside the legal set are
+            not read.
         context: the requests.
 
     Raises:
         EmptyLegalSetError: no legal item of a request has a finite score.
+        NonFiniteError: the score of a legal item is NaN or +inf.
 
     >>> from recsys.types.jagged import Jagged
     >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[1]]))
@@ -119,8 +129,11 @@ def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tens
     tensor([[0.5000, 0.0000, 0.5000]])
     """
     legal = scores.masked_fill(context.illegal(scores.shape[-1]), float("-inf"))
-    require_legal(legal.isneginf().all(-1))
-    return torch.log_softmax(legal, -1)
+    found = torch.log_softmax(legal, -1)
+    if found[:, :1].isnan().any():  # a row that cannot be normalised is NaN everywhere
+        require_legal(legal.isneginf().all(-1))
+        require_numbers(found)
+    return found
 
 
 class SoftmaxPolicy(ItemPolicy):

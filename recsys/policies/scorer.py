@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from recsys.errors import NonFiniteError
 from recsys.types.context import Context
 from recsys.types.transition import Transition
 
@@ -41,8 +42,27 @@ class OnlineLearner(Protocol):
         Args:
             transition: the step. The slate of a user whose session was over is empty.
             generator: random generator on the device of the learner.
+
+        Raises:
+            NonFiniteError: the reward of a slot that holds an item is NaN or infinite.
         """
         ...
+
+
+def require_finite_rewards(transition: Transition) -> None:
+    """Refuse a step in which the reward of a shown item is NaN or infinite: a learner would keep it for good.
+
+    Raises:
+        NonFiniteError: names the first such item and its user.
+    """
+    items, reward = transition.slates.items, transition.feedback.reward
+    broken = ~reward.isfinite() & ((items >= 0) if reward.ndim == 3 else transition.slates.mask)
+    if broken.any():
+        place = tuple(broken.nonzero()[0].tolist())
+        raise NonFiniteError(
+            f"the reward of items {items[place].tolist()} shown to user {int(transition.context.users[place[0]])} is "
+            f"{float(reward[place])}: feedback is finite; look at what gave it"
+        )
 
 
 def update(part: object, transition: Transition, generator: torch.Generator) -> None:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.models.slates.slate_model import SlateModel
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
-from recsys.policies.scorer import OnlineLearner
+from recsys.policies.scorer import OnlineLearner, require_finite_rewards
 from recsys.policies.slate_posterior import SlatePosterior
 from recsys.types.feedback import Feedback
 from recsys.types.transition import Transition
@@ -52,6 +52,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
     Raises:
         ConfigurationError: a number is below 1, or the temperature is not above 0; by `update`, if a slate is longer
             than those of the model or has two clicks.
+        NonFiniteError: by `update`, if a reward or the bound is NaN or infinite.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         # A slot with a positive reward was clicked.
+        require_finite_rewards(transition)
         items = transition.slates.items[:, 0]
         if items.shape[1] > self.slots:
             raise ConfigurationError(
@@ -115,6 +117,11 @@ class SlateLearner(SlatePosterior, OnlineLearner):
         exposure = self.memory.exposure
         values = sample_initial_states(self.model, batch.slates, self.initial_states, generator)
         bound = slate_negative_elbo(self.model, values, batch, exposure, self.temperature)
+        if not bound.isfinite():
+            raise NonFiniteError(
+                f"SlateLearner: the bound is {float(bound)} for {len(batch)} users; its optimizer's learning rate is "
+                "too large, or a parameter of the model is not finite"
+            )
         self.optimizer.zero_grad()
         (bound * (self.memory.num_batches(self.users) / exposure.impressions)).backward()
         self.optimizer.step()

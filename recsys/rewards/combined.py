@@ -125,14 +125,15 @@ class ThresholdedReward(Reward):
         self.bounds = None if reward.bounds is None else (min(reward.bounds[0], 0.0), max(reward.bounds[1], 0.0))
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:
-        """Return what R gives, `[B, G]` or `[B, G, S]`, and 0 where the gate is closed.
+        """Return what R gives, `[B, G]` or `[B, G, S]`, and 0 where the gate is closed; NaN where it is NaN.
 
         Raises:
             ConfigurationError: the gate speaks of slots where R speaks of slates.
         """
-        passes, reward, exists = self.gate(example, slates) > self.threshold, self.reward(example, slates), slates.mask
+        gate, reward, exists = self.gate(example, slates), self.reward(example, slates), slates.mask
+        passes = gate.where(gate.isnan(), (gate > self.threshold).to(gate.dtype))
         if passes.ndim > reward.ndim:
             raise ConfigurationError("the gate gives a number a slot, the reward one a slate: give both one a slot")
         if reward.ndim == 3:
             passes, exists = passes.unsqueeze(-1) if passes.ndim == 2 else passes, exists.unsqueeze(-1)
-        return torch.where(passes, reward, 0.0).masked_fill(~exists, 0.0)
+        return torch.where(passes > 0, reward, passes.to(reward.dtype)).masked_fill(~exists, 0.0)

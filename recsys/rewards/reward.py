@@ -14,7 +14,10 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class Reward(Protocol):
-    """A number for each slate, or one for each of its slots. Always finite; 0 where there is no slate.
+    """A number for each slate, or one for each of its slots: finite; 0 where there is no slate.
+
+    `GroupPolicyOptimisation` stops where a slate's reward is not finite, or leaves the slate out; a part of another
+    reward passes it on.
 
     A request's rewards do not depend on the other requests of the batch. The two attributes are set on the class where
     they are constant, and in `__init__` where they depend on its arguments.

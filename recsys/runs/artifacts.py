@@ -139,7 +139,7 @@ def artifacts(run: RunFolder, kind: ArtifactKind | None = None) -> list[Artifact
 
 
 def best_artifact(among: Sequence[Artifact]) -> Artifact:
-    """Return the artifact with the best score, the first of several; a score that is absent or NaN is the worst.
+    """Return the artifact with the best score, the first of several; one that is absent or not finite is the worst.
 
     Raises:
         ConfigurationError: there is none, or they were not all chosen by the same metric and mode.
@@ -157,7 +157,7 @@ def best_artifact(among: Sequence[Artifact]) -> Artifact:
 
     def rank(one: Artifact) -> float:
         """The score where more is better; the lowest where there is none."""
-        return float("-inf") if one.score is None or math.isnan(one.score) else sign * one.score
+        return float("-inf") if one.score is None or not math.isfinite(one.score) else sign * one.score
 
     return max(among, key=rank)
 

@@ -170,7 +170,7 @@ class RemappedPolicy(nn.Module):
                 f"run: the items of {dataset.name} in {run} are {few}, …; none is among those to act on, {wanted}, …: "
                 "train on a log of the same items"
             )
-        return cls(recommender.policy.eval(), theirs, len(index))
+        return cls(recommender.policy, theirs, len(index)).eval()
 
     def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
         """See `Policy.sample`."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
@@ -84,8 +84,13 @@ class ActorCritic(lightning.LightningModule):
 
         Args:
             batch: with the critic's values.
+
+        Raises:
+            NonFiniteError: a reward of a session, or what the critic expects of one, is NaN or infinite.
         """
         assert batch.value is not None, "trajectories are collected with a critic"
+        _require_finite(batch.reward, batch.active, "the reward")
+        _require_finite(batch.value[:-1], batch.active, "the critic's value")
         rates = {"discount": self.discount, "trace": self.trace}
         advantage = generalised_advantages(batch.reward, batch.value, batch.done, batch.active, **rates)
         rows = batch.active.flatten().nonzero().squeeze(1)
@@ -110,6 +115,17 @@ class ActorCritic(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of policy and critic."""
         return self.optimizer(self.parameters())
+
+
+def _require_finite(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:
+    broken = ~values.isfinite() & active
+    if broken.any():
+        step, user = broken.nonzero()[0].tolist()
+        raise NonFiniteError(
+            f"{name} is {float(values[step, user])} in step {step} of the session of user {user} of the batch, and not "
+            f"finite in {int(broken.sum())} of {int(active.sum())} steps: look at the simulator's feedback, or train "
+            "with a smaller learning rate"
+        )
 
 
 def _flat(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"]) -> Float[Tensor, " R"]:

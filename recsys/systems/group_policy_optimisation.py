@@ -19,6 +19,7 @@ from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.combined import with_parts
+from recsys.rewards.finite import not_finite, require_finite, without
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.reference_policy import ReferencePolicy
@@ -27,7 +28,7 @@ from recsys.systems.sequential import OptimizerFactory, PolicyFactory, Sequentia
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.rollout import Rollout
-from recsys.types.slates import SamplingMethod
+from recsys.types.slates import SamplingMethod, Slates
 
 
 class GroupPolicyOptimisation(SequentialSystem):
@@ -38,6 +39,10 @@ class GroupPolicyOptimisation(SequentialSystem):
     is exactly on-policy.
 
     The parts of a weighted sum of rewards are logged one by one, as `train/reward/<name>`.
+
+    A candidate whose reward is NaN or infinite stops the training, unless `mask_non_finite_rewards` leaves it out of
+    its group; `train/reward/masked_candidates` then counts those of a batch. The rest of such a group is no sample of
+    the policy any more: estimates that rely on its sampling are biased.
 
     Args:
         network: see `SequentialSystem`; usually what SFT left.
@@ -59,6 +64,12 @@ class GroupPolicyOptimisation(SequentialSystem):
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
         policy: see `SequentialSystem`; `AutoregressiveSlatePolicy` for slots that depend on each other.
+        mask_non_finite_rewards: whether candidates with a reward of NaN or infinity are left out and counted, instead
+            of stopping the training.
+
+    Raises:
+        ConfigurationError: `slots` is below 1, or `request_share` outside (0, 1].
+        NonFiniteError: by `training_step`, if a reward is NaN or infinite; names the part and the candidate.
     """
 
     def __init__(
@@ -78,6 +89,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         warmup_steps: int = 20,
         repeats: bool = False,
         policy: PolicyFactory = GenerativePolicy,
+        mask_non_finite_rewards: bool = False,
     ) -> None:
         if slots < 1:
             raise ConfigurationError(f"slots is {slots}: a candidate has at least one item")
@@ -92,6 +104,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         self.inner_steps = inner_steps
         self.group_filter = group_filter
         self.ntp_weight = ntp_weight
+        self.mask_non_finite_rewards = mask_non_finite_rewards
         self.seed = seed
         self.reference = None if reference is None else reference(network)
         self._rows: Tensor | None = None
@@ -126,8 +139,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         memory, examples = self.network.select(memory, rows), examples.select(rows)
         with torch.no_grad():
             slates = self.sampler(self.policy, memory, examples, self.slots, generator)
-            reward, parts = with_parts(self.reward, examples, slates)
-            self._reward_parts = {name: group_mean(value, slates.mask) for name, value in parts.items()}
+            reward, slates = self._rewarded(examples, slates)
         asked, logged = self._asked(slates.items, examples)
         scores = self.policy.log_prob_from(memory, examples.context, asked)
         candidates = slates.items.shape[1]
@@ -146,6 +158,20 @@ class GroupPolicyOptimisation(SequentialSystem):
             else None,
             shared_codes=None if logged is None else shared_codes(paths[:, :-1], paths[:, -1]),
         )
+
+    def _rewarded(self, examples: Example, slates: Slates) -> tuple[Float[Tensor, "P G *S"], Slates]:
+        """Return what candidates earn, all of it finite, and the candidates that are left; notes the parts."""
+        reward, parts = with_parts(self.reward, examples, slates)
+        counted: dict[str, Tensor] = {}
+        if self.mask_non_finite_rewards:
+            broken = not_finite(reward, slates)
+            slates = without(slates, broken)
+            reward = reward.masked_fill(broken.view(*broken.shape, *[1] * (reward.ndim - 2)), 0.0)
+            counted["masked_candidates"] = broken.sum().to(reward.dtype)
+        else:
+            require_finite(reward, slates, type(self.reward).__name__, parts)
+        self._reward_parts = {name: group_mean(value, slates.mask) for name, value in parts.items()} | counted
+        return reward, slates
 
     def _scored_again(self, rollout: Rollout, rows: Tensor, memory: Any, examples: Example) -> Rollout:
         """Return the same group under the policy of a later inner step."""

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from recsys.data.datasets.prefixes import prefix_rows, prefixes
-from recsys.metrics.ranking import ndcg
+from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
@@ -71,10 +71,11 @@ class SequentialSystem(lightning.LightningModule):
         return encode_examples(self.network, batch, examples), examples
 
     def validation_step(self, batch: Example, batch_index: int) -> None:
-        """Log `validation/ndcg@10`, the mean over requests of the next item's discounted rank among legal items."""
-        scores = self.policy.catalogue_log_prob(batch.context)
-        target = scores.gather(1, batch.item.unsqueeze(1))
-        rank = 1 + (scores > target).sum(1)
+        """Log `validation/ndcg@10`, the mean over requests of the next item's discounted rank among legal items.
+
+        Items of equal probability share their mean rank.
+        """
+        rank = rank_in_scores(self.policy.catalogue_log_prob(batch.context), batch.item)
         self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

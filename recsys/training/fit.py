@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +15,11 @@ import lightning
 import polars as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
-from recsys.errors import ConfigurationError
+from recsys.atomic import write_text
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.systems.declaration import declaration
 from recsys.training.callbacks import (
     MetricHistory,
@@ -24,6 +27,13 @@ from recsys.training.callbacks import (
     RandomStateCallback,
     ValidateAtLeastOnce,
 )
+from recsys.training.finite import FiniteTraining, set_training_mode
+from recsys.training.trainer_options import joined_callbacks, user_options
+
+STOPPED_FILE = "stopped.txt"
+"""Why a training stopped, beside its checkpoints, until it ends."""
+
+log = logging.getLogger(__name__)
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 """glibc's names for its options (mallopt)."""
@@ -117,55 +127,101 @@ def fit(
     Where `folder` holds a checkpoint of an interrupted training, training goes on from there, and leaves what it would
     have left uninterrupted. A training that ends before its first validation is validated at its end.
 
+    The system trains in training mode, and is left in evaluation mode, so that its policy answers alike whenever it is
+    asked. Parts in evaluation mode whose parameters are all frozen stay as they are.
+
+    A loss, gradient or metric that is NaN or infinite, and everything else that is refused as a `NonFiniteError`, stops
+    the training. The checkpoints stay those of the last validation and of the best; `stopped.txt` beside them keeps the
+    reason, which is said again when the training is resumed.
+
     Args:
         system: what is trained; its class says which validation metric decides (`monitor`) and whether it is better
             when larger or smaller (`mode`).
         data: what it is trained and validated on, for instance `recsys.data.datasets.sequence_data.SequenceData`.
         schedule: how long.
         folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
-        trainer: makes the trainer: devices, precision, strategy.
+        trainer: makes the trainer: devices, precision, strategy. A `logger` and `callbacks` that are bound to it
+            (`functools.partial`) are used beside the training's own callbacks.
         limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
         profiler: Lightning's profiler by name; None for none.
 
     Raises:
-        ConfigurationError: the system's class does not declare its metric (`recsys.systems.declaration`).
+        ConfigurationError: the system's class does not declare its metric (`recsys.systems.declaration`); or an option
+            is bound to the trainer that a training sets itself.
+        NonFiniteError: a number is NaN or infinite; names the step and the part.
     """
+    bound = user_options(trainer)
     declared = declaration(system)
     monitor, mode = declared.monitor, declared.mode
     best = _checkpoint(folder, "best", monitor, mode)
-    history = MetricHistory()
+    history, finite = MetricHistory(), FiniteTraining(monitor)
     run = _trainer(
         trainer,
         **_extent(schedule, limit),
         accumulate_grad_batches=schedule.accumulate,
         gradient_clip_val=schedule.gradient_clip or None,
         num_sanity_val_steps=0,
-        logger=False,
-        enable_model_summary=False,
+        logger=bound.get("logger", False),
+        enable_model_summary=bound.get("enable_model_summary", False),
         default_root_dir=folder,
         profiler=_profiler(profiler, folder),
-        callbacks=[
-            EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
-            history,
-            PersistentEarlyStopping(monitor, patience=schedule.patience, mode=mode, check_on_train_epoch_end=False),
-            RandomStateCallback(),
-            ValidateAtLeastOnce(),
-            RichProgressBar(leave=False),
-            best,
-            _checkpoint(folder, "last"),
-        ],
+        callbacks=joined_callbacks(
+            [
+                finite,
+                EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
+                history,
+                PersistentEarlyStopping(monitor, patience=schedule.patience, mode=mode, check_on_train_epoch_end=False),
+                RandomStateCallback(),
+                ValidateAtLeastOnce(),
+                best,
+                _checkpoint(folder, "last"),
+            ],
+            bound,
+        ),
     )
     last = folder / "last.ckpt"
     keep_freed_memory()
-    run.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    _say_what_stopped_it(folder)
+    set_training_mode(system)
+    try:
+        run.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    except NonFiniteError as error:
+        raise NonFiniteError(_stopped(error, finite.place, folder, run.is_global_zero)) from error
+    finally:
+        system.eval()
+    (folder / STOPPED_FILE).unlink(missing_ok=True)
     keep = Path(best.best_model_path) if schedule.keep == "best" else last
     system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
     )
-    values = [value for _, metric, value in history.rows if metric == monitor]
+    values = [value for _, metric, value in history.rows if metric == monitor and math.isfinite(value)]
     kept = values[-1] if schedule.keep == "last" else (max if mode == "max" else min)(values)
     return FitResult(frame, kept)
+
+
+def _stopped(error: NonFiniteError, place: str | None, folder: Path, writes: bool) -> str:
+    """Return what to tell of a training that stopped, and keep it beside the checkpoints."""
+    kept = [name for name in ("best.ckpt", "last.ckpt") if (folder / name).exists()]
+    left = (
+        f"{' and '.join(kept)} in {folder} hold the weights that were validated before"
+        if kept
+        else (f"there is no checkpoint in {folder}, as nothing was validated before")
+    )
+    message = f"training stopped {place or 'before its first step'}: {error}. {left}"
+    if writes:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / STOPPED_FILE, message + "\n")
+    return message
+
+
+def _say_what_stopped_it(folder: Path) -> None:
+    """Warn of a training that goes on where an earlier attempt stopped: the same settings may stop it again."""
+    file = folder / STOPPED_FILE
+    if not file.exists():
+        return
+    goes_on = "it goes on from last.ckpt" if (folder / "last.ckpt").exists() else "it begins anew"
+    log.warning("an earlier attempt ended so: %s. Now %s, with the same settings", file.read_text().strip(), goes_on)
 
 
 def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightning.Trainer:

@@ -46,6 +46,7 @@ from recsys.runs.run_folder import RunFolder
 from recsys.systems.declaration import declaration
 from recsys.training.fit import fit
 from recsys.training.order import dependencies, training_order
+from recsys.training.trainer_options import check_trainer_options
 
 HISTORY_FILE = "history.parquet"
 
@@ -80,7 +81,8 @@ class Train:
 
     Args:
         trainings: by name, which is the name of the artifact and of the row in every table.
-        trainer: makes the Lightning trainer: devices, precision, strategy.
+        trainer: makes the Lightning trainer: devices, precision, strategy, `logger` and further `callbacks`. Options
+            that trainings set themselves are refused (`recsys.training.trainer_options`).
         seed: of initial weights, dropout and everything else drawn globally.
         limit: as in `recsys.training.fit.fit`.
         overfit: number of batches that are trained on again and again, and validated on; None trains on all.
@@ -111,6 +113,7 @@ class Train:
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse trainings that cannot be made in any order, or with their policy, before anything runs."""
         training_order(node.trainings)
+        check_trainer_options(map(str, node.get("trainer") or ()))
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)

@@ -23,7 +23,8 @@ class Rollout(TensorRecord):
             sum is the log-probability of the slate. The last code of an item includes the correction for excluded
             items.
         behaviour_log_prob: `[P, G, S, L]`, the same under the policy that sampled the group, without gradient.
-        reward: `[P, G]`, reward of the slate; the sum of `slot_reward` if slots are rewarded.
+        reward: `[P, G]`, reward of the slate; the sum of `slot_reward` if slots are rewarded. Finite where there is a
+            candidate.
         slot_reward: `[P, G, S]`, reward of each slot; None if only slates are rewarded.
         logged_log_prob: `[P, S, L]`, log π_θ of the logged answer, with gradient, whether or not it is in the group;
             None if there is no logged answer.

@@ -49,7 +49,7 @@ class Trajectory(TensorRecord):
     def reward(self) -> Float[Tensor, "T B"]:
         """Reward of each step, `[T, B]`, summed over the slots of its slate; 0 after the end of a session."""
         earned = self.example.feedback.reward.flatten(1).sum(1).view(self.steps, self.users)
-        return earned * self.active
+        return earned.masked_fill(~self.active, 0.0)
 
     def select(self, rows: Int[Tensor, " R"]) -> Trajectory:
         """Return the trajectories of the given users, in the given order."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from recsys.metrics.diversity import coverage, exposure, gini, intra_list_distance, novelty, self_information
@@ -74,3 +76,19 @@ def test_missing_items_do_not_count() -> None:
     information = torch.tensor([1.0, 5.0])
     lists = torch.tensor([[0, 1], [1, -1], [-1, -1]])
     assert novelty(lists, information).tolist() == [3, 5, 0]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda items: exposure(items, 4),
+        lambda items: coverage(items, 4),
+        lambda items: intra_list_distance(items, torch.eye(4)),
+        lambda items: novelty(items, torch.ones(4)),
+    ],
+    ids=["exposure", "coverage", "intra_list_distance", "novelty"],
+)
+def test_every_metric_of_lists_refuses_a_repeated_item(metric: Callable[[Tensor], object]) -> None:
+    metric(torch.tensor([[0, 3, -1, -1]]))
+    with pytest.raises(ValueError, match="list 1 of 2 recommends item 3 twice"):
+        metric(torch.tensor([[0, 3, -1], [3, 0, 3]]))

@@ -38,3 +38,8 @@ def test_novelty_and_diversity_of_the_first_k() -> None:
     assert {metric: value.tolist() for metric, value in EVALUATION.diversity(vectors).items()} == {
         "diversity@3": [1, 1]
     }
+
+
+def test_lists_of_distinct_items_are_expected() -> None:
+    with pytest.raises(ValueError, match=r"list 0 of 1 recommends item 5 twice.*keep the first place"):
+        Evaluation(torch.tensor([0]), torch.tensor([5]), torch.tensor([[5, 5, 1]]), (1, 3))

@@ -61,6 +61,6 @@ def test_users_by_raw_id_with_the_mean_over_their_requests() -> None:
 
 
 def test_unlike_requests_are_refused() -> None:
-    other = Evaluation(USERS.flip(0), TARGET, torch.tensor([[0, 1]] * 4), (1, 2))
+    other = Evaluation(USERS.flip(0), TARGET, torch.arange(2).expand(4, -1), (1, 2))
     with pytest.raises(ValueError, match="same requests"):
         evaluation_results({"sft": {0: ROWS["sft"][0]}, "rere": {0: other}}, num_items=8)

@@ -16,6 +16,7 @@ from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.preference import dpo
+from recsys.objectives.rl_diagnostics import rl_diagnostics
 from recsys.objectives.weighted_sum import mixture
 from recsys.types.rollout import Rollout
 
@@ -121,3 +122,36 @@ def test_diagnostics_are_scalars_without_gradient(objective: Objective, make_rol
     loss = objective(drawn(make_rollout, [[2, 0, 5], [1, 3, 0]]))
     assert loss.value.requires_grad
     assert all(scalar.ndim == 0 and not scalar.requires_grad for scalar in loss.diagnostics.values())
+
+
+@every_objective
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_whatever_stands_for_the_reward_of_a_missing_candidate_is_not_read(
+    objective: Objective, value: float, make_rollout: MakeRollout, logits: Tensor
+) -> None:
+    zero = drawn(make_rollout, [[2, -1, 0, 5], [-1, 1, 3, 0], [-1, -1, -1, -1]])
+    zero = zero.replace(reward=zero.reward.masked_fill(~zero.mask, 0.0))
+    other = zero.replace(reward=zero.reward.masked_fill(~zero.mask, value))
+    expected, found = objective(zero), objective(other)
+    assert torch.equal(found.value, expected.value) and found.value.isfinite()
+    assert torch.equal(slope_of(objective, other, logits), slope_of(objective, zero, logits))
+    for name, scalar in {**found.diagnostics, **rl_diagnostics(other)}.items():
+        assert torch.equal(scalar, {**expected.diagnostics, **rl_diagnostics(zero)}[name]), name
+
+
+@pytest.mark.parametrize("name", ["dapo", "dr_grpo", "ecpo", "gbpo", "grpo", "gspo", "released_grpo", "dpo"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_nor_is_that_of_the_slots_of_a_missing_slate(
+    name: str, value: float, make_slates: MakeRollout, logits: Tensor
+) -> None:
+    zero = make_slates([[(0, 4), (-1, -1), (2, 1)], [(1, 3), (4, 5), (-1, -1)]])
+    fills = {
+        one: zero.replace(
+            reward=zero.reward.masked_fill(~zero.mask, one),
+            slot_reward=zero.slot_reward.masked_fill(~zero.mask.unsqueeze(-1), one),
+        )
+        for one in (0.0, value)
+    }
+    losses = [OBJECTIVES[name](one) for one in fills.values()]
+    assert torch.equal(losses[0].value, losses[1].value) and losses[1].value.isfinite()
+    assert torch.equal(*(slope_of(OBJECTIVES[name], one, logits) for one in fills.values()))

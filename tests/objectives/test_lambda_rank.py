@@ -62,3 +62,16 @@ def test_a_target_outside_the_legal_set_teaches_nothing(make_rollout: Callable[.
 
 def test_gain_beyond_the_cutoff_is_zero() -> None:
     assert gain_at(torch.tensor([1, 7, 8]), 7).tolist() == pytest.approx([1.0, 1 / 3, 0.0])
+
+
+@pytest.mark.parametrize(("value", "rank"), [(-1.0, 2.0), (float("nan"), math.inf)])
+def test_scores_without_a_difference_are_no_first_rank(
+    value: float, rank: float, make_rollout: Callable[..., Rollout]
+) -> None:
+    group = make_rollout([[2, 5]])
+    assert group.logged_log_prob is not None
+    alike = group.replace(
+        token_log_prob=torch.full_like(group.token_log_prob, value),
+        logged_log_prob=torch.full_like(group.logged_log_prob, -1.0),
+    )
+    assert lambda_ndcg(alike).diagnostics["ndcg"].item() == pytest.approx(1 / math.log2(rank + 1))

@@ -41,7 +41,7 @@ def test_answers_keep_the_order_of_requests() -> None:
     found = evaluate(policy, examples, k=(1, 20), batch_size=7)
     policy.eval()
     expected = rank_in_scores(policy.catalogue_log_prob(examples.context), examples.item)
-    assert torch.equal(found.rank, expected)
+    assert torch.equal(found.rank.double(), expected)
     assert torch.equal(found.users, examples.context.users)
 
 

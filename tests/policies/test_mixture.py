@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import ConfigurationError, NonFiniteError, RequestError
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.policies.mixture import Mixture, best_weight
-from recsys.policies.policy import SoftmaxPolicy
+from recsys.policies.policy import ItemPolicy, SoftmaxPolicy
 from recsys.types.context import Context
 from recsys.types.slates import Slates
 from tests.policies.contexts import answered, requests
@@ -90,3 +92,30 @@ def test_the_weight_is_that_of_the_best_mean_ndcg_whatever_the_batch() -> None:
 def test_examples_are_needed() -> None:
     with pytest.raises(RequestError, match="Pass validation examples"):
         best_weight(fixed([0.5, 0.5]), fixed([0.5, 0.5]), answered(requests([]), []))
+
+
+class Everywhere(ItemPolicy):
+    """The same log-probability for every item."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def catalogue_log_prob(self, context: Context) -> Tensor:
+        return torch.full((len(context), 30), self.value)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_policy_that_makes_no_difference_gets_no_weight(first: bool) -> None:
+    useful, useless = fixed([0.3, *[0.7 / 29] * 29]), Everywhere(-math.log(30))
+    asked = answered(requests([[], []]), [0, 1])
+    policies = (useless, useful) if first else (useful, useless)
+    weight = best_weight(*policies, asked)
+    assert weight == (0.05 if first else 0.0), "any share of the useful policy sets its item apart"
+
+
+def test_a_policy_of_nan_is_refused() -> None:
+    broken, sound = Everywhere(float("nan")), fixed([1 / 30] * 30)
+    for pair in ((broken, sound), (sound, broken)):
+        with pytest.raises(NonFiniteError, match="Everywhere: a log-probability is NaN"):
+            best_weight(*pair, answered(requests([[]]), [0]))

@@ -144,7 +144,7 @@ def test_learning_over_a_shortlist_is_learning_of_its_items() -> None:
     policy = shortlist(8, InSlateThompson(short))
     policy.update(Transition.one_round(context, Slates(items, torch.zeros(4, 1, 2)), feedback), torch.Generator())
     torch.testing.assert_close(short.precision, whole.precision)
-    torch.testing.assert_close(short.weighted, whole.weighted)
+    torch.testing.assert_close(short.mean, whole.mean)
     shortlist(8, InSlateThompson(less)).update(
         Transition.one_round(context, Slates(outside, torch.zeros(4, 1, 2)), feedback), torch.Generator()
     )

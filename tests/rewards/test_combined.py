@@ -117,3 +117,12 @@ def test_a_gate_is_of_slates_or_of_slots(make_example: Callable[..., Example]) -
     assert by_slot(example, slates).tolist() == [[[7.0, 0.0], [2.0, 7.0], [0.0, 0.0]]]
     with pytest.raises(ConfigurationError, match="one a slot"):
         ThresholdedReward(HitReward(), gate=SlotReward(), threshold=0.5)(example, slates)
+
+
+def test_a_gate_that_is_nan_is_passed_on_where_there_is_a_slate(make_example: Callable[..., Example]) -> None:
+    class Gate(SlotReward):
+        def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+            return torch.full(slates.items.shape[:2], float("nan"))
+
+    earned = ThresholdedReward(SlotReward(), Gate(), 0.5)(make_example([7]), two_slots())
+    assert earned.isnan().tolist() == [[[True, True], [True, True], [False, False]]]

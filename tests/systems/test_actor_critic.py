@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.returns import as_they_are, generalised_advantages
 from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.systems.actor_critic import ActorCritic
+from recsys.types.feedback import Feedback
 from recsys.types.trajectory import Trajectory
 from tests.rollouts.learners import actor_critic, data, trained
 
@@ -79,3 +80,34 @@ def test_rates_outside_0_and_1_are_refused() -> None:
 def test_the_class_says_what_it_leaves() -> None:
     assert (ActorCritic.monitor, ActorCritic.mode, ActorCritic.artifact) == ("validation/reward", "max", "policy")
     assert ActorCriticSteps.__dataclass_fields__.keys() >= {"log_prob", "advantage", "value"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_rewards_and_values_of_a_session_are_finite(value: float) -> None:
+    system = actor_critic()
+    batch = played(system)
+    assert batch.value is not None
+    first = torch.zeros_like(batch.active)
+    first[1, 2] = True
+    assert batch.active[1, 2]
+    earned = batch.example.feedback.reward.masked_fill(first.view(-1, 1, 1), value)
+    spoilt = batch.replace(example=batch.example.replace(feedback=Feedback.of_reward(earned)))
+    with pytest.raises(NonFiniteError, match=r"the reward is .* in step 1 of the session of user 2 of the batch"):
+        system.steps(spoilt)
+    values = batch.value.clone()
+    values[1, 2] = value
+    with pytest.raises(NonFiniteError, match=r"the critic's value is .* in step 1 of the session of user 2"):
+        system.steps(batch.replace(value=values))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_feedback_after_a_session_is_not_read_whatever_it_is(value: float) -> None:
+    system = actor_critic()
+    batch = played(system)
+    assert not batch.active.all()
+    over = ~batch.active.view(-1, 1, 1)
+    earned = batch.example.feedback.reward.masked_fill(over, value)
+    other = batch.replace(example=batch.example.replace(feedback=Feedback.of_reward(earned)))
+    losses = [system.objective(system.steps(one)).value for one in (batch, other)]
+    assert torch.equal(losses[0], losses[1])
+    assert torch.equal(batch.reward, other.reward)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.models.generators.causal import CausalGenerator
 from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo, grpo_sr
@@ -19,7 +20,7 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.rewards.combined import WeightedSum
 from recsys.rewards.rank import RankingReward
-from recsys.rewards.reward import HitReward
+from recsys.rewards.reward import HitReward, SlotHitReward
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler, TargetInsertionSampler
 from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
@@ -356,3 +357,76 @@ def test_what_cannot_be_is_refused(batch: Context, watched: Watch) -> None:
     watched(one)
     with pytest.raises(ConfigurationError, match="logged answer"):
         one.training_step(batch, 0)
+
+
+class Spoilt(HitReward):
+    """A hit, but another value for the first candidate of every group."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+        earned = super().__call__(example, slates)
+        earned[:, 0] = self.value
+        return earned
+
+
+class SpoiltSlots(SlotHitReward):
+    """The same, but of the last slot of the first candidate."""
+
+    def __call__(self, example: Example, slates: Slates) -> torch.Tensor:
+        earned = super().__call__(example, slates)
+        earned[:, 0, -1] = float("nan")
+        return earned
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_reward_that_is_not_finite_stops_the_training(value: float, batch: Context, watched: Watch) -> None:
+    one = system(reward=Spoilt(value), sampler=BeamSampler(4))
+    watched(one)
+    with pytest.raises(
+        NonFiniteError, match=f"the reward Spoilt is {value} for items .* of request 0.*mask_non_finite"
+    ):
+        one.training_step(batch, 0)
+
+
+def test_the_part_of_a_weighted_sum_is_named(batch: Context, watched: Watch) -> None:
+    reward = WeightedSum({"hit": HitReward(), "odd": Spoilt(float("nan"))}, {"hit": 1.0, "odd": 0.5})
+    one = system(reward=reward, sampler=BeamSampler(4))
+    watched(one)
+    with pytest.raises(NonFiniteError, match="the reward WeightedSum, in its part odd, is nan"):
+        one.training_step(batch, 0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_or_its_candidates_are_left_out_and_counted(value: float, batch: Context, watched: Watch) -> None:
+    reward = WeightedSum({"hit": HitReward(), "odd": Spoilt(value)}, {"hit": 1.0, "odd": 1.0})
+    one = system(groups := Groups(), reward=reward, sampler=BeamSampler(4), mask_non_finite_rewards=True)
+    logged = watched(one)
+    loss = one.training_step(batch, 0)
+    loss.backward()
+    (group,) = groups.seen
+    assert not group.mask[:, 0].any() and group.mask[:, 1:].any(1).all()
+    assert group.reward.isfinite().all() and loss.isfinite()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in one.network.parameters())
+    assert logged["train/reward/masked_candidates"] == len(group)
+    assert all(math.isfinite(number) for number in logged.values())
+
+
+def test_a_slate_is_left_out_with_its_slot(batch: Context, watched: Watch) -> None:
+    one = system(
+        groups := Groups(), reward=SpoiltSlots(), sampler=IndependentSampler(3), slots=2, mask_non_finite_rewards=True
+    )
+    watched(one)
+    assert one.training_step(batch, 0).isfinite()
+    assert groups.seen[0].mask.tolist() == [[False, True, True]] * len(groups.seen[0])
+
+
+def test_finite_rewards_learn_the_same_either_way(batch: Context, watched: Watch) -> None:
+    losses = []
+    for mask in (False, True):
+        torch.manual_seed(0)
+        one = system(mask_non_finite_rewards=mask)
+        watched(one)
+        losses.append(steps(one, batch, 3))
+    assert losses[0] == losses[1]

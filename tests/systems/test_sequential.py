@@ -7,6 +7,7 @@ import torch
 
 from recsys.data.datasets.prefixes import prefixes
 from recsys.items.trie import Trie
+from recsys.policies.generative import GenerativePolicy
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -41,6 +42,23 @@ def test_whether_requests_exclude_what_a_user_had(batch: Context) -> None:
     expected = batch.excluded.lengths.repeat_interleave(batch.history.lengths - 1)
     assert torch.equal(alike.context.excluded.lengths, expected)
     assert torch.equal(unlike.context.excluded.lengths, expected + unlike.context.history.lengths)
+
+
+class Constant(GenerativePolicy):
+    """The same log-probability for every item."""
+
+    value = 0.0
+
+    def catalogue_log_prob(self, context: Context) -> torch.Tensor:
+        return torch.full((len(context), 20), self.value)
+
+
+@pytest.mark.parametrize("value", [-3.0, float("nan")])
+def test_scores_without_an_order_validate_as_nothing(value: float, watched: Watch) -> None:
+    one = system(policy=type("Alike", (Constant,), {"value": value}))
+    seen = watched(one)
+    one.validation_step(tiny_dataset().validation, 0)
+    assert seen["validation/ndcg@10"] == 0, "all tied: the mean rank of 20 items is 10.5"
 
 
 def test_validation_ranks_the_target_among_legal_items(watched: Watch) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_legal
+from recsys.decode.legal import require_legal, require_numbers
 from recsys.decode.top_k import tie_keys
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, Scorer, update
@@ -68,12 +68,17 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
     def _scores(
         self, context: Context, candidates: int
     ) -> tuple[Float[Tensor, "B 1 N"], Int[Tensor, "B 1 N"], Bool[Tensor, "B G N"]]:
-        """Return the score of every item, its rank among equal scores, and the items that the first slot may hold."""
+        """Return the score of every item, its rank among equal scores, and the items that the first slot may hold.
+
+        A legal item with score −inf stands behind all others, and is still legal.
+        """
         legal = ~context.illegal(self.scorer.num_items)
         require_legal(~legal.any(-1))
         every = torch.arange(self.scorer.num_items, device=legal.device)
         keys = tie_keys(context.users.unsqueeze(1), every)
         scores = self.scorer.scores(context)
+        require_numbers(scores.masked_fill(~legal, 0.0))
+        scores = scores.clamp(min=torch.finfo(scores.dtype).min)
         return scores.unsqueeze(1), keys.unsqueeze(1), legal.unsqueeze(1).expand(-1, candidates, -1)
 
     def _slot_prob(

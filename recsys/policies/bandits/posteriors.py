@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.policies.scorer import OnlineLearner, Posterior
+from recsys.policies.scorer import OnlineLearner, Posterior, require_finite_rewards
 from recsys.ranges import above, at_least
 from recsys.types.context import Context
 from recsys.types.transition import Transition
@@ -57,6 +57,7 @@ class BetaPosterior(nn.Module, Posterior, OnlineLearner):
 
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
+        require_finite_rewards(transition)
         items, clicked = transition.slates.items[:, 0], transition.feedback.reward[:, 0] > 0
         for row, slots in enumerate((clicked, ~clicked)):
             self.counts[row] += torch.bincount(items[slots & (items >= 0)], minlength=self.num_items)
@@ -92,6 +93,12 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
     φᵀ / noise²` and `b = Σ φ r / noise²` over every item shown so far, clicked or not. The standard deviation of a
     score is `√(φᵀ A⁻¹ φ)`.
 
+    What is kept is a triangular root of `A`, updated by a QR decomposition of itself and the new features (the
+    square-root information filter: Bierman 1977, "Factorization methods for discrete sequential estimation", chapter
+    5). Features of any scale, equal or collinear ones too, keep the prior: `Σ φφᵀ / noise²` may exceed it 1e24-fold,
+    where the sum itself forgets it beyond 1e16. Mean and deviation are computed in float64; samples are float32, so
+    that a sampled score is exact to 1e-7 of its largest term.
+
     Source: Agrawal and Goyal 2013, "Thompson sampling for contextual bandits with linear payoffs".
 
     Args:
@@ -118,23 +125,33 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
         self.noise = noise
         self.pool = pool
         width = features.width
-        self.precision: Tensor
-        self.weighted: Tensor
+        self.root: Tensor
+        self.rotated: Tensor
         self.draws: Tensor
-        self.register_buffer("precision", torch.eye(width, dtype=torch.float64) / prior**2)
-        self.register_buffer("weighted", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("root", torch.eye(width, dtype=torch.float64) / prior)
+        self.register_buffer("rotated", torch.zeros(width, dtype=torch.float64))
         first = torch.Generator().manual_seed(0)
         self.register_buffer("draws", (prior * torch.randn(pool, width, generator=first, dtype=torch.float64)).float())
 
+    @property
+    def precision(self) -> Float[Tensor, "F F"]:
+        """The inverse covariance `A` of the weights, float64; where features are large, rounding drops the prior."""
+        return self.root.T @ self.root
+
+    @property
+    def mean(self) -> Float[Tensor, " F"]:
+        """The mean `A⁻¹ b` of the weights, float64."""
+        return torch.linalg.solve_triangular(self.root, self.rotated.unsqueeze(1), upper=True).squeeze(1)
+
     @override
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        return self.features(context) @ self._mean().float()
+        return self.features(context) @ self.mean.float()
 
     @override
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
-        identity = torch.eye(len(self.weighted), dtype=torch.float64, device=self.weighted.device)
-        half = torch.linalg.solve_triangular(self._root(), identity, upper=False)
-        return (self.features(context) @ half.T.float()).norm(dim=-1)
+        identity = torch.eye(len(self.root), dtype=torch.float64, device=self.root.device)
+        half = torch.linalg.solve_triangular(self.root, identity, upper=True)
+        return (self.features(context).double() @ half).norm(dim=-1).float()
 
     @override
     def sampled_scores(self, context: Context, which: Int[Tensor, "B K"]) -> Float[Tensor, "B K N"]:
@@ -142,18 +159,21 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
 
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
+        require_finite_rewards(transition)
         items, reward = transition.slates.items[:, 0], transition.feedback.reward[:, 0]
         every = self.features(transition.context)
         shown = items >= 0
         seen = every.gather(1, items.clamp(min=0).unsqueeze(-1).expand(-1, -1, every.shape[-1]))[shown].double()
-        self.precision += seen.T @ seen / self.noise**2
-        self.weighted += seen.T @ reward[shown].double() / self.noise**2
+        self._learn(torch.cat([seen, reward[shown].double().unsqueeze(1)], 1) / self.noise)
         noise = torch.randn(self.draws.shape, generator=generator, device=self.draws.device, dtype=torch.float64)
-        spread = torch.linalg.solve_triangular(self._root().T, noise.T, upper=True).T
-        self.draws.copy_(self._mean() + spread)
+        spread = torch.linalg.solve_triangular(self.root, noise.T, upper=True).T
+        self.draws.copy_(self.mean + spread)
 
-    def _root(self) -> Tensor:
-        return torch.linalg.cholesky(self.precision)
-
-    def _mean(self) -> Tensor:
-        return torch.cholesky_solve(self.weighted.unsqueeze(1), self._root()).squeeze(1)
+    def _learn(self, rows: Float[Tensor, "n F1"]) -> None:
+        """Take in features and rewards in units of the noise: `RᵀR` and `Rᵀ rotated` become the new `A` and `b`."""
+        width = len(self.root)
+        known = torch.cat([self.root, self.rotated.unsqueeze(1)], 1)
+        joined = torch.linalg.qr(torch.cat([known, rows]), mode="r").R[:width]
+        joined = joined * torch.where(joined.diagonal() < 0, -1.0, 1.0).unsqueeze(1)
+        self.root.copy_(joined[:, :width])
+        self.rotated.copy_(joined[:, width])

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_legal
+from recsys.decode.legal import require_legal, require_numbers
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, update
 from recsys.types.context import Context
@@ -114,6 +114,9 @@ def fill(scores: np.ndarray) -> np.ndarray:
     Args:
         scores: `[B, S, N]`, scores at each slot, −inf for illegal items. The array is overwritten.
 
+    Raises:
+        NonFiniteError: a score is NaN.
+
     >>> fill(np.array([[[1.0, 3.0, 2.0], [5.0, 9.0, 7.0]]]))
     array([[1, 2]])
     """
@@ -125,7 +128,9 @@ def fill(scores: np.ndarray) -> np.ndarray:
     for slot in range(slots):
         flat[starts[:, slot, None] + items[:, :slot]] = -np.inf
         items[:, slot] = scores[:, slot].argmax(1)
-    items[np.isneginf(flat[starts + items])] = -1
+    best = flat[starts + items]
+    require_numbers(torch.from_numpy(best))  # argmax takes NaN for the largest
+    items[np.isneginf(best)] = -1
     return items
 
 
@@ -134,12 +139,14 @@ def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, 
 
     Raises:
         EmptyLegalSetError: the legal set of a request is empty.
+        NonFiniteError: a score is NaN.
     """
     illegal = context.illegal(posterior.num_items)
     require_legal(illegal.all(-1))
     every = torch.arange(posterior.pool, device=illegal.device).expand(len(context), -1)
     scores = posterior.sampled_scores(context, every).masked_fill(illegal.unsqueeze(1), float("-inf"))
     best, items = scores.topk(min(slots, scores.shape[-1]), dim=-1)
+    require_numbers(best[..., 0])  # topk takes NaN for the largest
     return nn.functional.pad(items.masked_fill(best.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
 
 

@@ -31,8 +31,8 @@ def posterior(spread: float, pool: int = 64) -> LinearPosterior:
     made = LinearPosterior(Known(), ITEMS, pool=pool)
     mean = torch.tensor([1.0, -0.5, 0.3, 0.8], dtype=torch.float64)
     noise = torch.randn(pool, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    made.precision.copy_(torch.eye(4) / max(spread, 1e-9) ** 2)
-    made.weighted.copy_(made.precision @ mean)
+    made.root.copy_(torch.eye(4) / max(spread, 1e-9))
+    made.rotated.copy_(made.root @ mean)
     made.draws.copy_(mean + spread * noise)
     return made
 

@@ -1,0 +1,79 @@
+"""Which options of Lightning's trainer a configuration may set, and which a training sets itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
+
+from recsys.errors import ConfigurationError
+
+SCHEDULE = "the schedule says how long"
+SET_BY_TRAININGS: Mapping[str, str] = {
+    "accumulate_grad_batches": "set schedule.accumulate",
+    "barebones": "a training needs its callbacks; leave the key out",
+    "check_val_every_n_epoch": "set schedule.validate_every",
+    "default_root_dir": "checkpoints lie in the run's folder; leave the key out",
+    "enable_checkpointing": "a training chooses its weights and resumes from checkpoints; leave the key out",
+    "fast_dev_run": "set debug=limit, or limit",
+    "gradient_clip_val": "set schedule.gradient_clip",
+    "limit_train_batches": "set limit",
+    "limit_val_batches": "set limit",
+    "max_epochs": "set schedule.max_epochs",
+    "max_steps": "set schedule.max_steps",
+    "max_time": f"{SCHEDULE}; set schedule.max_epochs or schedule.max_steps",
+    "min_epochs": f"{SCHEDULE}; set schedule.patience",
+    "min_steps": f"{SCHEDULE}; set schedule.patience",
+    "num_sanity_val_steps": "the schedule says when to validate; leave the key out",
+    "overfit_batches": "set debug=overfit, or overfit",
+    "profiler": "set profiler of the stage",
+    "val_check_interval": "set schedule.validate_every",
+}
+"""What to set instead of each option that a training sets itself."""
+
+
+def check_trainer_options(options: Iterable[str]) -> None:
+    """Refuse options that a training would override.
+
+    Args:
+        options: names of the options that a configuration sets.
+
+    Raises:
+        ConfigurationError: names the first such option, and what to set instead.
+
+    >>> check_trainer_options(["devices", "logger", "callbacks"])
+    """
+    for name in options:
+        if name in SET_BY_TRAININGS:
+            raise ConfigurationError(f"trainer.{name}: every training sets it itself; {SET_BY_TRAININGS[name]}")
+
+
+def user_options(trainer: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options that were bound to a function that makes trainers, as a configuration binds them.
+
+    Args:
+        trainer: a `functools.partial`; of any other function nothing is known.
+
+    Raises:
+        ConfigurationError: one is an option that a training sets itself.
+    """
+    bound = dict(trainer.keywords) if isinstance(trainer, partial) else {}
+    check_trainer_options(bound)
+    return bound
+
+
+def joined_callbacks(own: list[Callback], bound: Mapping[str, Any]) -> list[Callback]:
+    """Return a training's callbacks and, behind them, those that were bound to the trainer.
+
+    A progress bar is among them unless the bound options bring another or turn it off.
+
+    Args:
+        own: the training's.
+        bound: options that were bound to the trainer.
+    """
+    given = bound.get("callbacks") or []
+    theirs = [given] if isinstance(given, Callback) else list(given)
+    quiet = bound.get("enable_progress_bar") is False or any(isinstance(one, ProgressBar) for one in theirs)
+    return [*own, *([] if quiet else [RichProgressBar(leave=False)]), *theirs]
