@@ -41,5 +41,5 @@ def test_novelty_and_diversity_of_the_first_k() -> None:
 
 
 def test_lists_of_distinct_items_are_expected() -> None:
-    with pytest.raises(ValueError, match=r"list 0 of 1 recommends item 5 twice.*keep the first place"):
+    with pytest.raises(ValueError, match=r"request 0 holds an item twice"):
         Evaluation(torch.tensor([0]), torch.tensor([5]), torch.tensor([[5, 5, 1]]), (1, 3))

@@ -23,7 +23,7 @@ def test_lists_that_have_no_rank_are_refused(items: list, target: list, message:
 def test_padding_may_repeat_and_hits_nothing() -> None:
     found = Evaluation(torch.arange(1), torch.tensor([3]), torch.tensor([[5, -1, -1]]), (3,))
     assert found.rank.tolist() == [0]
-    assert rank_in_list(torch.tensor([[5, -1], [7, 7], [5, 6]]), torch.tensor([-1, 7, 6])).tolist() == [0, 1, 2]
+    assert rank_in_list(torch.tensor([[5, -1], [7, 2], [5, 6]]), torch.tensor([-1, 7, 6])).tolist() == [0, 1, 2]
 
 
 def test_an_item_beyond_the_catalogue_covers_nothing() -> None:
