@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from recsys.bench.record import EpisodeRecord
 from recsys.errors import ConfigurationError
 from recsys.instantiation import make
 from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.stored import Trusted, trusted, trusting
 
 RECORD_VERSION = 2
 """Raised whenever what is played or kept changes: older runs are then played again."""
@@ -41,10 +42,12 @@ class Configured:
     Args:
         node: plain values with `_target_`.
         key: full key in the configuration, for messages.
+        trusted: what the command trusts that made this, wherever it is called.
     """
 
     node: Mapping[str, Any]
     key: str = ""
+    trusted: Trusted = field(default_factory=trusted)
 
     @classmethod
     def of(cls, node: Any, key: str = "") -> Configured:
@@ -64,7 +67,8 @@ class Configured:
 
     def __call__(self) -> Any:
         """Make it anew."""
-        return make(self.node, key=self.key)
+        with trusting(self.trusted):
+            return make(self.node, key=self.key)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from recsys.errors import RequestError
 from recsys.report.console import show_table
 from recsys.report.formats import number
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, trusting
 
 UserId = int | str
 
@@ -65,13 +66,14 @@ def show(config: DictConfig) -> None:
         show_table(table)
 
 
-def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recommendation]:
+def recommend(run: str, user: UserId | list[UserId], k: int = 10, modules: Sequence[str] = ()) -> list[Recommendation]:
     """The k most probable items of each user, best first, under the policy that a run left.
 
     Args:
         run: a folder that `recsys train` left.
         user: raw id of a user whose history the run has seen, or several.
         k: items a user, at least 1; fewer come back where the catalogue has no more that the user may get.
+        modules: beside this package, whose classes and functions the run may name.
 
     Raises:
         RequestError: no such folder, user, or number of items.
@@ -83,7 +85,8 @@ def recommend(run: str, user: UserId | list[UserId], k: int = 10) -> list[Recomm
         raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
     from recsys.runs.trained_policy import load_policy
 
-    policy, dataset = load_policy(folder)
+    with trusting(Trusted(modules=frozenset(modules))):
+        policy, dataset = load_policy(folder)
     users = known_users(user if isinstance(user, list) else [user], dataset.users["user_id"])
     return [Recommendation(one, *item) for one in users for item in policy.recommend(one, k)]
 

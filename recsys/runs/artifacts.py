@@ -41,6 +41,7 @@ from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.runs.materials import load_materials
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, check_stored, trusting
 from recsys.types.artifact_kind import ArtifactKind
 
 ARTIFACT_FILE = "artifact.json"
@@ -87,13 +88,19 @@ class Artifact:
         """Read the description in a folder.
 
         Raises:
-            RequestError: there is none.
+            RequestError: there is none, it is damaged, or it names foreign code (`recsys.stored`).
         """
         file = folder / ARTIFACT_FILE
         if not file.exists():
             raise RequestError(f"{file} does not exist: that training has not finished; run the same command again")
-        stored = json.loads(file.read_text())
-        return cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            found = cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RequestError(f"{file} is damaged ({error}): run the same training again") from error
+        for key in ("recipe", "policy"):
+            check_stored(getattr(found, key), file, key)
+        return found
 
 
 def save_artifact(artifact: Artifact, model: nn.Module, folder: Path) -> None:
@@ -227,12 +234,13 @@ def read_weights(file: Path) -> dict[str, Any]:
         return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
-def load(run: RunFolder | Path | str, name: str) -> Any:
+def load(run: RunFolder | Path | str, name: str, modules: Sequence[str] = ()) -> Any:
     """Return what a training of a run left, frozen and in evaluation mode.
 
     Args:
         run: a folder that `recsys train` left.
         name: of the training; `item_vectors` for the vectors that the run's semantic IDs were made from.
+        modules: beside this package, whose classes and functions the run folder may name. Nothing else is imported.
 
     Returns:
         A policy that answers requests, for a policy (a network that generates becomes the policy that the training's
@@ -241,9 +249,15 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
 
     Raises:
         ConfigurationError: the run has no artifact of that name.
-        RequestError: its weights belong to other items or slates than the run holds now.
+        RequestError: its weights belong to other items or slates than the run holds now, or a file of it names code of
+            other modules.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    with trusting(Trusted(modules=frozenset(modules))):
+        return _load(folder, name)
+
+
+def _load(folder: RunFolder, name: str) -> Any:
     place = artifact_folder(folder, name)
     artifact = Artifact.read(place)
     if artifact.kind is ArtifactKind.ITEM_VECTORS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from inspect import isclass
 from typing import ClassVar, TypeVar
 
 from recsys.atomic import write_json
@@ -13,6 +14,7 @@ from recsys.data.datasets.preparation import Preparation, PreparedData
 from recsys.errors import ConfigurationError, RequestError
 from recsys.runs.fingerprint import FINGERPRINT_FILE
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import check_stored
 
 PREPARED_FILE = "prepared.json"
 
@@ -52,7 +54,13 @@ def load_data(run: RunFolder) -> PreparedData:
         raise RequestError(f"{run.path} holds no prepared data; its stages begin with `{Prepare.name}`")
     try:
         kind = json.loads((folder / PREPARED_FILE).read_text())["preparation"]
-        return locate(str(folder / PREPARED_FILE), kind).load(folder)
+        check_stored({"_target_": kind}, folder / PREPARED_FILE, "preparation", whole_run=True)
+        preparation = locate(str(folder / PREPARED_FILE), kind)
+        if not (isclass(preparation) and issubclass(preparation, Preparation)):
+            raise ConfigurationError(
+                f"{folder / PREPARED_FILE}: {kind} prepares no data; make the run again from its experiment"
+            )
+        return preparation.load(folder)
     except FileNotFoundError as error:
         (folder / FINGERPRINT_FILE).unlink(missing_ok=True)  # so that the same training prepares again
         raise RequestError(

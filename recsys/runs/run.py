@@ -7,12 +7,13 @@ import logging
 import signal
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from omegaconf import DictConfig
 
+from recsys.config.settings import RunSettings
 from recsys.config.validate import validate
 from recsys.config.written import naming_written_keys
 from recsys.errors import ConfigurationError
@@ -21,6 +22,7 @@ from recsys.runs.distributed import DistributedContext, distributed_context
 from recsys.runs.fingerprint import PlannedStage, plan
 from recsys.runs.run_folder import RunFolder, choose_folder
 from recsys.runs.run_log import keeping_log, log_again, log_to_file
+from recsys.stored import Trusted, trusting
 
 
 @runtime_checkable
@@ -61,16 +63,19 @@ class RunResult:
     Args:
         folder: the run folder.
         metrics: `{row: {metric: {"value": v, "low": l, "high": h}}}`; empty where no stage evaluates.
+        trusted: what the configuration of the run names.
     """
 
     folder: Path
     metrics: dict[str, dict[str, dict[str, float | None]]]
+    trusted: Trusted = field(default_factory=Trusted, repr=False)
 
     def load(self, name: str) -> Any:
-        """Return what a training of the run left; see `recsys.load`."""
+        """Return what a training of the run left; see `recsys.load`. What the run's configuration names is trusted."""
         from recsys.runs.artifacts import load
 
-        return load(self.folder, name)
+        with trusting(self.trusted):
+            return load(self.folder, name)
 
 
 def run_stages(config: DictConfig) -> RunResult:
@@ -86,7 +91,7 @@ def run_stages(config: DictConfig) -> RunResult:
     """
     validate(config)
     config = copy.deepcopy(config)
-    with naming_written_keys(config):
+    with trusting(Trusted.of(config, RunSettings.of(config).modules)), naming_written_keys(config):
         steps = plan(config)
         with keeping_log() as made:
             stages = [make_stage(step.node) for step in steps]
@@ -100,7 +105,7 @@ def run_stages(config: DictConfig) -> RunResult:
             for step, stage in zip(steps, stages, strict=True):
                 run_stage(step, stage, run, ranks)
                 ranks.decide(lambda: run.gather_history([one.name for one in steps]))
-    return RunResult(run.path, run.read_metrics())
+    return RunResult(run.path, run.read_metrics(), Trusted.of(config, RunSettings.of(config).modules))
 
 
 def run_stage(step: PlannedStage, stage: Stage, run: RunFolder, ranks: DistributedContext) -> None:

@@ -143,6 +143,8 @@ class RunFolder:
         """Keep the configuration such that running it again makes a new run."""
         kept = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
         kept.update({"run": None, "resume": False})
+        if "modules" in kept:
+            kept.modules = []
         write_text(self.config, OmegaConf.to_yaml(kept))
 
 

@@ -39,7 +39,9 @@ def test_a_run_folder_alone_runs_what_it_keeps(folder: Path, trap: Path, capsys:
     assert main(["train", "experiment=fake", "seed=3"]) == 130
     trap.unlink()
     (run,) = Path("runs/fake").iterdir()
-    assert main(["train", f"run={run}"]) == 0
+    assert main(["train", f"run={run}"]) == 2
+    assert "names 'fake_stages." in (told := capsys.readouterr().err) and "modules=[fake_stages]" in told
+    assert main(["train", f"run={run}", "modules=[fake_stages]"]) == 0
     assert last_line(capsys) == str(run)
     assert "seed: 3" in (run / "config.yaml").read_text()
 
