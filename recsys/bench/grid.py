@@ -6,11 +6,14 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, fields
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
 from recsys.errors import ConfigurationError
 from recsys.instantiation import make
-from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, fingerprint, is_fresh, mark_result
 from recsys.stored import Trusted, trusted, trusting
 
 RECORD_VERSION = 2
@@ -98,7 +101,12 @@ class KeptRun:
         return is_fresh(self.folder, self.fingerprint)
 
     def read(self) -> EpisodeRecord:
-        """Return the record."""
+        """Return the record.
+
+        Raises:
+            RequestError: it is gone or damaged.
+        """
+        check_result(self.folder)
         return EpisodeRecord(**torch.load(self.folder / "record.pt", weights_only=True))
 
     def play(self) -> float:
@@ -111,9 +119,10 @@ class KeptRun:
         torch.set_num_threads(1)
         record = self.run.play()
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / FINGERPRINT_FILE).unlink(missing_ok=True)
         with whole_file(self.folder / "record.pt") as aside:
             torch.save({field.name: getattr(record, field.name) for field in fields(record)}, aside)
-        mark_fresh(self.folder, self.fingerprint)
+        mark_result(self.folder, self.fingerprint)
         return time.perf_counter() - started
 
 
@@ -124,7 +133,8 @@ WAITING, DONE, FAILED = "·", "done", "failed"
 class ProcessGrid:
     """Play runs several at a time, each in a process of its own, and keep what was played.
 
-    A run that fails takes nothing from the others. What is done when interrupted is kept: playing again goes on there.
+    A run that fails takes nothing from the others, nor does one whose process is killed. What is done when interrupted
+    is kept: playing again goes on there. The processes end with this one, however it ends.
     Records of policies and seeds that are no longer asked for are taken away.
 
     Args:
@@ -150,31 +160,41 @@ class ProcessGrid:
         """Return what went wrong, by the run's name in the order of the runs; empty where all is well."""
         state = {one.run.name: DONE for one in every} | {one.run.name: WAITING for one in open_runs}
         problems: dict[str, str] = {}
-        workers = max(1, min(self.processes or _cores(), len(open_runs)))
-        context = multiprocessing.get_context("spawn")
-        with (
-            Live(_table(every, state), console=Console(stderr=True), transient=True, refresh_per_second=4) as live,
-            ProcessPoolExecutor(workers, mp_context=context) as pool,
-        ):
-            running = {pool.submit(one.play): one.run.name for one in open_runs}
-            try:
-                for future in as_completed(running):
-                    name = running[future]
-                    try:
-                        seconds = future.result()
-                        state[name] = f"{seconds:.1f} s"
-                        log.info("%s: %.1f s", name, seconds)
-                    except BrokenProcessPool:
-                        problems[name] = "its process died, as it does without memory"
-                    except Exception as error:
-                        problems[name] = f"{type(error).__name__}: {error}"
-                    if name in problems:
-                        state[name] = FAILED
-                        log.error("%s: %s", name, problems[name])
-                    live.update(_table(every, state))
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        waiting = list(open_runs)[::-1]
+        running: dict[Future[float], tuple[ProcessPoolExecutor, str]] = {}
+        spare = [_worker() for _ in range(max(1, min(self.processes or _cores(), len(waiting))))]
+        console = Console(stderr=True)
+        try:
+            with Live(_table(every, state), console=console, transient=True, refresh_per_second=4) as live:
+                while waiting or running:
+                    while waiting and spare:
+                        one = waiting.pop()
+                        worker, future = _submitted(spare.pop(), one)
+                        running[future] = (worker, one.run.name)
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        worker, name = running.pop(future)
+                        try:
+                            seconds = future.result()
+                            state[name] = f"{seconds:.1f} s"
+                            log.info("%s: %.1f s", name, seconds)
+                        except BrokenProcessPool:
+                            problems[name] = "its process died or was killed, as it is where memory runs out"
+                            worker.shutdown(wait=False)
+                            worker = _worker()
+                        except Exception as error:
+                            problems[name] = f"{type(error).__name__}: {error}"
+                        spare.append(worker)
+                        if name in problems:
+                            state[name] = FAILED
+                            log.error("%s: %s", name, problems[name])
+                        live.update(_table(every, state))
+        except BaseException:
+            for worker, _ in running.values():
+                _kill(worker)
+            raise
+        finally:
+            for worker in (*spare, *(one for one, _ in running.values())):
+                worker.shutdown(cancel_futures=True)
         return {name: problems[name] for name in state if name in problems}
 
     def _forget_others(self, folders: set[Path]) -> None:
@@ -184,6 +204,39 @@ class ProcessGrid:
         for one in self.folder.glob("*/"):
             if not any(one.iterdir()):
                 one.rmdir()
+
+
+def _worker() -> ProcessPoolExecutor:
+    """Return a process of its own to play runs in, one after the other; it starts with the first."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _submitted(worker: ProcessPoolExecutor, run: KeptRun) -> tuple[ProcessPoolExecutor, Future[float]]:
+    """Let a worker play a run; another one where its process was killed while it had nothing to do."""
+    try:
+        return worker, worker.submit(run.play)
+    except BrokenProcessPool:
+        fresh = _worker()
+        return fresh, fresh.submit(run.play)
+
+
+def _end_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, also where it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has one"
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)
+
+
+def _kill(worker: ProcessPoolExecutor) -> None:
+    """End a worker's process at once; what it had not kept is played again."""
+    for process in list((worker._processes or {}).values()):
+        process.kill()
 
 
 def _cores() -> int:

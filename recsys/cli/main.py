@@ -10,8 +10,9 @@ from importlib import import_module
 
 from recsys import __version__
 from recsys.errors import RequestError
+from recsys.termination import Terminated, raising_terminated
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: its name and what it is given; None takes those of the process.
 
     Returns:
-        0 done, 2 the request is wrong (one plain message), 1 a failure inside (a traceback), 130 interrupted.
+        0 done, 2 the request is wrong (one plain message), 1 a failure inside (a traceback), 130 interrupted (Ctrl-C),
+        143 terminated (SIGTERM).
     """
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("--help", "-h", "help"):
@@ -51,13 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__version__)
         return DONE
     try:
-        run(command, rest)
+        with raising_terminated():
+            run(command, rest)
     except RequestError as error:
         print(f"recsys {command}: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print(f"\nterminated{go_on(command, rest)}", file=sys.stderr)
+        return TERMINATED
     except Exception:
         traceback.print_exc()
         return FAILED

@@ -26,10 +26,11 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, ListConfig
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from recsys.atomic import write_json, write_tensors
+from recsys.checksums import check_folder
 from recsys.config.signature import locate
 from recsys.config.suggest import suggestion
 from recsys.config.type_check import describe, parameters
@@ -39,6 +40,7 @@ from recsys.instantiation import make
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, marked_files
 from recsys.runs.materials import load_materials
 from recsys.runs.run_folder import RunFolder
 from recsys.stored import Trusted, check_stored, trusting
@@ -93,6 +95,7 @@ class Artifact:
         file = folder / ARTIFACT_FILE
         if not file.exists():
             raise RequestError(f"{file} does not exist: that training has not finished; run the same command again")
+        check_result(folder)
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
             found = cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
@@ -121,9 +124,21 @@ def training_order_file(run: RunFolder) -> Path:
 
 
 def artifact_folders(run: RunFolder) -> dict[str, Path]:
-    """Return the folder of every artifact of a run by its name, in the order of the trainings."""
+    """Return the folder of every artifact of a run by its name, in the order of the trainings.
+
+    Raises:
+        RequestError: an artifact that was finished is gone, or the order is damaged.
+    """
     file = training_order_file(run)
-    order: list[str] = json.loads(file.read_text()) if file.exists() else []
+    marked = [one.parent / ARTIFACT_FILE for one in run.path.glob(f"stages/train/*/{FINGERPRINT_FILE}")]
+    listed = [one for one in marked_files(file.parent) if one.name == ARTIFACT_FILE]
+    for one in (*listed, *marked):
+        if not one.exists():
+            raise RequestError(f"{one} is gone: run the same command again, it is made anew")
+    try:
+        order: list[str] = json.loads(file.read_text()) if file.exists() else []
+    except ValueError as error:
+        raise RequestError(f"{file} is damaged ({error}): run the same command again") from error
     folders = {one.parent.name: one.parent for one in sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"))}
     return dict(sorted(folders.items(), key=lambda one: order.index(one[0]) if one[0] in order else -1))
 
@@ -226,12 +241,16 @@ def read_weights(file: Path) -> dict[str, Any]:
     """Return the tensors of a safetensors file by name.
 
     Raises:
-        RequestError: the file is not there.
+        RequestError: the file is not there, or damaged.
     """
     if not file.exists():
         raise RequestError(f"{file} is gone: run the same training again, or name another one")
-    with safe_open(file, framework="pt") as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    check_folder(file.parent, "run the same training again")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RequestError(f"{file} is damaged ({error}): run the same training again") from error
 
 
 def load(run: RunFolder | Path | str, name: str, modules: Sequence[str] = ()) -> Any:

@@ -13,7 +13,7 @@ import lightning
 import polars as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from recsys.errors import ConfigurationError
@@ -24,6 +24,7 @@ from recsys.training.callbacks import (
     RandomStateCallback,
     ValidateAtLeastOnce,
 )
+from recsys.training.checkpoints import FolderCheckpoint, check_checkpoint, checkpoint_to_resume
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 """glibc's names for its options (mallopt)."""
@@ -122,13 +123,15 @@ def fit(
             when larger or smaller (`mode`).
         data: what it is trained and validated on, for instance `recsys.data.datasets.sequence_data.SequenceData`.
         schedule: how long.
-        folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
+        folder: gets `last.ckpt` and the one before it, `best.ckpt` and, with a profiler, `fit-profile.txt`; it may be
+            moved.
         trainer: makes the trainer: devices, precision, strategy.
         limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
         profiler: Lightning's profiler by name; None for none.
 
     Raises:
         ConfigurationError: the system's class does not declare its metric (`recsys.systems.declaration`).
+        RequestError: the weights to keep were damaged meanwhile.
     """
     declared = declaration(system)
     monitor, mode = declared.monitor, declared.mode
@@ -155,10 +158,10 @@ def fit(
             _checkpoint(folder, "last"),
         ],
     )
-    last = folder / "last.ckpt"
     keep_freed_memory()
-    run.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    keep = Path(best.best_model_path) if schedule.keep == "best" else last
+    run.fit(system, datamodule=data, ckpt_path=checkpoint_to_resume(folder), weights_only=True)
+    keep = folder / f"{schedule.keep}.ckpt"
+    check_checkpoint(keep)
     system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
@@ -182,12 +185,9 @@ def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightn
 
 def _checkpoint(
     folder: Path, name: str, monitor: str | None = None, mode: Literal["min", "max"] = "max"
-) -> ModelCheckpoint:
-    """One file, written anew behind each validation, or behind the best so far of what is monitored.
-
-    Not at the end of an epoch: the trainer takes a finished epoch for a new start and forgets the loader's position.
-    """
-    return ModelCheckpoint(
+) -> FolderCheckpoint:
+    """One file, written anew behind each validation, or behind the best so far of what is monitored."""
+    return FolderCheckpoint(
         folder, name, monitor=monitor, mode=mode, save_on_train_epoch_end=False, enable_version_counter=False
     )
 

@@ -90,6 +90,27 @@ def test_a_sweep_leaves_a_run_a_job(folder: Path, capsys: pytest.CaptureFixture[
     assert len(list(Path("runs/sweeps").glob("*/multirun.yaml"))) == 1
 
 
+@pytest.mark.parametrize("flag", ["--multirun", "-m"])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_sweep_into_one_folder_is_refused_before_it_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str], flag: str, place: int
+) -> None:
+    command = ["experiment=fake", "seed=0,1", "run=same"]
+    command.insert(place, flag)
+    assert main(["train", *command]) == 2
+    assert "run=same: the jobs of a sweep would write into one folder" in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
+def test_the_jobs_of_a_sweep_have_folders_that_depend_on_what_is_swept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "experiment=fake", "seed=0,1", "--multirun", "run=runs/seed_${seed}"]) == 0
+    assert (folder / "runs/seed_1/config.yaml").exists()
+    assert main(["train", "experiment=fake", "seed=0,1", "--multirun", "run=runs/${name}_2"]) == 2
+    assert "run=runs/fake_2: the jobs of a sweep" in capsys.readouterr().err
+
+
 def test_a_sweep_ends_with_its_first_failure(folder: Path, trap: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trap.touch()
     assert main(["train", "--multirun", "experiment=fake", "seed=0,1", "stage.sft.how=data"]) == 2

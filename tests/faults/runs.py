@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
 
 from recsys.cli.main import main
+from tests.fitting import quiet
 from tests.tables import write_tables
 
 OTHERS = ("sasrec", "sft_continued", "rere", "rere_lambda")
@@ -17,6 +23,7 @@ def arguments(folder: Path, *overrides: str) -> list[str]:
     return [
         *("train", "experiment=rere/parquet", f"dataset.root={folder / 'tables'}", f"root={folder / 'runs'}"),
         *(f"+data.root={folder / 'data'}", "data.k_core=0", "clusters=4", "max_length=8", "debug=limit"),
+        *("+trainer.number=0", "+trainer.validation=false", "trainer._target_=tests.faults.runs.signalled_trainer"),
         *("network.width=8", "network.layers=1", *(f"~train.{name}" for name in OTHERS)),
         *("stages=[prepare,tokenize,train]", f"run={folder / 'run'}", *overrides),
     ]
@@ -42,3 +49,26 @@ def contents(folder: Path) -> dict[str, str]:
         for one in sorted(folder.rglob("*"))
         if one.is_file()
     }
+
+
+class Signal(Callback):
+    """Sends itself a signal at the end of the second batch, or of a validation."""
+
+    def __init__(self, number: int, validation: bool) -> None:
+        self.number = number
+        self.validation = validation
+        self.batches = 0
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.batches += 1
+        if self.batches == 2 and not self.validation:
+            os.kill(os.getpid(), self.number)
+
+    def on_validation_end(self, *_: Any) -> None:
+        if self.validation:
+            os.kill(os.getpid(), self.number)
+
+
+def signalled_trainer(number: int = 0, validation: bool = False, **given: Any) -> lightning.Trainer:
+    """What a configuration's `trainer` can name."""
+    return quiet(*([Signal(number, validation)] if number else []))(**given)
