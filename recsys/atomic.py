@@ -28,9 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
     try:
         yield aside
-        _flush(aside)
-        os.replace(aside, path)
-        _flush(path.parent)
+        put(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -72,6 +70,13 @@ def remove_asides(folder: Path) -> None:
             shutil.rmtree(one, ignore_errors=True)
         else:
             one.unlink(missing_ok=True)
+
+
+def put(aside: Path, path: Path) -> None:
+    """Flush a file to the disk and give it its name, in place of an earlier file."""
+    _flush(aside)
+    os.replace(aside, path)
+    _flush(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

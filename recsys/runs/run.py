@@ -109,9 +109,11 @@ def run_stages(config: DictConfig) -> RunResult:
                 remove_asides(run.path)
                 run.write_config(config)
                 run.remove_stale_results(steps)
+            done: list[str] = []
             for step, stage in zip(steps, stages, strict=True):
                 run_stage(step, stage, run, ranks)
-                ranks.decide(lambda: run.gather_history([one.name for one in steps]))
+                done.append(step.name)
+                ranks.decide(lambda: run.gather_history(done))
     return RunResult(run.path, run.read_metrics(), Trusted.of(config, RunSettings.of(config).modules))
 
 

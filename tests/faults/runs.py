@@ -25,7 +25,12 @@ def arguments(folder: Path, *overrides: str) -> list[str]:
         *(f"+data.root={folder / 'data'}", "data.k_core=0", "clusters=4", "max_length=8", "debug=limit"),
         *("+trainer.number=0", "+trainer.validation=false", "trainer._target_=tests.faults.runs.signalled_trainer"),
         *("network.width=8", "network.layers=1", *(f"~train.{name}" for name in OTHERS)),
-        *("stages=[prepare,tokenize,train]", f"run={folder / 'run'}", *overrides),
+        *(
+            "evaluation.references=[sft]",
+            "stages=[prepare,tokenize,train,evaluate,report]",
+            f"run={folder / 'run'}",
+            *overrides,
+        ),
     ]
 
 

