@@ -7,7 +7,7 @@ STAMP := .venv/installed-$(DEVICE)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format bench-speed quality-ml100k quality-ml1m quality-slates clean
+.PHONY: help setup demo test test-slow test-faults test-gpu lint format bench-speed quality-ml100k quality-ml1m quality-slates clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -24,10 +24,13 @@ demo: $(STAMP) ## Train and evaluate on MovieLens-100K, from raw data to report
 	$(BIN)/recsys train experiment=rere/movielens_100k
 
 test: $(STAMP) ## Run the tests that need neither long nor a GPU (minutes; the slowest 15 are listed)
-	$(PYTEST) -m 'not slow and not gpu' --durations=15
+	$(PYTEST) -m 'not slow and not gpu and not faults' --durations=15
 
 test-slow: $(STAMP) ## Run the tests marked slow (ten minutes at most)
-	$(PYTEST) -m 'slow and not gpu' --durations=15
+	$(PYTEST) -m 'slow and not gpu and not faults' --durations=15
+
+test-faults: $(STAMP) ## Kill, damage and move runs, read hostile ones (some five minutes)
+	timeout 900 env $(PYTEST) -m faults --durations=15
 
 test-gpu: $(STAMP) ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+ASIDE = re.compile(r"\.\d+\.aside$|^\.aside-")
+"""Names of what is being written."""
 
 
 @contextmanager
@@ -25,18 +29,19 @@ def whole_file(path: Path) -> Iterator[Path]:
     aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
     try:
         yield aside
-        _flush(aside)
-        os.replace(aside, path)
+        put(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
     """Give an empty folder beside `folder` to write to; when the block ends it becomes `folder`.
 
-    Where a folder that is not empty is there by then, it stays, and what was written is dropped: another process was
-    faster. A block that means to replace an older folder removes that one as its last step.
+    Args:
+        folder: what it becomes.
+        replace: whether a folder that is there by then is replaced. Otherwise one that is not empty stays, and what was
+            written is dropped: another process was faster.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
@@ -46,13 +51,33 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             if file.is_file():
                 _flush(file)
         aside.chmod(0o755)
+        if replace and folder.is_dir():
+            os.replace(folder, aside.with_name(f"{aside.name}-old"))
         try:
             os.replace(aside, folder)
         except OSError:
             if not folder.is_dir():
                 raise
+        _flush(folder.parent)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        for one in (aside, aside.with_name(f"{aside.name}-old")):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def remove_asides(folder: Path) -> None:
+    """Take away what writers below a folder left that were killed; nobody may be writing there."""
+    for one in [one for one in folder.rglob("*") if ASIDE.search(one.name)]:
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)
+
+
+def put(aside: Path, path: Path) -> None:
+    """Flush a file to the disk and give it its name, in place of an earlier file."""
+    _flush(aside)
+    os.replace(aside, path)
+    _flush(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,7 +122,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
 
 
 def _flush(file: Path) -> None:
-    """Wait until the file's content is on the disk."""
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

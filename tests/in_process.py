@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 import pytest
 
 
-class HerePool:
+class HerePool(ProcessPoolExecutor):
     """What the bench asks of a `ProcessPoolExecutor`; work is done when it is submitted."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def shutdown(self, **_: Any) -> None: ...
+    def shutdown(self, *_: Any, **__: Any) -> None: ...
 
     def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -7,12 +7,14 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import make
-from recsys.runs.fingerprint import fingerprint, is_fresh, mark_fresh
+from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, fingerprint, is_fresh, mark_result
+from recsys.stored import Trusted, trusted, trusting
 
 RECORD_VERSION = 3
 """Raised whenever what is played or kept changes: older runs are then played again."""
@@ -43,10 +46,12 @@ class Configured:
     Args:
         node: plain values with `_target_`.
         key: full key in the configuration, for messages.
+        trusted: what the command trusts that made this, wherever it is called.
     """
 
     node: Mapping[str, Any]
     key: str = ""
+    trusted: Trusted = field(default_factory=trusted)
 
     @classmethod
     def of(cls, node: Any, key: str = "") -> Configured:
@@ -66,7 +71,8 @@ class Configured:
 
     def __call__(self) -> Any:
         """Make it anew."""
-        return make(self.node, key=self.key)
+        with trusting(self.trusted):
+            return make(self.node, key=self.key)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,12 @@ class KeptRun:
         return is_fresh(self.folder, self.fingerprint)
 
     def read(self) -> EpisodeRecord:
-        """Return the record."""
+        """Return the record.
+
+        Raises:
+            RequestError: it is gone or damaged.
+        """
+        check_result(self.folder)
         return EpisodeRecord(**torch.load(self.folder / "record.pt", weights_only=True))
 
     def play(self) -> float:
@@ -110,9 +121,10 @@ class KeptRun:
         torch.set_num_threads(1)
         record = self.run.play()
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / FINGERPRINT_FILE).unlink(missing_ok=True)
         with whole_file(self.folder / "record.pt") as aside:
             torch.save({field.name: getattr(record, field.name) for field in fields(record)}, aside)
-        mark_fresh(self.folder, self.fingerprint)
+        mark_result(self.folder, self.fingerprint)
         return time.perf_counter() - started
 
 
@@ -126,8 +138,9 @@ WAITING, DONE, FAILED = "·", "done", "failed"
 class ProcessGrid:
     """Play runs several at a time, each in a process of its own, and keep what was played.
 
-    A run that fails takes nothing from the others. An interruption ends the processes at once; runs that are done are
-    kept, and playing again goes on there.
+    A run that fails takes nothing from the others, nor does one whose process is killed. An interruption ends the
+    processes at once; runs that are done are kept, and playing again goes on there. The processes end with this one,
+    however it ends.
     Records of policies and seeds that are no longer asked for are taken away.
 
     Args:
@@ -153,39 +166,48 @@ class ProcessGrid:
         """Return what went wrong, by the run's name in the order of the runs; empty where all is well."""
         state = {one.run.name: DONE for one in every} | {one.run.name: WAITING for one in open_runs}
         problems: dict[str, str] = {}
-        workers = max(1, min(self.processes or _cores(), len(open_runs)))
-        earlier = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        waiting = list(open_runs)[::-1]
+        running: dict[Future[float], tuple[ProcessPoolExecutor, str]] = {}
+        spare = [_worker() for _ in range(max(1, min(self.processes or _cores(), len(waiting))))]
+        console = Console(stderr=True)
         try:
-            with Live(_table(every, state), console=Console(stderr=True), transient=True, refresh_per_second=4) as live:
-                with _without_interrupts():
-                    running = {pool.submit(one.play): one.run.name for one in open_runs}
-                for future in _as_completed(running):
-                    name = running[future]
-                    try:
-                        seconds = future.result()
-                        state[name] = f"{seconds:.1f} s"
-                        log.info("%s: %.1f s", name, seconds)
-                    except BrokenProcessPool:
-                        problems[name] = "its process died, as it does without memory"
-                    except RequestError as error:
-                        problems[name] = str(error)
-                    except Exception as error:
-                        problems[name] = f"{type(error).__name__}: {error}"
-                    if name in problems:
-                        state[name] = FAILED
-                        log.error("%s: %s", name, problems[name])
-                    live.update(_table(every, state))
+            with Live(_table(every, state), console=console, transient=True, refresh_per_second=4) as live:
+                while waiting or running:
+                    while waiting and spare:
+                        one = waiting.pop()
+                        with _without_interrupts():
+                            worker, future = _submitted(spare.pop(), one)
+                        running[future] = (worker, one.run.name)
+                    # A wait without end does not see a Ctrl-C that was given to a thread.
+                    for future in wait(running, WAKES, FIRST_COMPLETED).done:
+                        worker, name = running.pop(future)
+                        try:
+                            seconds = future.result()
+                            state[name] = f"{seconds:.1f} s"
+                            log.info("%s: %.1f s", name, seconds)
+                        except BrokenProcessPool:
+                            problems[name] = "its process died or was killed, as it is where memory runs out"
+                            worker.shutdown(wait=False)
+                            worker = _worker()
+                        except RequestError as error:
+                            problems[name] = str(error)
+                        except Exception as error:
+                            problems[name] = f"{type(error).__name__}: {error}"
+                        spare.append(worker)
+                        if name in problems:
+                            state[name] = FAILED
+                            log.error("%s: %s", name, problems[name])
+                        live.update(_table(every, state))
         except BaseException:
-            for worker in set(multiprocessing.active_children()) - earlier:
-                worker.kill()
-                worker.join()
+            for worker, _ in running.values():
+                _kill(worker)
             for one in open_runs:
                 for unfinished in one.folder.glob("record.pt.*.aside"):
                     unfinished.unlink()
             raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for worker in (*spare, *(one for one, _ in running.values())):
+                worker.shutdown(cancel_futures=True)
         return {name: problems[name] for name in state if name in problems}
 
     def _forget_others(self, folders: set[Path]) -> None:
@@ -195,14 +217,6 @@ class ProcessGrid:
         for one in self.folder.glob("*/"):
             if not any(one.iterdir()):
                 one.rmdir()
-
-
-def _as_completed(futures: Iterable[Future[float]]) -> Iterator[Future[float]]:
-    """Yield futures as they are done, waking now and then: an endless wait does not see a Ctrl-C given to a thread."""
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, WAKES, FIRST_COMPLETED)
-        yield from done
 
 
 @contextmanager
@@ -216,6 +230,40 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _worker() -> ProcessPoolExecutor:
+    """Return a process of its own to play runs in, one after the other; it starts with the first."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _submitted(worker: ProcessPoolExecutor, run: KeptRun) -> tuple[ProcessPoolExecutor, Future[float]]:
+    """Let a worker play a run; another one where its process was killed while it had nothing to do."""
+    try:
+        return worker, worker.submit(run.play)
+    except BrokenProcessPool:
+        fresh = _worker()
+        return fresh, fresh.submit(run.play)
+
+
+def _end_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, also where it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has one"
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)
+
+
+def _kill(worker: ProcessPoolExecutor) -> None:
+    """End a worker's process at once; what it had not kept is played again."""
+    for process in list((worker._processes or {}).values()):
+        process.kill()
+        process.join()
 
 
 def _cores() -> int:

@@ -14,8 +14,9 @@ from importlib import import_module
 from recsys import __version__
 from recsys.errors import RequestError
 from recsys.report.console import print_plainly
+from recsys.termination import Terminated, raising_terminated
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
-        traceback), 130 interrupted.
+        traceback), 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__version__)
         return DONE
     try:
-        run(command, rest)
+        with raising_terminated():
+            run(command, rest)
         sys.stdout.flush()
     except RequestError as error:
         print(f"recsys {command}: {error}", file=sys.stderr)
@@ -73,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print(f"\nterminated{go_on(command, rest)}", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
         return FAILED

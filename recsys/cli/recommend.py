@@ -18,6 +18,7 @@ from recsys.errors import RequestError
 from recsys.report.console import show_table
 from recsys.report.formats import number
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, trusting
 
 UserId = int | str
 
@@ -74,7 +75,9 @@ def show(config: DictConfig) -> None:
         show_table(table)
 
 
-def recommend(run: str, user: UserId | list[UserId], k: int = 10, row: str | None = None) -> list[Recommendation]:
+def recommend(
+    run: str, user: UserId | list[UserId], k: int = 10, row: str | None = None, modules: Sequence[str] = ()
+) -> list[Recommendation]:
     """Return the k most probable items of each user, best first, under a policy of a run's table.
 
     Args:
@@ -83,6 +86,7 @@ def recommend(run: str, user: UserId | list[UserId], k: int = 10, row: str | Non
         k: items a user, at least 1; fewer come back where the catalogue has no more that the user may get.
         row: of the run's table, a baseline, a training or `mixture`; None takes the one with the highest NDCG@10 on the
             validation requests.
+        modules: beside this package, whose classes and functions the run may name.
 
     Raises:
         RequestError: no such folder, user, row, or number of items.
@@ -94,7 +98,8 @@ def recommend(run: str, user: UserId | list[UserId], k: int = 10, row: str | Non
         raise RequestError(f"run: {folder.config} is not there; give a folder that `recsys train` left")
     from recsys.runs.trained_policy import load_policy
 
-    policy, dataset = load_policy(folder, row)
+    with trusting(Trusted(modules=frozenset(modules))):
+        policy, dataset = load_policy(folder, row)
     users = known_users(user if isinstance(user, list) else [user], dataset.users["user_id"])
     return [Recommendation(one, *item, row=policy.row) for one in users for item in policy.recommend(one, k)]
 

@@ -25,6 +25,7 @@ class RunSettings:
         run: the run folder itself, instead of a new one; stages that are up to date in it are skipped.
         resume: go on with the newest unfinished run of this configuration.
         provides: top-level keys that are there to be referred to, whether or not what is chosen does.
+        modules: modules beside this package whose classes and functions the run folders that are read may name.
     """
 
     name: str = "unnamed"
@@ -37,12 +38,13 @@ class RunSettings:
     run: str | None = None
     resume: bool = False
     provides: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, config: DictConfig) -> RunSettings:
         """Read the settings of a configuration. Keys that it lacks keep their defaults."""
         given = {one: config[one] for one in cls.names() if one in config}
-        for one in {"stages", "provides"} & given.keys():
+        for one in {"stages", "provides", "modules"} & given.keys():
             given[one] = list(given[one])
         return cls(**given)
 
@@ -56,5 +58,5 @@ class RunSettings:
         return [one.name for one in fields(cls)]
 
 
-LOCATION_KEYS = ("root", "run", "resume")
-"""Settings that locate a run. They are no part of its identity."""
+LOCATION_KEYS = ("root", "run", "resume", "modules")
+"""Settings that locate a run, and what it may read. They are no part of its identity."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from recsys.atomic import whole_folder, write_json, write_parquet, write_tensors
+from recsys.checksums import check_folder, write_checksums
 from recsys.errors import DataError, RequestError
 from recsys.items.collisions import CollisionPolicy, ExtraCode
 from recsys.items.quantizer import Quantizer
@@ -134,12 +134,12 @@ class ItemBundle:
 
     def save(self, folder: Path) -> None:
         """Write the folder. An existing folder is replaced only after the new one is complete."""
-        with whole_folder(folder) as aside:
+        with whole_folder(folder, replace=True) as aside:
             write_parquet(aside / "items.parquet", self.table)
             self.semantic_ids.save(aside / "semantic_ids.safetensors")
             write_tensors(aside / "vectors.safetensors", {"vectors": self.vectors})
             write_json(aside / "bundle.json", {"fingerprint": self.fingerprint, "trained": self.trained})
-            shutil.rmtree(folder, ignore_errors=True)
+            write_checksums(aside)
 
     @classmethod
     def load(cls, folder: Path) -> ItemBundle:
@@ -148,6 +148,7 @@ class ItemBundle:
         Raises:
             DataError: a file is missing or damaged, or the files belong to different bundles.
         """
+        check_folder(folder, "it belongs to an item bundle; make the bundle again")
         try:
             saved = json.loads((folder / "bundle.json").read_text())
             bundle = cls(

@@ -14,6 +14,7 @@ from recsys.atomic import write_json
 from recsys.errors import RequestError
 from recsys.instantiation import make
 from recsys.simulate.simulator import Simulator
+from recsys.stored import check_stored
 
 SIMULATOR_FILE = "simulator.json"
 
@@ -77,4 +78,5 @@ class SimulatorPreparation:
         """Make the simulator whose configuration the folder keeps."""
         text = (folder / SIMULATOR_FILE).read_text(encoding="utf-8")
         kept = json.loads(text)
+        check_stored(kept["simulator"], folder / SIMULATOR_FILE, "simulator")
         return PreparedSimulator(make(kept["simulator"], key="simulator"), kept["name"], text)

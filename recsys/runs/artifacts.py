@@ -25,10 +25,11 @@ from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, ListConfig
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from recsys.atomic import write_json, write_tensors
+from recsys.checksums import check_folder
 from recsys.config.signature import locate
 from recsys.config.suggest import suggestion
 from recsys.config.type_check import describe, first_argument
@@ -38,8 +39,10 @@ from recsys.instantiation import make
 from recsys.models.generators.generator import Generator
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, marked_files
 from recsys.runs.materials import load_materials
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, check_stored, trusting
 from recsys.types.artifact_kind import ArtifactKind
 
 ARTIFACT_FILE = "artifact.json"
@@ -86,13 +89,20 @@ class Artifact:
         """Read the description in a folder.
 
         Raises:
-            RequestError: there is none.
+            RequestError: there is none, it is damaged, or it names foreign code (`recsys.stored`).
         """
         file = folder / ARTIFACT_FILE
         if not file.exists():
             raise RequestError(f"{file} does not exist: that training has not finished; run the same command again")
-        stored = json.loads(file.read_text())
-        return cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
+        check_result(folder)
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            found = cls(**{**stored, "kind": ArtifactKind(stored["kind"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RequestError(f"{file} is damaged ({error}): run the same training again") from error
+        for key in ("recipe", "policy"):
+            check_stored(getattr(found, key), file, key)
+        return found
 
 
 def save_artifact(artifact: Artifact, model: nn.Module, folder: Path) -> None:
@@ -113,9 +123,21 @@ def training_order_file(run: RunFolder) -> Path:
 
 
 def artifact_folders(run: RunFolder) -> dict[str, Path]:
-    """Return the folder of every artifact of a run by its name, in the order of the trainings."""
+    """Return the folder of every artifact of a run by its name, in the order of the trainings.
+
+    Raises:
+        RequestError: an artifact that was finished is gone, or the order is damaged.
+    """
     file = training_order_file(run)
-    order: list[str] = json.loads(file.read_text()) if file.exists() else []
+    marked = [one.parent / ARTIFACT_FILE for one in run.path.glob(f"stages/train/*/{FINGERPRINT_FILE}")]
+    listed = [one for one in marked_files(file.parent) if one.name == ARTIFACT_FILE]
+    for one in (*listed, *marked):
+        if not one.exists():
+            raise RequestError(f"{one} is gone: run the same command again, it is made anew")
+    try:
+        order: list[str] = json.loads(file.read_text()) if file.exists() else []
+    except ValueError as error:
+        raise RequestError(f"{file} is damaged ({error}): run the same command again") from error
     folders = {one.parent.name: one.parent for one in sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"))}
     return dict(sorted(folders.items(), key=lambda one: order.index(one[0]) if one[0] in order else -1))
 
@@ -217,20 +239,25 @@ def read_weights(file: Path) -> dict[str, Any]:
     """Return the tensors of a safetensors file by name.
 
     Raises:
-        RequestError: the file is not there.
+        RequestError: the file is not there, or damaged.
     """
     if not file.exists():
         raise RequestError(f"{file} is gone: run the same training again, or name another one")
-    with safe_open(file, framework="pt") as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    check_folder(file.parent, "run the same training again")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RequestError(f"{file} is damaged ({error}): run the same training again") from error
 
 
-def load(run: RunFolder | Path | str, name: str) -> Any:
+def load(run: RunFolder | Path | str, name: str, modules: Sequence[str] = ()) -> Any:
     """Return what a training of a run left, frozen and in evaluation mode.
 
     Args:
         run: a folder that `recsys train` left.
         name: of the training; `item_vectors` for the vectors that the run's semantic IDs were made from.
+        modules: beside this package, whose classes and functions the run folder may name. Nothing else is imported.
 
     Returns:
         A policy that answers requests, for a policy (a network that generates becomes the policy that the training's
@@ -239,9 +266,15 @@ def load(run: RunFolder | Path | str, name: str) -> Any:
 
     Raises:
         ConfigurationError: the run has no artifact of that name.
-        RequestError: its weights belong to other items or slates than the run holds now.
+        RequestError: its weights belong to other items or slates than the run holds now, or a file of it names code of
+            other modules.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    with trusting(Trusted(modules=frozenset(modules))):
+        return _load(folder, name)
+
+
+def _load(folder: RunFolder, name: str) -> Any:
     place = artifact_folder(folder, name)
     artifact = Artifact.read(place)
     if artifact.kind is ArtifactKind.ITEM_VECTORS:

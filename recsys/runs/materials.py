@@ -17,5 +17,5 @@ def load_bundle(run: RunFolder) -> ItemBundle:
 
 def load_materials(run: RunFolder) -> Materials:
     """Return the run's item bundle, or its prepared data if it has no stage that tokenizes."""
-    tokenized = (run.path / "stages" / "tokenize" / BUNDLE_FOLDER).exists()
+    tokenized = (run.path / "stages" / "tokenize").exists()
     return load_bundle(run) if tokenized else load_data(run).materials

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from inspect import isclass
 from typing import ClassVar, TypeVar
 
 from recsys.atomic import write_json
 from recsys.config.signature import locate
 from recsys.data.datasets.preparation import Preparation, PreparedData
 from recsys.errors import ConfigurationError, RequestError
-from recsys.runs.fingerprint import FINGERPRINT_FILE
+from recsys.runs.fingerprint import check_result
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import check_stored
 
 PREPARED_FILE = "prepared.json"
 
@@ -40,24 +42,41 @@ class Prepare:
         write_json(folder / PREPARED_FILE, {"preparation": f"{kind.__module__}.{kind.__qualname__}"})
         log.info("%s", prepared.describe())
 
+    def is_intact(self, run: RunFolder) -> bool:
+        """Return whether the prepared data are there and undamaged, wherever they lie."""
+        try:
+            load_data(run)
+        except RequestError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
 
 def load_data(run: RunFolder) -> PreparedData:
     """Return the data a run was made with.
 
     Raises:
-        RequestError: the run prepared none, or they are gone.
+        RequestError: the run prepared none, or they are gone or damaged.
     """
     folder = run.stage(Prepare.name)
     if not (folder / PREPARED_FILE).exists():
         raise RequestError(f"{run.path} holds no prepared data; its stages begin with `{Prepare.name}`")
+    check_result(folder)
     try:
         kind = json.loads((folder / PREPARED_FILE).read_text())["preparation"]
-        return locate(str(folder / PREPARED_FILE), kind).load(folder)
+        check_stored({"_target_": kind}, folder / PREPARED_FILE, "preparation", whole_run=True)
+        preparation = locate(str(folder / PREPARED_FILE), kind)
+        if not (isclass(preparation) and issubclass(preparation, Preparation)):
+            raise ConfigurationError(
+                f"{folder / PREPARED_FILE}: {kind} prepares no data; make the run again from its experiment"
+            )
+        return preparation.load(folder)
     except FileNotFoundError as error:
-        (folder / FINGERPRINT_FILE).unlink(missing_ok=True)  # so that the same training prepares again
         raise RequestError(
             f"{error.filename} is gone: it held prepared data of {run.path}; run the same training again"
         ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{folder}: what was prepared is damaged ({error}); run the same training again") from error
 
 
 def load_data_of(run: RunFolder, kind: type[Kind]) -> Kind:

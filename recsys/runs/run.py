@@ -6,21 +6,25 @@ import copy
 import logging
 import signal
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from omegaconf import DictConfig
 
+from recsys.atomic import remove_asides
+from recsys.config.settings import RunSettings
 from recsys.config.validate import validate
 from recsys.config.written import naming_written_keys
 from recsys.errors import ConfigurationError
 from recsys.instantiation import PartError, make
 from recsys.runs.distributed import DistributedContext, distributed_context
 from recsys.runs.fingerprint import PlannedStage, plan
+from recsys.runs.ownership import Owner
 from recsys.runs.run_folder import RunFolder, choose_folder
 from recsys.runs.run_log import keeping_log, log_again, log_to_file
+from recsys.stored import Trusted, trusting
 
 
 @runtime_checkable
@@ -37,6 +41,7 @@ class Stage(Protocol):
     - `all_ranks = True`: it runs in every process of a distributed run, not in the first alone
     - `incremental = True`: it finds what it made with another configuration and keeps what still holds; the folders of
       other stages are emptied before they run
+    - `is_intact(run)`: a method that returns whether what it left outside of the run folder is there and undamaged
     - `check_configuration(node, config)`: a static method that refuses a wrong configuration of the stage, given that
       of the run as well, before anything runs
     """
@@ -61,16 +66,19 @@ class RunResult:
     Args:
         folder: the run folder.
         metrics: `{row: {metric: {"value": v, "low": l, "high": h}}}`; empty where no stage evaluates.
+        trusted: what the configuration of the run names.
     """
 
     folder: Path
     metrics: dict[str, dict[str, dict[str, float | None]]]
+    trusted: Trusted = field(default_factory=Trusted, repr=False)
 
     def load(self, name: str) -> Any:
-        """Return what a training of the run left; see `recsys.load`."""
+        """Return what a training of the run left; see `recsys.load`. What the run's configuration names is trusted."""
         from recsys.runs.artifacts import load
 
-        return load(self.folder, name)
+        with trusting(self.trusted):
+            return load(self.folder, name)
 
 
 def run_stages(config: DictConfig) -> RunResult:
@@ -86,26 +94,33 @@ def run_stages(config: DictConfig) -> RunResult:
     """
     validate(config)
     config = copy.deepcopy(config)
-    with naming_written_keys(config):
+    with trusting(Trusted.of(config, RunSettings.of(config).modules)), naming_written_keys(config):
         steps = plan(config)
         with keeping_log() as made:
             stages = [make_stage(step.node) for step in steps]
         ranks = distributed_context()
         run = RunFolder(Path(ranks.decide(lambda: str(choose_folder(config, steps)))))
-        with log_to_file(run.log) if ranks.first else nullcontext():
+        with ExitStack() as held:
+            if ranks.first:
+                held.enter_context(Owner.of(config).holding(run.path))
+                held.enter_context(log_to_file(run.log))
             log_again(made)
             if ranks.first:
+                remove_asides(run.path)
                 run.write_config(config)
                 run.remove_stale_results(steps)
+            done: list[str] = []
             for step, stage in zip(steps, stages, strict=True):
                 run_stage(step, stage, run, ranks)
-                ranks.decide(lambda: run.gather_history([one.name for one in steps]))
-    return RunResult(run.path, run.read_metrics())
+                done.append(step.name)
+                ranks.decide(lambda: run.gather_history(done))
+    return RunResult(run.path, run.read_metrics(), Trusted.of(config, RunSettings.of(config).modules))
 
 
 def run_stage(step: PlannedStage, stage: Stage, run: RunFolder, ranks: DistributedContext) -> None:
     """Run one stage, unless its result is there."""
-    if ranks.decide(lambda: run.up_to_date(step)):
+    intact = getattr(stage, "is_intact", None)
+    if ranks.decide(lambda: run.up_to_date(step) and (intact is None or intact(run))):
         log.info("%s: up to date", step.name)
         return
     resumed = ranks.decide(lambda: run.begin(step))

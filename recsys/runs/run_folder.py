@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +12,24 @@ from typing import Any
 
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from recsys.atomic import write_parquet, write_text
 from recsys.config.settings import RunSettings
+from recsys.errors import RequestError
 from recsys.runs.fingerprint import (
     FINGERPRINT_FILE,
+    PARTIAL_FILE,
     PlannedStage,
     configuration_fingerprint,
     is_fresh,
     mark_fresh,
+    mark_result,
 )
+from recsys.runs.ownership import Owner
 
-PARTIAL_FILE = "partial.json"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class RunFolder:
          history.parquet   stage, step, metric, value
          report.html
          run.log
+         .run.json         whose run it is; .lock while a run writes here
          checkpoints/<stage>/
          stages/<stage>/   what later stages read; partial.json until it is whole, then fingerprint.json
     ```
@@ -121,7 +129,7 @@ class RunFolder:
     def finish(self, step: PlannedStage) -> None:
         """Mark a stage's result as whole."""
         folder = self.stage(step.name)
-        mark_fresh(folder, step.fingerprint)
+        mark_result(folder, step.fingerprint, [self.path / name for name in step.results])
         (folder / PARTIAL_FILE).unlink(missing_ok=True)
 
     def gather_history(self, names: list[str]) -> None:
@@ -137,12 +145,17 @@ class RunFolder:
 
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, empty where no stage wrote it."""
-        return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+        try:
+            return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
+        except ValueError as error:
+            raise RequestError(f"{self.metrics} is damaged ({error}): run the same command again") from error
 
     def write_config(self, config: DictConfig) -> None:
         """Keep the configuration such that running it again makes a new run."""
         kept = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
         kept.update({"run": None, "resume": False})
+        if "modules" in kept:
+            kept.modules = []
         write_text(self.config, OmegaConf.to_yaml(kept))
 
 
@@ -154,6 +167,7 @@ def choose_folder(config: DictConfig, steps: list[PlannedStage]) -> Path:
     settings = RunSettings.of(config)
     runs = Path(settings.root) / settings.name
     if settings.run is not None:
+        Owner.of(config).check(Path(settings.run))
         return _made(Path(settings.run))
     if settings.resume and (same := same_runs(runs, config)):
         unfinished = [one for one in same if not all(one.up_to_date(step) for step in steps)]
@@ -166,9 +180,12 @@ def same_runs(runs: Path, config: DictConfig) -> list[RunFolder]:
     wanted = configuration_fingerprint(config)
     found = []
     for path in sorted(runs.glob("*/config.yaml")):
-        stored = OmegaConf.load(path)
-        if isinstance(stored, DictConfig) and configuration_fingerprint(stored) == wanted:
-            found.append(RunFolder(path.parent))
+        try:
+            stored = OmegaConf.load(path)
+            if isinstance(stored, DictConfig) and configuration_fingerprint(stored) == wanted:
+                found.append(RunFolder(path.parent))
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            log.warning("%s cannot be read and is passed over: %s", path, error)
     return found
 
 

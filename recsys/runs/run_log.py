@@ -12,6 +12,8 @@ from typing import Any
 
 from typing_extensions import override
 
+from recsys.termination import Terminated
+
 PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 """Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
@@ -113,6 +115,6 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 
 def _record(error: BaseException) -> logging.LogRecord:
-    told = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    told = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(error), "failed")
     trace = (type(error), error, error.__traceback__)
     return logging.LogRecord(PACKAGE, logging.ERROR, __file__, 0, told, None, trace)

@@ -23,6 +23,7 @@ from recsys.runs.artifacts import Artifact, artifacts, best_artifact, load
 from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import check_stored
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -121,7 +122,11 @@ def _evaluation(run: RunFolder) -> RowEvaluation | None:
     """Return the evaluation that the run's configuration names, None where it has none whose rows can be served."""
     config = OmegaConf.load(run.config) if run.config.exists() else OmegaConf.create()
     node = OmegaConf.select(config, "evaluation")
-    made = None if node is None else make(node)
+    if node is None:
+        return None
+    plain = OmegaConf.to_container(node, resolve=True)
+    check_stored(plain, run.config, "evaluation", whole_run=True)
+    made = make(plain)
     return made if isinstance(made, RowEvaluation) else None
 
 

@@ -15,7 +15,7 @@ import lightning
 import polars as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from recsys.atomic import write_text
@@ -27,6 +27,7 @@ from recsys.training.callbacks import (
     RandomStateCallback,
     ValidateAtLeastOnce,
 )
+from recsys.training.checkpoints import FolderCheckpoint, check_checkpoint, checkpoint_to_resume
 from recsys.training.finite import FiniteTraining, set_training_mode
 from recsys.training.trainer_options import joined_callbacks, user_options
 
@@ -139,7 +140,8 @@ def fit(
             when larger or smaller (`mode`).
         data: what it is trained and validated on, for instance `recsys.data.datasets.sequence_data.SequenceData`.
         schedule: how long.
-        folder: gets `last.ckpt`, `best.ckpt` and, with a profiler, `fit-profile.txt`.
+        folder: gets `last.ckpt` and the one before it, `best.ckpt` and, with a profiler, `fit-profile.txt`; it may be
+            moved.
         trainer: makes the trainer: devices, precision, strategy. A `logger` and `callbacks` that are bound to it
             (`functools.partial`) are used beside the training's own callbacks.
         limit: batches an epoch, batches a validation, and epochs, at most (dry runs); None for no limit.
@@ -149,6 +151,7 @@ def fit(
         ConfigurationError: the system's class does not declare its metric (`recsys.systems.declaration`); or an option
             is bound to the trainer that a training sets itself.
         NonFiniteError: a number is NaN or infinite; names the step and the part.
+        RequestError: the weights to keep were damaged meanwhile.
     """
     bound = user_options(trainer)
     declared = declaration(system)
@@ -179,18 +182,18 @@ def fit(
             bound,
         ),
     )
-    last = folder / "last.ckpt"
     keep_freed_memory()
     _say_what_stopped_it(folder)
     set_training_mode(system)
     try:
-        run.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        run.fit(system, datamodule=data, ckpt_path=checkpoint_to_resume(folder), weights_only=True)
     except NonFiniteError as error:
         raise NonFiniteError(_stopped(error, finite.place, folder, run.is_global_zero)) from error
     finally:
         system.eval()
     (folder / STOPPED_FILE).unlink(missing_ok=True)
-    keep = Path(best.best_model_path) if schedule.keep == "best" else last
+    keep = folder / f"{schedule.keep}.ckpt"
+    check_checkpoint(keep)
     system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
     frame = pl.DataFrame(
         history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
@@ -238,12 +241,9 @@ def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightn
 
 def _checkpoint(
     folder: Path, name: str, monitor: str | None = None, mode: Literal["min", "max"] = "max"
-) -> ModelCheckpoint:
-    """One file, written anew behind each validation, or behind the best so far of what is monitored.
-
-    Not at the end of an epoch: the trainer takes a finished epoch for a new start and forgets the loader's position.
-    """
-    return ModelCheckpoint(
+) -> FolderCheckpoint:
+    """One file, written anew behind each validation, or behind the best so far of what is monitored."""
+    return FolderCheckpoint(
         folder, name, monitor=monitor, mode=mode, save_on_train_epoch_end=False, enable_version_counter=False
     )
 

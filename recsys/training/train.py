@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from recsys.config.compose import compose
+from recsys.config.settings import RunSettings
 from recsys.errors import ConfigurationError
 from recsys.runs.run import RunResult, run_stages
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, check_stored_run, trusting
 
 
 def train(overrides: Sequence[str] | DictConfig) -> RunResult:
@@ -64,13 +67,18 @@ def stored_configuration(config: DictConfig, overrides: Sequence[str]) -> DictCo
         raise ConfigurationError(
             f"run: {file} is not there; give a folder that `recsys train` left, or name an experiment"
         )
-    others = [one for one in overrides if one.split("=")[0] not in ("run", "resume")]
+    others = [one for one in overrides if one.split("=")[0] not in ("run", "resume", "modules")]
     if others:
         raise ConfigurationError(
             f"{', '.join(others)}: name the experiment as well; run=FOLDER alone runs {file} as it stands"
         )
-    kept = OmegaConf.load(file)
+    try:
+        kept = OmegaConf.load(file)
+    except (OSError, ValueError, YAMLError) as error:
+        raise ConfigurationError(f"{file} cannot be read ({error}); name the experiment instead") from error
     if not isinstance(kept, DictConfig):
         raise ConfigurationError(f"{file}: expected a configuration, found a {type(kept).__name__}")
-    kept.run = config.run
+    kept.update({"run": config.run, "resume": False, "modules": config.get("modules", [])})
+    with trusting(Trusted(modules=frozenset(RunSettings.of(kept).modules))):
+        check_stored_run(kept, file)
     return kept

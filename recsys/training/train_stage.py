@@ -39,7 +39,7 @@ from recsys.runs.artifacts import (
     training_order_file,
 )
 from recsys.runs.distributed import distributed_context
-from recsys.runs.fingerprint import FINGERPRINT_FILE, fingerprint, is_fresh, mark_fresh
+from recsys.runs.fingerprint import FINGERPRINT_FILE, fingerprint, is_fresh, mark_fresh, mark_result
 from recsys.runs.materials import load_materials
 from recsys.runs.prepare import load_data
 from recsys.runs.run_folder import RunFolder
@@ -136,7 +136,7 @@ class Train:
         needed = [Artifact.read(artifact_folder(run, one)).fingerprint for one in dependencies(training)]
         made_with = (self.trainer, self.seed, self.limit, self.overfit)
         mark = fingerprint(training, *made_with, data.fingerprint, materials.fingerprint, *needed)
-        if ranks.decide(lambda: is_whole(folder) and is_fresh(folder, mark)):
+        if ranks.decide(lambda: is_fresh(folder, mark) and is_whole(folder)):
             log.info("%s/%s: up to date", self.name, name)
             return
         ranks.decide(lambda: _begin(folder, checkpoints, mark))
@@ -144,7 +144,7 @@ class Train:
         log.info("%s/%s: training", self.name, name)
         with reading_run(run):
             self._train(name, training, run, data, materials, mark)
-        ranks.decide(lambda: mark_fresh(folder, mark))
+        ranks.decide(lambda: mark_result(folder, mark))
 
     def _train(
         self, name: str, training: Any, run: RunFolder, data: PreparedData, materials: Materials, mark: str

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from recsys import __version__
 from recsys.cli.main import COMMANDS, DONE, FAILED, REFUSED, main
+from recsys.termination import Terminated
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +40,7 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
     [
         ("data", 2, "recsys train: interactions.parquet: row 3: no item_id\n"),
         ("key", 130, "interrupted; to go on: recsys train experiment=fake stage.sft.how=key resume=true\n"),
+        ("term", 143, "terminated; to go on: recsys train experiment=fake stage.sft.how=term resume=true\n"),
         ("lightning", 130, "interrupted; to go on: recsys train experiment=fake stage.sft.how=lightning resume=true\n"),
     ],
 )
@@ -46,6 +50,29 @@ def test_the_end_of_a_run_is_an_exit_code_and_one_message(
     trap.touch()
     assert main(["train", "experiment=fake", f"stage.sft.how={how}"]) == code
     assert capsys.readouterr().err.lstrip("\n") == told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_that_it_was_terminated(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    again: list[bool] = []
+
+    def terminated(_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Terminated:
+            os.kill(os.getpid(), signal.SIGTERM)  # while it cleans up
+            again.append(True)
+            raise
+
+    monkeypatch.setitem(sys.modules, f"recsys.cli.{command}", SimpleNamespace(main=terminated))
+    assert main([command, "a=1"]) == 143
+    told = capsys.readouterr().err
+    assert told.startswith("\nterminated")
+    assert ("a=1 resume=true" in told) == (command not in ("recommend", "doctor"))
+    assert again == [True] and signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_failure_inside_shows_its_traceback(folder: Path, trap: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,9 @@ def test_a_run_folder_alone_runs_what_it_keeps(folder: Path, trap: Path, capsys:
     assert main(["train", "experiment=fake", "seed=3"]) == 130
     trap.unlink()
     (run,) = Path("runs/fake").iterdir()
-    assert main(["train", f"run={run}"]) == 0
+    assert main(["train", f"run={run}"]) == 2
+    assert "names 'fake_stages." in (told := capsys.readouterr().err) and "modules=[fake_stages]" in told
+    assert main(["train", f"run={run}", "modules=[fake_stages]"]) == 0
     assert last_line(capsys) == str(run)
     assert "seed: 3" in (run / "config.yaml").read_text()
 
@@ -86,6 +88,27 @@ def test_a_sweep_leaves_a_run_a_job(folder: Path, capsys: pytest.CaptureFixture[
     assert seeds == ["seed: 0", "seed: 1"]
     assert [one.name for one in folder.iterdir()] == ["runs"]
     assert len(list(Path("runs/sweeps").glob("*/multirun.yaml"))) == 1
+
+
+@pytest.mark.parametrize("flag", ["--multirun", "-m"])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_sweep_into_one_folder_is_refused_before_it_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str], flag: str, place: int
+) -> None:
+    command = ["experiment=fake", "seed=0,1", "run=same"]
+    command.insert(place, flag)
+    assert main(["train", *command]) == 2
+    assert "run=same: the jobs of a sweep would write into one folder" in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
+def test_the_jobs_of_a_sweep_have_folders_that_depend_on_what_is_swept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "experiment=fake", "seed=0,1", "--multirun", "run=runs/seed_${seed}"]) == 0
+    assert (folder / "runs/seed_1/config.yaml").exists()
+    assert main(["train", "experiment=fake", "seed=0,1", "--multirun", "run=runs/${name}_2"]) == 2
+    assert "run=runs/fake_2: the jobs of a sweep" in capsys.readouterr().err
 
 
 def test_a_sweep_ends_with_its_first_failure(folder: Path, trap: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Interrupted:
     """Is interrupted as long as `trap` is there; leaves half of its work, and says what it found."""
 
     trap: str
-    how: Literal["key", "lightning", "data", "inside"] = "key"
+    how: Literal["key", "lightning", "data", "inside", "term"] = "key"
     name: str = "sft"
 
     def run(self, run: RunFolder) -> None:
@@ -73,6 +74,9 @@ class Interrupted:
     def _stop(self) -> None:
         if self.how == "data":
             raise DataError("interactions.parquet: row 3: no item_id")
+        if self.how == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("it is heard at once")
         if self.how == "inside":
             raise ZeroDivisionError("inside")
         try:

@@ -42,10 +42,10 @@ def test_refuses_folders_that_are_absent_damaged_or_mixed(bundle: ItemBundle, tm
         ItemBundle.load(folder)
     bundle.save(folder)
     bundle.table.with_columns(item_id=bundle.table["item_id"].reverse()).write_parquet(folder / "items.parquet")
-    with pytest.raises(DataError, match="belong to different bundles"):
+    with pytest.raises(DataError, match=r"items\.parquet is damaged: .*make the bundle again"):
         ItemBundle.load(folder)
     (folder / "items.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="the item bundle cannot be read"):
+    with pytest.raises(DataError, match=r"is damaged|is gone|the item bundle cannot be read"):
         ItemBundle.load(folder)
 
 

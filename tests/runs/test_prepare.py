@@ -12,7 +12,7 @@ from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.split import GlobalTime, LeaveOneOut, split_slates_by_steps
 from recsys.data.sources.parquet import ParquetSlates, ParquetTables
 from recsys.errors import ConfigurationError, DataError, RequestError
-from recsys.runs.fingerprint import is_fresh, mark_fresh
+from recsys.runs.fingerprint import mark_fresh
 from recsys.runs.prepare import Prepare, load_data, load_data_of
 from recsys.runs.run import Stage
 from recsys.runs.run_folder import RunFolder
@@ -54,7 +54,7 @@ def test_data_that_are_gone_are_asked_for_and_prepared_again(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(RequestError, match=r"is gone.*run the same training again"):
         load_data_of(run, Dataset)
-    assert not is_fresh(run.stage("prepare"), "made")
+    assert not stage(tmp_path).is_intact(run), "the same training prepares again"
 
 
 def test_slates_come_through_the_same_stage(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_the_system_is_left_with_the_weights_that_validated_best(tmp_path: Path)
     found = (evaluation.items == evaluation.target.unsqueeze(1)).float()
     rank = torch.arange(1, found.shape[1] + 1)
     assert fitted.score == pytest.approx(float((found / (rank + 1).log2()).sum(1).mean()), abs=1e-5)
-    assert {one.name for one in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {one.name for one in tmp_path.iterdir()} == {"before_last.ckpt", "best.ckpt", "last.ckpt"}
 
 
 def test_where_the_last_are_asked_for_the_system_is_left_with_them(tmp_path: Path) -> None:

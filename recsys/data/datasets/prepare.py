@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 
 import polars as pl
 import torch
 
 from recsys.atomic import whole_folder, write_json, write_parquet
+from recsys.checksums import check_folder, write_checksums
 from recsys.data.datasets import clean
 from recsys.data.datasets.dataset import Dataset, assemble, jagged_events
 from recsys.data.datasets.selection import Selection
@@ -20,7 +24,10 @@ from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
 from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.download import progress_bar
 from recsys.data.tables.text import as_ids
+from recsys.errors import DataError
 from recsys.types.jagged import Jagged
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,27 @@ class Prepared:
             "summary": self.summary,
         }
         write_json(folder / "dataset.json", facts, indent=2)
+        write_checksums(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
-        """Read data that `save` wrote."""
+        """Read data that `save` wrote.
+
+        Raises:
+            FileNotFoundError: they are gone.
+            DataError: a file is damaged, or one of several is gone.
+        """
+        facts_file = folder / "dataset.json"
+        if not facts_file.exists():
+            raise FileNotFoundError(ENOENT, "it is not there", str(facts_file))
+        check_folder(folder, "it holds prepared data; run the same training again")
+        try:
+            return cls._read(folder)
+        except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"{folder}: prepared data are damaged ({error}); run the same training again") from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> Prepared:
         facts = json.loads((folder / "dataset.json").read_text())
         users = pl.read_parquet(folder / "users.parquet", glob=False)
         requests = pl.read_parquet(folder / "requests.parquet", glob=False)
@@ -149,15 +173,24 @@ def prepare(
     recipe = f"{LAYOUT} {tables.fingerprint} {cleaning!r} {split!r}"
     fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
     folder = Path(root) / f"{tables.name}-{fingerprint[:16]}"
-    if (folder / "dataset.json").exists():
-        prepared = Prepared.load(folder)
-    else:
+    prepared = _found(folder)
+    if prepared is None:
         with progress_bar() as bar:
             bar.add_task(f"preparing {tables.name}", total=None)
             prepared = _prepare(tables, cleaning, split, fingerprint)
-            with whole_folder(folder) as aside:
+            with whole_folder(folder, replace=True) as aside:
                 prepared.save(aside)
     return prepared.dataset()
+
+
+def _found(folder: Path) -> Prepared | None:
+    """Return what an earlier run prepared; None where there is nothing, or it is damaged, which is told."""
+    with suppress(FileNotFoundError):
+        try:
+            return Prepared.load(folder)
+        except DataError as error:
+            log.warning("%s: it is prepared anew", error)
+    return None
 
 
 def _prepare(tables: Tables, cleaning: clean.Cleaning, split: Split, fingerprint: str) -> Prepared:

