@@ -37,7 +37,9 @@ def test_killed_and_resumed_it_equals_the_uninterrupted_and_earns_more_than_chan
     monkeypatch.setattr(Ctrl, "interrupt_after", 9)
     assert main(["train", *GIVEN, "run=killed"]) == INTERRUPTED
     assert not (Path("killed") / TRAINED / "artifact.json").exists()
-    assert main(["train", "--config-dir", str(HERE / "conf"), "run=killed"]) == 0
+    assert (
+        main(["train", "--config-dir", str(HERE / "conf"), "run=killed", "modules=[interest_actor,tests.fitting]"]) == 0
+    )
     weights, again = (load_file(Path(run) / TRAINED / "weights.safetensors") for run in ("whole", "killed"))
     assert weights.keys() == again.keys() and all(weights[name].equal(again[name]) for name in weights)
     curves = [pl.read_parquet(Path(run) / TRAINED / "history.parquet") for run in ("whole", "killed")]

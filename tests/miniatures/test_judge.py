@@ -14,6 +14,7 @@ from recsys.cli.main import main
 from recsys.errors import ConfigurationError
 from recsys.runs.artifacts import Artifact, artifact_folder, artifacts, best_artifact
 from recsys.runs.run_folder import RunFolder
+from recsys.stored import Trusted, trusting
 from recsys.types.artifact_kind import ArtifactKind
 
 HERE = Path(__file__).parent / "judge"
@@ -48,17 +49,18 @@ def test_a_reward_model_rewards_another_training_and_stands_in_no_table(
 ) -> None:
     assert trained() == 0
     run = RunFolder(folder / capsys.readouterr().out.splitlines()[-1])
-    assert [one.name for one in artifacts(run)] == ["item_vectors", "judge", "judged"], (
-        "in the order that names ask for"
-    )
-    judge, judged = (Artifact.read(artifact_folder(run, name)) for name in ("judge", "judged"))
+    with trusting(Trusted(modules=frozenset({"judge"}))):
+        assert [one.name for one in artifacts(run)] == ["item_vectors", "judge", "judged"], (
+            "in the order that names ask for"
+        )
+        judge, judged = (Artifact.read(artifact_folder(run, name)) for name in ("judge", "judged"))
     assert (judge.kind, judge.monitor, judge.mode) == (ArtifactKind.REWARD_MODEL, "validation/loss", "min")
     assert judge.score == pytest.approx(min(curve(run, "judge", "validation/loss")))
     assert set(json.loads(run.metrics.read_text())) == {"popularity", "markov", "item_knn", "judged", "mixture"}
     with pytest.raises(ConfigurationError, match=r"'judge' was chosen by validation/loss \(min\) and 'judged' by"):
         best_artifact([judge, judged])
 
-    model = recsys.load(run.path, "judge")
+    model = recsys.load(run.path, "judge", modules=["judge"])
     assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
     last = recsys.Jagged.from_rows([[item] for item in range(ITEMS)])
     histories = recsys.Context(torch.arange(ITEMS), last, excluded=last)

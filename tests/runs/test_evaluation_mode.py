@@ -42,7 +42,7 @@ WAYS: dict[str, Callable[[RunResult], Any]] = {
     "recsys.train, reward": lambda result: result.load("rere"),
     "recsys.load": lambda result: recsys.load(result.folder, "rere"),
     "recommend": lambda result: load_policy(RunFolder(result.folder), "sft")[0].policy,
-    "recommend, the best": lambda result: load_policy(RunFolder(result.folder))[0].policy,
+    "recommend, the mixture": lambda result: load_policy(RunFolder(result.folder), "mixture")[0].policy,
     "bench": lambda result: RemappedPolicy.from_run(str(result.folder), item_ids(RunFolder(result.folder)), "rere"),
 }
 

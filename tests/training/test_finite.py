@@ -133,7 +133,7 @@ def test_a_diverged_training_keeps_its_checkpoints_and_says_on_resuming_what_hap
     assert f"an earlier attempt ended so: {first.value}" in caplog.text
     assert "it goes on from last.ckpt" in caplog.text
     quick_fit(Spoilt(0, "nothing"), tmp_path, schedule)
-    assert {one.name for one in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}, "it ended well"
+    assert {one.name for one in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt", "before_last.ckpt"}, "it ended well"
 
 
 def test_sparse_empty_and_missing_gradients() -> None:

@@ -20,6 +20,7 @@ from recsys.policies.evaluation import evaluate
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.mixture import Mixture
 from recsys.runs.artifacts import Artifact, artifact_folder, load_model
+from recsys.runs.fingerprint import mark_result
 from recsys.runs.materials import load_bundle
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run import Stage
@@ -86,11 +87,12 @@ def test_every_user_stands_in_the_table(train: Train) -> None:
     assert set(table["user_id"]) == {f"u{user}" for user in range(36)}
 
 
-def test_the_mixture_is_that_of_the_best_arm_but_the_opponent(train: Train) -> None:
+def test_the_mixture_is_that_of_the_best_training_but_the_opponent(train: Train) -> None:
     run = train({"sasrec": training_of(model=SASREC), "sft": training_of(), "other": training_of(epochs=2)})
     for name, value in (("sasrec", 0.9), ("sft", 0.5), ("other", 0.4)):
         folder = artifact_folder(run, name)
         replace(Artifact.read(folder), score=value).write(folder)
+        mark_result(folder, name)
     rows = RankingEvaluation(BASELINES).policies(run, load_data_of(run, Dataset))
     mixture = rows["mixture"]
     assert isinstance(mixture, Mixture)

@@ -44,7 +44,7 @@ def test_loggers_and_callbacks_of_the_configuration_are_used(tmp_path: Path) -> 
     assert fitted.history.filter(metric="validation/ndcg@10").height == 2, "the training's own go on"
     written = (tmp_path / "logs" / "metrics.csv").read_text().splitlines()
     assert {"train/loss", "validation/ndcg@10", "lr-AdamW"} <= set(written[0].split(","))
-    assert {one.name for one in (tmp_path / "fit").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {one.name for one in (tmp_path / "fit").iterdir()} == {"best.ckpt", "last.ckpt", "before_last.ckpt"}
 
 
 @pytest.mark.parametrize("name", SET_BY_TRAININGS)
