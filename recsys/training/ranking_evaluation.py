@@ -27,6 +27,7 @@ from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.report.formats import interval, number
 from recsys.runs.artifacts import artifacts, best_artifact, load
+from recsys.runs.fingerprint import check_result
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.training.evaluate import EvaluationResult
@@ -134,8 +135,12 @@ class RankingEvaluation:
 
         The evaluation leaves these figures in its folder (`validation.json`); they are computed where they are missing.
         Without validation requests it is the training with the best score.
+
+        Raises:
+            RequestError: the evaluation's figures were damaged.
         """
         path = run.stage("evaluate") / f"{VALIDATION}.json"
+        check_result(path.parent)
         found: dict[str, float | None] = json.loads(path.read_text()) if path.exists() else {}
         if not {*self.baselines, *(one.name for one in artifacts(run, ArtifactKind.POLICY))} <= set(found):
             found = self._validation(self.policies(run, dataset), dataset)

@@ -163,4 +163,4 @@ def test_a_run_folder_alone(key: str, run: Path, tmp_path: Path, capsys: pytest.
 def test_what_is_whole_is_read_from_a_copy(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = copied(run, tmp_path)
     assert main(["recommend", f"run={copy}", "user=u3"]) == 0
-    assert main(["train", f"run={copy}"]) == 0
+    assert main(["train", f"run={copy}", "modules=[tests.faults.runs]"]) == 0

@@ -125,7 +125,7 @@ def test_a_killed_process_of_a_bench_costs_its_run_only(tmp_path: Path) -> None:
     assert (
         subprocess.run([sys.executable, "-m", "recsys.cli.main", *again], cwd=Path(__file__).parents[2]).returncode == 0
     )
-    assert len(list(tmp_path.rglob("record.pt"))) == 2 * 8
+    assert len(list(tmp_path.rglob("record.pt"))) == 2 * 3
 
 
 def test_preparing(tmp_path: Path) -> None:
