@@ -15,7 +15,10 @@ class Terminated(BaseException):
 
 @contextmanager
 def raising_terminated() -> Iterator[None]:
-    """Raise `Terminated` inside the block when SIGTERM comes, once; further ones change nothing."""
+    """Raise `Terminated` inside the block when SIGTERM comes, once; further ones change nothing.
+
+    Where a library swallows it, as an import or a destructor can, it is raised at the end of the block.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -30,5 +33,7 @@ def raising_terminated() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
+        if came:
+            raise Terminated
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)

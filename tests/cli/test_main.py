@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from recsys import __version__
 from recsys.cli.main import COMMANDS, DONE, FAILED, REFUSED, main
-from recsys.termination import Terminated
+from recsys.termination import Terminated, raising_terminated
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,3 +164,8 @@ def test_a_terminal_of_ascii_gets_plain_signs() -> None:
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert ended.returncode == DONE, ended.stderr
     assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9"))
+
+
+def test_a_sigterm_that_a_library_swallows_ends_the_command_at_its_end() -> None:
+    with pytest.raises(Terminated), raising_terminated(), contextlib.suppress(Terminated):
+        os.kill(os.getpid(), signal.SIGTERM)
