@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from recsys.configuration import configuration_folder
+    from recsys.config.folders import configuration_folder
     from recsys.data.datasets.dataset import Dataset
     from recsys.data.datasets.prepare import prepare
     from recsys.data.datasets.split import GlobalTime, LeaveOneOut
@@ -73,7 +73,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "configuration": ["configuration_folder"],
+        "config.folders": ["configuration_folder"],
         "data.datasets.dataset": ["Dataset"],
         "data.datasets.prepare": ["prepare"],
         "data.datasets.split": ["GlobalTime", "LeaveOneOut"],

@@ -36,7 +36,7 @@ PARTS = tuple(
 ENGINE = tuple(
     f"{PACKAGE}.{name}"
     for name in (
-        *("atomic", "bench", "cli", "config", "configuration", "data.tables", "instantiation", "report", "runs"),
+        *("atomic", "bench", "cli", "config", "data.tables", "instantiation", "report", "runs"),
         *("stored", "training"),
     )
 )

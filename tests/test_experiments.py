@@ -13,8 +13,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.data.datasets.dataset import Dataset
 from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.errors import ConfigurationError, DataError

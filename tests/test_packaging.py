@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import recsys
-from recsys.configuration import configuration_folder
+from recsys.config.folders import configuration_folder
 
 ROOT = Path(recsys.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -103,7 +103,7 @@ def test_a_wheel_works_outside_the_checkout(tmp_path):
     (packages,) = home.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
 
-    where = "from recsys.configuration import configuration_folder; print(configuration_folder())"
+    where = "from recsys.config.folders import configuration_folder; print(configuration_folder())"
     folder = Path(run(home / "bin" / "python", "-c", where, cwd=tmp_path).strip())
     assert folder == packages / "recsys" / "conf"
     assert files(folder) == files(ROOT / "conf")

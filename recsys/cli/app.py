@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.compose import explain_hydra_error
-from recsys.configuration import configuration_folder, job_folder
+from recsys.config.folders import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 
 MULTIRUN = ("--multirun", "-m")

@@ -14,7 +14,7 @@ from importlib import import_module
 from recsys import __version__
 from recsys.errors import RequestError
 from recsys.report.console import print_plainly
-from recsys.termination import Terminated, raising_terminated
+from recsys.runs.termination import Terminated, raising_terminated
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 

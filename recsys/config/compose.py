@@ -14,13 +14,13 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recsys.config.folders import configuration_folder, job_folder
 from recsys.config.former_names import override_faults
 from recsys.config.renamed import GROUPS
 from recsys.config.signature import HYDRA_KEYS, keyword_names, locate
 from recsys.config.suggest import MOST_LISTED, nearest_word, suggestion
 from recsys.config.type_check import parameters
 from recsys.config.unused_keys import leaves
-from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 
 COMMANDS = ("train", "bench", "replay")

@@ -10,10 +10,10 @@ from typing import Any, Union, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recsys.config.folders import configuration_folder
 from recsys.config.signature import join_key, locate
 from recsys.config.type_check import parameters
 from recsys.config.written import written_keys
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from recsys.termination import Terminated
+from recsys.runs.termination import Terminated
 
 PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")

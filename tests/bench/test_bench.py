@@ -21,8 +21,8 @@ from recsys.bench.comparison import BenchRun, FailedBenchRuns, compare
 from recsys.bench.grid import Configured, KeptRun
 from recsys.bench.report import BenchReport
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError, ContractError
 from recsys.nn.affinity import inner_product, negative_distance
 from recsys.policies.bandits.greedy import UniformPolicy

@@ -8,7 +8,7 @@ import pytest
 
 from recsys.cli import app
 from recsys.config import compose as reword
-from recsys.configuration import configuration_folder
+from recsys.config.folders import configuration_folder
 from tests.in_process import played_here
 
 __all__ = ["played_here"]

@@ -14,7 +14,7 @@ import pytest
 
 from recsys import __version__
 from recsys.cli.main import COMMANDS, DONE, FAILED, REFUSED, main
-from recsys.termination import Terminated, raising_terminated
+from recsys.runs.termination import Terminated, raising_terminated
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.signature import locate
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.objective import Loss

@@ -4,12 +4,12 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.former_names import current_key
 from recsys.config.renamed import GROUPS, KEYS, REMOVED
 from recsys.config.renamed_targets import TARGETS
 from recsys.config.signature import locate
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError, RequestError
 
 

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from recsys.bench.record import record_episode
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.signature import locate
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.rollouts.episode import EpisodeConfig

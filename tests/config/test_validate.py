@@ -7,9 +7,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.signature import locate
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.data.sources.source import SlateSource, Source
 from recsys.errors import ConfigurationError
 

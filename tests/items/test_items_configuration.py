@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.items.semantic_ids import SemanticIds
 from recsys.types.jagged import Jagged
 

@@ -8,8 +8,8 @@ import pytest
 from hydra.utils import instantiate
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder, job_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder, job_folder
 from recsys.data.logs.feedback_source import FeedbackSource
 from tests.replay.feedback_files import action_table, written
 

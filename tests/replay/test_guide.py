@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder, job_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder, job_folder
 from recsys.replay.result import ReplayResult
 
 PAGE = (Path(__file__).parents[2] / "docs/guide/replay.md").read_text()

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder
 from recsys.errors import ConfigurationError
 from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder

@@ -8,8 +8,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from recsys.config.compose import compose
+from recsys.config.folders import configuration_folder, job_folder
 from recsys.config.validate import validate
-from recsys.configuration import configuration_folder, job_folder
 from recsys.errors import ConfigurationError
 from recsys.replay.actions.importance import IPS
 from recsys.replay.intervals.methods import ClosedForm

@@ -1,4 +1,4 @@
-"""Locate the folder of the Hydra configuration groups."""
+"""Locate the folders of the Hydra configuration groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def configuration_folder() -> Path:
     >>> configuration_folder().name
     'conf'
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
 
