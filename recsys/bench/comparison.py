@@ -15,6 +15,7 @@ from recsys.bench.record import EpisodeRecord, record_episode
 from recsys.errors import ConfigurationError, ContractError
 from recsys.metrics.results import Results
 from recsys.policies.policy import Policy
+from recsys.ranges import at_least
 from recsys.rollouts.episode import EpisodeConfig, policy_seed
 from recsys.simulate.simulator import Simulator
 
@@ -187,8 +188,7 @@ def compare(
     """
     if not policies:
         raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
-    if seeds < 1:
-        raise ConfigurationError(f"seeds={seeds}: expected at least 1")
+    at_least(1, seeds=seeds)
     episode = EpisodeConfig(users, steps, slots)
     runs = [
         BenchRun(name, seed, simulator, make, episode, slot_draws)

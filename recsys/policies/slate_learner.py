@@ -17,6 +17,7 @@ from recsys.models.slates.slate_model import SlateModel
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
 from recsys.policies.scorer import OnlineLearner, require_finite_rewards
 from recsys.policies.slate_posterior import SlatePosterior
+from recsys.ranges import above, at_least
 from recsys.types.feedback import Feedback
 from recsys.types.transition import Transition
 
@@ -65,11 +66,8 @@ class SlateLearner(SlatePosterior, OnlineLearner):
         pool: int = 128,
         temperature: float = 1.0,
     ) -> None:
-        for name, value in {"steps": steps, "users": users, "initial_states": initial_states, "pool": pool}.items():
-            if value < 1:
-                raise ConfigurationError(f"{name}={value}: expected at least 1")
-        if not temperature > 0:
-            raise ConfigurationError(f"temperature={temperature}: expected above 0")
+        at_least(1, steps=steps, users=users, initial_states=initial_states, pool=pool)
+        above(0, temperature=temperature)
         device = model.no_click.mean.device
         model.items.reset_to_prior(torch.arange(model.items.num_items, device=device))
         super().__init__(model, torch.Generator(device).manual_seed(0), pool)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from recsys.errors import ConfigurationError
+from recsys.ranges import at_least
 
 Row = TypeVar("Row", bound="_Rows")
 
@@ -50,8 +50,7 @@ class ReplayBuffer(Generic[Row]):
     """
 
     def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ConfigurationError(f"capacity={capacity}: a buffer holds at least one row")
+        at_least(1, capacity=capacity)
         self.capacity = capacity
         self._blocks: list[Row] = []
 

@@ -14,6 +14,7 @@ from typing_extensions import override
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
 from recsys.policies.policy import Policy
+from recsys.ranges import at_least
 from recsys.rollouts.buffer import ReplayBuffer
 from recsys.rollouts.collection import collect, trajectory_of
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
@@ -88,9 +89,7 @@ class SimulatorData(TrainingData):
         self.batch_size = users if batch_size is None else batch_size
         self.passes = passes
         self.seed = seed
-        for name in ("batch_size", "passes"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name}={getattr(self, name)}: expected at least 1")
+        at_least(1, batch_size=self.batch_size, passes=passes)
         if capacity is not None and capacity < users:
             raise ConfigurationError(f"capacity={capacity}: the buffer holds at least what is collected, users={users}")
         self.buffer = ReplayBuffer[Trajectory](users if capacity is None else capacity)

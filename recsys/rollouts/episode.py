@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recsys.errors import ConfigurationError
 from recsys.policies.baselines.oracle import Oracle, OracleContext
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
+from recsys.ranges import at_least
 from recsys.rollouts.contract import check_feedback, check_finite, check_slates
 from recsys.simulate.simulator import Simulator, show
 from recsys.types.context import Context
@@ -40,9 +40,7 @@ class EpisodeConfig:
     slots: int
 
     def __post_init__(self) -> None:
-        for name in ("users", "steps", "slots"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name}={getattr(self, name)}: expected at least 1")
+        at_least(1, users=self.users, steps=self.steps, slots=self.slots)
 
 
 @dataclass(frozen=True)

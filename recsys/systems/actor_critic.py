@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from recsys.errors import ConfigurationError, NonFiniteError
+from recsys.errors import NonFiniteError
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
 from recsys.policies.policy import ItemPolicy
+from recsys.ranges import within
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
@@ -56,9 +57,7 @@ class ActorCritic(lightning.LightningModule):
         scale_advantages: Callable[[Tensor, Tensor], Tensor] = standardised,
     ) -> None:
         super().__init__()
-        for name, number in {"discount": discount, "trace": trace}.items():
-            if not 0 <= number <= 1:
-                raise ConfigurationError(f"{name}={number}: expected a number from 0 to 1")
+        within(0, 1, discount=discount, trace=trace)
         self.policy = policy
         self.critic = critic
         self.optimizer = optimizer

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.errors import ConfigurationError
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_terms import group_mean
 from recsys.objectives.group_transforms import shared_codes
@@ -18,6 +17,7 @@ from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
+from recsys.ranges import above, at_least, within
 from recsys.rewards.combined import with_parts
 from recsys.rewards.finite import not_finite, require_finite, without
 from recsys.rewards.reward import Reward
@@ -91,10 +91,9 @@ class GroupPolicyOptimisation(SequentialSystem):
         policy: PolicyFactory = GenerativePolicy,
         mask_non_finite_rewards: bool = False,
     ) -> None:
-        if slots < 1:
-            raise ConfigurationError(f"slots is {slots}: a candidate has at least one item")
-        if not 0 < request_share <= 1:
-            raise ConfigurationError(f"request_share is {request_share}: expected a number above 0 and at most 1")
+        at_least(1, slots=slots)
+        above(0, request_share=request_share)
+        within(0, 1, request_share=request_share)
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward

@@ -15,6 +15,7 @@ from recsys.errors import ConfigurationError
 from recsys.objectives.boundary_pair import structural_score
 from recsys.objectives.group_transforms import dynamic_sampling, insert_logged, recast_repair, shared_codes
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.ranges import at_least
 from recsys.types.example import Example
 from recsys.types.slates import SamplingMethod, Slates
 
@@ -54,7 +55,7 @@ class BeamSampler(GroupSampler):
     candidates: int = 16
 
     def __post_init__(self) -> None:
-        _require_candidates(self.candidates)
+        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -74,7 +75,7 @@ class StochasticBeamSampler(GroupSampler):
     candidates: int = 16
 
     def __post_init__(self) -> None:
-        _require_candidates(self.candidates)
+        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -95,7 +96,7 @@ class IndependentSampler(GroupSampler):
     candidates: int = 16
 
     def __post_init__(self) -> None:
-        _require_candidates(self.candidates)
+        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -169,9 +170,7 @@ class DynamicSampler(GroupSampler):
     factor: float = 1.5
 
     def __post_init__(self) -> None:
-        _require_candidates(self.candidates)
-        if not 1 <= self.factor < float("inf"):
-            raise ConfigurationError(f"factor={self.factor}: expected at least 1")
+        at_least(1, candidates=self.candidates, factor=self.factor)
 
     @override
     def __call__(
@@ -197,11 +196,6 @@ def _if_legal(
     illegal = examples.context.illegal(policy.network.trie.num_items)
     legal = (logged >= 0) & ~illegal.gather(1, logged.clamp(min=0))
     return inserted.where(legal.all(-1)[:, None, None], sampled)
-
-
-def _require_candidates(candidates: int) -> None:
-    if candidates < 1:
-        raise ConfigurationError(f"candidates={candidates}: a group has at least one candidate")
 
 
 def _require_one_slot(slots: int, sampler: str) -> None:

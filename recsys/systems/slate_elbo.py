@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from recsys.data.datasets.user_slates import Exposure, UserSlates
-from recsys.errors import ConfigurationError
 from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
+from recsys.ranges import at_least
 from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
@@ -63,8 +63,7 @@ class SlateElboSystem(lightning.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if initial_states < 1:
-            raise ConfigurationError(f"initial_states={initial_states}: expected at least 1")
+        at_least(1, initial_states=initial_states)
         self.initial_states = initial_states
         self.model = model
         self.optimizer = optimizer

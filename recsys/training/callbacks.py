@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning
+import polars as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
@@ -38,13 +39,18 @@ class MetricHistory(Callback):
             self._record(trainer, "validation/")
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
+        """Return the rows so far."""
         return {"rows": list(self.rows), "latest": self._latest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the rows of a checkpoint."""
         self.rows = [tuple(row) for row in state_dict["rows"]]
         self._latest = state_dict["latest"]
+
+    def table(self) -> pl.DataFrame:
+        """Return the rows as columns `step`, `metric`, `value`."""
+        schema = {"step": pl.Int64, "metric": pl.String, "value": pl.Float64}
+        return pl.DataFrame(self.rows, schema=schema, orient="row")
 
     def _record(self, trainer: lightning.Trainer, prefix: str) -> None:
         values = trainer.callback_metrics.items()

@@ -15,12 +15,13 @@ import lightning
 import polars as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from recsys.atomic import write_text
 from recsys.errors import ConfigurationError, NonFiniteError
-from recsys.systems.declaration import declaration
+from recsys.ranges import at_least, below_one
+from recsys.systems.declaration import Declaration, declaration
 from recsys.training.callbacks import (
     MetricHistory,
     PersistentEarlyStopping,
@@ -87,18 +88,13 @@ class Schedule:
     keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
-        ranges = {
-            "max_epochs": (self.max_epochs >= 1, "at least 1"),
-            "max_steps": (self.max_steps == -1 or self.max_steps >= 1, "at least 1, or -1 for no limit"),
-            "validate_every": (self.validate_every is None or self.validate_every >= 1, "at least 1, or null"),
-            "patience": (self.patience >= 1, "at least 1"),
-            "ema": (0 <= self.ema < 1, "a number from 0 to below 1"),
-            "gradient_clip": (0 <= self.gradient_clip < float("inf"), "at least 0"),
-            "accumulate": (self.accumulate >= 1, "at least 1"),
-        }
-        for name, (valid, expected) in ranges.items():
-            if not valid:
-                raise ConfigurationError(f"schedule.{name}={getattr(self, name)}: expected {expected}")
+        at_least(1, max_epochs=self.max_epochs, patience=self.patience, accumulate=self.accumulate)
+        at_least(0, gradient_clip=self.gradient_clip)
+        below_one(ema=self.ema)
+        if self.max_steps != -1:
+            at_least(1, max_steps=self.max_steps)
+        if self.validate_every is not None:
+            at_least(1, validate_every=self.validate_every)
 
 
 @dataclass(frozen=True)
@@ -153,35 +149,15 @@ def fit(
         NonFiniteError: a number is NaN or infinite; names the step and the part.
         RequestError: the weights to keep were damaged meanwhile.
     """
-    bound = user_options(trainer)
     declared = declaration(system)
-    monitor, mode = declared.monitor, declared.mode
-    best = _checkpoint(folder, "best", monitor, mode)
-    history, finite = MetricHistory(), FiniteTraining(monitor)
-    run = _trainer(
-        trainer,
-        **_extent(schedule, limit),
-        accumulate_grad_batches=schedule.accumulate,
-        gradient_clip_val=schedule.gradient_clip or None,
-        num_sanity_val_steps=0,
-        logger=bound.get("logger", False),
-        enable_model_summary=bound.get("enable_model_summary", False),
-        default_root_dir=folder,
-        profiler=_profiler(profiler, folder),
-        callbacks=joined_callbacks(
-            [
-                finite,
-                EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
-                history,
-                PersistentEarlyStopping(monitor, patience=schedule.patience, mode=mode, check_on_train_epoch_end=False),
-                RandomStateCallback(),
-                ValidateAtLeastOnce(),
-                best,
-                _checkpoint(folder, "last"),
-            ],
-            bound,
-        ),
-    )
+    history, finite = MetricHistory(), FiniteTraining(declared.monitor)
+    own = [
+        finite,
+        EMAWeightAveraging(decay=schedule.ema, use_buffers=False),
+        history,
+        *_stopping_and_keeping(declared, schedule, folder),
+    ]
+    run = _trainer(trainer, schedule, folder, own, limit, _profiler(profiler, folder))
     keep_freed_memory()
     _say_what_stopped_it(folder)
     set_training_mode(system)
@@ -195,12 +171,9 @@ def fit(
     keep = folder / f"{schedule.keep}.ckpt"
     check_checkpoint(keep)
     system.load_state_dict(torch.load(keep, map_location="cpu", weights_only=True)["state_dict"])
-    frame = pl.DataFrame(
-        history.rows, schema={"step": pl.Int64, "metric": pl.String, "value": pl.Float64}, orient="row"
-    )
-    values = [value for _, metric, value in history.rows if metric == monitor and math.isfinite(value)]
-    kept = values[-1] if schedule.keep == "last" else (max if mode == "max" else min)(values)
-    return FitResult(frame, kept)
+    values = [value for _, metric, value in history.rows if metric == declared.monitor and math.isfinite(value)]
+    kept = values[-1] if schedule.keep == "last" else (max if declared.mode == "max" else min)(values)
+    return FitResult(history.table(), kept)
 
 
 def _stopped(error: NonFiniteError, place: str | None, folder: Path, writes: bool) -> str:
@@ -227,14 +200,44 @@ def _say_what_stopped_it(folder: Path) -> None:
     log.warning("an earlier attempt ended so: %s. Now %s, with the same settings", file.read_text().strip(), goes_on)
 
 
-def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightning.Trainer:
-    """Return the trainer.
+def _stopping_and_keeping(declared: Declaration, schedule: Schedule, folder: Path) -> list[Callback]:
+    """Return what ends the training, what it resumes from, and what it leaves."""
+    monitor, mode, patience = declared.monitor, declared.mode, schedule.patience
+    return [
+        PersistentEarlyStopping(monitor, patience=patience, mode=mode, check_on_train_epoch_end=False),
+        RandomStateCallback(),
+        ValidateAtLeastOnce(),
+        _checkpoint(folder, "best", monitor, mode),
+        _checkpoint(folder, "last"),
+    ]
+
+
+def _trainer(
+    make: Callable[..., lightning.Trainer],
+    schedule: Schedule,
+    folder: Path,
+    own: list[Callback],
+    limit: int | None,
+    profiler: Profiler | None,
+) -> lightning.Trainer:
+    """Return the trainer, with the logger and callbacks that are bound to `make` beside the training's own.
 
     Raises:
         ConfigurationError: the machine lacks the device, or arguments contradict each other.
     """
+    bound = user_options(make)
     try:
-        return make(**arguments)
+        return make(
+            **_extent(schedule, limit),
+            accumulate_grad_batches=schedule.accumulate,
+            gradient_clip_val=schedule.gradient_clip or None,
+            num_sanity_val_steps=0,
+            logger=bound.get("logger", False),
+            enable_model_summary=bound.get("enable_model_summary", False),
+            default_root_dir=folder,
+            profiler=profiler,
+            callbacks=joined_callbacks(own, bound),
+        )
     except MisconfigurationException as error:
         raise ConfigurationError(f"trainer: {error}") from error
 
@@ -242,14 +245,14 @@ def _trainer(make: Callable[..., lightning.Trainer], **arguments: Any) -> lightn
 def _checkpoint(
     folder: Path, name: str, monitor: str | None = None, mode: Literal["min", "max"] = "max"
 ) -> FolderCheckpoint:
-    """One file, written anew behind each validation, or behind the best so far of what is monitored."""
+    """Return what keeps one file, written behind each validation, or behind the best so far of what is monitored."""
     return FolderCheckpoint(
         folder, name, monitor=monitor, mode=mode, save_on_train_epoch_end=False, enable_version_counter=False
     )
 
 
 def _extent(schedule: Schedule, limit: int | None) -> dict[str, Any]:
-    """How long and how often, as the trainer's arguments; it counts batches where the schedule counts steps."""
+    """Return how long and how often, as the trainer's arguments; it counts batches where the schedule counts steps."""
     every = None if schedule.validate_every is None or limit is not None else schedule.validate_every
     return {
         "max_epochs": schedule.max_epochs if limit is None else min(limit, schedule.max_epochs),

@@ -229,15 +229,15 @@ def test_where_users_have_items_again_nothing_they_had_is_excluded(tmp_path: Pat
     ("wrong", "expected"),
     [
         ({"max_epochs": 0}, "at least 1"),
-        ({"max_steps": 0}, "at least 1, or -1 for no limit"),
-        ({"validate_every": 0}, "at least 1, or null"),
+        ({"max_steps": 0}, "at least 1"),
+        ({"validate_every": 0}, "at least 1"),
         ({"patience": 0}, "at least 1"),
-        ({"ema": 1.0}, "a number from 0 to below 1"),
+        ({"ema": 1.0}, r"in \[0, 1\)"),
         ({"gradient_clip": -1.0}, "at least 0"),
         ({"accumulate": 0}, "at least 1"),
     ],
 )
 def test_schedules_out_of_range_are_refused(wrong: dict[str, Any], expected: str) -> None:
     [(name, value)] = wrong.items()
-    with pytest.raises(ConfigurationError, match=f"schedule.{name}={value}: expected {expected}"):
+    with pytest.raises(ConfigurationError, match=f"^{name}={value}: expected {expected}"):
         Schedule(**wrong)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from recsys.data.datasets.resumable import ResumableLoader
 from recsys.errors import ConfigurationError
+from recsys.ranges import at_least
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -136,8 +137,7 @@ class ExampleLoader(ResumableLoader[Tensor, Example]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size={batch_size}: a batch holds at least one request")
+        at_least(1, batch_size=batch_size)
         super().__init__(seed)
         self._examples, self._batch_size, self._max_length = examples, batch_size, max_length
         self._rows = torch.arange(len(examples)) if rows is None else rows
@@ -191,8 +191,7 @@ class RepeatBatches:
     """
 
     def __init__(self, loader: PackedLoader, repetitions: int) -> None:
-        if repetitions < 1:
-            raise ConfigurationError(f"repetitions={repetitions}: expected at least 1")
+        at_least(1, repetitions=repetitions)
         self._loader, self._repetitions = loader, repetitions
         self._before, self._given, self._skip = loader.state_dict(), 0, 0
 

@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import RequestError
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.policies.plackett_luce import slot_marginals
 from recsys.policies.policy import ItemPolicy, Policy
+from recsys.ranges import at_least
 from recsys.replay.slates.distribution import ListedSlates, SlateDistribution
 from recsys.types.context import Context
 from recsys.types.slates import Slates
@@ -90,8 +91,7 @@ class SampledSlates(SlateDistributionMethod):
     _generator: torch.Generator = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.num_samples < 1:
-            raise ConfigurationError(f"num_samples={self.num_samples}: expected at least 1")
+        at_least(1, num_samples=self.num_samples)
         object.__setattr__(self, "_generator", torch.Generator().manual_seed(self.seed))
 
     @override

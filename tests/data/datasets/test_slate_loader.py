@@ -138,7 +138,7 @@ def test_a_batch_moves_whole() -> None:
 
 
 def test_what_cannot_be() -> None:
-    with pytest.raises(ConfigurationError, match="users=0: a batch holds at least one user"):
+    with pytest.raises(ConfigurationError, match="users=0: expected at least 1"):
         SlateLoader(tiny_log(), EVERY, users=0)
     with pytest.raises(DataError, match="no slate of hand-made counts"):
         SlateLoader(tiny_log(), ~EVERY)
