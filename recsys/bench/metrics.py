@@ -110,7 +110,7 @@ def curve(values: Float[Tensor, "seeds T"]) -> Curve:
 
 
 def student_quantile(degrees: int) -> float:
-    """The 97.5 % point of Student's distribution.
+    """Return the 97.5 % point of Student's distribution.
 
     >>> round(student_quantile(4), 3)
     2.776

@@ -103,7 +103,7 @@ def _series(name: str, values: torch.Tensor) -> Series:
 
 
 def _card(policy: str, record: EpisodeRecord, user: int) -> Card:
-    """The last slate that the user saw, with the probability of each slot."""
+    """Return the last slate that the user saw, with the probability of each slot."""
     step = max(0, int(record.active[:, user].sum()) - 1)
     clicked = [
         f"item {int(item)}" for at in range(step) for item in record.items[at, user][record.reward[at, user] > 0]

@@ -32,7 +32,7 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
     sweeps, used = bool({*MULTIRUN} & {*arguments}), set[str]()
 
     def job(config: DictConfig) -> None:
-        """The task, seeing the command line as it was given."""
+        """Run the task, seeing the command line as it was given."""
         sys.argv = command_line
         try:
             if (own := config.get("run")) is not None and sweeps and config_name != "recommend":

@@ -67,12 +67,12 @@ def doctor(folder: Path | None = None) -> dict[str, Facts]:
 
 
 def versions() -> Facts:
-    """This package, Python and what is always installed."""
+    """Return the versions of this package, of Python and of what is always installed."""
     return {"recsys": __version__, "python": sys.version.split()[0], **{name: installed(name) for name in PACKAGES}}
 
 
 def installed(package: str) -> str:
-    """The installed version, or that there is none.
+    """Return the installed version, or that there is none.
 
     >>> installed("no-such-package")
     'not installed'
@@ -106,7 +106,7 @@ def processor() -> str:
 
 
 def devices() -> Facts:
-    """What torch can compute on."""
+    """Return what torch can compute on."""
     import torch
 
     facts = {"cpu": f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"}

@@ -127,7 +127,7 @@ def storage_problem(error: BaseException) -> str | None:
 
 
 def go_on(command: str, arguments: Sequence[str]) -> str:
-    """What to type to go on after an interruption, as the end of a message.
+    """Return what to type to go on after an interruption, as the end of a message.
 
     >>> go_on("train", ["experiment=rere/movielens_100k", "resume=false"])
     '; to go on: recsys train experiment=rere/movielens_100k resume=true'

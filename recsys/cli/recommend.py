@@ -34,7 +34,7 @@ class Recommender(Protocol):
     row: str
 
     def recommend(self, user_id: UserId, k: int) -> list[tuple[Any, str, float]]:
-        """The k most probable items of the user's legal set: raw id, title, probability."""
+        """Return the k most probable items of the user's legal set: raw id, title, probability."""
         ...
 
 
@@ -105,7 +105,7 @@ def recommend(
 
 
 def known_users(users: list[UserId], known: pl.Series) -> list[UserId]:
-    """The ids in the data's own type: a number typed on the command line may be text there.
+    """Return the ids in the data's own type: a number typed on the command line may be text there.
 
     >>> known_users([196], pl.Series(["7", "196"]))
     ['196']

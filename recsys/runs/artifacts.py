@@ -178,7 +178,7 @@ def best_artifact(among: Sequence[Artifact]) -> Artifact:
     sign = 1 if first.mode == "max" else -1
 
     def rank(one: Artifact) -> float:
-        """The score where more is better; the lowest where there is none."""
+        """Return the score where more is better; the lowest where there is none."""
         return float("-inf") if one.score is None or not math.isfinite(one.score) else sign * one.score
 
     return max(among, key=rank)

@@ -48,7 +48,7 @@ class DistributedContext:
         return self.rank == 0
 
     def decide(self, make: Callable[[], Any]) -> Any:
-        """What `make` returns in the first process, in all of them; the others wait. The value must be plain (JSON).
+        """Return in every process what `make` returns in the first; the others wait. The value must be plain (JSON).
 
         >>> DistributedContext().decide(lambda: 3)
         3
@@ -63,7 +63,7 @@ class DistributedContext:
 
 @cache
 def distributed_context() -> DistributedContext:
-    """The process that this is, from the environment that `torchrun` sets.
+    """Return the process that this is, from the environment that `torchrun` sets.
 
     Raises:
         ConfigurationError: there are several processes that were not started by `torchrun`.

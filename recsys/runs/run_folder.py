@@ -87,11 +87,11 @@ class RunFolder:
         return self.path / "run.log"
 
     def stage(self, name: str) -> Path:
-        """The folder of a stage's results; made where it is absent."""
+        """Return the folder of a stage's results; made where it is absent."""
         return _made(self.path / "stages" / name)
 
     def checkpoint(self, name: str) -> Path:
-        """The folder of a stage's `last` and `best` weights; made where it is absent."""
+        """Return the folder of a stage's `last` and `best` weights; made where it is absent."""
         return _made(self.checkpoints / name)
 
     def up_to_date(self, step: PlannedStage) -> bool:
@@ -160,7 +160,7 @@ class RunFolder:
 
 
 def choose_folder(config: DictConfig, steps: list[PlannedStage]) -> Path:
-    """The folder that the configuration asks for: `run`, or with `resume` the newest of its runs, or a new one.
+    """Return the folder that the configuration asks for: `run`, or with `resume` the newest of its runs, or a new one.
 
     An unfinished run is preferred; where all are finished the newest is taken, in which everything is up to date.
     """
@@ -176,7 +176,7 @@ def choose_folder(config: DictConfig, steps: list[PlannedStage]) -> Path:
 
 
 def same_runs(runs: Path, config: DictConfig) -> list[RunFolder]:
-    """Runs of the same configuration under `runs`, oldest first."""
+    """Return the runs of the same configuration under `runs`, oldest first."""
     wanted = configuration_fingerprint(config)
     found = []
     for path in sorted(runs.glob("*/config.yaml")):
@@ -190,7 +190,7 @@ def same_runs(runs: Path, config: DictConfig) -> list[RunFolder]:
 
 
 def new_folder(runs: Path) -> Path:
-    """A folder named by the time, that nobody else has: two runs of one second get two."""
+    """Return a folder named by the time, that nobody else has: two runs of one second get two."""
     stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     number = 1
     while True:

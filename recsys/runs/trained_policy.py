@@ -51,7 +51,7 @@ class TrainedRecommender:
 
     @torch.no_grad()
     def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
-        """The `k` most probable items the user may get: raw id, title (the raw id where there is none), probability."""
+        """Return the `k` most probable items the user may get: raw id, title (raw id where it has none), probability."""
         slates = self.policy.top(self.dataset.recommend_context([user_id]), k)
         items, probabilities = slates.items[0, :, 0], slates.log_prob[0, :, 0].exp()
         rows = self.items[items[items >= 0].tolist()]
@@ -152,7 +152,7 @@ class RemappedPolicy(nn.Module):
 
     @classmethod
     def from_run(cls, run: str, item_ids: Sequence[int | str], training: str | None = None) -> RemappedPolicy:
-        """The policy of a run folder.
+        """Return the policy of a run folder.
 
         Args:
             run: a folder that `recsys train` left.
@@ -187,7 +187,7 @@ class RemappedPolicy(nn.Module):
         return self.policy.log_prob(self._known(context), replace(slates, items=_through(self.own, slates.items)))
 
     def _known(self, context: Context) -> Context:
-        """The same requests in the run's items; those that the simulator lacks are excluded."""
+        """Return the same requests in the run's items; those that the simulator lacks are excluded."""
         candidates, excluded = context.candidates, self._of(context.excluded)
         strange = (self.theirs < 0).nonzero().squeeze(1)
         if len(strange):
@@ -208,5 +208,5 @@ class RemappedPolicy(nn.Module):
 
 
 def _through(table: Int[Tensor, " M"], items: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """What each item is by the table; −1 stays."""
+    """Return what each item is by the table; −1 stays."""
     return table[items.clamp(min=0)].where(items >= 0, -1)

@@ -64,7 +64,7 @@ class RandomStateCallback(Callback):
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """The states now, one a process."""
+        """Return the states now, one a process."""
         return {"processes": _from_all(_generators())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def _generators() -> dict[str, torch.Tensor]:
 
 
 def _from_all(own: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    """What each process has, in the order of their ranks."""
+    """Return what each process has, in the order of their ranks."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [own]
     every: list[Any] = [None] * torch.distributed.get_world_size()

@@ -110,7 +110,7 @@ class ForecastEvaluation:
     def _forecast(
         self, model: SlateModel, slates: SlateLog, held: SlateTestSet
     ) -> tuple[Float[Tensor, "n S1"], dict[str, float]]:
-        """The posterior predictive, and what is known of it where the log is simulated."""
+        """Return the posterior predictive, and what is known of it where the log is simulated."""
         generator = torch.Generator().manual_seed(self.seed)
         drawn = (forecast(model, batch, self.draws, generator)[:, batch.loss_mask] for batch in held.batches)
         if self.truth is None:
@@ -127,7 +127,7 @@ class ForecastEvaluation:
 
 
 def results_table(table: Results, reference: str | None, title: str) -> Table:
-    """The likelihoods of each row with their intervals and paired differences, and what else is known of it."""
+    """Return the likelihoods of each row with their intervals and paired differences, and what else is known of it."""
     view = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     view.add_column("", no_wrap=True)
     metrics = ("log_likelihood", "click_log_likelihood")
@@ -150,7 +150,7 @@ def _cell(cell: Mapping[str, float | None] | None, signed: bool = False) -> str:
 
 
 def _statements(probability: Tensor, held: SlateTestSet) -> tuple[Tensor, Tensor]:
-    """The probability of a click on every shown slot, and whether it was clicked."""
+    """Return the probability of a click on every shown slot, and whether it was clicked."""
     slates = held.flat(batch.slates for batch in held.batches)
     shown, slots = slates >= 0, torch.arange(slates.shape[1])
     return probability[:, :-1][shown], (slots == held.click.unsqueeze(1))[shown]

@@ -175,7 +175,7 @@ class RankingEvaluation:
         return rows
 
     def _part(self, examples: Example) -> Example:
-        """The first requests, or all where there is no limit."""
+        """Return the first requests, or all where there is no limit."""
         return examples if self.limit is None else first(examples, self.limit * 256)
 
 
@@ -231,7 +231,7 @@ def depth_table(table: Results) -> Table:
 
 
 def _table(columns: Sequence[str], title: str | None = None) -> Table:
-    """An empty table whose cells are not wrapped."""
+    """Return an empty table whose cells are not wrapped."""
     view = Table(
         title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )

@@ -106,7 +106,7 @@ def _recommendations(dataset: Dataset, examples: Example, row: int, items: Tenso
 
 
 def _slate(log: SlateLog, batch: UserSlates, probability: Tensor, user: int, index: int) -> Card:
-    """The user's last held-out slate, the most likely clicks first."""
+    """Return the user's last held-out slate, the most likely clicks first."""
     step = int(batch.loss_mask[user].nonzero().max())
     before = [
         _title(log, int(items[click]))

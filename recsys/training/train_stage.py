@@ -189,7 +189,7 @@ class Train:
         )
 
         def keep() -> None:
-            """The curve, then the artifact."""
+            """Write the curve, then the artifact."""
             folder.mkdir(parents=True, exist_ok=True)
             write_parquet(folder / HISTORY_FILE, fitted.history)
             save_artifact(left, model, folder)
