@@ -51,7 +51,7 @@ class TrainedRecommender:
 
     @torch.no_grad()
     def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
-        """Return the `k` most probable items the user may get: raw id, title (raw id where it has none), probability."""
+        """Return the `k` most probable items the user may get: raw id, title (raw id without one), probability."""
         slates = self.policy.top(self.dataset.recommend_context([user_id]), k)
         items, probabilities = slates.items[0, :, 0], slates.log_prob[0, :, 0].exp()
         rows = self.items[items[items >= 0].tolist()]
