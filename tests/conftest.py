@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import jaxtyping
@@ -41,3 +43,11 @@ def fixed_seeds() -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Give Ctrl-C back to the tests after a training that was interrupted: Lightning goes deaf to it."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)

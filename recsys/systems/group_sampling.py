@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,7 +44,21 @@ class GroupSampler(Protocol):
 
 
 @dataclass(frozen=True)
-class BeamSampler(GroupSampler):
+class SizedSampler(GroupSampler, ABC):
+    """The base of samplers of groups of a given size.
+
+    Args:
+        candidates: G, at least 1.
+    """
+
+    candidates: int = 16
+
+    def __post_init__(self) -> None:
+        at_least(1, candidates=self.candidates)
+
+
+@dataclass(frozen=True)
+class BeamSampler(SizedSampler):
     """The most probable slates by constrained beam search: of one slot ReRe's published setting, of several OneRec's.
 
     Deterministic given the policy: an objective that averages over it is biased unless it says otherwise.
@@ -51,11 +66,6 @@ class BeamSampler(GroupSampler):
     Args:
         candidates: G.
     """
-
-    candidates: int = 16
-
-    def __post_init__(self) -> None:
-        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -65,17 +75,12 @@ class BeamSampler(GroupSampler):
 
 
 @dataclass(frozen=True)
-class StochasticBeamSampler(GroupSampler):
+class StochasticBeamSampler(SizedSampler):
     """Distinct legal items sampled without replacement, with their inclusion probabilities.
 
     Args:
         candidates: G.
     """
-
-    candidates: int = 16
-
-    def __post_init__(self) -> None:
-        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -86,17 +91,12 @@ class StochasticBeamSampler(GroupSampler):
 
 
 @dataclass(frozen=True)
-class IndependentSampler(GroupSampler):
+class IndependentSampler(SizedSampler):
     """Independent slates; a candidate may come twice.
 
     Args:
         candidates: G.
     """
-
-    candidates: int = 16
-
-    def __post_init__(self) -> None:
-        at_least(1, candidates=self.candidates)
 
     @override
     def __call__(
@@ -158,7 +158,7 @@ class ReCastSampler(GroupSampler):
 
 
 @dataclass(frozen=True)
-class DynamicSampler(GroupSampler):
+class DynamicSampler(SizedSampler):
     """More independent slates than are kept: the logged answer if sampled, then as many different slates as there are.
 
     Args:
@@ -166,11 +166,11 @@ class DynamicSampler(GroupSampler):
         factor: slates sampled for each candidate kept, at least 1; 1.5 in released code.
     """
 
-    candidates: int = 16
     factor: float = 1.5
 
     def __post_init__(self) -> None:
-        at_least(1, candidates=self.candidates, factor=self.factor)
+        super().__post_init__()
+        at_least(1, factor=self.factor)
 
     @override
     def __call__(

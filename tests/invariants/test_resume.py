@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from recsys.training.fit import Schedule
 from tests.fitting import ADAM, LOADER, interrupted_fit, quick_fit, same_weights
 from tests.tiny import tiny_dataset, tiny_generator
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 def next_item() -> SequentialSystem:
     return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
@@ -47,14 +48,6 @@ def rere(
         tiny_generator(), sampler, reward, objective, ADAM,
         inner_steps=inner_steps, reference=reference, warmup_steps=5,
     )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Lightning goes deaf to it."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize(

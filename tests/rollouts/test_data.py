@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -14,13 +12,7 @@ from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.types.trajectory import Trajectory
 from tests.rollouts.learners import Seen, actor_critic, data, trained
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Lightning goes deaf to it."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 @pytest.fixture(scope="module")

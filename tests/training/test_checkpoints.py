@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import signal
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,13 @@ from recsys.training.fit import FitResult, Schedule
 from tests.fitting import ADAM, interrupted_fit, quick_fit, same_weights
 from tests.tiny import tiny_generator
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 SCHEDULE = Schedule(max_epochs=3, validate_every=3)
 
 
 def system() -> SupervisedSystem:
     return SupervisedSystem(tiny_generator(), legal_set_cross_entropy, ADAM, warmup_steps=5)
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Lightning goes deaf to it."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="module")
