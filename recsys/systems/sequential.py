@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recsys.data.datasets.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.models.generators.generator import Generator, PrefixGenerator
+from recsys.nn.mixture_of_experts import expert_diagnostics
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.types.artifact_kind import ArtifactKind
@@ -87,7 +88,8 @@ class SequentialSystem(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warm, "interval": "step"}}
 
     def log_training(self, values: dict[str, Tensor], batch_size: int) -> None:
-        """Log scalars of a training step under `train/`."""
+        """Log scalars of a training step under `train/`, and how evenly mixtures of experts were used."""
+        values = values | expert_diagnostics(self.network.modules())
         self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=batch_size)
 
 
