@@ -20,10 +20,10 @@ from recsys.ranges import at_least
 class MixtureOfExperts(nn.Module):
     """The sparse mixture `y = Σ_{i ∈ top-k} g_i FFN_i(x)` of gated feed-forward networks (`SwiGLU`).
 
-    The router gives `s = softmax_i(⟨x, e_i⟩)`. The `k` experts with the largest `s_i + b_i` are computed, and weighted by
+    The router gives `s = softmax_i(⟨x, e_i⟩)`. The `k` experts with the largest `s_i + b_i` are computed, with weights
     `g_i = s_i`: gates are not renormalised and sum to less than 1, as in OneRec. `b` balances the load without a loss:
-    after each training pass, `b_i` rises by `balance_rate` if expert `i` had fewer positions than the mean, and falls by
-    it if it had more. `b` chooses experts only, and is no part of the gates; it is a buffer and lies in checkpoints.
+    after each training pass, `b_i` rises by `balance_rate` if expert `i` had fewer positions than the mean, and falls
+    by it if it had more. `b` chooses experts only, and is no part of the gates; it is a buffer and lies in checkpoints.
 
     Positions are sorted by expert, and all experts are one grouped matrix product: the work is that of `k` networks of
     one position, whatever the number of experts.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         truncated_expectation,
         without_replacement,
     )
+    from recsys.objectives.group_preference import best_against_worst, preference_pairs
     from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
     from recsys.objectives.group_terms import group_mean, group_normalised, masked_mean
     from recsys.objectives.group_transforms import informative
@@ -28,7 +29,18 @@ if TYPE_CHECKING:
         legal_set_cross_entropy,
     )
     from recsys.objectives.objective import Loss, Objective
-    from recsys.objectives.preference import dpo, dpo_loss, preference_pairs
+    from recsys.objectives.preference import (
+        PreferenceObjective,
+        consistency_weighted,
+        cpo,
+        dpo,
+        ipo,
+        orpo,
+        raft,
+        robust_dpo,
+        simpo,
+        softmax_dpo,
+    )
     from recsys.objectives.returns import discounted_returns, generalised_advantages, lambda_returns
     from recsys.objectives.weighted_sum import mixture
 
@@ -36,13 +48,16 @@ __all__ = [
     "Loss",
     "NextItemObjective",
     "Objective",
+    "PreferenceObjective",
     "advantage_actor_critic",
+    "best_against_worst",
     "catalogue_cross_entropy",
+    "consistency_weighted",
+    "cpo",
     "cross_entropy",
     "dapo",
     "discounted_returns",
     "dpo",
-    "dpo_loss",
     "dr_grpo",
     "ecpo",
     "gbpo",
@@ -53,16 +68,22 @@ __all__ = [
     "grpo_sr",
     "gspo",
     "informative",
+    "ipo",
     "lambda_ndcg",
     "lambda_returns",
     "legal_set_cross_entropy",
     "masked_mean",
     "mixture",
     "normalised_without_replacement",
+    "orpo",
     "preference_pairs",
     "proximal_policy_optimisation",
+    "raft",
     "recast",
     "released_grpo",
+    "robust_dpo",
+    "simpo",
+    "softmax_dpo",
     "truncated_expectation",
     "without_replacement",
 ]
@@ -73,13 +94,25 @@ __getattr__, __dir__ = lazy_names(
         "actor_critic": ["advantage_actor_critic", "proximal_policy_optimisation"],
         "boundary_pair": ["recast"],
         "expected_reward": ["normalised_without_replacement", "truncated_expectation", "without_replacement"],
+        "group_preference": ["best_against_worst", "preference_pairs"],
         "group_relative": ["dapo", "dr_grpo", "ecpo", "gbpo", "grpo", "grpo_sr", "gspo", "released_grpo"],
         "group_terms": ["group_mean", "group_normalised", "masked_mean"],
         "group_transforms": ["informative"],
         "lambda_rank": ["lambda_ndcg"],
         "likelihood": ["NextItemObjective", "catalogue_cross_entropy", "cross_entropy", "legal_set_cross_entropy"],
         "objective": ["Loss", "Objective"],
-        "preference": ["dpo", "dpo_loss", "preference_pairs"],
+        "preference": [
+            "PreferenceObjective",
+            "consistency_weighted",
+            "cpo",
+            "dpo",
+            "ipo",
+            "orpo",
+            "raft",
+            "robust_dpo",
+            "simpo",
+            "softmax_dpo",
+        ],
         "returns": ["discounted_returns", "generalised_advantages", "lambda_returns"],
         "weighted_sum": ["mixture"],
     },

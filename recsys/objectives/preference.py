@@ -1,122 +1,258 @@
-"""Preferences between slates: pairs from rewarded groups, and direct preference optimisation (DPO)."""
+"""Preference objectives: DPO and its kin, from pairs of a better and worse slates."""
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss
-from recsys.types.context import Context
-from recsys.types.preference_pairs import PreferencePairs
-from recsys.types.rollout import Rollout
-from recsys.types.slates import SamplingMethod, Slates
+from recsys.ranges import above, at_least, within
+from recsys.types.preference_pairs import ScoredPairs
+
+CERTAIN = -1e-6
+"""The largest log-probability of a slot of which odds are taken: the odds of a certain slot are infinite."""
 
 
-def best_and_worst(rollout: Rollout, margin: float = 0.0) -> tuple[Int[Tensor, "P 2"], Bool[Tensor, " P"]]:
-    """Return the columns of each request's best and worst candidate by reward, and whether the best is better.
+@runtime_checkable
+class PreferenceObjective(Protocol):
+    """A pure function of scored pairs; its options are bound by configuration (`_partial_: true`).
 
-    Slates are compared by their whole reward, also where slots are rewarded. Ties go to the candidate listed first.
-
-    Args:
-        rollout: the candidates.
-        margin: how much more than the worst the best must earn, at least 0; in the reward's unit.
+    The loss is the weighted mean over the pairs, `Σ_p w_p ℓ_p / Σ_p w_p`, and 0 without a weight. Several worse slates
+    of a pair share its weight, except in `softmax_dpo`. Letters: `y⁺` the better slate, `y⁻` a worse one, `π` the
+    policy, `π_ref` the reference, `Δ(y) = log π(y) − log π_ref(y)`, all in nats.
     """
-    best = rollout.reward.masked_fill(~rollout.mask, float("-inf")).argmax(-1)
-    worst = rollout.reward.masked_fill(~rollout.mask, float("inf")).argmin(-1)
-    columns = torch.stack([best, worst], -1)
-    earned = rollout.reward.gather(-1, columns)
-    return columns, rollout.mask.any(-1) & (earned[:, 0] - earned[:, 1] > margin)
+
+    def __call__(self, pairs: ScoredPairs) -> Loss:
+        """Return the loss of one batch."""
+        ...
 
 
-def preference_pairs(rollout: Rollout, context: Context, *, margin: float = 0.0) -> PreferencePairs:
-    """Return the best slate of each group against its worst, each pair with weight 1.
+def dpo(pairs: ScoredPairs, *, beta: float = 0.1, label_noise: float = 0.0) -> Loss:
+    """`−(1 − ε) log σ(h) − ε log σ(−h)` with `h = β (Δ(y⁺) − Δ(y⁻))`: DPO, and cDPO where ε is above 0.
 
-    Requests whose candidates do not differ in reward give no pair: as many pairs as requests come out at most.
-
-    Args:
-        rollout: the candidates with their rewards.
-        context: the requests that they were sampled for.
-        margin: see `best_and_worst`.
-    """
-    columns, better = best_and_worst(rollout, margin)
-    rows = better.nonzero().squeeze(-1)
-    pairs = rollout.candidates(columns, better.unsqueeze(-1)).select(rows)
-    log_prob = pairs.behaviour_log_prob.sum(-1)
-    chosen, rejected = (
-        Slates(pairs.items[:, one : one + 1], log_prob[:, one : one + 1], SamplingMethod.GIVEN) for one in (0, 1)
-    )
-    return PreferencePairs(context.select(rows), chosen, rejected, pairs.reward.new_ones(len(rows)))
-
-
-def dpo_loss(
-    log_prob: Float[Tensor, "B 2"],
-    reference_log_prob: Float[Tensor, "B 2"],
-    weight: Float[Tensor, " B"],
-    *,
-    beta: float = 0.1,
-) -> Loss:
-    """`−Σ_b w_b log σ(β (Δ_b better − Δ_b worse)) / Σ_b w_b` with `Δ = log π_θ − log π_ref`; 0 without a weight.
-
-    At equal policies it is log 2, with the gradient `−β/2 (∇ log π(better) − ∇ log π(worse))`. Where preferences follow
-    Bradley and Terry's model of a reward `r`, its minimum is `π ∝ π_ref · exp(r / β)`.
+    At equal policies and ε = 0 it is log 2, with the gradient `−β/2 (∇ log π(y⁺) − ∇ log π(y⁻))`. Where preferences
+    follow Bradley and Terry's model of a reward `r`, its minimum is `π ∝ π_ref · exp(r / β)`.
 
     Args:
-        log_prob: `[B, 2]`, with gradient: log π_θ of the better and of the worse slate, nats.
-        reference_log_prob: `[B, 2]`, without gradient: the same under the reference policy.
-        weight: `[B]`, at least 0.
+        pairs: with the reference's log-probabilities.
         beta: β, above 0: how strongly the policy is held to the reference; .1 in the paper.
+        label_noise: ε, in [0, .5]: the share of preferences that are believed to be wrong.
 
     Raises:
-        ConfigurationError: β is not positive.
+        ConfigurationError: the pairs have no reference, or an option is outside its range.
 
-    Source: Rafailov et al., "Direct preference optimization" (arXiv 2305.18290), equation 7.
+    Source: Rafailov et al. 2023 (arXiv 2305.18290), equation 7; Mitchell 2023, "A note on DPO with noisy preferences",
+    for ε.
     """
-    if beta <= 0:
-        raise ConfigurationError(f"beta is {beta}: it must be positive (.1 in the paper)")
-    ratio = log_prob - reference_log_prob
-    preferred = beta * (ratio[:, 0] - ratio[:, 1])
-    total = weight.sum()
-    share = weight / total.masked_fill(total == 0, 1.0)
-    loss = -(share * logsigmoid(preferred)).sum()
-    fixed = preferred.detach()
-    accuracy = (share * (fixed > 0)).sum()
-    return Loss(loss, {"preference_margin": (share * fixed).sum(), "preference_accuracy": accuracy})
+    above(0, beta=beta)
+    within(0, 0.5, label_noise=label_noise)
+    margin = beta * _gain(pairs, "dpo")
+    each = (1 - label_noise) * -logsigmoid(margin) - label_noise * logsigmoid(-margin)
+    return _loss(pairs, each, margin)
 
 
-def dpo(rollout: Rollout, *, beta: float = 0.1, margin: float = 0.0) -> Loss:
-    """`dpo_loss` of the best candidate of each group against its worst, mean over the groups that have a pair.
+def robust_dpo(pairs: ScoredPairs, *, beta: float = 0.1, label_noise: float = 0.1) -> Loss:
+    """`[−(1 − ε) log σ(h) + ε log σ(−h)] / (1 − 2ε)` with `h` of `dpo`: rDPO.
 
-    `preference_margin` is the mean of `β (Δ better − Δ worse)`, and `preference_accuracy` the share of pairs of which
-    the policy prefers the better slate more than the reference does. `pair_share` counts the groups with a pair.
-
-    Bias: it estimates no gradient of the expected reward, whose size it does not see. In the oracle test (six items,
-    G = 3 draws with replacement, at the reference) a hit reward leaves the direction exact; graded rewards of both
-    signs have cosine .9861 to the exact policy gradient.
+    Its expectation over preferences of which a share ε is flipped is the loss of `dpo` on the right ones.
 
     Args:
-        rollout: with `reference_log_prob`; slates are compared by their whole reward, also where slots are rewarded.
-        beta: see `dpo_loss`.
-        margin: see `best_and_worst`.
+        pairs: with the reference's log-probabilities.
+        beta: see `dpo`.
+        label_noise: ε, in [0, .5).
 
     Raises:
-        ConfigurationError: the rollout has no reference log-probabilities, or β is not positive.
+        ConfigurationError: the pairs have no reference, or an option is outside its range.
 
-    Source: Rafailov et al. (arXiv 2305.18290), equation 7, on the best and the worst of a sampled group as OneRec
-    pairs them (arXiv 2502.18965).
+    Source: Chowdhury et al. 2024 (arXiv 2403.00409), equation 12.
     """
-    if rollout.reference_log_prob is None:
+    above(0, beta=beta)
+    within(0, 0.499, label_noise=label_noise)
+    margin = beta * _gain(pairs, "robust_dpo")
+    each = ((1 - label_noise) * -logsigmoid(margin) + label_noise * logsigmoid(-margin)) / (1 - 2 * label_noise)
+    return _loss(pairs, each, margin)
+
+
+def ipo(pairs: ScoredPairs, *, beta: float = 0.1) -> Loss:
+    """`(Δ(y⁺) − Δ(y⁻) − 1 / (2β))²`: the gap is drawn to a finite size, so that certain preferences do not diverge.
+
+    Args:
+        pairs: with the reference's log-probabilities.
+        beta: β, above 0 (τ in the paper).
+
+    Raises:
+        ConfigurationError: the pairs have no reference, or β is not positive.
+
+    Source: Azar et al. 2023 (arXiv 2310.12036), equation 17.
+    """
+    above(0, beta=beta)
+    gain = _gain(pairs, "ipo")
+    return _loss(pairs, (gain - 1 / (2 * beta)).square(), beta * gain)
+
+
+def softmax_dpo(pairs: ScoredPairs, *, beta: float = 0.1) -> Loss:
+    """`−log σ(−log Σ_w exp(β (Δ(y⁻_w) − Δ(y⁺))))`: S-DPO, one better slate against all worse ones; `dpo` for `W = 1`.
+
+    Args:
+        pairs: with the reference's log-probabilities.
+        beta: see `dpo`.
+
+    Raises:
+        ConfigurationError: the pairs have no reference, or β is not positive.
+
+    Source: Chen et al. 2024 (arXiv 2406.09215), equation 12.
+    """
+    above(0, beta=beta)
+    margin = -(-beta * _gain(pairs, "softmax_dpo")).logsumexp(-1, keepdim=True)
+    return _loss(pairs, -logsigmoid(margin), margin)
+
+
+def cpo(pairs: ScoredPairs, *, beta: float = 0.1, likelihood_weight: float = 1.0) -> Loss:
+    """`−log σ(β (log π(y⁺) − log π(y⁻))) − λ log π(y⁺)`: CPO, likelihood beside DPO with a uniform reference.
+
+    Args:
+        pairs: scored by the policy.
+        beta: β, above 0.
+        likelihood_weight: λ, at least 0.
+
+    Raises:
+        ConfigurationError: an option is outside its range.
+
+    Source: Xu et al. 2024 (arXiv 2401.08417), equations 3 to 5.
+    """
+    above(0, beta=beta)
+    at_least(0, likelihood_weight=likelihood_weight)
+    better, worse = pairs.better.sum(-1, keepdim=True), pairs.worse.sum(-1)
+    margin = beta * (better - worse)
+    return _loss(pairs, -logsigmoid(margin) - likelihood_weight * better, margin)
+
+
+def simpo(pairs: ScoredPairs, *, beta: float = 2.0, target_margin: float = 1.0) -> Loss:
+    """`−log σ(β/S (log π(y⁺) − log π(y⁻)) − γ)`: SimPO, the mean log-probability of a slot as the reward.
+
+    Args:
+        pairs: scored by the policy.
+        beta: β, above 0; 2 to 2.5 in the paper.
+        target_margin: γ, at least 0, nats; .3 to 1.6 in the paper.
+
+    Raises:
+        ConfigurationError: an option is outside its range.
+
+    Source: Meng et al. 2024 (arXiv 2405.14734), equation 6.
+    """
+    above(0, beta=beta)
+    at_least(0, target_margin=target_margin)
+    margin = beta * (pairs.better.mean(-1, keepdim=True) - pairs.worse.mean(-1)) - target_margin
+    return _loss(pairs, -logsigmoid(margin), margin)
+
+
+def orpo(pairs: ScoredPairs, *, odds_weight: float = 0.1) -> Loss:
+    """`−log π(y⁺) − α log σ(z(y⁺) − z(y⁻))` with `z(y) = Σ_s log(π_s / (1 − π_s))`: ORPO over the slots of a slate.
+
+    `π_s` is the probability of slot `s` given the earlier slots. A slot that is certain has the odds of one with the
+    log-probability `CERTAIN`, and no gradient there.
+
+    Args:
+        pairs: scored by the policy.
+        odds_weight: α, at least 0; .1 in HiGR.
+
+    Raises:
+        ConfigurationError: α is negative.
+
+    Source: Hong et al. 2024 (arXiv 2403.07691), equations 4 to 7; over slots as in HiGR (arXiv 2512.24787).
+    """
+    at_least(0, odds_weight=odds_weight)
+    margin = _log_odds(pairs.better).unsqueeze(-1) - _log_odds(pairs.worse)
+    return _loss(pairs, -pairs.better.sum(-1, keepdim=True) - odds_weight * logsigmoid(margin), margin)
+
+
+def raft(pairs: ScoredPairs) -> Loss:
+    """`−log π(y⁺)`: RAFT, supervised training on the best of a group; worse slates have no influence.
+
+    Source: Dong et al. 2023 (arXiv 2304.06767), algorithm 1.
+    """
+    margin = pairs.better.sum(-1, keepdim=True) - pairs.worse.sum(-1)
+    return _loss(pairs, -pairs.better.sum(-1, keepdim=True).expand_as(margin), margin)
+
+
+def consistency_weighted(pairs: ScoredPairs, *, objective: PreferenceObjective) -> Loss:
+    """`C_p ℓ(y⁺, y⁻) + (1 − C_p) ℓ(y⁻, y⁺)`: CREAM, any objective on preferences that are trusted in part.
+
+    `C_p = 1` is the objective itself, `C_p = 0` the reversed preference, and ½ the mean of both.
+
+    Args:
+        pairs: with `consistency` and one worse slate each.
+        objective: ℓ, of pairs with one worse slate.
+
+    Raises:
+        ConfigurationError: the pairs have no consistency, or several worse slates.
+
+    Source: Wang et al. 2024 (arXiv 2410.12735), equation 9; docs/papers.md#preference-objectives.
+    """
+    if pairs.consistency is None:
         raise ConfigurationError(
-            "dpo compares with a reference policy, but the rollout has no reference log-probabilities: give the system "
-            "one (`reference: frozen`)"
+            "consistency_weighted needs the consistency of each pair: give the system a `consistency`, such as "
+            "recsys.systems.preference_alignment.rank_consistency"
         )
-    columns, better = best_and_worst(rollout, margin)
-    pair = rollout.candidates(columns, better.unsqueeze(-1))
-    assert pair.reference_log_prob is not None
-    reference = pair.reference_log_prob.masked_fill(~pair.mask[..., None, None], 0.0).flatten(2).sum(-1)
-    weight = better.to(pair.reward.dtype)
-    loss = dpo_loss(pair.log_prob, reference, weight, beta=beta)
-    return Loss(loss.value, {**loss.diagnostics, "pair_share": masked_mean(weight, rollout.mask.any(-1))})
+    if pairs.worse.shape[1] != 1:
+        raise ConfigurationError(
+            f"consistency_weighted reverses pairs of one worse slate, found {pairs.worse.shape[1]}: use worse=1"
+        )
+    trusted, doubted = pairs.weight * pairs.consistency, pairs.weight * (1 - pairs.consistency)
+    forward = objective(pairs.replace(weight=trusted))
+    backward = objective(_reversed(pairs).replace(weight=doubted))
+    total = pairs.weight.sum()
+    total = total.masked_fill(total == 0, 1.0)
+    value = (forward.value * trusted.sum() + backward.value * doubted.sum()) / total
+    known = {**objective(pairs.detach()).diagnostics, "consistency": (pairs.weight * pairs.consistency).sum() / total}
+    return Loss(value, known)
+
+
+def _reversed(pairs: ScoredPairs) -> ScoredPairs:
+    better, worse = pairs.reference_better, pairs.reference_worse
+    return pairs.replace(
+        better=pairs.worse.squeeze(1),
+        worse=pairs.better.unsqueeze(1),
+        reference_better=None if worse is None else worse.squeeze(1),
+        reference_worse=None if better is None else better.unsqueeze(1),
+    )
+
+
+def _gain(pairs: ScoredPairs, objective: str) -> Float[Tensor, "P W"]:
+    """Return `Δ(y⁺) − Δ(y⁻)`."""
+    if pairs.reference_better is None or pairs.reference_worse is None:
+        raise ConfigurationError(
+            f"{objective} compares with a reference policy, but the pairs have no reference log-probabilities: give "
+            "the system one (`reference: frozen`)"
+        )
+    better = (pairs.better - pairs.reference_better).sum(-1, keepdim=True)
+    return better - (pairs.worse - pairs.reference_worse).sum(-1)
+
+
+def _log_odds(log_prob: Float[Tensor, "*slates S"]) -> Float[Tensor, "*slates"]:
+    log_prob = log_prob.clamp(max=CERTAIN)
+    return (log_prob - torch.log(-torch.expm1(log_prob))).sum(-1)
+
+
+def _loss(pairs: ScoredPairs, each: Float[Tensor, "P W"], margin: Float[Tensor, "P W"]) -> Loss:
+    """Return the weighted mean over the pairs, with what the policy thinks of them.
+
+    - `preference_margin`: what the logistic function of the objective is given, no unit.
+    - `preference_accuracy`: share of pairs with a positive margin.
+    - `better_log_prob`, `worse_log_prob`: log π, nats. Both may fall while their gap grows (squeezing).
+    """
+    total = pairs.weight.sum()
+    share = pairs.weight / total.masked_fill(total == 0, 1.0)
+    fixed = margin.detach()
+    diagnostics = {
+        "preference_margin": (share * fixed.mean(-1)).sum(),
+        "preference_accuracy": (share * (fixed > 0).to(share.dtype).mean(-1)).sum(),
+        "better_log_prob": (share * pairs.better.detach().sum(-1)).sum(),
+        "worse_log_prob": (share * pairs.worse.detach().sum(-1).mean(-1)).sum(),
+    }
+    return Loss((share * each.mean(-1)).sum(), diagnostics)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recsys.objectives.boundary_pair import recast
 from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
+from recsys.objectives.group_preference import best_against_worst
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
 from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
@@ -23,7 +24,7 @@ from recsys.types.rollout import Rollout
 OBJECTIVES = {
     "cross_entropy": cross_entropy,
     "dapo": dapo,
-    "dpo": dpo,
+    "dpo": partial(best_against_worst, objective=dpo),
     "dr_grpo": dr_grpo,
     "ecpo": ecpo,
     "gbpo": gbpo,

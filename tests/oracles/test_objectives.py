@@ -19,13 +19,15 @@ from torch import Tensor
 
 from recsys.objectives.boundary_pair import recast, structural_score
 from recsys.objectives.expected_reward import normalised_without_replacement, truncated_expectation, without_replacement
+from recsys.objectives.group_preference import best_against_worst
 from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
 from recsys.objectives.group_transforms import informative, insert_logged, recast_repair, shared_codes
 from recsys.objectives.lambda_rank import lambda_ndcg
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
-from recsys.objectives.preference import dpo, dpo_loss
+from recsys.objectives.preference import dpo
 from recsys.objectives.weighted_sum import mixture
+from recsys.types.preference_pairs import ScoredPairs
 from recsys.types.rollout import Rollout
 
 ITEMS, TARGET, LEVELS = 6, 1, 2
@@ -36,6 +38,8 @@ HIT = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
 GRADED = torch.tensor([0.2, 1.0, -0.5, 0.0, 0.6, -1.0], dtype=torch.float64)
 PREFERENCE = torch.tensor([1.0, 0.2, 0.5, 0.0, 0.0, 0.0], dtype=torch.float64)
 Sampler = Callable[[Tensor], tuple[Tensor, Tensor, Tensor | None]]
+
+group_dpo = partial(best_against_worst, objective=dpo)
 
 
 def code_log_prob(logits: Tensor) -> Tensor:
@@ -281,8 +285,16 @@ def test_mixture_adds_its_parts_gradients() -> None:
             0.5600,
             id="tempered",
         ),
-        pytest.param(dpo, with_replacement(3), HIT, None, 1.0, 0.3600, id="dpo-hit"),
-        pytest.param(dpo, with_replacement(3), GRADED, None, 0.9861, 0.1546, id="dpo-graded"),
+        pytest.param(group_dpo, with_replacement(3), HIT, None, 1.0, 0.3600, id="dpo-hit"),
+        pytest.param(
+            partial(best_against_worst, objective=dpo),
+            with_replacement(3),
+            GRADED,
+            None,
+            0.9861,
+            0.1546,
+            id="dpo-graded",
+        ),
         pytest.param(lambda_ndcg, most_probable(4), HIT, None, 0.9709, 11.8667, id="lambda_ndcg"),
         pytest.param(cross_entropy, most_probable(4), GRADED, None, 0.5757, 4.4592, id="cross_entropy-graded"),
     ],
@@ -328,8 +340,9 @@ def test_dpo_is_least_at_the_reference_tilted_by_the_reward(beta: float) -> None
 
     def slope(logits: Tensor) -> Tensor:
         logits = logits.clone().requires_grad_()
-        loss = dpo_loss(logits.log_softmax(-1)[items], reference[items], weight, beta=beta)
-        return torch.autograd.grad(loss.value, logits)[0]
+        policy, other = (one.log_softmax(-1)[items].unsqueeze(-1) for one in (logits, OLD_LOGITS))
+        pairs = ScoredPairs(policy[:, 0], policy[:, 1:], weight, other[:, 0], other[:, 1:])
+        return torch.autograd.grad(dpo(pairs, beta=beta).value, logits)[0]
 
     tilted = reference + GRADED / beta
     assert slope(tilted).abs().max() < 1e-12
