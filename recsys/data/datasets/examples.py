@@ -9,17 +9,13 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.slate_log import CLICK, SlateLog
 from recsys.data.logs.histories import Histories
-from recsys.errors import ConfigurationError
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import SamplingMethod, Slates
-
-CLICK = "click"
-"""The channel of clicks."""
 
 UNITS = {ChannelKind.SECONDS: "s"}
 
@@ -42,7 +38,7 @@ class SlateExamples:
         max_length: histories are cut to this number of most recent items; None keeps them whole.
 
     Raises:
-        ConfigurationError: the log has no such channel, or the channel has one number a slate.
+        DataError: the log has no such channel, or the channel has one number a slate.
     """
 
     log: SlateLog
@@ -50,12 +46,7 @@ class SlateExamples:
     max_length: int | None = None
 
     def __post_init__(self) -> None:
-        by_slot = [name for name, channel in self.log.feedback.items() if isinstance(channel.value, Jagged)]
-        if self.taken != CLICK and self.taken not in by_slot:
-            found = ", ".join([CLICK, *(name for name in by_slot if name != CLICK)])
-            raise ConfigurationError(
-                f"taken: {self.log.name} has no feedback {self.taken!r} with one number a slot; found {found}"
-            )
+        _ = self._took  # refuses a channel that the log lacks
 
     def __len__(self) -> int:
         return len(self.log)
@@ -90,14 +81,19 @@ class SlateExamples:
             impressions: `[R]`, true for the impressions that are read.
         """
         log = self.log
-        took = self._took() & impressions[log.slates.row_ids()]
+        took = self._took & impressions[log.slates.row_ids()]
         users = log.user_indices()[log.slates.row_ids()[took]]
         return Jagged.from_lengths(log.slates.values[took], torch.bincount(users, minlength=log.num_users))
 
     @cached_property
+    def _took(self) -> Bool[Tensor, " total"]:
+        """Mask of the slots whose item enters the history."""
+        return self.log.slot_values(self.taken) > 0
+
+    @cached_property
     def _histories(self) -> Histories:
         """The items that each user took, and their number before each impression."""
-        log, took = self.log, self._took()
+        log, took = self.log, self._took
         count = torch.zeros(len(log), dtype=torch.int64).index_add(0, log.slates.row_ids(), took.long())
         users = log.user_indices()
         taken = self.taken_from(torch.ones(len(log), dtype=torch.bool))
@@ -108,17 +104,6 @@ class SlateExamples:
         again[1:] = (users[1:] == users[:-1]) & (times[1:] == times[:-1]) & log.timed
         first = torch.where(again, 0, first).cummax(0).values
         return Histories(taken, users, earlier[first] - taken.offsets[users])
-
-    def _took(self) -> Bool[Tensor, " total"]:
-        """Return a mask of the slots whose item enters the history."""
-        log = self.log
-        if self.taken in log.feedback:
-            value = log.feedback[self.taken].value
-            assert isinstance(value, Jagged)
-            return value.values > 0
-        took = torch.zeros(len(log.slates.values), dtype=torch.bool)
-        took[log.slates.offsets[log.clicks.row_ids()] + log.clicks.values] = True
-        return took
 
     def _slates(self, rows: Int[Tensor, " B"]) -> Slates:
         log = self.log

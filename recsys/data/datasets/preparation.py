@@ -12,10 +12,9 @@ import polars as pl
 
 from recsys.atomic import write_json
 from recsys.data.datasets.dataset import Dataset
-from recsys.data.datasets.examples import CLICK
 from recsys.data.datasets.prepare import BY_ITEM, Prepared, prepare
 from recsys.data.datasets.prepare_slates import PreparedSlates, prepare_slates
-from recsys.data.datasets.slate_log import SlateLog
+from recsys.data.datasets.slate_log import CLICK, SlateLog
 from recsys.data.datasets.split import SlateSplit, Split
 from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.data.sources.source import SlateSource, Source

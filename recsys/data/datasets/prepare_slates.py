@@ -15,8 +15,8 @@ from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet, write_tensors
 from recsys.data.datasets import clean
-from recsys.data.datasets.examples import CLICK, SlateExamples
-from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
+from recsys.data.datasets.examples import SlateExamples
+from recsys.data.datasets.slate_log import CLICK, LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateSource
 from recsys.data.tables.text import as_ids

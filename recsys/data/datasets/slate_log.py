@@ -10,10 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from recsys.errors import RequestError
+from recsys.errors import DataError, RequestError
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 from recsys.types.record import TensorRecord
+
+CLICK = "click"
+"""The channel of clicks."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,27 @@ class SlateLog:
         clicked = self.clicks.lengths > 0
         first[clicked] = self.clicks.values[self.clicks.offsets[:-1][clicked]]
         return first
+
+    def slot_values(self, channel: str) -> Float[Tensor, " total"]:
+        """Return the values of a channel for all slots, slate after slate.
+
+        Args:
+            channel: `click`, or a channel with one number a slot.
+
+        Raises:
+            DataError: the log lacks the channel, or the channel has one number a slate.
+        """
+        if channel in self.feedback:
+            value = self.feedback[channel].value
+            if isinstance(value, Jagged):
+                return value.values
+        elif channel == CLICK:
+            clicked = torch.zeros(len(self.slates.values))
+            clicked[self.slates.offsets[self.clicks.row_ids()] + self.clicks.values] = 1.0
+            return clicked
+        by_slot = {name for name, one in self.feedback.items() if isinstance(one.value, Jagged)}
+        found = ", ".join(sorted({CLICK, *by_slot} - (self.feedback.keys() - by_slot)))
+        raise DataError(f"{self.name} has no feedback {channel!r} with one number a slot; found {found}")
 
     def times(self) -> Int[Tensor, " R"]:
         """Return the `timestamp` of each impression, `[R]`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recsys.data.datasets.examples import SlateExamples
 from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
-from recsys.errors import ConfigurationError
+from recsys.errors import DataError
 from recsys.types.example import Example
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
@@ -74,7 +74,7 @@ def test_another_channel_may_say_what_was_taken() -> None:
     every_slot = SlateExamples(log, taken="watch_time").select(EVERY).context.history
     assert rows(every_slot)[:3] == [[], [1, 2], [1, 2, 3, 1]]  # the first slot of all has 0 seconds
     for name, message in (("stars", "found click, watch_time"), ("like", "no feedback 'like' with one number a slot")):
-        with pytest.raises(ConfigurationError, match=message):
+        with pytest.raises(DataError, match=message):
             SlateExamples(log, taken=name)
 
 

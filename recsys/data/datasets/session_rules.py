@@ -1,0 +1,71 @@
+"""Rules that choose the sessions worth imitating, by what users did in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from recsys.data.datasets.slate_log import SlateLog
+from recsys.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class SessionRules:
+    """Choose sessions by their feedback; a session is chosen if it meets every rule that is given.
+
+    OneRec trains on sessions in which at least five videos were watched, the watch time is above a threshold, and the
+    user interacted (arXiv 2502.18965, §3.1; its thresholds are not published).
+
+    Args:
+        positive: least number of slots with a value above 0, by channel.
+        total: least sum over the slots, by channel, in its unit.
+        any_of: channels of which at least one is above 0 in some slot; empty for no such rule.
+
+    Raises:
+        ConfigurationError: a least value is negative or not finite.
+    """
+
+    positive: Mapping[str, int] = field(default_factory=dict)
+    total: Mapping[str, float] = field(default_factory=dict)
+    any_of: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, least in [*self.positive.items(), *self.total.items()]:
+            if not 0 <= least < float("inf"):
+                raise ConfigurationError(f"the rule for {name!r} asks for at least {least}: expected 0 or more")
+
+    def __call__(self, log: SlateLog) -> Bool[Tensor, " R"]:
+        """Return which sessions are chosen, `[R]`.
+
+        Raises:
+            DataError: the log lacks a channel, or the channel has one number a slate.
+        """
+        masks = [mask for _, mask in self.by_rule(log)]
+        return torch.stack([torch.ones(len(log), dtype=torch.bool), *masks]).all(0)
+
+    def by_rule(self, log: SlateLog) -> list[tuple[str, Bool[Tensor, " R"]]]:
+        """Return each rule in words, and which sessions meet it."""
+        found: list[tuple[str, Tensor]] = []
+        for name, least in self.positive.items():
+            found.append((f"{name} in {least} slots", _per_slate(log, (log.slot_values(name) > 0).float()) >= least))
+        found += [
+            (f"{name} of {least:g}", _per_slate(log, log.slot_values(name)) >= least)
+            for name, least in self.total.items()
+        ]
+        if self.any_of:
+            some = torch.stack([log.slot_values(name) > 0 for name in self.any_of]).any(0)
+            found.append((" or ".join(self.any_of), _per_slate(log, some.float()) > 0))
+        return found
+
+    def describe(self, log: SlateLog) -> str:
+        """Return how many sessions meet each rule and all of them, in one line of text."""
+        parts = [f"{int(mask.sum()):,} with {words}" for words, mask in self.by_rule(log)]
+        return f"{len(log):,} sessions: {', '.join([*parts, f'{int(self(log).sum()):,} meet all rules'])}"
+
+
+def _per_slate(log: SlateLog, values: Float[Tensor, " total"]) -> Float[Tensor, " R"]:
+    return torch.zeros(len(log), dtype=values.dtype).index_add(0, log.slates.row_ids(), values)
