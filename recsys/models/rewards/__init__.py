@@ -1,0 +1,1 @@
+"""Reward models: what users would feel about slates."""

@@ -1,0 +1,103 @@
+"""Labels of logged slates, made from their feedback: what a reward model learns to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from recsys.errors import ConfigurationError, DataError
+from recsys.ranges import at_least, within
+from recsys.types.example import Example
+
+
+@runtime_checkable
+class Label(Protocol):
+    """A number in [0, 1] for each logged slate; more is better, unless a reward gives it a negative weight."""
+
+    def __call__(self, example: Example) -> Float[Tensor, " B"]:
+        """Return the labels of the logged slates, one a request."""
+        ...
+
+
+@dataclass(frozen=True)
+class SlotShare(Label):
+    """The share of the slots of a slate with a value above a threshold: `y = (1/S) Σ_s 1[v_s > threshold]`.
+
+    With `least`, the label is `1` if at least so many slots are, else `0`. Empty slots count as not above.
+
+    Args:
+        channel: with one number a slot.
+        threshold: in the unit of the channel, such as 7 for watch time in seconds.
+        least: number of slots from which the label is 1; None keeps the share.
+
+    Raises:
+        ConfigurationError: `threshold` is not finite, or `least` is below 1.
+    """
+
+    channel: str
+    threshold: float = 0.0
+    least: int | None = None
+
+    def __post_init__(self) -> None:
+        within(-1e30, 1e30, threshold=self.threshold)
+        if self.least is not None:
+            at_least(1, least=self.least)
+
+    def __call__(self, example: Example) -> Float[Tensor, " B"]:
+        """See the class.
+
+        Raises:
+            DataError: the feedback has no such channel, or one number a slate.
+        """
+        channels = example.feedback.channels
+        if self.channel not in channels:
+            raise DataError(
+                f"no feedback {self.channel!r} to make a label of; found {', '.join(sorted(channels)) or 'none'}"
+            )
+        value = channels[self.channel].value
+        if value.ndim != 3:
+            raise DataError(f"the feedback {self.channel!r} has one number a slate, expected one a slot")
+        above = (value[:, 0] > self.threshold) & (example.slates.items[:, 0] >= 0)
+        if self.least is not None:
+            return (above.sum(-1) >= self.least).to(value.dtype)
+        return above.to(value.dtype).mean(-1)
+
+
+@dataclass(frozen=True)
+class MeanLabel(Label):
+    """The weighted mean of labels, `Σ_t w_t y_t / Σ_t w_t`: one label for several kinds of feedback.
+
+    Cross-entropy against it is, up to a constant, `Σ_t w_t BCE(y_t, p) / Σ_t w_t`: the learned scalar of the OneRec
+    Technical Report (P-score, arXiv 2506.13695, §4.1).
+
+    Args:
+        labels: at least one.
+        weights: one a label, above 0; None weighs them equally.
+
+    Raises:
+        ConfigurationError: there is no label, or the weights are not one positive number a label.
+    """
+
+    labels: Sequence[Label]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        weights = [1.0] * len(self.labels) if self.weights is None else list(self.weights)
+        if not self.labels or len(weights) != len(self.labels) or not all(0 < one < float("inf") for one in weights):
+            raise ConfigurationError(
+                f"weights={self.weights} for {len(self.labels)} labels: expected one number above 0 a label, and at "
+                "least one label"
+            )
+        object.__setattr__(self, "weights", tuple(weights))
+
+    def __call__(self, example: Example) -> Float[Tensor, " B"]:
+        """See the class."""
+        assert self.weights is not None
+        values = torch.stack([label(example) for label in self.labels])
+        weights = values.new_tensor(self.weights).unsqueeze(-1)
+        return (weights * values).sum(0) / weights.sum()

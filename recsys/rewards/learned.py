@@ -1,0 +1,152 @@
+"""Rewards from reward models, and the scalars that their heads become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from recsys.errors import ConfigurationError
+from recsys.models.rewards.session import SessionRewardModel
+from recsys.rewards.reward import Reward
+from recsys.types.example import Example
+from recsys.types.slates import Slates
+
+
+@runtime_checkable
+class Scalariser(Protocol):
+    """A function from the log-odds of several heads to one number a slate, by which candidates are compared."""
+
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        """Return one number a slate, finite where the mask is true; elsewhere it has no meaning.
+
+        Args:
+            log_odds: of each head.
+            mask: the slates that exist.
+        """
+        ...
+
+
+class StandardisedSum(Scalariser):
+    """`Σ_t w_t (f_t − mean f_t) / std f_t` over the candidates of a request: heads of any scale count alike.
+
+    A head whose candidates are all alike adds 0. The result compares candidates of one request, not requests.
+
+    Args:
+        weights: of heads by name; negative for what is unwanted. None weighs all heads 1.
+
+    Raises:
+        ConfigurationError: a weight is not finite, or there is none.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = _checked(weights)
+
+    @override
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        count = mask.sum(-1, keepdim=True).clamp(min=1)
+        total = torch.zeros_like(mask, dtype=torch.get_default_dtype())
+        for name, weight in _weights_of(self.weights, log_odds).items():
+            value = log_odds[name].masked_fill(~mask, 0.0)
+            centred = (value - value.sum(-1, keepdim=True) / count).masked_fill(~mask, 0.0)
+            deviation = (centred.square().sum(-1, keepdim=True) / count).sqrt()
+            total = total + weight * centred / deviation.clamp(min=1e-6)
+        return total
+
+
+class RankSum(Scalariser):
+    """`Σ_t w_t rank_t / G`, ranks from 0 (worst) within the `G` candidates of a request that exist; ties share a rank.
+
+    Args:
+        weights: see `StandardisedSum`.
+
+    Raises:
+        ConfigurationError: see `StandardisedSum`.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = _checked(weights)
+
+    @override
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        total = torch.zeros_like(mask, dtype=torch.get_default_dtype())
+        others = mask.unsqueeze(-2)
+        for name, weight in _weights_of(self.weights, log_odds).items():
+            value = log_odds[name].unsqueeze(-1)
+            below = (value.mT < value).to(total.dtype) + 0.5 * (value.mT == value).to(total.dtype)
+            rank = (below * others).sum(-1) - 0.5
+            total = total + weight * rank / mask.sum(-1, keepdim=True).clamp(min=1)
+        return total.masked_fill(~mask, 0.0)
+
+
+class OneHead(Scalariser):
+    """The log-odds of one head, such as a learned score of all kinds of feedback (`MeanLabel`).
+
+    Args:
+        head: its name.
+    """
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+
+    @override
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        return log_odds[_known(self.head, log_odds)]
+
+
+class LearnedReward(nn.Module, Reward):
+    """A scalar of the heads of a reward model, which is frozen and in evaluation mode.
+
+    Args:
+        model: as its training left it.
+        scalariser: what the heads become.
+    """
+
+    order_matters = False
+    bounds = None
+
+    def __init__(self, model: SessionRewardModel, scalariser: Scalariser) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False)
+        self.scalariser = scalariser
+        self.eval()
+
+    def train(self, mode: bool = True) -> LearnedReward:
+        """Stays in evaluation mode: the model is frozen, dropout off."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, example: Example, slates: Slates) -> Float[Tensor, "B G"]:
+        """`[B, G]`; the logged answer is not read."""
+        value = self.scalariser(self.log_odds(example, slates), slates.mask)
+        return value.masked_fill(~slates.mask, 0.0).to(slates.log_prob.dtype)
+
+    @torch.no_grad()
+    def log_odds(self, example: Example, slates: Slates) -> dict[str, Float[Tensor, "B G"]]:
+        """Return the log-odds of each head by name."""
+        return dict(zip(self.model.heads, self.model(example.context, slates.items).unbind(-1), strict=True))
+
+
+def _checked(weights: Mapping[str, float] | None) -> dict[str, float] | None:
+    if weights is None:
+        return None
+    found = {name: float(value) for name, value in weights.items()}
+    if not found or not all(-float("inf") < value < float("inf") for value in found.values()):
+        raise ConfigurationError(f"weights={found}: expected a finite number for each of one or more heads")
+    return found
+
+
+def _weights_of(weights: dict[str, float] | None, log_odds: Mapping[str, Tensor]) -> dict[str, float]:
+    if weights is None:
+        return dict.fromkeys(log_odds, 1.0)
+    return {_known(name, log_odds): value for name, value in weights.items()}
+
+
+def _known(name: str, log_odds: Mapping[str, Tensor]) -> str:
+    if name not in log_odds:
+        raise ConfigurationError(f"the reward model has no head {name!r}; it has {', '.join(log_odds)}")
+    return name

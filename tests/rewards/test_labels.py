@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.errors import ConfigurationError, DataError
+from recsys.rewards.labels import MeanLabel, SlotShare
+from recsys.types.context import Context
+from recsys.types.example import Example
+from recsys.types.feedback import Channel, Feedback
+from recsys.types.jagged import Jagged
+from recsys.types.slates import Slates
+
+
+@pytest.fixture
+def example() -> Example:
+    """Three sessions of three slots, of which the last holds two items."""
+    items = torch.tensor([[[1, 2, 3]], [[4, 5, 6]], [[7, 8, -1]]])
+    watched = torch.tensor([[[7.0, 7.5, 0.0]], [[0.0, 0.0, 0.0]], [[9.0, 1.0, 9.0]]])
+    channels = {
+        "watch_time": Channel(watched),
+        "like": Channel(torch.tensor([[[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]]])),
+        "whole": Channel(torch.ones(3, 1)),
+    }
+    context = Context(torch.arange(3), Jagged.empty(3), Jagged.empty(3))
+    return Example(context, Slates(items, torch.zeros(items.shape)), Feedback(channels))
+
+
+def test_the_share_of_slots_above_a_threshold(example: Example) -> None:
+    """A value at the threshold is not above it, and an empty slot is never."""
+    third = 1 / 3
+    assert SlotShare("like")(example).tolist() == pytest.approx([third, 0, 2 * third])
+    assert SlotShare("watch_time", threshold=7.0)(example).tolist() == pytest.approx([third, 0, third])
+    assert SlotShare("watch_time")(example).tolist() == pytest.approx([2 * third, 0, 2 * third])
+    assert SlotShare("watch_time", least=2)(example).tolist() == [1, 0, 1]
+    assert SlotShare("watch_time", threshold=7.0, least=2)(example).tolist() == [0, 0, 0]
+
+
+def test_a_mean_of_labels_weighs_them(example: Example) -> None:
+    found = MeanLabel([SlotShare("like"), SlotShare("watch_time", least=1)], [3.0, 1.0])(example)
+    assert found.tolist() == pytest.approx([(3 / 3 + 1) / 4, 0, (6 / 3 + 1) / 4])
+    assert MeanLabel([SlotShare("like")])(example).tolist() == SlotShare("like")(example).tolist()
+
+
+def test_cross_entropy_to_the_mean_differs_by_a_constant_from_the_weighted_sum(example: Example) -> None:
+    labels = [SlotShare("like"), SlotShare("watch_time")]
+    mean = MeanLabel(labels, [3.0, 1.0])(example)
+
+    def entropy(label: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        return -(label * p.log() + (1 - label) * (1 - p).log())
+
+    gaps = []
+    for p in (torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.7, 0.1, 0.3])):
+        weighted = (3 * entropy(labels[0](example), p) + entropy(labels[1](example), p)) / 4
+        gaps.append(weighted - entropy(mean, p))
+    torch.testing.assert_close(gaps[0], gaps[1])
+
+
+def test_what_cannot_be_a_label_is_refused(example: Example) -> None:
+    with pytest.raises(DataError, match="no feedback 'share' to make a label of; found like, watch_time, whole"):
+        SlotShare("share")(example)
+    with pytest.raises(DataError, match="'whole' has one number a slate"):
+        SlotShare("whole")(example)
+    for bad in ({"threshold": float("nan")}, {"least": 0}):
+        with pytest.raises(ConfigurationError, match=next(iter(bad))):
+            SlotShare("like", **bad)
+    for labels, weights in (([], None), ([SlotShare("like")], [1.0, 2.0]), ([SlotShare("like")], [0.0])):
+        with pytest.raises(ConfigurationError, match="one number above 0 a label"):
+            MeanLabel(labels, weights)
