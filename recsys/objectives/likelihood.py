@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.decode.score import score
+from recsys.decode.slates import score_slates
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss, require_logged_log_prob
@@ -18,7 +19,7 @@ from recsys.types.rollout import Rollout
 
 @runtime_checkable
 class NextItemObjective(Protocol):
-    """A loss of encoded requests with one logged next item each."""
+    """A loss of encoded requests with one logged answer each: an item, or a slate whose slots are all filled."""
 
     def __call__(self, network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
         """Return the mean over the examples, in nats."""
@@ -26,16 +27,27 @@ class NextItemObjective(Protocol):
 
 
 def catalogue_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
-    """Return `−mean log π(y)` over the whole catalogue, the usual next-item cross-entropy."""
-    return -network.path_log_prob(memory, examples.item.unsqueeze(1)).sum(-1).mean()
+    """Return `−mean log π(y)` over the whole catalogue, the usual next-item cross-entropy.
+
+    For slates it is `−mean Σ_s log π(y_s | y_1 … y_{s−1})`, nats a slate, each slot over the whole catalogue:
+    session-wise next-token prediction (OneRec, arXiv 2502.18965, equation 5).
+    """
+    items = examples.slates.items
+    if items.shape[2] == 1:
+        return -network.path_log_prob(memory, items.squeeze(2)).sum(-1).mean()
+    return -network.slate_log_prob(memory, items).sum((-1, -2)).mean()
 
 
 def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
     """Return `−mean [log π(y) − log(1 − Σ_{e excluded} π(e))]`: cross-entropy of the policy that will be served.
 
-    Equal to `catalogue_cross_entropy` where nothing is excluded.
+    Equal to `catalogue_cross_entropy` for single items where nothing is excluded. In a slate, a slot is renormalised
+    over what the request allows and no earlier slot holds.
     """
-    return -score(network, memory, examples.context, examples.item.unsqueeze(1)).sum(-1).mean()
+    items = examples.slates.items
+    if items.shape[2] == 1:
+        return -score(network, memory, examples.context, items.squeeze(2)).sum(-1).mean()
+    return -score_slates(network, memory, examples.context, items).sum((-1, -2)).mean()
 
 
 def cross_entropy(rollout: Rollout) -> Loss:

@@ -83,6 +83,25 @@ class RankSum(Scalariser):
         return total.masked_fill(~mask, 0.0)
 
 
+class ProbabilitySum(Scalariser):
+    """`Σ_t w_t σ(f_t)`: the expected feedback, comparable between requests and between models of the same labels.
+
+    Args:
+        weights: see `StandardisedSum`.
+
+    Raises:
+        ConfigurationError: see `StandardisedSum`.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = _checked(weights)
+
+    @override
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        weights = _weights_of(self.weights, log_odds)
+        return torch.stack([weight * log_odds[name].sigmoid() for name, weight in weights.items()]).sum(0)
+
+
 class OneHead(Scalariser):
     """The log-odds of one head, such as a learned score of all kinds of feedback (`MeanLabel`).
 

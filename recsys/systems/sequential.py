@@ -74,10 +74,11 @@ class SequentialSystem(lightning.LightningModule):
     def validation_step(self, batch: Example, batch_index: int) -> None:
         """Log `validation/ndcg@10`, the mean over requests of the next item's discounted rank among legal items.
 
-        Items of equal probability share their mean rank.
+        Items of equal probability share their mean rank. Of a logged slate, each item is ranked as the first one.
         """
-        rank = rank_in_scores(self.policy.catalogue_log_prob(batch.context), batch.item)
-        self.log("validation/ndcg@10", ndcg(rank, 10).float().mean(), batch_size=len(batch), prog_bar=True)
+        scores, items = self.policy.catalogue_log_prob(batch.context), batch.slates.items.flatten(1)
+        ranks = torch.stack([rank_in_scores(scores, item) for item in items.unbind(1)])
+        self.log("validation/ndcg@10", ndcg(ranks, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer with linear warm-up."""

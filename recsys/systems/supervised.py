@@ -11,10 +11,11 @@ from recsys.objectives.likelihood import NextItemObjective
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem
 from recsys.types.context import Context
+from recsys.types.example import Example
 
 
 class SupervisedSystem(SequentialSystem):
-    """Maximise the likelihood of each next item of the log.
+    """Maximise the likelihood of each next item of the log, or of each logged slate.
 
     Args:
         network: see `SequentialSystem`.
@@ -37,8 +38,8 @@ class SupervisedSystem(SequentialSystem):
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.objective = objective
 
-    def training_step(self, batch: Context, batch_index: int) -> Tensor:
-        """Return the objective over every prefix of the batch."""
+    def training_step(self, batch: Context | Example, batch_index: int) -> Tensor:
+        """Return the objective over every prefix of the sequences, or over the examples, of the batch."""
         memory, examples = self.encode(batch)
         loss = self.objective(self.network, memory, examples)
         self.log_training({"loss": loss.detach()}, len(examples))

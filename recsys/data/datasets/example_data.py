@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool
+from torch import Tensor
 from typing_extensions import override
 
 from recsys.data.datasets.loader import ExampleLoader
 from recsys.data.datasets.prepare_slates import PreparedSlates
+from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import DataError
+from recsys.ranges import at_least
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class SlateRule(Protocol):
+    """Chooses slates of a log."""
+
+    def __call__(self, log: SlateLog) -> Bool[Tensor, " R"]:
+        """Return which slates are chosen, `[R]`."""
+        ...
+
+    def describe(self, log: SlateLog) -> str:
+        """Return how many slates are chosen, in one line of text."""
+        ...
 
 
 class ExampleData(TrainingData):
@@ -21,18 +44,36 @@ class ExampleData(TrainingData):
         batch_size: number of requests of a batch.
         max_length: histories are cut to this number of most recent items; None keeps them whole.
         seed: seed of the order.
+        only: rules that choose among the training and validation slates; a slate meets all of them. What they choose is
+            logged.
 
     Raises:
-        DataError: the split has no training or no validation part.
+        DataError: the split has no training or no validation part, or the rules leave nothing of it.
     """
 
     def __init__(
-        self, slates: PreparedSlates, batch_size: int = 256, max_length: int | None = None, seed: int = 0
+        self,
+        slates: PreparedSlates,
+        batch_size: int = 256,
+        max_length: int | None = None,
+        seed: int = 0,
+        only: Sequence[SlateRule] = (),
     ) -> None:
         super().__init__()
+        at_least(1, batch_size=batch_size)
+        self._rows: dict[str, Tensor] = {}
         for part in ("train", "validation"):
-            if not getattr(slates.split, part).any():
+            mask = getattr(slates.split, part)
+            if not mask.any():
                 raise DataError(f"{slates.name}: the split has no {part} slates; change its shares")
+            for rule in only:
+                mask = mask & rule(slates.log)
+            if not mask.any():
+                told = "; ".join(rule.describe(slates.log) for rule in only)
+                raise DataError(f"{slates.name}: no {part} slate meets the rules ({told}); loosen `only` of the data")
+            self._rows[part] = mask.nonzero().squeeze(1)
+        for rule in only:
+            log.info("%s", rule.describe(slates.log))
         self.slates = slates
         self.batch_size = batch_size
         self.max_length = max_length
@@ -45,12 +86,12 @@ class ExampleData(TrainingData):
             self.batch_size,
             self.max_length,
             self.seed,
-            rows=self.slates.split.train.nonzero().squeeze(1),
+            rows=self._rows["train"],
             rank=rank,
             world_size=world_size,
         )
 
     @override
     def validation_batches(self) -> ExampleLoader:
-        rows = self.slates.split.validation.nonzero().squeeze(1)
+        rows = self._rows["validation"]
         return ExampleLoader(self.slates.examples, self.batch_size, self.max_length, shuffle=False, rows=rows)

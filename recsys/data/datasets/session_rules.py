@@ -1,4 +1,4 @@
-"""Rules that choose the sessions worth imitating, by what users did in them."""
+"""Rules that choose sessions to train on: by what users did in them, and by user."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.errors import ConfigurationError
+from recsys.ranges import at_least, within
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,39 @@ class SessionRules:
         """Return how many sessions meet each rule and all of them, in one line of text."""
         parts = [f"{int(mask.sum()):,} with {words}" for words, mask in self.by_rule(log)]
         return f"{len(log):,} sessions: {', '.join([*parts, f'{int(self(log).sum()):,} meet all rules'])}"
+
+
+@dataclass(frozen=True)
+class UserPart:
+    """Choose the sessions of one part of the users, who are divided at random into parts of equal size.
+
+    A reward model and the judge of it are trained on different parts.
+
+    Args:
+        part: number of the part, from 0.
+        parts: number of parts.
+        seed: of the division.
+
+    Raises:
+        ConfigurationError: there is no such part.
+    """
+
+    part: int = 0
+    parts: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, parts=self.parts)
+        within(0, self.parts - 1, part=self.part)
+
+    def __call__(self, log: SlateLog) -> Bool[Tensor, " R"]:
+        """Return which sessions are chosen, `[R]`."""
+        order = torch.randperm(log.num_users, generator=torch.Generator().manual_seed(self.seed))
+        return (order % self.parts == self.part)[log.user_indices()]
+
+    def describe(self, log: SlateLog) -> str:
+        """Return how many sessions are chosen, in one line of text."""
+        return f"{int(self(log).sum()):,} of {len(log):,} sessions, of part {self.part} of {self.parts} of the users"
 
 
 def _per_slate(log: SlateLog, values: Float[Tensor, " total"]) -> Float[Tensor, " R"]:
