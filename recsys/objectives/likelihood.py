@@ -38,6 +38,15 @@ def catalogue_cross_entropy(network: Generator[Any, Any], memory: Any, examples:
     return -network.slate_log_prob(memory, items).sum((-1, -2)).mean()
 
 
+def item_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
+    """Return `−mean Σ_s log π(y_s)` over the whole catalogue: each logged item as the only item of an answer.
+
+    Items of a slate do not see each other (the point-wise decoder of the OneRec Technical Report, arXiv 2506.13695).
+    For single items it is `catalogue_cross_entropy`.
+    """
+    return -network.path_log_prob(memory, examples.slates.items.squeeze(1)).sum((-1, -2)).mean()
+
+
 def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
     """Return `−mean [log π(y) − log(1 − Σ_{e excluded} π(e))]`: cross-entropy of the policy that will be served.
 
