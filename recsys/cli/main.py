@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from recsys import __version__
-from recsys.errors import RequestError
-from recsys.report.console import print_plainly
+from recsys.errors import FailedPartsError, RequestError
+from recsys.report.console import print_plainly, say
+from recsys.runs.notices import quiet_libraries
 from recsys.runs.termination import Terminated, raising_terminated
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -54,29 +55,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
-        traceback), 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+            traceback, or a message that names the parts which failed), 130 interrupted (Ctrl-C), 143 terminated
+            (SIGTERM).
     """
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("--help", "-h", "help"):
-        print(USAGE)
+        say(USAGE)
         return DONE
     if command == "--version":
-        print(__version__)
+        say(__version__)
         return DONE
     try:
-        with raising_terminated():
+        with raising_terminated(), quiet_libraries():
             run(command, rest)
         sys.stdout.flush()
     except RequestError as error:
-        print(f"recsys {command}: {error}", file=sys.stderr)
+        say(f"recsys {command}: {error}", sys.stderr)
         return REFUSED
+    except FailedPartsError as error:
+        say(f"recsys {command}: {error}", sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
+        say(f"\ninterrupted{go_on(command, rest)}", sys.stderr)
         return INTERRUPTED
     except Terminated:
-        print(f"\nterminated{go_on(command, rest)}", file=sys.stderr)
+        say(f"\nterminated{go_on(command, rest)}", sys.stderr)
         return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
@@ -84,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         problem = storage_problem(error)
         if problem is not None:
-            print(f"recsys {command}: {problem}", file=sys.stderr)
+            say(f"recsys {command}: {problem}", sys.stderr)
             return REFUSED
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), sys.stderr)
         return FAILED
     return DONE
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from recsys.runs.notices import PACKAGE, MessageFormatter, PlainFormatter, quiet_libraries
 from recsys.runs.termination import Terminated
 
-PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 """Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -85,28 +85,27 @@ def log_again(records: Iterable[logging.LogRecord]) -> None:
 def log_to_file(path: Path) -> Iterator[None]:
     """Keep at the end of the file `path` what the package logs and prints, and everybody's warnings, with times.
 
-    What the package logs also goes to standard output. A failure inside is kept with its traceback and goes on.
+    What the package logs also goes to standard output, without tracebacks, and warnings of a user's own code to
+    standard error. A failure inside is kept with its traceback and goes on.
     """
     everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(MessageFormatter("%(message)s"))
     levels = {logger: logger.level for logger in (ours, *map(logging.getLogger, VERBOSE_LOGGERS))}
     for logger in levels:
         logger.setLevel(logging.INFO if logger is ours else logging.WARNING)
     ours.addHandler(console)
     everything.addHandler(file)
-    logging.captureWarnings(True)
     tee: Any = Tee(sys.stdout, file)
     try:
-        with redirect_stdout(tee):
+        with redirect_stdout(tee), quiet_libraries():
             yield
     except BaseException as error:
         file.handle(_record(error))
         raise
     finally:
-        logging.captureWarnings(False)
         everything.removeHandler(file)
         ours.removeHandler(console)
         for logger, level in levels.items():

@@ -155,15 +155,17 @@ def test_standard_output_that_is_full_is_one_sentence() -> None:
 
 def test_a_terminal_of_ascii_gets_plain_signs() -> None:
     code = (
-        "from rich.table import Table\nfrom recsys.cli import main as command\n"
-        "from recsys.report.console import show_table\n"
-        "table = Table(title='−1.5 …'); table.add_column('é'); command.run = lambda *_: show_table(table)\n"
+        "from recsys.cli import main as command\n"
+        "from recsys.report.console import Column, ConsoleTable, show_table\n"
+        "table = ConsoleTable([Column('é')], [['\\U0001f600']], title='−1.5 …', lines='all')\n"
+        "command.run = lambda *_: show_table(table)\n"
         "raise SystemExit(command.main(['recommend']))"
     )
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert ended.returncode == DONE, ended.stderr
-    assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9"))
+    assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9", r"\U0001f600"))
+    assert ended.stdout.isascii()
 
 
 def test_a_sigterm_that_a_library_swallows_ends_the_command_at_its_end() -> None:
