@@ -19,6 +19,26 @@ ASIDE = re.compile(r"\.\d+\.aside$|^\.aside-")
 """Names of what is being written."""
 
 
+WRITING = "while writing "
+"""How the note begins that names what was being written."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add to an error inside the block a note of the path that is being written; few errors of writing name it."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{WRITING}{path}")
+        raise
+
+
+def written_path(error: BaseException) -> str | None:
+    """Return the path that was being written when an error came, from the innermost block; None where none is known."""
+    notes = getattr(error, "__notes__", ())
+    return next((note.removeprefix(WRITING) for note in notes if note.startswith(WRITING)), None)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; when the block ends it is flushed to the disk and becomes `path`.
@@ -28,8 +48,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
     try:
-        yield aside
-        put(aside, path)
+        with naming(path):
+            yield aside
+            put(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -46,7 +67,8 @@ def whole_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
     try:
-        yield aside
+        with naming(folder):
+            yield aside
         for file in aside.rglob("*"):
             if file.is_file():
                 _flush(file)

@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from recsys import __version__
@@ -33,7 +33,9 @@ STORAGE: dict[int, str] = {
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), ELSEWHERE),
 }
 """Errors of the disk and what to do about them."""
-STORAGE_WORDS = re.compile("|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed"]))
+STORAGE_WORDS = re.compile(
+    "|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed", "inline_container"])
+)
 RESUMABLE = ("train", "bench", "replay", "prepare")
 
 USAGE = "\n".join(
@@ -61,15 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("--help", "-h", "help"):
-        say(USAGE)
-        return DONE
-    if command == "--version":
-        say(__version__)
-        return DONE
     try:
         with raising_terminated(), quiet_libraries():
-            run(command, rest)
+            if command in ("--help", "-h", "help", "--version"):
+                say(__version__ if command == "--version" else USAGE)
+            else:
+                run(command, rest)
         sys.stdout.flush()
     except RequestError as error:
         say(f"recsys {command}: {error}", sys.stderr)
@@ -118,17 +117,31 @@ def storage_problem(error: BaseException) -> str | None:
     'runs/metrics.json: No space left on device; free space, or write elsewhere (root=FOLDER)'
     >>> storage_problem(ValueError("wrong"))
     """
-    found: BaseException | None = error
-    while found is not None:
+    chain = list(_causes(error))
+    for found in chain:
         number = found.errno if isinstance(found, OSError) else None
         said = STORAGE_WORDS.search(str(found))
         if number in STORAGE:
-            return f"{getattr(found, 'filename', None) or 'a file'}: {os.strerror(number)}; {STORAGE[number]}"
+            return f"{_written(chain)}: {os.strerror(number)}; {STORAGE[number]}"
         if said is not None:
             advice = next((STORAGE[one] for one in STORAGE if os.strerror(one) == said[0]), SPACE)
-            return f"a file could not be written: {found}; {advice}"
-        found = found.__cause__
+            return f"{_written(chain)} could not be written: {found}; {advice}"
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _written(chain: Sequence[BaseException]) -> str:
+    """Return the path that could not be written, as its reader knows it: not that of the unfinished file aside."""
+    from recsys.atomic import ASIDE, written_path
+
+    names = [str(name) for one in chain if (name := getattr(one, "filename", None)) is not None]
+    noted = [path for one in chain if (path := written_path(one)) is not None]
+    return next((one for one in (*names, *noted) if not ASIDE.search(one)), "a file")
 
 
 def go_on(command: str, arguments: Sequence[str]) -> str:

@@ -84,22 +84,23 @@ def quiet_libraries() -> Iterator[None]:
 
     All go to the handlers of the root logger, such as the file of a run. Blocks may be nested.
     """
-    root = logging.getLogger()
-    show, nested = warnings.showwarning, any(isinstance(one, Notices) for one in root.handlers)
-    notices = Notices()
-    if not nested:
-        root.addHandler(notices)
-    warnings.showwarning = _log_warning
+    show, added = warnings.showwarning, keep_libraries_quiet()
     try:
         yield
     finally:
         warnings.showwarning = show
-        root.removeHandler(notices)
+        for one in added:
+            logging.getLogger().removeHandler(one)
 
 
-def keep_libraries_quiet() -> None:
-    """Do what `quiet_libraries` does until the process ends."""
-    quiet_libraries().__enter__()
+def keep_libraries_quiet() -> list[Notices]:
+    """Do what `quiet_libraries` does until the process ends; return the handlers that were added to the root logger."""
+    root = logging.getLogger()
+    added = [] if any(isinstance(one, Notices) for one in root.handlers) else [Notices()]
+    for one in added:
+        root.addHandler(one)
+    warnings.showwarning = _log_warning
+    return added
 
 
 def _log_warning(

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,25 @@ class Keeper(logging.Handler):
         self.records.append(record)
 
 
+class RunLogFile(logging.FileHandler):
+    """The file of a run's log. A record that cannot be written is an error with the path of the file."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        raise
+
+
+class ConsoleLog(logging.StreamHandler[Any]):
+    """Standard output as a log. An error of it, such as a closed pipe, ends the run as one of `print` does."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
+
 @contextmanager
 def keeping_log() -> Iterator[list[logging.LogRecord]]:
     """Keep what the package logs inside the block, for `log_again` once there is a file to log to."""
@@ -89,9 +108,9 @@ def log_to_file(path: Path) -> Iterator[None]:
     standard error. A failure inside is kept with its traceback and goes on.
     """
     everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
-    file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    file = RunLogFile(path, encoding="utf-8", errors="backslashreplace")
     file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    console = logging.StreamHandler(sys.stdout)
+    console = ConsoleLog(sys.stdout)
     console.setFormatter(MessageFormatter("%(message)s"))
     levels = {logger: logger.level for logger in (ours, *map(logging.getLogger, VERBOSE_LOGGERS))}
     for logger in levels:
@@ -103,14 +122,16 @@ def log_to_file(path: Path) -> Iterator[None]:
         with redirect_stdout(tee), quiet_libraries():
             yield
     except BaseException as error:
-        file.handle(_record(error))
+        with suppress(OSError):  # a full disk: the error itself goes on
+            file.handle(_record(error))
         raise
     finally:
         everything.removeHandler(file)
         ours.removeHandler(console)
         for logger, level in levels.items():
             logger.setLevel(level)
-        file.close()
+        with suppress(OSError):  # a record that could not be written was an error already
+            file.close()
 
 
 def _record(error: BaseException) -> logging.LogRecord:
