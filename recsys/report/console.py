@@ -78,8 +78,8 @@ BOXES = {"none": None, "head": box.SIMPLE_HEAD, "all": box.HEAVY_HEAD}
 def show_table(table: ConsoleTable, console: Console | None = None) -> None:
     """Print a table so that no number and no name is cut.
 
-    A file or a pipe gets it as wide as its cells are. On a terminal, or where `COLUMNS` is set, words are folded; where
-    numbers would not fit either, each row is printed as a record, with the name of a value beside it.
+    A file or a pipe gets it as wide as its cells are. On a terminal words are folded; where numbers would not fit
+    either, each row is printed as a record, with the name of a value beside it.
 
     Args:
         table: what to print.
@@ -152,10 +152,7 @@ def say(text: object = "", stream: Any = None) -> None:
 
 
 def _limit(console: Console) -> int | None:
-    """Return the columns of a terminal, or those that `COLUMNS` gives; None for a file or a pipe."""
-    given = console._environ.get("COLUMNS", "")
-    if given.isdigit() and int(given) > 0:
-        return int(given)
+    """Return the columns of a terminal, which `COLUMNS` can set; None for a file or a pipe, which have no width."""
     if not console.is_terminal:
         return None
     return shutil.get_terminal_size().columns if console.is_dumb_terminal else console.width

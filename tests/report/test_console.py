@@ -96,10 +96,11 @@ def test_a_narrow_terminal_gets_each_value_beside_its_name() -> None:
     assert shown[start + 1 : start + 4] == ["  ndcg@10: .1235", "  95 %: [.1123, .1323]", f"  minus {NAMES[0]}:"]
 
 
-def test_columns_that_the_environment_gives_are_a_narrow_terminal_too() -> None:
-    console = Console(file=io.StringIO(), _environ={"COLUMNS": "40"})
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_environment_sets_the_width_of_a_terminal_and_a_pipe_has_none(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, _environ={"COLUMNS": "40"})
     show_table(TABLES["depth"], console)
-    assert "  ndcg@10: .1235\n" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("  ndcg@10: .1235\n" in console.file.getvalue()) == terminal  # type: ignore[attr-defined]
 
 
 def test_a_dumb_terminal_gets_no_escapes_and_ascii_no_other_signs() -> None:

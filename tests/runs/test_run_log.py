@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.runs.notices import PlainFormatter
 from recsys.runs.run_log import log_to_file
 
 
@@ -51,10 +52,15 @@ def test_what_is_ours_or_the_users_is_shown_and_libraries_are_only_kept(
 
 def test_hostile_names_are_kept_and_shown_visible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with log_to_file(tmp_path / "run.log"):
-        logging.getLogger("recsys").warning("%s is gone", "a\x1b[2J\udcff [/red]")
+        logging.getLogger("recsys").warning("%s is gone", "a\x1b[2J [/red]")
     shown = capsys.readouterr()
-    assert shown.out == "a\\x1b[2J\\udcff [/red] is gone\n" and shown.err == ""
+    assert shown.out == "a\\x1b[2J [/red] is gone\n" and shown.err == ""
     assert shown.out in (tmp_path / "run.log").read_text()
+
+
+def test_bytes_of_file_names_can_be_written() -> None:
+    record = logging.LogRecord("recsys", logging.INFO, __file__, 0, "%s\n", ("a\udcff",), None)
+    assert PlainFormatter("%(message)s").format(record) == "a\\udcff\n"
 
 
 def test_a_traceback_is_kept_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
