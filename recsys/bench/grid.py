@@ -33,7 +33,7 @@ from recsys.instantiation import make
 from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, fingerprint, is_fresh, mark_result
 from recsys.stored import Trusted, trusted, trusting
 
-RECORD_VERSION = 3
+RECORD_VERSION = 4
 """Raised whenever what is played or kept changes: older runs are then played again."""
 
 log = logging.getLogger(__name__)
