@@ -21,8 +21,9 @@ def points(many: int, count: int) -> list[int]:
     return sorted({1 + round(place * (many - 1) / max(1, count - 1)) for place in range(count)}) if many else []
 
 
-def run(command: list[str], kind: str | None, at: int, count: Path) -> None:
+def run(command: list[str], kind: str | None, at: int, count: Path, environment: dict[str, str]) -> None:
     """Run a command in this process; it is killed before its `at`-th operation of a kind, a file half written."""
+    os.environ.update(environment)
     from recsys.bench import grid
     from recsys.cli.main import main
 
@@ -64,6 +65,6 @@ def started(command: list[str], folder: Path, kind: str | None = None, at: int =
     context.set_forkserver_preload(
         ["tests.faults.runs", "recsys.runs.run", "recsys.training.train_stage", "recsys.bench"]
     )
-    child = context.Process(target=run, args=(command, kind, at, folder / "count"))
+    child = context.Process(target=run, args=(command, kind, at, folder / "count", dict(os.environ)))
     child.start()
     return child

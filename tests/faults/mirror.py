@@ -42,7 +42,9 @@ def serving(site: Site) -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = site.files[self.path.strip("/")]
+            content = site.files.get(self.path.strip("/"))
+            if content is None:
+                return self.send_error(404)
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
