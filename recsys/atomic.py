@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -9,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,26 @@ import polars as pl
 
 ASIDE = re.compile(r"\.\d+\.aside$|^\.aside-")
 """Names of what is being written."""
+
+
+WRITING = "while writing "
+"""How the note begins that names what was being written."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add to an error inside the block a note of the path that is being written; few errors of writing name it."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{WRITING}{path}")
+        raise
+
+
+def written_path(error: BaseException) -> str | None:
+    """Return the path that was being written when an error came, from the innermost block; None where none is known."""
+    notes = getattr(error, "__notes__", ())
+    return next((note.removeprefix(WRITING) for note in notes if note.startswith(WRITING)), None)
 
 
 @contextmanager
@@ -28,8 +49,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
     try:
-        yield aside
-        put(aside, path)
+        with naming(path):
+            yield aside
+            put(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -43,25 +65,71 @@ def whole_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
         replace: whether a folder that is there by then is replaced. Otherwise one that is not empty stays, and what was
             written is dropped: another process was faster.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=folder.parent))
-    try:
+    with folder_aside(folder.parent) as aside, naming(folder):
         yield aside
         for file in aside.rglob("*"):
             if file.is_file():
                 _flush(file)
         aside.chmod(0o755)
         if replace and folder.is_dir():
-            os.replace(folder, aside.with_name(f"{aside.name}-old"))
+            os.replace(folder, _old(aside))
         try:
             os.replace(aside, folder)
         except OSError:
             if not folder.is_dir():
                 raise
         _flush(folder.parent)
+
+
+@contextmanager
+def folder_aside(parent: Path) -> Iterator[Path]:
+    """Give an empty folder in `parent` to write to; it is removed when the block ends, unless it was renamed.
+
+    The folder is locked while the block runs. What earlier blocks left in `parent` is removed first where it is not
+    locked, as their processes were killed. Where the file system has no locks, nobody can tell, and it stays.
+
+    Args:
+        parent: it is made if it does not exist.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(parent)
+    aside, descriptor = _locked_folder(parent)
+    try:
+        yield aside
     finally:
-        for one in (aside, aside.with_name(f"{aside.name}-old")):
+        for one in (aside, _old(aside)):
             shutil.rmtree(one, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Return a new folder and the open descriptor that locks it."""
+    while True:
+        aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=parent))
+        with suppress(FileNotFoundError):  # another process took it for abandoned before it was locked
+            descriptor = os.open(aside, os.O_RDONLY)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if aside.exists():
+                return aside, descriptor
+            os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders that `folder_aside` gave to processes that were killed."""
+    for one in parent.glob(".aside-*/"):
+        with suppress(OSError):  # locked, without locks, or removed by another process
+            descriptor = os.open(one, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(one, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _old(aside: Path) -> Path:
+    """Return where the folder goes that `aside` replaces."""
+    return aside.with_name(f"{aside.name}-old")
 
 
 def remove_asides(folder: Path) -> None:

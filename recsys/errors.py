@@ -1,7 +1,7 @@
 """Errors that the caller can correct.
 
-The command line prints the message of a `RequestError` without a traceback and exits with code 2. Any other exception
-is a failure of the program and exits with code 1.
+The command line prints the message of a `RequestError` without a traceback and exits with code 2, that of a
+`FailedPartsError` likewise with code 1. Any other exception is a failure of the program and exits with code 1.
 """
 
 
@@ -31,3 +31,9 @@ class ContractError(RequestError):
 
 class NonFiniteError(RequestError):
     """A number that must be finite is not: a loss, a gradient, a reward, a metric, or a score of an item."""
+
+
+class FailedPartsError(Exception):
+    """Some parts of a command failed while the others were done and kept. The message names each and says why; its
+    traceback is in the log of the run.
+    """

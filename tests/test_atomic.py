@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recsys.atomic import whole_file, whole_folder, write_json, write_parquet, write_tensors, write_text
+from recsys.atomic import folder_aside, whole_file, whole_folder, write_json, write_parquet, write_tensors, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -74,3 +74,16 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     write_text(tmp_path / "folder", "a file")
     with pytest.raises(OSError), whole_folder(tmp_path / "folder") as aside:
         write_text(aside / "file", "text")
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    (tmp_path / ".aside-killed").mkdir()
+    (tmp_path / ".aside-killed" / "half").write_text("half")
+    (tmp_path / ".aside-killed-old").mkdir()
+    with folder_aside(tmp_path) as one, folder_aside(tmp_path) as other:
+        assert {one.name, other.name} == set(names(tmp_path))
+        (one / "file").write_text("whole")
+        with whole_folder(tmp_path / "folder") as third:
+            write_text(third / "file", "text")
+        assert (one / "file").read_text() == "whole"
+    assert names(tmp_path) == ["folder"]

@@ -12,7 +12,7 @@ import torch
 from recsys.bench.feedback_table import feedback_table
 from recsys.bench.metrics import RecordsByPolicy, results, user_metrics
 from recsys.bench.record import EpisodeRecord, record_episode
-from recsys.errors import ConfigurationError, ContractError
+from recsys.errors import ConfigurationError, ContractError, FailedPartsError
 from recsys.metrics.results import Results
 from recsys.policies.policy import Policy
 from recsys.ranges import at_least
@@ -133,11 +133,13 @@ class BenchResult:
         return pl.concat(tables)
 
 
-class FailedBenchRuns(Exception):
+class FailedBenchRuns(FailedPartsError):
     """Some runs failed; `result` has the policies of which every run was played, None where there is none."""
 
     def __init__(self, problems: Mapping[str, str], result: BenchResult | None) -> None:
-        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        failed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+        kept = "the figures are of the policies whose runs are complete" if result else "no policy has all its runs"
+        super().__init__(f"{len(problems)} run(s) failed: {failed}; {kept}, and the same command plays the rest")
         self.result = result
 
 

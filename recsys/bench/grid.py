@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +21,19 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
 from recsys.atomic import whole_file
 from recsys.bench.comparison import BenchRun, PlayedRuns
 from recsys.bench.record import EpisodeRecord
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import make
+from recsys.report.console import Column, ConsoleTable, print_plainly
+from recsys.report.progress import live_table
 from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, fingerprint, is_fresh, mark_result
+from recsys.runs.notices import keep_libraries_quiet
 from recsys.stored import Trusted, trusted, trusting
 
-RECORD_VERSION = 3
+RECORD_VERSION = 4
 """Raised whenever what is played or kept changes: older runs are then played again."""
 
 log = logging.getLogger(__name__)
@@ -169,9 +169,8 @@ class ProcessGrid:
         waiting = list(open_runs)[::-1]
         running: dict[Future[float], tuple[ProcessPoolExecutor, str]] = {}
         spare = [_worker() for _ in range(max(1, min(self.processes or _cores(), len(waiting))))]
-        console = Console(stderr=True)
         try:
-            with Live(_table(every, state), console=console, transient=True, refresh_per_second=4) as live:
+            with live_table(_table(every, state)) as show:
                 while waiting or running:
                     while waiting and spare:
                         one = waiting.pop()
@@ -181,6 +180,7 @@ class ProcessGrid:
                     # A wait without end does not see a Ctrl-C that was given to a thread.
                     for future in wait(running, WAKES, FIRST_COMPLETED).done:
                         worker, name = running.pop(future)
+                        trace: BaseException | None = None
                         try:
                             seconds = future.result()
                             state[name] = f"{seconds:.1f} s"
@@ -192,12 +192,12 @@ class ProcessGrid:
                         except RequestError as error:
                             problems[name] = str(error)
                         except Exception as error:
-                            problems[name] = f"{type(error).__name__}: {error}"
+                            problems[name], trace = f"{type(error).__name__}: {error}", error
                         spare.append(worker)
                         if name in problems:
                             state[name] = FAILED
-                            log.error("%s: %s", name, problems[name])
-                        live.update(_table(every, state))
+                            log.error("%s: %s", name, problems[name], exc_info=trace)
+                        show(_table(every, state))
         except BaseException:
             for worker, _ in running.values():
                 _kill(worker)
@@ -247,8 +247,10 @@ def _submitted(worker: ProcessPoolExecutor, run: KeptRun) -> tuple[ProcessPoolEx
 
 
 def _end_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, also where it was killed."""
+    """Leave Ctrl-C to the parent, and end when the parent does, also where it was killed; keep libraries quiet."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_libraries_quiet()
+    print_plainly(sys.stderr)
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has one"
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
@@ -270,13 +272,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _table(runs: Sequence[KeptRun], state: Mapping[str, str]) -> Table:
-    table = Table(box=None, title="policies × seeds")
+def _table(runs: Sequence[KeptRun], state: Mapping[str, str]) -> ConsoleTable:
     seeds = sorted({one.run.seed for one in runs})
-    table.add_column("")
-    for seed in seeds:
-        table.add_column(str(seed), justify="right")
+    rows = []
     for policy in dict.fromkeys(one.run.policy for one in runs):
         own = {one.run.seed: state[one.run.name] for one in runs if one.run.policy == policy}
-        table.add_row(escape(policy), *(own.get(seed, "") for seed in seeds))
-    return table
+        rows.append([policy, *(own.get(seed, "") for seed in seeds)])
+    columns = [Column("", words=True), *(Column(str(seed)) for seed in seeds)]
+    return ConsoleTable(columns, rows, "policies × seeds", lines="none")

@@ -68,7 +68,10 @@ class BenchReport:
 
     def _slates(self, records: RecordsByPolicy) -> Markup:
         cards = [
-            _card(name, records[name][0], user) for user in range(self.users) for name in self.shown if name in records
+            _card(name, records[name][0], user)
+            for user in range(self.users)
+            for name in self.shown
+            if name in records and user < records[name][0].active.shape[1]
         ]
         return card_grid(cards) if cards else join("None of the policies whose slates are shown was played.")
 

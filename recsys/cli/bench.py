@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from recsys.bench.console import comparison_table
 from recsys.cli.app import application
-from recsys.report.console import show_table
+from recsys.report.console import say, show_table
 from recsys.runs.run import run_stages
 
 
@@ -22,4 +22,4 @@ def run(config: DictConfig) -> None:
     result = run_stages(config)
     rows = {row.split("/", 1)[1]: cells for row, cells in result.metrics.items()}
     show_table(comparison_table(rows, str(config.simulator_name)))
-    print(result.folder)
+    say(result.folder)

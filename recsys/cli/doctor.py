@@ -11,12 +11,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
-
 from recsys import __version__
 from recsys.errors import RequestError
-from recsys.report.console import show_table
+from recsys.report.console import Column, ConsoleTable, say, show_table
 
 PACKAGES = ("torch", "lightning", "polars", "hydra-core", "omegaconf", "numpy", "scikit-learn", "safetensors")
 EXTRAS = {
@@ -41,15 +38,13 @@ def main(arguments: Sequence[str]) -> None:
         RequestError: it was given arguments.
     """
     if "--help" in arguments:
-        print("recsys doctor\n\nPrints versions, the machine, its devices and which extras work; takes no arguments.")
+        say("recsys doctor\n\nPrints versions, the machine, its devices and which extras work; takes no arguments.")
         return
     if arguments:
         raise RequestError(f"it takes no arguments, found {' '.join(arguments)}")
     for title, facts in doctor().items():
-        table = Table("", "", title=title, title_justify="left", show_header=False)
-        for name, fact in facts.items():
-            table.add_row(escape(name), escape(fact))
-        show_table(table)
+        columns = [Column("", words=True), Column("", words=True)]
+        show_table(ConsoleTable(columns, list(facts.items()), title, lines="all"))
 
 
 def doctor(folder: Path | None = None) -> dict[str, Facts]:

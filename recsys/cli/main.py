@@ -8,15 +8,17 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from recsys import __version__
-from recsys.errors import RequestError
-from recsys.report.console import print_plainly
+from recsys.errors import FailedPartsError, RequestError
+from recsys.report.console import print_plainly, say
+from recsys.runs.notices import quiet_libraries
 from recsys.runs.termination import Terminated, raising_terminated
 
-DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "train": "logs to checkpoints, metrics with intervals and a report",
@@ -32,7 +34,9 @@ STORAGE: dict[int, str] = {
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), ELSEWHERE),
 }
 """Errors of the disk and what to do about them."""
-STORAGE_WORDS = re.compile("|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed"]))
+STORAGE_WORDS = re.compile(
+    "|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed", "inline_container"])
+)
 RESUMABLE = ("train", "bench", "replay", "prepare")
 
 USAGE = "\n".join(
@@ -54,39 +58,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done, 2 the request is wrong or a file cannot be written (one plain message), 1 a failure inside (a
-        traceback), 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+        traceback, or a message that names the parts which failed), 129 terminal closed (SIGHUP), 130 interrupted
+        (Ctrl-C), 143 terminated (SIGTERM).
     """
     print_plainly(sys.stdout)
     print_plainly(sys.stderr)
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("--help", "-h", "help"):
-        print(USAGE)
-        return DONE
-    if command == "--version":
-        print(__version__)
-        return DONE
     try:
-        with raising_terminated():
-            run(command, rest)
+        with raising_terminated(), quiet_libraries():
+            if command in ("--help", "-h", "help", "--version"):
+                say(__version__ if command == "--version" else USAGE)
+            else:
+                run(command, rest)
         sys.stdout.flush()
     except RequestError as error:
-        print(f"recsys {command}: {error}", file=sys.stderr)
+        say(f"recsys {command}: {error}", sys.stderr)
         return REFUSED
+    except FailedPartsError as error:
+        say(f"recsys {command}: {error}", sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
-        print(f"\ninterrupted{go_on(command, rest)}", file=sys.stderr)
+        say(f"\ninterrupted{go_on(command, rest)}", sys.stderr)
         return INTERRUPTED
-    except Terminated:
-        print(f"\nterminated{go_on(command, rest)}", file=sys.stderr)
-        return TERMINATED
+    except Terminated as ended:
+        with suppress(OSError):  # of a terminal that is closed
+            say(f"\n{ended.word}{go_on(command, rest)}", sys.stderr)
+        return ended.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
         return FAILED
     except Exception as error:
         problem = storage_problem(error)
         if problem is not None:
-            print(f"recsys {command}: {problem}", file=sys.stderr)
+            say(f"recsys {command}: {problem}", sys.stderr)
             return REFUSED
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), sys.stderr)
         return FAILED
     return DONE
 
@@ -113,17 +119,31 @@ def storage_problem(error: BaseException) -> str | None:
     'runs/metrics.json: No space left on device; free space, or write elsewhere (root=FOLDER)'
     >>> storage_problem(ValueError("wrong"))
     """
-    found: BaseException | None = error
-    while found is not None:
+    chain = list(_causes(error))
+    for found in chain:
         number = found.errno if isinstance(found, OSError) else None
         said = STORAGE_WORDS.search(str(found))
         if number in STORAGE:
-            return f"{getattr(found, 'filename', None) or 'a file'}: {os.strerror(number)}; {STORAGE[number]}"
+            return f"{_written(chain)}: {os.strerror(number)}; {STORAGE[number]}"
         if said is not None:
             advice = next((STORAGE[one] for one in STORAGE if os.strerror(one) == said[0]), SPACE)
-            return f"a file could not be written: {found}; {advice}"
-        found = found.__cause__
+            return f"{_written(chain)} could not be written: {found}; {advice}"
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _written(chain: Sequence[BaseException]) -> str:
+    """Return the path that could not be written, as its reader knows it: not that of the unfinished file aside."""
+    from recsys.atomic import ASIDE, written_path
+
+    names = [str(name) for one in chain if (name := getattr(one, "filename", None)) is not None]
+    noted = [path for one in chain if (path := written_path(one)) is not None]
+    return next((one for one in (*names, *noted) if not ASIDE.search(one)), "a file")
 
 
 def go_on(command: str, arguments: Sequence[str]) -> str:

@@ -9,13 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 from omegaconf import DictConfig, OmegaConf
-from rich.markup import escape
-from rich.table import Table
 
 from recsys.cli.app import application
 from recsys.config.signature import check_call
 from recsys.errors import RequestError
-from recsys.report.console import show_table
+from recsys.report.console import Column, ConsoleTable, show_table
 from recsys.report.formats import number
 from recsys.runs.run_folder import RunFolder
 from recsys.stored import Trusted, trusting
@@ -68,11 +66,10 @@ def show(config: DictConfig) -> None:
     answer = recommend(**OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     for user in dict.fromkeys(one.user_id for one in answer):
         rows = [one for one in answer if one.user_id == user]
-        title = escape(f"user {user}, answered by {rows[0].row}")
-        table = Table("", "item_id", "title", "probability", title=title, title_justify="left")
-        for place, one in enumerate(rows, start=1):
-            table.add_row(str(place), escape(str(one.item_id)), escape(one.title), number(one.probability))
-        show_table(table)
+        answered = enumerate(rows, start=1)
+        cells = [[str(place), str(one.item_id), one.title, number(one.probability)] for place, one in answered]
+        columns = [Column(""), Column("item_id", words=True), Column("title", words=True), Column("probability")]
+        show_table(ConsoleTable(columns, cells, f"user {user}, answered by {rows[0].row}", lines="all"))
 
 
 def recommend(

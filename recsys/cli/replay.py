@@ -11,7 +11,7 @@ from recsys.cli.app import application
 from recsys.data.logs.feedback_source import UNNAMED_LOG
 from recsys.replay.result import estimate_tables
 from recsys.replay.stages.replay import ESTIMATES
-from recsys.report.console import show_table
+from recsys.report.console import say, show_table
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
 
@@ -28,4 +28,4 @@ def run(config: DictConfig) -> None:
     places = {} if path is None else {UNNAMED_LOG: str(path)}
     for table in estimate_tables(pl.read_parquet(folder.path / ESTIMATES, glob=False), places):
         show_table(table)
-    print(folder.path)
+    say(folder.path)

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from recsys.cli.app import application
+from recsys.report.console import say
 from recsys.runs.distributed import distributed_context
 from recsys.training.train import stored_configuration, train
 
@@ -21,4 +22,4 @@ def run(config: DictConfig) -> None:
     """Train with a composed configuration, or with the one that `run` keeps if no experiment is named."""
     result = train(stored_configuration(config, HydraConfig.get().overrides.task))
     if distributed_context().first:
-        print(result.folder)
+        say(result.folder)

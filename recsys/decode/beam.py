@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.legal import LegalSet, require_numbers, require_possible
+from recsys.decode.legal import LegalSet, require_mass, require_numbers, require_possible
 from recsys.decode.score import log_legal_mass
 from recsys.decode.step import DecodingStep, child_range, sibling_step, vocabulary_step, with_vocabulary
 from recsys.decode.subtree_mask import SubtreeMask, dead_branches
 from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
+from recsys.types.slates import require_items
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def search_legal(
     """`beam_search` over legal sets that are known; `users` fix the order of equal scores."""
     items, log_prob = search(network, memory, legal, beams, sibling_step, users)
     mass = log_legal_mass(network, memory, legal)
-    require_possible(mass)
+    require_mass(mass)
     log_prob[..., -1] -= mass.unsqueeze(1)
     return items, log_prob
 
@@ -145,7 +146,9 @@ def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor,
     Raises:
         NonFiniteError: a logit on the way is NaN or +inf.
         ConfigurationError: the network has no logits beyond the trie.
+        RequestError: an index is outside `−1 .. N − 1`.
     """
+    require_items(items, network.trie.num_items)
     codes = with_vocabulary(network).vocabulary_path_log_prob(memory, items.clamp(min=0))
     require_numbers(codes)
     return codes.masked_fill((items < 0).unsqueeze(-1), float("-inf"))

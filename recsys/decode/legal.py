@@ -166,6 +166,34 @@ def require_possible(log_prob: Float[Tensor, " B"]) -> None:
     )
 
 
+LEAST_LOG_MASS = -1000.0
+"""Least log-probability of a legal set, nats. Log-probabilities over a legal set are differences from its own: near
+−1000 float32 keeps them to 1e-4, near −10000 to 1e-3, and the probabilities of its items sum to 1 as nearly."""
+
+
+def require_mass(log_mass: Float[Tensor, "*B"]) -> None:
+    """Refuse legal sets that are so improbable that nothing exact can be said of their items; see `require_possible`.
+
+    Args:
+        log_mass: log-probability that an item drawn from the whole catalogue is legal, nats; −inf counts as
+            impossible.
+
+    Raises:
+        EmptyLegalSetError: a log-probability is −inf.
+        NonFiniteError: one is NaN, or below `LEAST_LOG_MASS`.
+    """
+    if (log_mass >= LEAST_LOG_MASS).all():
+        return
+    require_possible(log_mass)
+    rows = (log_mass < LEAST_LOG_MASS).reshape(len(log_mass), -1).any(1)
+    raise NonFiniteError(
+        f"{int(rows.sum())} of {len(rows)} requests allow only items of a log-probability of "
+        f"{float(log_mass.min()):.4g} nats together, expected {LEAST_LOG_MASS:.0f} at least: float32 does not tell "
+        "them apart to four digits. Logits of siblings in the trie differ by thousands, as after a diverged training; "
+        "train with a smaller learning rate, divide the logits by a temperature, or widen the candidates"
+    )
+
+
 def log1mexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """`log(1 − exp(x))` for `x ≤ 0`, to an absolute error of one rounding of 1; −inf at 0.
 

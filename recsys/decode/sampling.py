@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.legal import LegalSet, log1mexp, require_numbers, require_possible
+from recsys.decode.legal import LegalSet, log1mexp, require_mass, require_numbers, require_possible
 from recsys.decode.legal_mass import legal_mass
 from recsys.decode.step import child_range, sibling_step
 from recsys.decode.top_k import top_k
@@ -49,7 +49,7 @@ def sample_legal(
     """`sample` over legal sets that are known."""
     trie = network.trie
     mass = legal_mass(network, memory, legal)
-    require_possible(mass.total)
+    require_mass(mass.total)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     codes: list[Tensor] = []
     for level in range(trie.depth):
@@ -102,7 +102,7 @@ def stochastic_beam_search(
     """
     trie = network.trie
     mass = legal_mass(network, memory, LegalSet.of(trie, context))
-    require_possible(mass.total)
+    require_mass(mass.total)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     prefix = mass.total.new_zeros(nodes.shape)
     perturbed = -torch.empty_like(prefix).exponential_(generator=generator).log_()

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.decode.legal import LegalSet, log1mexp, require_numbers, require_possible
+from recsys.decode.legal import LegalSet, log1mexp, require_mass, require_numbers
 from recsys.decode.legal_mass import legal_mass
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
+from recsys.types.slates import require_items
 
 LARGEST_SUBTRACTED = math.log(0.9)
 """Log of the excluded probability up to which `1 −` it keeps its digits; beyond, what is left is summed."""
@@ -40,7 +41,9 @@ def score(
     Raises:
         EmptyLegalSetError: a request allows no item, or none with a probability above 0.
         NonFiniteError: a logit on the way is NaN or +inf.
+        RequestError: an index is outside `−1 .. N − 1`.
     """
+    require_items(items, network.trie.num_items)
     legal = LegalSet.of(network.trie, context)
     if len(legal) <= BLOCK:
         return score_legal(network, memory, legal, items)
@@ -60,7 +63,7 @@ def score_legal(
     tokens = network.path_log_prob(memory, torch.cat([items.clamp(min=0), listed], 1))
     tokens, of_listed = tokens.split([items.shape[1], listed.shape[1]], 1)
     log_mass = log_legal_mass(network, memory, legal, of_listed.sum(-1).masked_fill(~exists, float("-inf")))
-    require_possible(log_mass)
+    require_mass(log_mass)
     require_numbers(tokens)
     last = (tokens[..., -1] - log_mass.unsqueeze(1)).masked_fill(~legal.contains(items), float("-inf"))
     return torch.cat([tokens[..., :-1], last.unsqueeze(-1)], -1)

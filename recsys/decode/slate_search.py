@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recsys.decode.beam import search_legal
-from recsys.decode.legal import LegalSet, require_possible
+from recsys.decode.legal import LegalSet, require_mass, require_possible
 from recsys.decode.score import log_legal_mass
 from recsys.decode.slates import impossible_where
 from recsys.decode.step import child_range, sibling_step
@@ -180,6 +180,7 @@ def _search_slot(
     """
     trie, (requests, slates) = network.trie, score.shape
     mass = log_legal_mass(network, memory, legal).view(requests, slates)
+    require_mass(mass.masked_fill(mass.isneginf() | score.isneginf(), 0.0))  # slates that end here are left out below
     nodes, state = trie.root(requests * slates), network.begin(memory)
     origin = torch.arange(slates, device=score.device).expand(requests, -1)
     codes, score = score.unsqueeze(-1)[..., :0], (score - mass).masked_fill(mass.isneginf(), float("-inf"))

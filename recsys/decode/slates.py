@@ -13,6 +13,7 @@ from recsys.decode.sampling import sample_legal
 from recsys.decode.score import BLOCK, score_legal
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
+from recsys.types.slates import require_items
 
 
 @torch.no_grad()
@@ -79,7 +80,9 @@ def score_slates(
     Raises:
         EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
         NonFiniteError: a logit on the way is NaN or +inf.
+        RequestError: an index is outside `−1 .. N − 1`.
     """
+    require_items(items, network.trie.num_items)
     legal = LegalSet.of(network.trie, context)
     requests, candidates, _ = items.shape
     if requests * candidates <= BLOCK:

@@ -18,7 +18,8 @@ def over_siblings(logits: Float[Tensor, "*nodes C"], mask: Bool[Tensor, "*nodes 
 
     Args:
         logits: `[..., C]`; arbitrary where there is no child. A difference between two logits is kept to one rounding
-            of the larger: with logits of 1e4, a log-probability is known to about 1e-3 nats in float32. A row is NaN
+            of the larger: with logits of 1e4, a log-probability is known to about 1e-3 nats in float32. Legal sets that
+            are left with less than exp(−1000) are therefore refused (`recsys.decode.legal.require_mass`). A row is NaN
             where a child's logit is NaN or +inf, or those of all children are −inf; searches and scores refuse it.
         mask: `[..., C]`, true where the child exists, at least once a node; −inf comes out elsewhere.
 

@@ -13,7 +13,10 @@ LOW, HIGH = 0x7FEB352D, 0x846CA68B
 
 
 def top_k(
-    scores: Float[Tensor, "B X"], k: int, requests: Int[Tensor, " B"] | None = None
+    scores: Float[Tensor, "B X"],
+    k: int,
+    requests: Int[Tensor, " B"] | None = None,
+    names: Int[Tensor, "#B X"] | None = None,
 ) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
     """Return the `k` largest scores of each row, falling, and their positions; equal scores in the order of `tie_keys`.
 
@@ -25,6 +28,8 @@ def top_k(
         scores: `[B, X]`; NaN counts as the largest, so that whoever looks at the best sees it.
         k: from 1 to `X`.
         requests: a number of each row, such as its user. Rows with other numbers have other orders; None is 0 for all.
+        names: what stands at each position, such as an item, where the position does not say; its number, instead of
+            the position, fixes the order.
 
     >>> scores = torch.tensor([[1.0, 3.0, 1.0, 3.0, 1.0]])
     >>> top_k(scores, 4, torch.tensor([7]))  # here 3 is before 1, and 2 and 0 before 4
@@ -40,17 +45,22 @@ def top_k(
     rows = torch.zeros(len(scores), dtype=torch.int64, device=scores.device) if requests is None else requests
     if straddling.numel():
         last = values[straddling, k - 1 :]
-        every = torch.arange(scores.shape[-1], device=scores.device)
-        keys = tie_keys(rows[straddling].unsqueeze(1), every).masked_fill(scores[straddling] != last, -1)
+        here = torch.arange(scores.shape[-1], device=scores.device) if names is None else _of_rows(names, straddling)
+        keys = tie_keys(rows[straddling].unsqueeze(1), here).masked_fill(scores[straddling] != last, -1)
         chosen = keys.topk(k, dim=-1).indices
         better = (values[straddling] > last).sum(-1, keepdim=True)
         place = torch.arange(k, device=scores.device) - better
         taken = torch.where(place < 0, indices[straddling], chosen.gather(1, place.clamp(min=0)))
         indices = indices.index_copy(0, straddling, taken)
     found = indices[inside]
-    order = tie_keys(rows[inside].unsqueeze(1), found).argsort(dim=-1, descending=True, stable=True)
+    here = found if names is None else _of_rows(names, inside).gather(1, found)
+    order = tie_keys(rows[inside].unsqueeze(1), here).argsort(dim=-1, descending=True, stable=True)
     order = order.gather(1, values[inside].gather(1, order).argsort(dim=-1, descending=True, stable=True))
     return values, indices.index_copy(0, inside, found.gather(1, order))
+
+
+def _of_rows(names: Int[Tensor, "#B X"], rows: Int[Tensor, " R"]) -> Int[Tensor, "R X"]:
+    return names[rows] if len(names) > 1 else names.expand(len(rows), -1)
 
 
 def tie_keys(requests: Int[Tensor, "*#shape"], positions: Int[Tensor, "*#shape"]) -> Int[Tensor, "*shape"]:

@@ -13,26 +13,20 @@ def exposure(items: Int[Tensor, "B K"], num_items: int) -> Int[Tensor, " N"]:
     """Return the number of lists that hold each item. Entries of −1 are no item.
 
     Raises:
-        ValueError: a list holds an item twice.
-
-    Raises:
-        ValueError: a list holds an index of `num_items` or above.
+        ValueError: a list holds an item twice, or an index outside `−1 .. N − 1`.
 
     >>> exposure(torch.tensor([[0, 2], [2, -1]]), 3)
     tensor([1, 0, 2])
     """
-    require_distinct(items)
-    counts = torch.bincount(items[items >= 0], minlength=num_items)
-    if len(counts) > num_items:
-        raise ValueError(f"found item {len(counts) - 1} in a list, expected items below {num_items}")
-    return counts
+    require_distinct(items, num_items)
+    return torch.bincount(items[items >= 0], minlength=num_items)
 
 
 def coverage(items: Int[Tensor, "B K"], num_items: int) -> float:
     """Return the share of the catalogue that occurs in at least one list, in `[0, 1]`; 0 if there are no lists.
 
     Raises:
-        ValueError: a list holds an item twice.
+        ValueError: a list holds an item twice, or an index outside `−1 .. N − 1`.
 
     >>> coverage(torch.tensor([[0, 2], [2, -1]]), 4)
     0.5
@@ -72,12 +66,12 @@ def intra_list_distance(items: Int[Tensor, "B K"], vectors: Float[Tensor, "N D"]
         vectors: one vector an item, of any length.
 
     Raises:
-        ValueError: a list holds an item twice.
+        ValueError: a list holds an item twice, or an index outside `−1 .. N − 1`.
 
     >>> intra_list_distance(torch.tensor([[0, 1], [0, 2], [1, -1]]), torch.tensor([[1.0, 0], [0, 2], [3, 0]]))
     tensor([1., 0., 0.])
     """
-    require_distinct(items)
+    require_distinct(items, len(vectors))
     valid_mask = items >= 0
     unit = torch.nn.functional.normalize(vectors, dim=1)
     listed = unit[items.clamp(min=0)] * valid_mask.unsqueeze(-1)
@@ -112,11 +106,11 @@ def novelty(items: Int[Tensor, "B K"], information: Float[Tensor, " N"]) -> Floa
         information: self-information of each item, from `self_information`.
 
     Raises:
-        ValueError: a list holds an item twice.
+        ValueError: a list holds an item twice, or an index outside `−1 .. N − 1`.
 
     >>> novelty(torch.tensor([[0, 1], [3, -1]]), torch.tensor([2.0, 3.0, 3.0, 1.0]))
     tensor([2.5000, 1.0000])
     """
-    require_distinct(items)
+    require_distinct(items, len(information))
     valid_mask = items >= 0
     return (information[items.clamp(min=0)] * valid_mask).sum(1) / valid_mask.sum(1).clamp(min=1)

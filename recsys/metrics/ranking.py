@@ -50,7 +50,7 @@ def rank_in_list(items: Int[Tensor, "B K"], target: Int[Tensor, " B"]) -> Int[Te
         target: the items that are looked for.
 
     Raises:
-        ValueError: a list holds an item twice.
+        ValueError: a list holds an item twice, or an index below −1.
 
     >>> rank_in_list(torch.tensor([[5, 2, 9], [5, 2, -1]]), torch.tensor([2, 9]))
     tensor([2, 0])
@@ -71,11 +71,20 @@ def rank_in_scores(scores: Float[Tensor, "B N"], target: Int[Tensor, " B"]) -> F
         scores: a score of every item; higher is better.
         target: the items whose ranks are asked for, from `0 .. N − 1`.
 
+    Raises:
+        ValueError: a target is no item.
+
     >>> nan, none = float("nan"), float("-inf")
     >>> scores = torch.tensor([[0.1, 0.7, 0.7, 0.2], [0.1, 0.7, none, 0.2], [0.1, nan, 0.7, 0.2]])
     >>> rank_in_scores(scores, torch.tensor([2, 2, 2]))
     tensor([1.5000, 0.0000, 0.0000], dtype=torch.float64)
     """
+    outside = (target < 0) | (target >= scores.shape[1])
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise ValueError(
+            f"request {row} has target {int(target[row])}, expected an item from 0 to {scores.shape[1] - 1}"
+        )
     own = scores.gather(1, target.unsqueeze(1))
     tied = (scores == own).sum(1) - 1
     rank = 1 + (scores > own).sum(1) + tied.double() / 2

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from recsys.errors import RequestError
 from recsys.metrics.evaluation import Evaluation
 from recsys.policies.policy import ItemPolicy
+from recsys.report.visible import visible
 from recsys.types.example import Example
 
 CUTOFFS = (1, 5, 10, 20, 50)
@@ -49,7 +50,9 @@ def evaluate(
     found: list[torch.Tensor] = []
     scores: list[torch.Tensor] = []
     with _evaluation_mode(policy) as device:
-        batches = tqdm(order.split(batch_size), desc=description, unit="batch", delay=1, leave=False, disable=None)
+        batches = tqdm(
+            order.split(batch_size), desc=visible(description), unit="batch", delay=1, leave=False, disable=None
+        )
         for rows in batches:
             best = policy.top(requests.select(rows).to(device), max(k))
             found.append(best.items.squeeze(-1).cpu())

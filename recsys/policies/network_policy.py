@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.decode.legal import require_mass
 from recsys.decode.sampling import stochastic_beam_search
 from recsys.models.generators.generator import Generator
 from recsys.policies.policy import Policy, over_legal_set
@@ -49,6 +50,7 @@ class NetworkPolicy(nn.Module, Policy, ABC):
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         if not len(context):
             return torch.zeros(slates.items.shape, device=context.users.device)
+        slates.check(self.network.trie.num_items)
         return self._codes_from(self._encoded(context), context, slates.items).sum(-1)
 
     def top(self, context: Context, k: int, slots: int = 1) -> Slates:
@@ -104,7 +106,11 @@ class NetworkPolicy(nn.Module, Policy, ABC):
 
     def catalogue_log_prob_from(self, memory: Any, context: Context) -> Float[Tensor, "B N"]:
         """Return `catalogue_log_prob` of encoded requests."""
-        return over_legal_set(self.network.catalogue_log_prob(memory), context)
+        catalogue = self.network.catalogue_log_prob(memory)
+        found = over_legal_set(catalogue, context)
+        best = found.argmax(-1, keepdim=True)
+        require_mass((catalogue.gather(1, best) - found.gather(1, best)).squeeze(1))
+        return found
 
     @abstractmethod
     def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from recsys.decode.legal import log_sum_exp, require_numbers
 
+LEAST_EXACT = -1000.0
+"""Log-probability in nats below which float32 would round the noise of a draw by more than 1e-4. Such draws are made in
+float64, which keeps noise to 1e-4 down to −1e11."""
+
 
 def draw_slates(
     log_prob: Float[Tensor, "B N"], candidates: int, slots: int, generator: torch.Generator
@@ -32,6 +36,9 @@ def draw_slates(
     noise = log_prob.new_empty(rows, candidates, num_items).exponential_(generator=generator).log_()
     perturbed = (log_prob.unsqueeze(1) - noise).flatten(0, 1)
     values, items = perturbed.topk(min(slots, num_items), dim=-1)
+    if ((values < LEAST_EXACT) & values.isfinite()).any():
+        perturbed = (log_prob.double().unsqueeze(1) - noise).flatten(0, 1)
+        values, items = perturbed.topk(min(slots, num_items), dim=-1)
     require_numbers(values[:, :1].unflatten(0, (rows, candidates)))  # topk takes NaN for the largest
     items = nn.functional.pad(items.masked_fill(values.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
     return items.unflatten(0, (rows, candidates))
@@ -65,37 +72,43 @@ def slot_log_prob(log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"]) -
     repeated = same.tril(-1).any(-1)
     chosen = chosen.masked_fill(repeated, float("-inf"))
     impossible = chosen.isneginf().cummax(-1).values
-    left = _log_mass_left(log_prob, items, chosen)
+    largest, left = _log_mass_left(log_prob, items, chosen)
     require_numbers(left)
-    return (chosen - left).masked_fill(impossible, float("-inf"))
+    return (chosen - largest - left).masked_fill(impossible, float("-inf"))
 
 
 def _log_mass_left(
     log_prob: Float[Tensor, "B N"], items: Int[Tensor, "B G S"], chosen: Float[Tensor, "B G S"]
-) -> Float[Tensor, "B G S"]:
-    """Return the log of the probability mass that no earlier slot holds.
+) -> tuple[Float[Tensor, "B G S"], Float[Tensor, "B G S"]]:
+    """Return the log of the probability mass that no earlier slot holds, in two parts that add up to it.
+
+    The first is the log-probability of the most probable free item of the top `S`, the second what the others add to
+    it. Their sum would lose the second where the first is in the millions; the difference of an item from the first
+    is exact.
 
     The mass is computed as free mass of the `S` most probable items, plus the mass of the others, minus the mass of
     earlier slots among the others. At each slot, the free items among the top `S` outnumber the earlier items from
     outside by at least one, and each of those is at most as probable. The subtracted part is therefore at most
     `(S − 1) / S` of the sum, and no accuracy is lost.
     """
-    slots = items.shape[-1]
-    best, best_items = log_prob.topk(min(slots, log_prob.shape[-1]), dim=-1)
-    tail = log_sum_exp(log_prob.scatter(-1, best_items, float("-inf")))
+    slots, lowest = items.shape[-1], torch.finfo(log_prob.dtype).min
+    best, best_items = log_prob.topk(min(slots + 1, log_prob.shape[-1]), dim=-1)
+    next_best = best[:, slots:].detach().sum(-1, keepdim=True).clamp(min=lowest)  # of the others; 0 if there are none
+    best, best_items = best[:, :slots], best_items[:, :slots]
+    tail = log_sum_exp(log_prob.scatter(-1, best_items, float("-inf")) - next_best)
     is_best = items.unsqueeze(-1) == best_items[:, None, None]
     taken = is_best.cumsum(2) > is_best.long()
     free = best[:, None, None].masked_fill(taken, float("-inf"))
-    largest = free.detach().amax(-1).clamp(min=torch.finfo(best.dtype).min)
+    largest = free.detach().amax(-1).clamp(min=lowest)
     outside = chosen.masked_fill(is_best.any(-1), float("-inf"))
     before = torch.ones(slots, slots, dtype=torch.bool, device=items.device).tril(-1)
     outside = outside.unsqueeze(-2).masked_fill(~before, float("-inf"))
     left = (
         (free - largest.unsqueeze(-1)).exp().sum(-1)
-        + (tail[:, None, None] - largest).exp()
+        + (tail[:, None, None] + (next_best.unsqueeze(-1) - largest)).exp()
         - (outside - largest.unsqueeze(-1)).exp().sum(-1)
     )
-    return largest + left.clamp(min=torch.finfo(left.dtype).tiny).log()
+    return largest, left.clamp(min=torch.finfo(left.dtype).tiny).log()
 
 
 CHUNK_NUMBERS = 2**20

@@ -57,6 +57,7 @@ class Policy(Protocol):
         Raises:
             EmptyLegalSetError: the legal set of a request is empty, or no item of it has a probability above 0.
             NonFiniteError: a probability is NaN.
+            RequestError: a slate holds an index outside `−1 .. N − 1` (`Slates.check`).
         """
         ...
 
@@ -86,7 +87,9 @@ class ItemPolicy(nn.Module, Policy, ABC):
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
-        return slot_log_prob(self.catalogue_log_prob(context), slates.items)
+        catalogue = self.catalogue_log_prob(context)
+        slates.check(catalogue.shape[-1])
+        return slot_log_prob(catalogue, slates.items)
 
     def top(self, context: Context, k: int) -> Slates:
         """Return the `k` most probable legal items of each request, best first, as slates of one slot.

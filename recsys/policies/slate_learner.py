@@ -83,6 +83,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         # A slot with a positive reward was clicked.
         require_finite_rewards(transition)
+        transition.slates.check(self.num_items)
         items = transition.slates.items[:, 0]
         if items.shape[1] > self.slots:
             raise ConfigurationError(

@@ -60,11 +60,13 @@ class TwoStagePolicy(nn.Module, Policy, OnlineLearner):
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        slates.check(self.index.num_items)
         local = self.requests(context)
         return self.policy.log_prob(local, _localised(local, slates))
 
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
+        transition.slates.check(self.index.num_items)
         local = self.requests(transition.context)
         slates = _localised(local, transition.slates)
         after = self.requests(transition.next_context)

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.data.tables.download import progress_bar
 from recsys.errors import RequestError
 from recsys.replay.actions.standard_terms import sums_of
 from recsys.replay.diagnostics.overlap import WeightSummary
 from recsys.replay.estimator import Estimator, Terms
 from recsys.replay.intervals.bootstrap import Bootstrap
 from recsys.replay.sums import Sums, UnitTotals
+from recsys.report.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def choose_policy(
 
     Each of `m` policies has a bound that fails with probability `risk / m` (Bonferroni), so that the selected policy's
     value is below its bound with probability `risk` at most, as far as the intervals hold. Policies with a warning are
-    not selected. The report comes from the other half, because the rounds that selected a policy flatter it. Reward
-    models are fitted in each half separately.
+    not selected; of equal bounds, the policy that is named first is. The report comes from the other half, because the
+    rounds that selected a policy flatter it. Reward models are fitted in each half separately.
 
     Args:
         logs: logs by name; with several, a policy's lowest bound counts.
@@ -72,7 +72,8 @@ def choose_policy(
     known = considered.filter(pl.col("warning") == "", pl.col("low").is_not_null())
     if known.is_empty():
         raise RequestError(f"the log gives no reliable estimate of any policy: {_warnings(considered)}")
-    best = known.group_by("policy", maintain_order=True).agg(pl.col("low").min()).sort("low", descending=True)
+    bounds = known.group_by("policy", maintain_order=True).agg(pl.col("low").min())
+    best = bounds.sort("low", descending=True, maintain_order=True)
     policy, low = best.row(0)
     report = _estimates(logs, {policy: policies[policy]}, estimators, replace(options, half=1))
     return PolicyChoice(policy, low, considered, report)

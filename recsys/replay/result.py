@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from recsys.errors import RequestError
+from recsys.report.console import Column, ConsoleTable, table_text
 from recsys.report.formats import number, percent, significant, with_interval
 
 SCHEMA = {
@@ -39,11 +36,8 @@ SCHEMA = {
 ESTIMATED_MARK = "propensities estimated"
 """The remark beside every estimate that rests on estimated propensities."""
 
-WIDTH = 140
-"""Columns of a printed result."""
-
 REMARK_WIDTH = 60
-"""Columns of its remarks, at most."""
+"""Columns of the remarks of a printed result, at most."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +136,7 @@ class ReplayResult:
         return estimate_metrics(self.estimates)
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=WIDTH, color_system=None)
-        for table in estimate_tables(self.estimates):
-            console.print(table)
-        return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+        return table_text(estimate_tables(self.estimates))
 
 
 def remarks(row: Mapping[str, Any]) -> str:
@@ -188,7 +179,7 @@ def estimate_metrics(estimates: pl.DataFrame) -> dict[str, dict[str, dict[str, f
     return rows
 
 
-def estimate_tables(estimates: pl.DataFrame, places: Mapping[str, str] | None = None) -> list[Table]:
+def estimate_tables(estimates: pl.DataFrame, places: Mapping[str, str] | None = None) -> list[ConsoleTable]:
     """Return a printable table for each target policy and log, with one row an estimator.
 
     The title says the value of the policy that wrote the log and, where the target policy has a log of its own, its
@@ -202,26 +193,25 @@ def estimate_tables(estimates: pl.DataFrame, places: Mapping[str, str] | None = 
     return [_table(part, places or {}) for part in estimates.partition_by("policy", "log", maintain_order=True)]
 
 
-def _table(estimates: pl.DataFrame, places: Mapping[str, str]) -> Table:
+def _table(estimates: pl.DataFrame, places: Mapping[str, str]) -> ConsoleTable:
     first = estimates.row(0, named=True)
     log = first["log"]
     title = f"{first['policy']}, evaluated on {places.get(log, f'the log {log}')}"
     title += f", whose policy has value {significant(first['on_policy_value'])}"
     if first["truth"] is not None:
         title += f"; on-policy value {with_interval(first['truth'], first['truth_low'], first['truth_high'])}"
-    table = Table(box=None, title=escape(title), title_justify="left")
-    table.add_column("", no_wrap=True)
-    for name in ("value", "relative error", "effective sample size", "largest weight"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold", max_width=REMARK_WIDTH)
+    names = ("value", "relative error", "effective sample size", "largest weight")
+    remark = Column("", words=True, width=REMARK_WIDTH)
+    rows = []
     for row in estimates.iter_rows(named=True):
         known = not row["warning"] and row["value"] is not None
-        table.add_row(
-            escape(row["estimator"]),
+        cells = [
+            row["estimator"],
             with_interval(row["value"], row["low"], row["high"]) if known else "no estimate",
             percent(row["relative_error"]) if known and row["relative_error"] is not None else "",
             number(row["effective_sample_size"], 0),
             significant(row["max_weight"], 3),
-            escape(remarks(row)),
-        )
-    return table
+            remarks(row),
+        ]
+        rows.append(cells)
+    return ConsoleTable([Column("", words=True), *map(Column, names), remark], rows, title, lines="none")

@@ -1,11 +1,18 @@
-"""Build HTML and SVG from text. Text is escaped unless it is markup already."""
+"""Build HTML and SVG from text: unless it is markup, it is escaped and its control characters are made visible."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from html import escape
 
+from recsys.report.visible import visible
+
 _CLOSED = frozenset({"circle", "line", "path", "rect", "meta", "br"})
+
+
+BREAKS = "\n\t"
+"""Characters of text that is laid out already, which stay as they are."""
 
 
 class Markup(str):
@@ -26,22 +33,28 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
     '<circle r="2" cx="1.26"/>'
     """
     written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(_attribute(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{escape(visible(_attribute(value)))}"'
         for name, value in attributes.items()
         if value is not None
     )
     if tag in _CLOSED and not children:
         return Markup(f"<{tag}{written}/>")
-    return Markup(f"<{tag}{written}>{join(*children)}</{tag}>")
+    keep = BREAKS if tag == "pre" else ""
+    return Markup(f"<{tag}{written}>{_joined(children, keep)}</{tag}>")
 
 
 def join(*parts: str) -> Markup:
-    """Concatenate fragments. Parts that are not `Markup` are escaped.
+    """Concatenate fragments. Parts that are not `Markup` are escaped; a page with them can be written as UTF-8.
 
     >>> join(element("b", "x"), " & y")
     '<b>x</b> &amp; y'
     """
-    return Markup("".join(part if isinstance(part, Markup) else escape(part, quote=False) for part in parts))
+    return _joined(parts)
+
+
+def _joined(parts: Iterable[str], keep: str = "") -> Markup:
+    shown = (part if isinstance(part, Markup) else escape(visible(part, keep), quote=False) for part in parts)
+    return Markup("".join(shown))
 
 
 def _attribute(value: str | float) -> str:

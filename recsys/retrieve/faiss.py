@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.atomic import whole_file
+from recsys.decode.top_k import tie_keys
 from recsys.errors import ConfigurationError
 from recsys.retrieve.index import Index
 
@@ -38,11 +39,11 @@ class FaissIndex(Index):
         self.num_items = int(index.ntotal)
         if search:
             try:
-                _faiss().ParameterSpace().set_index_parameters(index, search)
+                _faiss().ParameterSpace().set_index_parameters(_inner(index), search)
             except RuntimeError as error:
                 raise ConfigurationError(
-                    f"search={search!r} is no search parameter of {type(index).__name__}: inverted files (IVF…) take "
-                    "nprobe=16, graphs (HNSW…) take efSearch=64"
+                    f"search={search!r} is no search parameter of {type(_inner(index)).__name__}: inverted files "
+                    "(IVF…) take nprobe=16, graphs (HNSW…) take efSearch=64"
                 ) from error
 
     @classmethod
@@ -50,6 +51,9 @@ class FaissIndex(Index):
         cls, vectors: Float[Tensor, "N D"], factory: str = "HNSW32", search: str = "", euclidean: bool = False
     ) -> FaissIndex:
         """Return an index of the vectors. Index types that need training are trained on all of them.
+
+        FAISS prefers some places of an index among equal scores. Vectors are therefore added in a pseudo-random order
+        (`recsys.decode.top_k.tie_keys`), and the index keeps which item each is.
 
         Args:
             vectors: one vector an item.
@@ -70,10 +74,12 @@ class FaissIndex(Index):
                 f"factory={factory!r} names no FAISS index type for vectors of width {vectors.shape[1]}; "
                 f"HNSW32 is one. FAISS says: {reason}"
             ) from error
-        rows = vectors.detach().float().cpu().contiguous().numpy()
+        order = tie_keys(torch.zeros(1, dtype=torch.int64), torch.arange(len(vectors))).argsort()
+        rows = vectors.detach().float().cpu()[order].contiguous().numpy()
         index.train(rows)
-        index.add(rows)
-        return cls(index, search)
+        named = faiss.IndexIDMap(index)
+        named.add_with_ids(rows, order.numpy())
+        return cls(named, search)
 
     @classmethod
     def load(cls, path: str | Path, search: str = "") -> FaissIndex:
@@ -92,6 +98,12 @@ class FaissIndex(Index):
         if self.index.metric_type == _faiss().METRIC_L2:
             scores = -scores.clamp(min=0).sqrt()
         return scores.masked_fill(items < 0, float("-inf")), items
+
+
+def _inner(index: Any) -> Any:
+    """Return the index below a map of ids, as the class that it is."""
+    faiss = _faiss()
+    return faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index
 
 
 def _faiss() -> Any:

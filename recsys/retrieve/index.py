@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.decode.top_k import top_k
+
 
 @runtime_checkable
 class Index(Protocol):
@@ -20,7 +22,9 @@ class Index(Protocol):
     def search(self, queries: Float[Tensor, "B D"], k: int) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
         """Return the scores and the item indices of the `k` best items of each query, best first.
 
-        A higher score is better. Equal scores come in any order. An index may find fewer than `k` items, because it
+        A higher score is better. Which of equal scores come first has nothing to do with the numbers of the items
+        (`recsys.decode.top_k`): otherwise items would be retrieved for their names. It is the same for all queries, so
+        that equal queries get equal items. An index may find fewer than `k` items, because it
         holds fewer or because its search is approximate; the remaining places hold item −1 with score −inf.
         """
         ...
@@ -59,7 +63,9 @@ class ExactIndex(nn.Module, Index):
         items = torch.full((len(queries), k), -1, device=queries.device)
         for start in range(0, self.num_items, self.block):
             found = self.affinity(queries, self.vectors[start : start + self.block])
-            best, place = found.topk(min(k, found.shape[1]))
-            scores, order = torch.cat([scores, best], 1).topk(k)
-            items = torch.cat([items, place + start], 1).gather(1, order)
+            here = torch.arange(start, start + found.shape[1], device=queries.device).unsqueeze(0)
+            best, place = top_k(found, min(k, found.shape[1]), names=here)
+            items = torch.cat([items, place + start], 1)
+            scores, order = top_k(torch.cat([scores, best], 1), k, names=items)
+            items = items.gather(1, order)
         return scores, items

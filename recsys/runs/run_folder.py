@@ -101,12 +101,16 @@ class RunFolder:
     def remove_stale_results(self, steps: list[PlannedStage]) -> None:
         """Take away results at the root of the folder that a run of these stages will make anew.
 
-        An interrupted run leaves no table or report of another configuration than the folder's.
+        An interrupted run leaves no table or report of another configuration than the folder's. A stage that is whole
+        loses the mark of having begun, which a kill at its very end leaves: if its result is damaged later, it is made
+        anew, and does not go on from the damage.
         """
         for step in steps:
-            if not self.up_to_date(step):
-                for name in step.results:
-                    (self.path / name).unlink(missing_ok=True)
+            if self.up_to_date(step):
+                (self.stage(step.name) / PARTIAL_FILE).unlink(missing_ok=True)
+                continue
+            for name in step.results:
+                (self.path / name).unlink(missing_ok=True)
 
     def begin(self, step: PlannedStage) -> bool:
         """Mark a stage as begun; True where an interrupted attempt with this fingerprint left something to go on from.

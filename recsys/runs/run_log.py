@@ -6,15 +6,15 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-from recsys.runs.termination import Terminated
+from recsys.runs.notices import PACKAGE, MessageFormatter, PlainFormatter, quiet_libraries
+from recsys.runs.termination import termination_of
 
-PACKAGE = "recsys"
 VERBOSE_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 """Loggers whose notes at the start of every training say nothing about the run; their warnings are kept."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -61,6 +61,25 @@ class Keeper(logging.Handler):
         self.records.append(record)
 
 
+class RunLogFile(logging.FileHandler):
+    """The file of a run's log. A record that cannot be written is an error with the path of the file."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        raise
+
+
+class ConsoleLog(logging.StreamHandler[Any]):
+    """Standard output as a log. An error of it, such as a closed pipe, ends the run as one of `print` does."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
+
 @contextmanager
 def keeping_log() -> Iterator[list[logging.LogRecord]]:
     """Keep what the package logs inside the block, for `log_again` once there is a file to log to."""
@@ -85,36 +104,43 @@ def log_again(records: Iterable[logging.LogRecord]) -> None:
 def log_to_file(path: Path) -> Iterator[None]:
     """Keep at the end of the file `path` what the package logs and prints, and everybody's warnings, with times.
 
-    What the package logs also goes to standard output. A failure inside is kept with its traceback and goes on.
+    What the package logs also goes to standard output, without tracebacks, and warnings of a user's own code to
+    standard error. A failure inside is kept with its traceback and goes on. An interruption is kept with what to do:
+    its message may have gone to a terminal that is closed.
+
+    Args:
+        path: the log, in the run folder.
     """
     everything, ours = logging.getLogger(), logging.getLogger(PACKAGE)
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    console = logging.StreamHandler(sys.stdout)
-    console.setFormatter(logging.Formatter("%(message)s"))
+    file = RunLogFile(path, encoding="utf-8", errors="backslashreplace")
+    file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    console = ConsoleLog(sys.stdout)
+    console.setFormatter(MessageFormatter("%(message)s"))
     levels = {logger: logger.level for logger in (ours, *map(logging.getLogger, VERBOSE_LOGGERS))}
     for logger in levels:
         logger.setLevel(logging.INFO if logger is ours else logging.WARNING)
     ours.addHandler(console)
     everything.addHandler(file)
-    logging.captureWarnings(True)
     tee: Any = Tee(sys.stdout, file)
     try:
-        with redirect_stdout(tee):
+        with redirect_stdout(tee), quiet_libraries():
             yield
     except BaseException as error:
-        file.handle(_record(error))
+        with suppress(OSError):  # a full disk: the error itself goes on
+            file.handle(_record(error, path.parent))
         raise
     finally:
-        logging.captureWarnings(False)
         everything.removeHandler(file)
         ours.removeHandler(console)
         for logger, level in levels.items():
             logger.setLevel(level)
-        file.close()
+        with suppress(OSError):  # a record that could not be written was an error already
+            file.close()
 
 
-def _record(error: BaseException) -> logging.LogRecord:
-    told = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(error), "failed")
+def _record(error: BaseException, folder: Path) -> logging.LogRecord:
+    ended = termination_of(error)
+    told = ended.word if ended else "interrupted" if isinstance(error, KeyboardInterrupt) else ""
+    told = f"{told}; to go on: the same command with run={folder}" if told else "failed"
     trace = (type(error), error, error.__traceback__)
     return logging.LogRecord(PACKAGE, logging.ERROR, __file__, 0, told, None, trace)

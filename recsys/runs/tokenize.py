@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import polars as pl
 import torch
-from rich import box
-from rich.table import Table
 
 from recsys.data.datasets.preparation import ItemSequences
 from recsys.items.bundle import ItemBundle
@@ -17,7 +15,7 @@ from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
 from recsys.items.quantizer import Quantizer, codebook_diagnostics
 from recsys.items.semantic_ids import SemanticIds
-from recsys.report.console import show_table
+from recsys.report.console import Column, ConsoleTable, show_table
 from recsys.runs.artifacts import ITEM_VECTORS, Artifact
 from recsys.runs.materials import BUNDLE_FOLDER
 from recsys.runs.prepare import load_data_of
@@ -60,11 +58,10 @@ class Tokenize:
         show_table(_table(codebook_diagnostics(raw, self.quantizer, vectors), len(data.items)))
 
 
-def _table(diagnostics: pl.DataFrame, items: int) -> Table:
+def _table(diagnostics: pl.DataFrame, items: int) -> ConsoleTable:
     """Return the diagnostics of each level of codes as a table; numbers of items and codes are whole."""
-    view = Table(title=f"semantic IDs of {items:,} items", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in diagnostics.columns:
-        view.add_column(name.replace("_", " "), justify="right")
-    for row in diagnostics.iter_rows():
-        view.add_row(*(f"{value:,}" if isinstance(value, int) else f"{value:.3f}" for value in row))
-    return view
+    columns = [Column(name.replace("_", " ")) for name in diagnostics.columns]
+    rows = [
+        [f"{value:,}" if isinstance(value, int) else f"{value:.3f}" for value in row] for row in diagnostics.iter_rows()
+    ]
+    return ConsoleTable(columns, rows, f"semantic IDs of {items:,} items")

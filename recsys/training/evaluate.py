@@ -8,13 +8,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import polars as pl
 from omegaconf import DictConfig
-from rich.table import Table
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
 from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
-from recsys.report.console import show_table
+from recsys.report.console import ConsoleTable, show_table
 from recsys.runs.run_folder import RunFolder
 
 
@@ -31,7 +30,7 @@ class EvaluationResult:
 
     metrics: Results
     per_user: pl.DataFrame
-    tables: Sequence[Table]
+    tables: Sequence[ConsoleTable]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -9,9 +9,6 @@ from functools import partial
 import polars as pl
 import torch
 from jaxtyping import Bool, Float
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 from torch import Tensor
 
 from recsys.data.datasets.prepare_slates import PreparedSlates
@@ -22,6 +19,7 @@ from recsys.metrics.results import Results
 from recsys.metrics.slate import log_likelihoods, slate_results
 from recsys.models.slates.click_rate import ClickRateModel
 from recsys.models.slates.slate_model import SlateModel, forecast
+from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import number, with_interval
 from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_data_of
@@ -126,22 +124,23 @@ class ForecastEvaluation:
         return draws.mean(0), found if gamma is None else {**found, "gamma": float(gamma)}
 
 
-def results_table(table: Results, reference: str | None, title: str) -> Table:
+def results_table(table: Results, reference: str | None, title: str) -> ConsoleTable:
     """Return the likelihoods of each row with their intervals and paired differences, and what else is known of it."""
-    view = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    view.add_column("", no_wrap=True)
     metrics = ("log_likelihood", "click_log_likelihood")
     plain = [name for name in ("covered/click", "gamma") if any(name in cells for cells in table.values())]
     minus = [] if reference is None else [f"minus {reference}"]
-    for name in ("answer", *minus, "click", *minus, "calibration\nerror", *plain):
-        view.add_column(escape(name), justify="right")
+    columns = [Column("", words=True)]
+    for name in ("answer", "click"):
+        columns += [Column(name), *(Column(one, name=f"{name} {one}") for one in minus)]
+    columns += [Column(name) for name in ("calibration\nerror", *plain)]
+    rows = []
     for row, cells in table.items():
         shown = []
         for metric in metrics:
             shown += [_cell(cells.get(metric))]
             shown += [_cell(cells.get(f"{metric}_minus_{reference}"), signed=True) for _ in minus]
-        view.add_row(escape(row), *shown, *(_cell(cells.get(name)) for name in ("calibration_error", *plain)))
-    return view
+        rows.append([row, *shown, *(_cell(cells.get(name)) for name in ("calibration_error", *plain))])
+    return ConsoleTable(columns, rows, title)
 
 
 def _cell(cell: Mapping[str, float | None] | None, signed: bool = False) -> str:

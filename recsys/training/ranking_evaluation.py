@@ -10,9 +10,6 @@ from functools import partial
 
 import torch
 from omegaconf import DictConfig
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 from torch import Tensor
 
 from recsys.config.suggest import suggestion
@@ -25,6 +22,7 @@ from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
+from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import interval, number
 from recsys.runs.artifacts import artifacts, best_artifact, load
 from recsys.runs.fingerprint import check_result
@@ -179,6 +177,9 @@ class RankingEvaluation:
         return examples if self.limit is None else first(examples, self.limit * 256)
 
 
+ROW = Column("", words=True)
+"""The column with the names of the rows."""
+
 METRIC = partial(number, leading_zero=False)
 DIFFERENCE = partial(METRIC, signed=True)
 
@@ -195,49 +196,32 @@ def first(examples: Example, count: int) -> Example:
     return examples.select(torch.arange(min(count, len(examples))))
 
 
-def accuracy_table(table: Results, reference: str | None, title: str) -> Table:
+def accuracy_table(table: Results, reference: str | None, title: str) -> ConsoleTable:
     """Return NDCG@10 of each row with its interval and its paired difference to the reference, and coverage.
 
     Below the table stands, for each row that has any, the share of requests whose first ten items are one choice of
     several (`tied@10`).
     """
-    minus = [] if reference is None else [f"minus\n{reference}", "95 %"]
-    view = _table(["", "ndcg\n@10", "95 %", *minus, "hr\n@10", "coverage\n@10"], title)
+    minus = [] if reference is None else [Column(f"minus\n{reference}"), Column("95 %")]
+    metrics = [Column("hr\n@10"), Column("coverage\n@10")]
+    columns = [ROW, Column("ndcg\n@10"), Column("95 %"), *minus, *metrics]
+    rows = []
     for row, cells in table.items():
         difference = cells.get(f"ndcg@10_minus_{reference}")
         shown = ("", "") if difference is None else _value_and_interval(difference, DIFFERENCE)
-        view.add_row(
-            escape(row),
-            *_value_and_interval(cells["ndcg@10"], METRIC),
-            *shown[: len(minus)],
-            METRIC(cells["hr@10"]["value"]),
-            METRIC(cells["coverage@10"]["value"]),
-        )
+        figures = (METRIC(cells[metric]["value"]) for metric in ("hr@10", "coverage@10"))
+        rows.append([row, *_value_and_interval(cells["ndcg@10"], METRIC), *shown[: len(minus)], *figures])
     tied = {row: cells["tied@10"]["value"] or 0.0 for row, cells in table.items() if "tied@10" in cells}
-    shares = ", ".join(f"{escape(row)} {share:.1%}" for row, share in tied.items() if share)
-    if shares:
-        view.caption = f"requests with equal scores at places 10 and 11: {shares}"
-        view.caption_justify = "left"
-    return view
+    shares = ", ".join(f"{row} {share:.1%}" for row, share in tied.items() if share)
+    caption = f"requests with equal scores at places 10 and 11: {shares}" if shares else ""
+    return ConsoleTable(columns, rows, title, caption)
 
 
-def depth_table(table: Results) -> Table:
+def depth_table(table: Results) -> ConsoleTable:
     """Return hit rate and NDCG of each row at every depth; NDCG@1 is the hit rate at 1."""
     depths = [*(f"hr@{k}" for k in CUTOFFS), *(f"ndcg@{k}" for k in CUTOFFS[1:])]
-    view = _table(["", *(name.replace("@", "\n@") for name in depths)])
-    for row, cells in table.items():
-        view.add_row(escape(row), *(METRIC(cells[metric]["value"]) for metric in depths))
-    return view
-
-
-def _table(columns: Sequence[str], title: str | None = None) -> Table:
-    """Return an empty table whose cells are not wrapped."""
-    view = Table(
-        title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for name in columns:
-        view.add_column(escape(name), justify="right" if name else "left", no_wrap=True)
-    return view
+    rows = [[row, *(METRIC(cells[metric]["value"]) for metric in depths)] for row, cells in table.items()]
+    return ConsoleTable([ROW, *(Column(name.replace("@", "\n@")) for name in depths)], rows)
 
 
 def _value_and_interval(cell: Mapping[str, float | None], form: Callable[[float | None], str]) -> tuple[str, str]:

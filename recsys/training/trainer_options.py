@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar
 
 from recsys.errors import ConfigurationError
+from recsys.training.terminal_progress import TerminalProgress
 
 SCHEDULE = "the schedule says how long"
 SET_BY_TRAININGS: Mapping[str, str] = {
@@ -76,4 +77,4 @@ def joined_callbacks(own: list[Callback], bound: Mapping[str, Any]) -> list[Call
     given = bound.get("callbacks") or []
     theirs = [given] if isinstance(given, Callback) else list(given)
     quiet = bound.get("enable_progress_bar") is False or any(isinstance(one, ProgressBar) for one in theirs)
-    return [*own, *([] if quiet else [RichProgressBar(leave=False)]), *theirs]
+    return [*own, *([] if quiet else [TerminalProgress()]), *theirs]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from recsys.errors import RequestError
 from recsys.types.record import TensorRecord
 
 
@@ -44,6 +45,17 @@ class Slates(TensorRecord):
     sampling_method: SamplingMethod = SamplingMethod.GIVEN
     log_inclusion: Float[Tensor, "B G"] | None = None
 
+    def check(self, num_items: int) -> None:
+        """Refuse slates that hold something else than items and −1. Policies call this before they score slates.
+
+        Args:
+            num_items: number of items `N` of the catalogue.
+
+        Raises:
+            RequestError: names the first such request and value; see `require_items`.
+        """
+        require_items(self.items, num_items)
+
     @property
     def mask(self) -> Bool[Tensor, "B G"]:
         """Mask of the slates with an item in every slot, `[B, G]`."""
@@ -53,3 +65,30 @@ class Slates(TensorRecord):
     def slate_log_prob(self) -> Float[Tensor, "B G"]:
         """Log-probability of each slate, `[B, G]`, in nats."""
         return self.log_prob.sum(-1)
+
+
+def require_items(items: Int[Tensor, "B *rest"], num_items: int) -> None:
+    """Refuse indices outside `−1 .. N − 1`. On a CUDA device an index beyond the last item would end the process.
+
+    Args:
+        items: item indices of `B` requests, −1 for no item.
+        num_items: number of items `N` of the catalogue.
+
+    Raises:
+        RequestError: names the first such request and value.
+
+    >>> import torch
+    >>> require_items(torch.tensor([[0, -1], [1, 3]]), 3)
+    Traceback (most recent call last):
+    recsys.errors.RequestError: request 1: a slate or list holds item 3, expected 0 to 2, or -1 for no item
+    """
+    if not items.numel():
+        return
+    least, largest = items.aminmax()
+    if int(least) >= -1 and int(largest) < num_items:
+        return
+    place = tuple(((items < -1) | (items >= num_items)).nonzero()[0].tolist())
+    raise RequestError(
+        f"request {place[0]}: a slate or list holds item {int(items[place])}, expected 0 to {num_items - 1}, or -1 for "
+        "no item"
+    )

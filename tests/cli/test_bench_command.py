@@ -31,5 +31,24 @@ def test_a_failing_cell_is_a_failure_and_its_figures_are_the_others(
 ) -> None:
     broken = "+policies.broken={_target_: tests.bench.fakes.Failing, num_items: 10}"
     assert main(["bench", "policy=[random]", broken, "limit=4", "processes=1"]) == FAILED
-    assert "broken, seed 0: ValueError: this policy fails" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "recsys bench: 2 run(s) failed: broken, seed 0: ValueError: this policy fails; broken, seed 1"
+    )
+    assert len(said.splitlines()) == 1
+    [log] = tmp_path.glob("runs/bench/interest/*/run.log")
+    assert 'raise ValueError("this policy fails")' in log.read_text()
     assert list(tmp_path.glob("runs/bench/interest/*/metrics.json"))
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_fewer_users_than_the_report_shows_are_all_shown(users: int, tmp_path: Path) -> None:
+    small = ["policy=[random,greedy]", "steps=2", "seeds=1", "processes=1", f"users={users}"]
+    assert main(["bench", *small, f"run={tmp_path / 'run'}"]) == DONE
+    assert (tmp_path / "run/report.html").read_text().count("<article") == users
+
+
+@pytest.mark.parametrize("key", ["steps", "users", "slots", "seeds"])
+def test_none_of_something_is_refused_by_its_key(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "policy=[random]", f"{key}=0"]) == REFUSED
+    assert capsys.readouterr().err == f"recsys bench: {key}=0: expected at least 1\n"

@@ -53,27 +53,45 @@ def test_the_end_of_a_run_is_an_exit_code_and_one_message(
     assert capsys.readouterr().err.lstrip("\n") == told
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "terminal closed")]
+)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_that_it_was_terminated(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    number: signal.Signals,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     again: list[bool] = []
 
     def terminated(_: object) -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         except Terminated:
             os.kill(os.getpid(), signal.SIGTERM)  # while it cleans up
             again.append(True)
             raise
 
     monkeypatch.setitem(sys.modules, f"recsys.cli.{command}", SimpleNamespace(main=terminated))
-    assert main([command, "a=1"]) == 143
+    assert main([command, "a=1"]) == code
     told = capsys.readouterr().err
-    assert told.startswith("\nterminated")
+    assert told.startswith(f"\n{said}")
     assert ("a=1 resume=true" in told) == (command not in ("recommend", "doctor"))
-    assert again == [True] and signal.getsignal(signal.SIGTERM) is before
+    assert again == [True] and signal.getsignal(number) is before
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with raising_terminated():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_failure_inside_shows_its_traceback(folder: Path, trap: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,15 +173,17 @@ def test_standard_output_that_is_full_is_one_sentence() -> None:
 
 def test_a_terminal_of_ascii_gets_plain_signs() -> None:
     code = (
-        "from rich.table import Table\nfrom recsys.cli import main as command\n"
-        "from recsys.report.console import show_table\n"
-        "table = Table(title='−1.5 …'); table.add_column('é'); command.run = lambda *_: show_table(table)\n"
+        "from recsys.cli import main as command\n"
+        "from recsys.report.console import Column, ConsoleTable, show_table\n"
+        "table = ConsoleTable([Column('é')], [['\\U0001f600']], title='−1.5 …', lines='all')\n"
+        "command.run = lambda *_: show_table(table)\n"
         "raise SystemExit(command.main(['recommend']))"
     )
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert ended.returncode == DONE, ended.stderr
-    assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9"))
+    assert all(part in ended.stdout for part in ("-1.5", "...", r"\xe9", r"\U0001f600"))
+    assert ended.stdout.isascii()
 
 
 def test_a_sigterm_that_a_library_swallows_ends_the_command_at_its_end() -> None:

@@ -174,13 +174,42 @@ def test_items_of_probability_zero_are_left_out_of_searches_and_draws(inclusive:
     assert score(network, memory, asked, GIVEN).sum(-1).isneginf().all()
 
 
-@pytest.mark.parametrize("shift", [0.0, 1e4, 1e6])
+@pytest.mark.parametrize("shift", [0.0, 30.0, 300.0, 990.0])
 def test_the_log_probabilities_of_a_legal_set_sum_to_one_however_little_is_left(shift: float) -> None:
-    """All but a share of exp(−shift) is excluded; in float32 differences near it keep a few 1e-8 of the shift."""
-    network = Spoilt(0, 0, [2], shift).requires_grad_(False)
+    """All but a share of exp(−shift) is excluded; differences near it are rounded to a few 1e-8 of the shift."""
+    network, plain = (Spoilt(0, 0, [2], value).requires_grad_(False) for value in (shift, 0.0))
     asked = context([4, 5], inclusive=False)
     memory, every = network.encode(asked), torch.arange(4).expand(2, -1)
-    total = score(network, memory, asked, every).sum(-1).logsumexp(-1)
-    assert total.abs().max() <= 1e-6 + 2e-7 * shift
+    found, expected = (score(one, memory, asked, every).sum(-1).exp() for one in (network, plain))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert (found.sum(-1) - 1).abs().max() < 1e-4
     total = GenerativePolicy(network).catalogue_log_prob(asked).logsumexp(-1)
     assert total.abs().max() < 1e-6, "normalised again over the legal set"
+
+
+LEGAL_PARTS = {"excluded": ([4, 5], False), "candidates": ([4, 5], True)}
+
+
+@pytest.mark.parametrize("ask", MASKED.values(), ids=MASKED)
+@pytest.mark.parametrize("legal", LEGAL_PARTS.values(), ids=LEGAL_PARTS)
+@pytest.mark.parametrize("shift", [1.1e3, 1e4, 1e6, 1e20])
+def test_legal_sets_that_float32_cannot_tell_apart_are_refused(
+    ask: Asks, legal: tuple[list[int], bool], shift: float
+) -> None:
+    network = Spoilt(0, 0, [2], shift).requires_grad_(False)
+    with pytest.raises(
+        NonFiniteError, match=r"\d of \d requests allow only items of a log-probability of -[\de.+]+ nats"
+    ):
+        ask(network, context(*legal))
+
+
+@pytest.mark.parametrize("shift", [1.1e3, 1e20])
+def test_large_logits_alone_are_answered(shift: float) -> None:
+    """The children of one code have all the probability, and they are legal: nothing is rounded."""
+    network = Spoilt(0, 0, [2], shift).requires_grad_(False)
+    asked = context([0, 1], inclusive=False)
+    found = score(network, network.encode(asked), asked, torch.arange(6).expand(2, -1)).sum(-1).exp()
+    torch.testing.assert_close(found.sum(-1), torch.ones(2))
+    assert (found[:, :4] == 0).all()
+    drawn, _ = sample(network, network.encode(asked), asked, 50, generator())
+    assert set(drawn.flatten().tolist()) == {4, 5}

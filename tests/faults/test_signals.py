@@ -13,12 +13,20 @@ from pathlib import Path
 import pytest
 
 from recsys.cli.main import main
+from tests.faults.commands import COMMANDS
 from tests.faults.runs import arguments, contents, made
 from tests.tables import write_tables
 
 pytestmark = pytest.mark.faults
 
-ENDS = {signal.SIGTERM: (143, "terminated"), signal.SIGINT: (130, "interrupted")}
+ENDS = {
+    signal.SIGTERM: (143, "terminated"),
+    signal.SIGINT: (130, "interrupted"),
+    signal.SIGHUP: (129, "terminal closed"),
+}
+COMMAND = "import sys\nfrom recsys.cli.main import main\nif __name__ == '__main__': sys.exit(main())"
+CONTROLLED = f"import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{COMMAND}"
+"""The command, in a session whose terminal is its own."""
 WEIGHTS = "stages/train/sft/weights.safetensors"
 
 
@@ -33,7 +41,7 @@ def test_a_training(
     code, told = ENDS[number]
     assert main(command) == code
     assert f"\n{told}; to go on: recsys train " in capsys.readouterr().err
-    assert told in (tmp_path / "run" / "run.log").read_text()
+    assert f"{told}; to go on: the same command with run={tmp_path / 'run'}\n" in (tmp_path / "run/run.log").read_text()
     assert not list(tmp_path.rglob("*aside*"))
     assert main(arguments(tmp_path)) == 0
     assert contents(tmp_path / "run")[WEIGHTS] == whole
@@ -126,6 +134,47 @@ def test_a_killed_process_of_a_bench_costs_its_run_only(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "recsys.cli.main", *again], cwd=Path(__file__).parents[2]).returncode == 0
     )
     assert len(list(tmp_path.rglob("record.pt"))) == 2 * 3
+
+
+WORK = {"prepare": "recsys.data.datasets.prepare._prepare", "replay": "recsys.replay.stages.replay.evaluate"}
+"""What each command does for longest."""
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("command", WORK)
+def test_a_command_in_its_work(
+    command: str,
+    number: signal.Signals,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = COMMANDS[command].begin(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(WORK[command], lambda *_: os.kill(os.getpid(), number))
+        code, told = ENDS[number]
+        assert main(given) == code
+    assert f"\n{told}; to go on: recsys {command} " in capsys.readouterr().err
+    assert f"{told}; to go on: the same command with run=" in (tmp_path / "run" / "run.log").read_text()
+    assert not list(tmp_path.rglob("*aside*"))
+    assert main(given) == 0
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["signal", "output fails"])
+def test_a_terminal_that_is_closed(hears: bool, tmp_path: Path) -> None:
+    """The terminal goes while a bench draws its progress; it sends SIGHUP to the process that it controls."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", CONTROLLED if hears else COMMAND, *bench(tmp_path)],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=Path(__file__).parents[2],
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        while not list(tmp_path.rglob("record.pt")):
+            assert os.read(ours, 1 << 16), "what is not read would hold it up"
+        os.close(ours)
+        assert process.wait(30) == 129
+    assert "terminal closed; to go on: the same command with run=" in (tmp_path / "run" / "run.log").read_text()
+    assert not list(tmp_path.rglob("*aside*"))
 
 
 def test_preparing(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_missing_items_do_not_count() -> None:
     assert novelty(lists, information).tolist() == [3, 5, 0]
 
 
-@pytest.mark.parametrize(
+METRICS = pytest.mark.parametrize(
     "metric",
     [
         lambda items: exposure(items, 4),
@@ -88,7 +88,17 @@ def test_missing_items_do_not_count() -> None:
     ],
     ids=["exposure", "coverage", "intra_list_distance", "novelty"],
 )
+
+
+@METRICS
 def test_every_metric_of_lists_refuses_a_repeated_item(metric: Callable[[Tensor], object]) -> None:
     metric(torch.tensor([[0, 3, -1, -1]]))
     with pytest.raises(ValueError, match="list 1 of 2 recommends item 3 twice"):
         metric(torch.tensor([[0, 3, -1], [3, 0, 3]]))
+
+
+@METRICS
+@pytest.mark.parametrize("wrong", [-2, 4])
+def test_every_metric_of_lists_refuses_what_is_no_item(metric: Callable[[Tensor], object], wrong: int) -> None:
+    with pytest.raises(ValueError, match=f"list 1 of 2 holds item {wrong}, expected items from 0 to 3, or -1"):
+        metric(torch.tensor([[0, 3], [1, wrong]]))

@@ -27,5 +27,5 @@ def test_padding_may_repeat_and_hits_nothing() -> None:
 
 
 def test_an_item_beyond_the_catalogue_covers_nothing() -> None:
-    with pytest.raises(ValueError, match="found item 9 in a list, expected items below 9"):
+    with pytest.raises(ValueError, match="list 0 of 1 holds item 9, expected items from 0 to 8"):
         coverage(torch.tensor([[0, 9]]), 9)

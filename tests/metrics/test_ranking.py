@@ -82,3 +82,9 @@ def test_what_cannot_be_recommended_has_no_rank() -> None:
 def test_a_list_that_holds_an_item_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="list 1 of 2 recommends item 5 twice"):
         rank_in_list(torch.tensor([[5, 2, -1, -1], [5, 1, 5, -1]]), torch.tensor([5, 5]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_a_target_that_is_no_item_has_no_rank_among_scores(wrong: int) -> None:
+    with pytest.raises(ValueError, match=f"request 1 has target {wrong}, expected an item from 0 to 2"):
+        rank_in_scores(torch.zeros(2, 3), torch.tensor([0, wrong]))

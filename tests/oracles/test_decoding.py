@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recsys.decode.beam import beam_search
+from recsys.decode.legal import LEAST_LOG_MASS
 from recsys.decode.sampling import sample, stochastic_beam_search
 from recsys.decode.score import score
+from recsys.errors import NonFiniteError
 from recsys.items.trie import Trie
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
@@ -55,8 +57,8 @@ class PrefixLogits(Generator[Tensor, Tensor]):
         return torch.tensor(logits).masked_fill(~children.mask, 1e6), state
 
 
-def brute_force(logits: dict[tuple[int, ...], float], legal: set[int]) -> dict[int, float]:
-    """Log-probability of each legal item: siblings normalised level by level, then the legal ones among themselves."""
+def catalogue(logits: dict[tuple[int, ...], float], legal: set[int]) -> tuple[dict[int, float], float]:
+    """Log-probability of each legal item in the whole catalogue, siblings normalised level by level, and of all."""
     prefixes = {code[:length] for code in CODES for length in range(1, 4)}
     log_prob = {}
     for item in legal:
@@ -68,7 +70,12 @@ def brute_force(logits: dict[tuple[int, ...], float], legal: set[int]) -> dict[i
             total += logits[own] - largest - math.log(sum(math.exp(logits[p] - largest) for p in siblings))
         log_prob[item] = total
     largest = max(log_prob.values())
-    mass = largest + math.log(sum(math.exp(value - largest) for value in log_prob.values()))
+    return log_prob, largest + math.log(sum(math.exp(value - largest) for value in log_prob.values()))
+
+
+def brute_force(logits: dict[tuple[int, ...], float], legal: set[int]) -> dict[int, float]:
+    """Log-probability of each legal item among the legal ones."""
+    log_prob, mass = catalogue(logits, legal)
     return {item: value - mass for item, value in log_prob.items()}
 
 
@@ -102,6 +109,13 @@ def test_search_and_score_equal_brute_force(
     expected = brute_force(world(values), legal)
     network, context = PrefixLogits(world(values)), requests(excluded, candidates)
     memory = network.encode(context)
+    if catalogue(world(values), legal)[1] < LEAST_LOG_MASS:
+        refused = "requests allow only items of a log-probability of -"
+        with pytest.raises(NonFiniteError, match=refused):
+            score(network, memory, context, torch.zeros(1, 1, dtype=torch.int64))
+        with pytest.raises(NonFiniteError, match=refused):
+            beam_search(network, memory, context, beams)
+        return
     scores = score(network, memory, context, torch.arange(ITEMS).unsqueeze(0)).sum(-1)[0]
     assert {item for item in range(ITEMS) if not math.isinf(scores[item])} == legal
     for item, value in expected.items():
@@ -118,7 +132,7 @@ def test_search_and_score_equal_brute_force(
 
 @settings(max_examples=25)
 @given(values=adversarial, excluded=some_items, candidates=st.none() | some_items)
-def test_draws_are_legal_whatever_the_logits(
+def test_draws_are_legal_or_refused_whatever_the_logits(
     values: list[float], excluded: set[int], candidates: set[int] | None
 ) -> None:
     legal = (set(range(ITEMS)) if candidates is None else candidates) - excluded
@@ -126,6 +140,11 @@ def test_draws_are_legal_whatever_the_logits(
         return
     network, context = PrefixLogits(world(values)), requests(excluded, candidates)
     generator = torch.Generator().manual_seed(0)
+    if catalogue(world(values), legal)[1] < LEAST_LOG_MASS:
+        for draw in (sample, stochastic_beam_search):
+            with pytest.raises(NonFiniteError, match="requests allow only items of a log-probability of -"):
+                draw(network, network.encode(context), context, 4, generator)
+        return
     independent, _ = sample(network, network.encode(context), context, 6, generator)
     assert set(independent[0].tolist()) <= legal
     distinct, _, inclusion = stochastic_beam_search(network, network.encode(context), context, 4, generator)

@@ -13,10 +13,20 @@ def enumerated_slates(num_items: int, slots: int) -> Tensor:
     return torch.tensor([list(itertools.permutations(range(num_items), slots))])
 
 
-@pytest.mark.parametrize("scores", [[0.0, 1.0, 2.0, 3.0, 4.0], [40.0, 0.0, -40.0, 39.0, -80.0], [0.0] * 5])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.0, 1.0, 2.0, 3.0, 4.0],
+        [40.0, 0.0, -40.0, 39.0, -80.0],
+        [0.0] * 5,
+        [0.0, -1e4, -1e4, -1e4, -1e4],
+        [0.0, -1e7, -1e7, -1e7, -2e7],
+        [0.0, -1e9, -1e9, -1e9, -1e9],
+    ],
+)
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_slot_probabilities_equal_the_definition(scores: list[float], slots: int) -> None:
-    log_prob = torch.tensor([scores], dtype=torch.float64).log_softmax(-1)
+    log_prob = torch.tensor([scores]).log_softmax(-1).double()
     slates = enumerated_slates(5, slots)
     expected = torch.empty(slates.shape, dtype=torch.float64)
     for index, slate in enumerate(slates[0].tolist()):
@@ -26,7 +36,19 @@ def test_slot_probabilities_equal_the_definition(scores: list[float], slots: int
             left[item] = -torch.inf
     single = slot_log_prob(log_prob.float(), slates)
     assert torch.allclose(single.double(), expected, atol=1e-4, rtol=1e-5)
+    assert torch.allclose(single.double().exp(), expected.exp(), atol=1e-4)
     assert torch.allclose(single.sum(-1).exp().sum(), torch.tensor(1.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e5, 1e7, 1e9])
+def test_items_behind_one_that_has_all_the_probability_are_drawn_as_often_as_they_should(size: float) -> None:
+    """Four standard errors of a share of 20 000 draws."""
+    log_prob = torch.tensor([[0.0, -size, -size, -size, -size, -3 * size]]).log_softmax(-1)
+    drawn = draw_slates(log_prob, 20_000, 3, torch.Generator().manual_seed(0))[0]
+    assert (drawn[:, 0] == 0).all()
+    for slot in (1, 2):
+        shares = torch.bincount(drawn[:, slot], minlength=6)[1:5] / len(drawn)
+        assert (shares - 0.25).abs().max() < 4 * (0.25 * 0.75 / len(drawn)) ** 0.5
 
 
 def test_gradient_of_a_slate_is_the_finite_difference() -> None:

@@ -175,13 +175,27 @@ SCALES = {
     "near 1": [[1.0, 0.3, -0.5], [0.2, -0.7, 1.1], [0.4, 0.9, 0.1]],
     "equal, 1e6": [[1e6, 1e6, 1e6]] * 3,
     "two unix times and a constant": [[1.7e9, 1.7e9, 1.0], [1.6e9, 1.6e9, 1.0], [1.5e9, 1.5e9, 1.0]],
+    "zero": [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]],
+    "collinear, 1e6": [[1e6, -2e6, 5e5], [2e6, -4e6, 1e6], [-1e6, 2e6, -5e5]],
+    "1e-12": [[1e-12, -3e-12], [2e-12, 1e-12], [0.0, 1e-12]],
+    "1e6 and 1e-12": [[1e6, 1e-12], [-1e6, 2e-12], [3e6, 0.0]],
     "of every size": [[1e8, 1.0, 1e-6], [0.0, 1.0, 1e-6], [1e8, -1.0, 1e-6]],
 }
 
 
 @pytest.mark.parametrize("rows", SCALES.values(), ids=SCALES)
 def test_the_linear_posterior_equals_the_exact_one_at_any_scale(rows: list[list[float]]) -> None:
-    posterior, seen, earned = taught(rows, updates=12)
+    compare_with_exact(rows, *taught(rows, updates=12))
+
+
+@pytest.mark.parametrize("rows", SCALES.values(), ids=SCALES)
+def test_a_thousand_updates_lose_nothing(rows: list[list[float]]) -> None:
+    compare_with_exact(rows, *taught(rows, updates=1000, users=3))
+
+
+def compare_with_exact(
+    rows: list[list[float]], posterior: LinearPosterior, seen: torch.Tensor, earned: torch.Tensor
+) -> None:
     precision, solved = exact(seen, earned, prior=1.5, noise=0.5)
     covariance = torch.tensor([[float(value) for value in row[1:]] for row in solved], dtype=torch.float64)
     half, size = torch.linalg.inv(posterior.root), covariance.diagonal().sqrt()
@@ -193,6 +207,9 @@ def test_the_linear_posterior_equals_the_exact_one_at_any_scale(rows: list[list[
         for value, other in zip(row, off, strict=True)
     )
     assert float(deviations) < 1e-6, "the mean is off by less than a thousandth of the posterior's own deviation"
+    terms = torch.tensor(rows).double() * torch.tensor([float(row[0]) for row in solved], dtype=torch.float64)
+    away = (posterior.scores(requests(1))[0] - terms.sum(1)).abs()
+    assert (away <= 1e-5 * terms.abs().amax(1) + 2e-3 * posterior.deviation(requests(1))[0]).all()
     found = posterior.deviation(requests(1))[0].tolist()
     for phi, deviation in zip(torch.tensor(rows).tolist(), found, strict=True):
         products = [

@@ -8,14 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.report.markup import Markup, element, join
+from recsys.report.visible import visible
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])))
 def test_text_cannot_become_markup(words):
     tree = ElementTree.fromstring(element("p", words, title=words))
-    assert (tree.text or "") == words
+    assert (tree.text or "") == visible(words)
     assert len(tree) == 0
-    assert tree.get("title") == words
+    assert tree.get("title") == visible(words)
+
+
+@given(st.text())
+def test_any_text_makes_a_page_that_can_be_written(words):
+    tree = ElementTree.fromstring(element("p", words, title=words).encode("utf-8"))
+    assert (tree.text or "") == tree.get("title") == visible(words)
+
+
+def test_text_that_is_laid_out_keeps_its_lines():
+    assert element("pre", "a\n\tb\x1b") == "<pre>a\n\tb\\x1b</pre>"
+    assert element("p", "a\n\tb\x1b") == "<p>a\\n\\tb\\x1b</p>"
 
 
 def test_markup_is_kept_as_it_is():

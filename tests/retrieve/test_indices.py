@@ -92,3 +92,34 @@ def test_without_faiss_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ConfigurationError, match=r"recsys\[cpu\]"):
         FaissIndex.build(VECTORS)
+
+
+EQUAL: dict[str, Callable[[torch.Tensor], Index]] = {
+    "exact": lambda vectors: ExactIndex(vectors, inner_product),
+    "exact by distance": lambda vectors: ExactIndex(vectors, negative_distance),
+    "exact in blocks": lambda vectors: ExactIndex(vectors, inner_product, block=7),
+    "faiss": lambda vectors: FaissIndex.build(vectors, "Flat"),
+    "faiss graph": lambda vectors: FaissIndex.build(vectors, "HNSW16", "efSearch=400", euclidean=True),
+}
+
+
+@pytest.mark.parametrize("make", EQUAL.values(), ids=EQUAL)
+def test_which_of_equal_items_are_found_has_nothing_to_do_with_their_numbers(
+    make: Callable[[torch.Tensor], Index],
+) -> None:
+    """The mean number of 100 random ones of 300 has standard error 7.1; the first or last 100 are 100 away.
+
+    Two items that are better come first all the same, and the answer does not depend on the queries beside it.
+    """
+    vectors = torch.ones(ITEMS, WIDTH)
+    vectors[[5, 290]] *= 1.5
+    index, asked = make(vectors), 2.0 * torch.ones(3, WIDTH)
+    scores, items = index.search(asked, 102)
+    assert (scores[:, :2] > scores[:, 2:3]).all() and {frozenset(row) for row in items[:, :2].tolist()} == {
+        frozenset({5, 290})
+    }
+    assert (items == items[0]).all() and torch.equal(index.search(asked[:1], 102)[1], items[:1])
+    others = items[0, 2:]
+    assert others.unique().numel() == 100
+    assert abs(others.double().mean() - (ITEMS - 1) / 2) < 4 * 7.1
+    assert abs(others[:20].double().mean() - (ITEMS - 1) / 2) < 4 * 18.7

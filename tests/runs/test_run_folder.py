@@ -88,3 +88,18 @@ def test_a_stage_begins_clean_unless_it_was_interrupted(chain: DictConfig, tmp_p
     assert not run.up_to_date(step)
     run.finish(step)
     assert run.up_to_date(step)
+
+
+def test_a_stage_that_is_whole_loses_the_mark_of_its_beginning(chain: DictConfig, tmp_path: Path) -> None:
+    """A kill before the last removal leaves both marks; a result that is damaged afterwards is made anew."""
+    run, step = RunFolder(tmp_path), plan(chain)[1]
+    run.begin(step)
+    mark = (run.stage("sft") / "partial.json").read_text()
+    (run.stage("sft") / "part").write_text("whole")
+    run.finish(step)
+    (run.stage("sft") / "partial.json").write_text(mark)
+    run.remove_stale_results([step])
+    assert not (run.stage("sft") / "partial.json").exists() and run.up_to_date(step)
+    (run.stage("sft") / "part").write_text("damaged")
+    assert not run.up_to_date(step) and not run.begin(step)
+    assert not (run.stage("sft") / "part").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.runs.notices import PlainFormatter
 from recsys.runs.run_log import log_to_file
 
 
@@ -27,18 +28,46 @@ def test_lines_are_kept_without_colours_and_redrawn_ones_not_at_all(tmp_path: Pa
     assert kept(tmp_path / "run.log") == ["INFO recsys: hit rate 0.2 of all", "INFO recsys: 100 %"]
 
 
-def test_our_messages_are_shown_others_are_only_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with log_to_file(tmp_path / "run.log"):
+LIBRARY = str(Path(logging.__file__))
+
+
+def test_what_is_ours_or_the_users_is_shown_and_libraries_are_only_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with log_to_file(tmp_path / "run.log"), warnings.catch_warnings():
+        warnings.simplefilter("always")
         logging.getLogger("recsys.items").info("3 % collide")
         logging.getLogger("elsewhere").warning("odd")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.warn("old", stacklevel=1)
-    assert capsys.readouterr().out == "3 % collide\n"
+        warnings.warn("old", stacklevel=1)
+        warnings.warn_explicit("chatter", UserWarning, LIBRARY, 7)
+        logging.getLogger("library").handle(logging.LogRecord("library", 30, LIBRARY, 7, "tip", None, None))
+    shown = capsys.readouterr()
+    assert shown.out == "3 % collide\n"
+    first, second = shown.err.splitlines()
+    assert first == "odd" and second.endswith("UserWarning: old") and __file__ in second
     lines = (tmp_path / "run.log").read_text()
-    assert "INFO recsys.items: 3 % collide" in lines
-    assert "WARNING elsewhere: odd" in lines
-    assert "UserWarning: old" in lines
+    for said in ("INFO recsys.items: 3 % collide", "WARNING elsewhere: odd", "Warning: old", "Warning: chatter", "tip"):
+        assert said in lines
+
+
+def test_hostile_names_are_kept_and_shown_visible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with log_to_file(tmp_path / "run.log"):
+        logging.getLogger("recsys").warning("%s is gone", "a\x1b[2J [/red]")
+    shown = capsys.readouterr()
+    assert shown.out == "a\\x1b[2J [/red] is gone\n" and shown.err == ""
+    assert shown.out in (tmp_path / "run.log").read_text()
+
+
+def test_bytes_of_file_names_can_be_written() -> None:
+    record = logging.LogRecord("recsys", logging.INFO, __file__, 0, "%s\n", ("a\udcff",), None)
+    assert PlainFormatter("%(message)s").format(record) == "a\\udcff\n"
+
+
+def test_a_traceback_is_kept_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with log_to_file(tmp_path / "run.log"):
+        logging.getLogger("recsys").error("policy a: %s", "ValueError: no", exc_info=ValueError("no"))
+    assert capsys.readouterr().out == "policy a: ValueError: no\n"
+    assert (tmp_path / "run.log").read_text().splitlines()[1:] == ["ValueError: no"]
 
 
 def test_nothing_stays_attached_and_a_second_run_appends(tmp_path: Path) -> None:

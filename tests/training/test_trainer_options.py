@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
 
@@ -17,6 +17,7 @@ from recsys.errors import ConfigurationError
 from recsys.objectives.likelihood import legal_set_cross_entropy
 from recsys.systems.supervised import SupervisedSystem
 from recsys.training.fit import Schedule
+from recsys.training.terminal_progress import TerminalProgress
 from recsys.training.train_stage import Train
 from recsys.training.trainer_options import SET_BY_TRAININGS, joined_callbacks
 from tests.fitting import ADAM, quick_fit
@@ -75,10 +76,10 @@ def test_every_option_that_fit_passes_is_honoured_or_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("bound", "expected"),
     [
-        ({}, [RichProgressBar]),
+        ({}, [TerminalProgress]),
         ({"enable_progress_bar": False}, []),
         ({"callbacks": TQDMProgressBar()}, [TQDMProgressBar]),
-        ({"callbacks": None}, [RichProgressBar]),
+        ({"callbacks": None}, [TerminalProgress]),
     ],
 )
 def test_there_is_one_progress_bar_or_none(bound: dict[str, Any], expected: list[type]) -> None:

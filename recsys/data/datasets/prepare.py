@@ -22,9 +22,9 @@ from recsys.data.datasets.selection import Selection
 from recsys.data.datasets.split import Split, Splits
 from recsys.data.datasets.tie_breaking import TieBreaking, TieByItem
 from recsys.data.sources.source import Source, Tables
-from recsys.data.tables.download import progress_bar
 from recsys.data.tables.text import as_ids
 from recsys.errors import DataError
+from recsys.report.progress import progress_bar
 from recsys.types.jagged import Jagged
 
 log = logging.getLogger(__name__)

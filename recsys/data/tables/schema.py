@@ -140,7 +140,7 @@ def read_table(location: str | Path, schema: TableSchema, *, values: bool = True
         wanted = [pl.len().alias("__rows"), *_facts(never_null, present)]
         facts = frame.select(wanted).collect(engine="streaming").row(0, named=True)
         if not facts["__rows"]:
-            raise DataError(f"{location}: table {schema.name!r} has no rows")
+            raise DataError(f"{location}: table {schema.name!r} has no rows; give a table with some")
         for column in never_null:
             _check_values(column, facts, location)
         if schema.key and values:

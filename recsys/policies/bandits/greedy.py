@@ -50,6 +50,7 @@ class EpsilonGreedy(nn.Module, Policy, OnlineLearner):
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        slates.check(self.scorer.num_items)
         scores, keys, left = self._scores(context, slates.items.shape[1])
         possible = torch.ones(slates.items.shape[:2], dtype=torch.bool, device=slates.items.device)
         found = []

@@ -58,6 +58,7 @@ class BetaPosterior(nn.Module, Posterior, OnlineLearner):
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         require_finite_rewards(transition)
+        transition.slates.check(self.num_items)
         items, clicked = transition.slates.items[:, 0], transition.feedback.reward[:, 0] > 0
         for row, slots in enumerate((clicked, ~clicked)):
             self.counts[row] += torch.bincount(items[slots & (items >= 0)], minlength=self.num_items)
@@ -86,6 +87,10 @@ class Features(Protocol):
         ...
 
 
+LARGEST_RATIO = 1e4
+"""Ratio of the scales of directions up to which a score in float32 keeps three digits of what was learned."""
+
+
 class LinearPosterior(nn.Module, Posterior, OnlineLearner):
     """The posterior of Bayesian linear regression of rewards on features, `r = ⟨w, φ⟩ + N(0, noise²)`.
 
@@ -96,8 +101,9 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
     What is kept is a triangular root of `A`, updated by a QR decomposition of itself and the new features (the
     square-root information filter: Bierman 1977, "Factorization methods for discrete sequential estimation", chapter
     5). Features of any scale, equal or collinear ones too, keep the prior: `Σ φφᵀ / noise²` may exceed it 1e24-fold,
-    where the sum itself forgets it beyond 1e16. Mean and deviation are computed in float64; samples are float32, so
-    that a sampled score is exact to 1e-7 of its largest term.
+    where the sum itself forgets it beyond 1e16. Mean and deviation are computed in float64, and so are scores where
+    float32 would lose digits to features of very different scales (`LARGEST_RATIO`). Samples are float32, so that a
+    sampled score is exact to 1e-7 of its largest term.
 
     Source: Agrawal and Goyal 2013, "Thompson sampling for contextual bandits with linear payoffs".
 
@@ -145,7 +151,11 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
 
     @override
     def scores(self, context: Context) -> Float[Tensor, "B N"]:
-        return self.features(context) @ self.mean.float()
+        features, mean = self.features(context), self.mean
+        scale = self.root.diagonal()
+        if scale.amax() > LARGEST_RATIO * scale.amin():  # terms of some weights may be far larger than their sum
+            return (features.double() @ mean).float()
+        return features @ mean.float()
 
     @override
     def deviation(self, context: Context) -> Float[Tensor, "B N"]:
@@ -160,6 +170,7 @@ class LinearPosterior(nn.Module, Posterior, OnlineLearner):
     @override
     def update(self, transition: Transition, generator: torch.Generator) -> None:
         require_finite_rewards(transition)
+        transition.slates.check(self.num_items)
         items, reward = transition.slates.items[:, 0], transition.feedback.reward[:, 0]
         every = self.features(transition.context)
         shown = items >= 0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.decode.legal import require_legal, require_numbers
+from recsys.decode.top_k import tie_keys, top_k
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import OnlineLearner, Posterior, update
 from recsys.types.context import Context
@@ -31,7 +32,8 @@ class InSlateThompson(_ThompsonPolicy):
 
     Samples are drawn uniformly from the pool of the posterior. The probability of a slot is therefore the share of the
     pool under which its item is the best remaining one: propensities are exact. As the pool grows, this becomes
-    Thompson sampling with fresh samples. Without uncertainty it is greedy. It takes memory for `B × pool × (N + G S²)`
+    Thompson sampling with fresh samples. Without uncertainty it is `Greedy`. Of several best items under a sample, the
+    user and the items fix which one is taken (`recsys.decode.top_k`). It takes memory for `B × pool × (N + G S²)`
     numbers.
 
     Source: Eide, Leslie, Frigessi 2022, "Dynamic slate recommendation with gated recurrent units and Thompson sampling"
@@ -65,13 +67,14 @@ class InSlateThompson(_ThompsonPolicy):
         scores = self.posterior.sampled_scores(context, which).numpy(force=True)
         if context.restricts:
             scores.swapaxes(1, 2)[context.illegal(self.posterior.num_items).numpy(force=True)] = -np.inf
-        items = torch.from_numpy(fill(scores)).to(device)
+        items = torch.from_numpy(fill(scores, context.users.cpu())).to(device)
         require_legal(items[:, 0] < 0)
         return items
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
         items = slates.items
+        slates.check(self.posterior.num_items)
         ranking = rankings(self.posterior, context, items.shape[2])
         shares = [
             (best_left(ranking, items[..., :slot]) == items[..., slot : slot + 1]).float().mean(2)
@@ -102,32 +105,40 @@ class SlateThompson(_ThompsonPolicy):
 
     @override
     def log_prob(self, context: Context, slates: Slates) -> Float[Tensor, "B G S"]:
+        slates.check(self.posterior.num_items)
         ranking = rankings(self.posterior, context, slates.items.shape[-1])
         return _log(_alike(ranking, slates.items), slates.items)
 
 
-def fill(scores: np.ndarray) -> np.ndarray:
+def fill(scores: np.ndarray, users: Int[Tensor, " B"]) -> np.ndarray:
     """Fill the slots in order, each with its best item that no earlier slot holds, `[B, S]`; −1 if none is left.
 
     It uses numpy, which finds the maximum of a row several times faster than torch on a CPU.
 
     Args:
         scores: `[B, S, N]`, scores at each slot, −inf for illegal items. The array is overwritten.
+        users: `[B]`, with the items, they fix which of several best items is taken (`recsys.decode.top_k`).
 
     Raises:
         NonFiniteError: a score is NaN.
 
-    >>> fill(np.array([[[1.0, 3.0, 2.0], [5.0, 9.0, 7.0]]]))
+    >>> fill(np.array([[[1.0, 3.0, 2.0], [5.0, 9.0, 7.0]]]), torch.tensor([7]))
     array([[1, 2]])
     """
-    users, slots, num_items = scores.shape
+    requests, slots, num_items = scores.shape
     flat = np.ascontiguousarray(scores).reshape(-1)
     scores = flat.reshape(scores.shape)
-    starts = num_items * np.arange(users * slots).reshape(users, slots)
-    items = np.empty((users, slots), np.int64)
+    starts = num_items * np.arange(requests * slots).reshape(requests, slots)
+    items = np.empty((requests, slots), np.int64)
+    is_best = np.empty((requests, num_items), np.bool_)
     for slot in range(slots):
         flat[starts[:, slot, None] + items[:, :slot]] = -np.inf
         items[:, slot] = scores[:, slot].argmax(1)
+        np.equal(scores[:, slot], flat[starts[:, slot] + items[:, slot], None], out=is_best)
+        if np.count_nonzero(is_best) > requests:  # some request has several best items
+            keys = tie_keys(users.unsqueeze(1), torch.arange(num_items)).numpy()
+            tied = is_best.any(1)  # not where the best is NaN
+            items[tied, slot] = np.where(is_best, keys, -1).argmax(1)[tied]
     best = flat[starts + items]
     require_numbers(torch.from_numpy(best))  # argmax takes NaN for the largest
     items[np.isneginf(best)] = -1
@@ -137,6 +148,8 @@ def fill(scores: np.ndarray) -> np.ndarray:
 def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, "B pool S"]:
     """Return the best legal items under every sample of the pool, best first, padded with −1.
 
+    Equal scores stand in an order that the user and the items fix (`recsys.decode.top_k`).
+
     Raises:
         EmptyLegalSetError: the legal set of a request is empty.
         NonFiniteError: a score is NaN.
@@ -145,8 +158,10 @@ def rankings(posterior: Posterior, context: Context, slots: int) -> Int[Tensor, 
     require_legal(illegal.all(-1))
     every = torch.arange(posterior.pool, device=illegal.device).expand(len(context), -1)
     scores = posterior.sampled_scores(context, every).masked_fill(illegal.unsqueeze(1), float("-inf"))
-    best, items = scores.topk(min(slots, scores.shape[-1]), dim=-1)
-    require_numbers(best[..., 0])  # topk takes NaN for the largest
+    rows = context.users.repeat_interleave(posterior.pool)
+    found = top_k(scores.flatten(0, 1), min(slots, scores.shape[-1]), rows)
+    best, items = (part.view(*every.shape, -1) for part in found)
+    require_numbers(best[..., 0])  # it takes NaN for the largest
     return nn.functional.pad(items.masked_fill(best.isneginf(), -1), (0, slots - items.shape[-1]), value=-1)
 
 

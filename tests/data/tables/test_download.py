@@ -20,10 +20,10 @@ from recsys.data.tables.download import (
     call_with_timeout,
     fetch,
     fetch_package,
-    progress_bar,
     sha256,
 )
 from recsys.errors import DataError
+from recsys.report.progress import progress_bar
 
 CONTENT = b"user\titem\n"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from recsys.decode.top_k import tie_keys
 from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy
 from recsys.policies.bandits.posteriors import LinearPosterior
 from recsys.policies.bandits.thompson import InSlateThompson, SlateThompson, fill
@@ -113,15 +114,18 @@ def test_slots_are_filled_one_after_the_other_in_any_layout() -> None:
     scores = np.random.default_rng(0).integers(0, 9, (5, 8, 6)).astype(np.float32)
     scores[0, :, :4] = -np.inf
     expected = []
-    for user in scores:
+    for user, rows in enumerate(scores):
         taken: list[int] = []
-        for slot in user:
+        for slot in rows:
             left = [-np.inf if item in taken else score for item, score in enumerate(slot)]
-            taken.append(int(np.argmax(left)) if max(left) > -np.inf else -1)
+            best = [item for item in range(6) if left[item] == max(left) > -np.inf]
+            keys = tie_keys(torch.tensor(user), torch.tensor(best, dtype=torch.int64))
+            taken.append(best[int(keys.argmax())] if best else -1)
         expected.append(taken)
     assert expected[0][2:] == [-1] * 6
-    assert fill(scores.transpose(1, 0, 2).copy().swapaxes(0, 1)).tolist() == expected
-    assert fill(scores).tolist() == expected
+    users = torch.arange(5)
+    assert fill(scores.transpose(1, 0, 2).copy().swapaxes(0, 1), users).tolist() == expected
+    assert fill(scores, users).tolist() == expected
 
 
 def test_epsilon_is_the_share_of_slots_that_are_any_item() -> None:
