@@ -60,6 +60,7 @@ class PolicyGrid:
         slot_draws: int = 0,
         limit: int | None = None,
     ) -> None:
+        at_least(1, users=users, steps=steps, slots=slots, limit=limit)
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
         at_least(0, processes=processes, slot_draws=slot_draws)

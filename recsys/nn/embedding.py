@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.errors import ConfigurationError
+from recsys.ranges import above, at_least
 from recsys.types.jagged import Jagged
 
 
@@ -29,6 +30,8 @@ class Embedding(nn.Module, ABC):
     """
 
     def __init__(self, tables: Mapping[str, int], width: int, initial: float | None = None) -> None:
+        at_least(1, width=width)
+        above(0, initial=initial)
         super().__init__()
         self.rows = dict(tables)
         self.width = width
@@ -152,6 +155,7 @@ class FusedEmbedding(Embedding):
         eps: float = 1e-10,
         device: str = "cpu",
     ) -> None:
+        above(0, learning_rate=learning_rate, eps=eps)
         super().__init__(tables, width, initial)
         from fbgemm_gpu.split_embedding_configs import EmbOptimType
         from fbgemm_gpu.split_table_batched_embeddings_ops_training import (

@@ -10,6 +10,7 @@ from torch.nn.functional import logsigmoid
 from recsys.errors import ConfigurationError
 from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss
+from recsys.ranges import above, at_least
 from recsys.types.context import Context
 from recsys.types.preference_pairs import PreferencePairs
 from recsys.types.rollout import Rollout
@@ -108,6 +109,8 @@ def dpo(rollout: Rollout, *, beta: float = 0.1, margin: float = 0.0) -> Loss:
     Source: Rafailov et al. (arXiv 2305.18290), equation 7, on the best and the worst of a sampled group as OneRec
     pairs them (arXiv 2502.18965).
     """
+    above(0, beta=beta)
+    at_least(0, margin=margin)
     if rollout.reference_log_prob is None:
         raise ConfigurationError(
             "dpo compares with a reference policy, but the rollout has no reference log-probabilities: give the system "

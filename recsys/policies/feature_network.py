@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from recsys.policies.bandits.posteriors import Features
 from recsys.policies.policy import SoftmaxPolicy
+from recsys.ranges import at_least
 from recsys.types.context import Context
 
 
@@ -22,6 +23,7 @@ class FeatureScorer(nn.Module):
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
+        at_least(1, hidden=hidden)
         super().__init__()
         self.features = features
         self.layers = nn.Sequential(
@@ -77,6 +79,7 @@ class FeatureCritic(nn.Module):
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
+        at_least(1, hidden=hidden)
         super().__init__()
         self.features = features
         self.items = nn.Sequential(nn.Linear(features.width, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())

@@ -15,6 +15,7 @@ from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.user_slates import UserSlates
 from recsys.models.slates.slate_model import forecast
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.ranges import at_least, is_seed
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.page import Section
 from recsys.runs.artifacts import artifacts, load
@@ -42,6 +43,11 @@ class RecommendationCards:
     users: int = 6
     beams: int = 50
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(0, users=self.users)
+        at_least(1, beams=self.beams)
+        is_seed(seed=self.seed)
 
     def section(self, run: RunFolder) -> Section:
         """Return a card for each user."""
@@ -71,6 +77,10 @@ class SlateCards:
 
     users: int = 6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(0, users=self.users)
+        is_seed(seed=self.seed)
 
     def section(self, run: RunFolder) -> Section:
         """Return a card for each user."""

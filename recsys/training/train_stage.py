@@ -24,6 +24,7 @@ from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
 from recsys.instantiation import make
+from recsys.ranges import at_least, is_seed
 from recsys.runs.artifacts import (
     ARTIFACT_FILE,
     ITEM_VECTORS,
@@ -46,7 +47,7 @@ from recsys.runs.run_folder import RunFolder
 from recsys.systems.declaration import declaration
 from recsys.training.fit import fit
 from recsys.training.order import dependencies, training_order
-from recsys.training.trainer_options import check_trainer_options
+from recsys.training.trainer_options import check_devices, check_trainer_options
 
 HISTORY_FILE = "history.parquet"
 
@@ -102,6 +103,8 @@ class Train:
         overfit: int | None = None,
         profiler: Literal["simple", "advanced"] | None = None,
     ) -> None:
+        is_seed(seed=seed)
+        at_least(1, limit=limit, overfit=overfit)
         self.trainings: Any = trainings if OmegaConf.is_config(trainings) else OmegaConf.create(dict(trainings))
         self.trainer = trainer
         self.seed = seed
@@ -113,7 +116,9 @@ class Train:
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse trainings that cannot be made in any order, or with their policy, before anything runs."""
         training_order(node.trainings)
-        check_trainer_options(map(str, node.get("trainer") or ()))
+        trainer = node.get("trainer") or {}
+        check_trainer_options(map(str, trainer))
+        check_devices(trainer)
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)

@@ -77,6 +77,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         decoder_feed_forward: FeedForward | None = None,
     ) -> None:
         at_least(1, width=width, layers=layers, heads=heads, head_width=head_width, hidden=hidden)
+        at_least(1, decoder_layers=decoder_layers)
         at_least(1, max_length=max_length, buckets=buckets, max_distance=max_distance)
         below_one(dropout=dropout)
         super().__init__(trie, width, tied, codes_per_level, first_token)

@@ -16,6 +16,7 @@ from recsys.config.suggest import suggestion
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.data.logs.slates import SlateFeedbackLog
 from recsys.errors import ConfigurationError, RequestError
+from recsys.ranges import between, is_seed
 from recsys.replay.actions.reward_model import RewardModel
 from recsys.replay.diagnostics.overlap import OverlapLimits
 from recsys.replay.episodes.fitted_models import FittedValues
@@ -76,6 +77,9 @@ class Replay:
         risk: float = 0.05,
         seed: int = 0,
     ) -> None:
+        between(0, 1, confidence=confidence)
+        between(0, 0.5, risk=risk)
+        is_seed(seed=seed)
         for group, known in (("policy", policies), ("estimator", estimators)):
             if not known:
                 raise ConfigurationError(f"{group}: none is configured; name one or more, {group}=[NAME,NAME]")
