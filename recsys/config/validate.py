@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.former_names import renamed_faults
+from recsys.config.numbers import number_faults
 from recsys.config.part_kind import part_faults
 from recsys.config.settings import RunSettings
 from recsys.config.signature import argument_faults, join_key, locate, missing_faults, value_faults
@@ -16,6 +18,7 @@ from recsys.config.suggest import suggestion
 from recsys.config.type_check import parameters
 from recsys.config.unused_keys import unused_keys
 from recsys.errors import ConfigurationError
+from recsys.ranges import RangeError, at_least, is_seed
 
 
 def validate(config: DictConfig) -> None:
@@ -38,6 +41,9 @@ def validate(config: DictConfig) -> None:
         if not _idle(path, config):
             faults += node_faults(path, node)
     if not faults:
+        for path, node in nodes(config):
+            if "_target_" in node and not _idle(path, config):
+                faults += number_faults(node, path)
         for name in RunSettings.of(config).stages:
             faults += incomplete(config.stage[name])
     faults += unused_keys(config)
@@ -51,10 +57,13 @@ def setting_faults(config: DictConfig) -> Iterator[str]:
     for name in RunSettings.names():
         if name in config:
             yield from value_faults(name, config, name, known[name].annotation)
-    for key in ("limit", "overfit"):
+    for check, key in ((partial(at_least, 1), "limit"), (partial(at_least, 1), "overfit"), (is_seed, "seed")):
         value = config.get(key)
-        if isinstance(value, int) and value < 1:
-            yield f"{key}: expected at least 1 batch or null, found {value}"
+        if isinstance(value, int):
+            try:
+                check(**{key: value})
+            except RangeError as error:
+                yield str(error)
 
 
 def nodes(node: DictConfig | ListConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -27,18 +27,26 @@ def make_optimizer(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]
     >>> from functools import partial
     >>> make_optimizer(partial(torch.optim.SGD, lr=float("inf")), [nn.Parameter(torch.ones(1))])
     Traceback (most recent call last):
-    recsys.errors.ConfigurationError: lr=inf: expected above 0
+    recsys.ranges.RangeError: lr=inf: expected above 0
     """
-    _check(getattr(factory, "kwargs", None) or getattr(factory, "keywords", None) or {})
+    check_optimizer_options(getattr(factory, "kwargs", None) or getattr(factory, "keywords", None) or {})
     optimizer = factory(parameters)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise ConfigurationError(f"expected a function that makes an optimizer, it made a {type(optimizer).__name__}")
     for group in optimizer.param_groups:
-        _check(group)
+        check_optimizer_options(group)
     return optimizer
 
 
-def _check(options: dict[str, object]) -> None:
+def check_optimizer_options(options: Mapping[str, object]) -> None:
+    """Refuse a learning rate that is not above 0, and other numbers below 0; all are finite.
+
+    Args:
+        options: arguments of an optimizer, by name; what is no number is not looked at.
+
+    Raises:
+        RangeError: it names the option and the range.
+    """
     for name, value in options.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             (above if name == "lr" else at_least)(0, **{name: value})

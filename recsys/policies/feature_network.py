@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from recsys.policies.bandits.posteriors import Features
 from recsys.policies.policy import SoftmaxPolicy
-from recsys.ranges import at_least
+from recsys.ranges import above, at_least
 from recsys.types.context import Context
 
 
@@ -63,6 +63,8 @@ class FeaturePolicy(SoftmaxPolicy):
             hidden: see the class.
             temperature: see the class.
         """
+        at_least(1, hidden=hidden)
+        above(0, temperature=temperature)
         return cls(features, hidden, temperature)
 
 

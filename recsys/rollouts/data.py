@@ -92,8 +92,7 @@ class SimulatorData(TrainingData):
         self.passes = passes
         self.seed = seed
         at_least(1, batch_size=self.batch_size, passes=passes)
-        if capacity is not None and capacity < users:
-            raise ConfigurationError(f"capacity={capacity}: the buffer holds at least what is collected, users={users}")
+        at_least(users, capacity=capacity)
         self.buffer = ReplayBuffer[Trajectory](users if capacity is None else capacity)
         self._generators = EpisodeGenerators.seeded(TRAINING_SEED + seed)
         self._shuffle = torch.Generator().manual_seed(seed)

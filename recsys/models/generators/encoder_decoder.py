@@ -118,6 +118,9 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         decoder_feed_forward: FeedForward | None = None,
     ) -> EncoderDecoder:
         """Return a fresh network over a bundle's catalogue, with all its codes; arguments as in the class."""
+        at_least(1, width=width, layers=layers, decoder_layers=decoder_layers, heads=heads, head_width=head_width)
+        at_least(1, hidden=hidden, max_length=max_length)
+        below_one(dropout=dropout)
         sizes = bundle.semantic_ids.sizes
         shape = (width, layers, decoder_layers, heads, head_width, hidden, dropout, tied, max_length)
         return cls(

@@ -98,6 +98,7 @@ class SlateModel(nn.Module):
             initial_state: as in `SlateModel`.
             deviation: as in `SlateModel`.
         """
+        above(0, deviation=deviation)
         at_least(0, slots=slots)
         return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, initial_state, deviation)
 
