@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from recsys.bench.comparison import compare
 from recsys.bench.console import comparison_table
@@ -33,6 +33,8 @@ class SimulatorEvaluation:
         references: rows that the others are compared with.
         limit: steps and users at most, None = all.
     """
+
+    reads: ClassVar[type] = PreparedSimulator
 
     baselines: Mapping[str, Any]
     users: int = 200

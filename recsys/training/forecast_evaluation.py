@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import polars as pl
 import torch
@@ -56,6 +57,8 @@ class ForecastEvaluation:
         seed: of draws and bootstrap, and the name of this run in `metrics.parquet`.
         limit: batches at most (dry runs); None for all.
     """
+
+    reads: ClassVar[type] = PreparedSlates
 
     def __init__(
         self,

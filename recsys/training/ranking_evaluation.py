@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import torch
 from omegaconf import DictConfig
@@ -64,6 +65,8 @@ class RankingEvaluation:
     Raises:
         ConfigurationError: `mixed` is none of the baselines.
     """
+
+    reads: ClassVar[type] = Dataset
 
     def __init__(
         self,

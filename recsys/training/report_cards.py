@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -40,6 +41,8 @@ class RecommendationCards:
         seed: of their choice.
     """
 
+    reads: ClassVar[type] = Dataset
+
     users: int = 6
     beams: int = 50
     seed: int = 0
@@ -74,6 +77,8 @@ class SlateCards:
         users: how many users are shown.
         seed: of their choice, and of the samples of the posterior.
     """
+
+    reads: ClassVar[type] = PreparedSlates
 
     users: int = 6
     seed: int = 0
