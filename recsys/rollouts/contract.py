@@ -43,6 +43,8 @@ def check_slates(
     Raises:
         ContractError: a slate is excluded; it names the step, the first such user, and what is wrong.
     """
+    if not isinstance(slates, Slates):
+        raise ContractError(f"step {step}: the policy's sample returned {_kind(slates)}, expected Slates")
     expected = (len(context), 1, slots)
     for name, found in (("items", slates.items), ("log_prob", slates.log_prob)):
         if tuple(found.shape) != expected:
@@ -74,6 +76,42 @@ def check_slates(
     _refuse("the policy", faults, active, step, items=items, log_prob=log_prob)
 
 
+def check_observation(context: object, users: int, simulator: str) -> None:
+    """Refuse what a simulator observes unless it is one request for each user.
+
+    Args:
+        context: what its `observe` returned.
+        users: number of users.
+        simulator: its class, for the message.
+
+    Raises:
+        ContractError: it is no context, or not of so many requests.
+    """
+    if not isinstance(context, Context):
+        raise ContractError(f"{simulator}.observe returned {_kind(context)}, expected a Context")
+    if len(context) != users:
+        raise ContractError(f"{simulator}.observe returned {len(context)} requests, expected {users}, one a user")
+
+
+def check_shape(values: object, expected: tuple[int, ...], name: str, step: int) -> None:
+    """Refuse what is no tensor of floats of a shape.
+
+    Args:
+        values: what was returned.
+        expected: the shape; −1 for a dimension of any size.
+        name: of the method that returned it, for the message.
+        step: number of the step, for the message.
+
+    Raises:
+        ContractError: it names the method, the shape that was expected, and what was found.
+    """
+    right = isinstance(values, Tensor) and values.is_floating_point() and values.ndim == len(expected)
+    if right and all(size in (-1, found) for size, found in zip(expected, values.shape, strict=True)):
+        return
+    wanted = ["any" if size == -1 else size for size in expected]
+    raise ContractError(f"step {step}: {name} returned {_kind(values)}, expected floats {wanted}".replace("'", ""))
+
+
 def check_feedback(
     feedback: Feedback, slates: Slates, active: Bool[Tensor, " B"], done: Bool[Tensor, " B"], step: int
 ) -> None:
@@ -102,6 +140,8 @@ def check_feedback(
                 f"step {step}: the simulator's channel '{name}' has the shape {list(found.shape)}, expected "
                 f"{list(slates.items.shape)}: one number for each slot"
             )
+        if not found.is_floating_point():
+            raise ContractError(f"step {step}: the simulator's channel '{name}' is {found.dtype}, expected floats")
     reward = _array(feedback.reward[:, 0])
     click = _array(feedback["click"][:, 0]) if "click" in feedback.channels else reward > 0
     empty = _array(slates.items[:, 0]) < 0
@@ -128,6 +168,13 @@ def check_finite(name: str, values: Float[Tensor, "B *rest"], active: Bool[Tenso
     """
     wrong = ~np.isfinite(_array(values)).reshape(len(values), -1)
     _refuse("the simulator", {f"the {name} are not all finite": wrong}, active, step)
+
+
+def _kind(value: object) -> str:
+    """Return what something is, for messages."""
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {list(value.shape)}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _refuse(who: str, faults: Faults, counted: Bool[Tensor, " B"], step: int, **shown: NDArray[Any]) -> None:

@@ -40,6 +40,6 @@ def check_reads(key: str, part: DictConfig, config: DictConfig) -> None:
     reads, kind = getattr(locate(f"{key}._target_", part["_target_"]), "reads", None), prepared_kind(config)
     if reads is not None and kind is not None and not issubclass(kind, reads):
         raise ConfigurationError(
-            f"{key}: {part['_target_']} reads {describe(reads)}, `data` prepares {describe(kind)}; `data`, `evaluation` "
-            "and `report` are of one kind"
+            f"{key}: {part['_target_']} reads {describe(reads)}, `data` prepares {describe(kind)}; choose `data`, "
+            "`evaluation` and `report` of one kind"
         )
