@@ -47,7 +47,9 @@ def part_faults(target: Callable[..., Any], node: DictConfig, path: str) -> Iter
         if not fits_place(made, part, parameter.annotation):
             kinds = " or ".join(map(_in_words, _members(parameter.annotation)))
             options = _options(written, parameter.annotation)
-            choose = f"; choose {options}" if options else ""
+            lacks = _lacks(made, _members(parameter.annotation))
+            choose = f"; it has no {lacks}" if lacks else ""
+            choose += f"; choose {options}" if options else ""
             yield f"{written}: {made.__name__} is of another kind than {place} needs, which is {kinds}{choose}"
 
 
@@ -111,8 +113,21 @@ def _fits_member(made: Any, part: Mapping[Any, Any], member: Any) -> bool:
         return any("__call__" in vars(one) for one in made.__mro__)
     try:
         return issubclass(made, member)
-    except TypeError:
-        return True
+    except TypeError:  # a protocol with attributes, which are set when an object is made
+        return all(callable(getattr(made, one, None)) for one in _methods(member))
+
+
+def _lacks(made: Any, members: list[Any]) -> str:
+    """Return the methods that a class lacks of the only protocol; empty where it lacks none."""
+    if len(members) != 1 or not _is_protocol(members[0]) or not inspect.isclass(made):
+        return ""
+    return ", ".join(name for name in _methods(members[0]) if not callable(getattr(made, name, None)))
+
+
+def _methods(protocol: type) -> list[str]:
+    """Return the methods of a protocol by name."""
+    found = [name for base in protocol.__mro__ for name, one in vars(base).items() if inspect.isfunction(one)]
+    return [name for name in found if name == "__call__" or not name.startswith("_")]
 
 
 def _called_with(member: Any) -> tuple[Any, Any] | None:

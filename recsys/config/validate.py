@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -88,6 +89,7 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
         try:
             target = locate(join_key(path, "_target_"), node["_target_"])
             yield from argument_faults(target, node, path)
+            yield from package_faults(target, path)
             yield from part_faults(target, node, path)
         except ConfigurationError as error:
             yield str(error)
@@ -95,6 +97,13 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
     for key in node:
         if OmegaConf.is_missing(node, key):
             yield f"{join_key(path, key)}: must be given"
+
+
+def package_faults(target: Any, path: str) -> Iterator[str]:
+    """Yield the packages that a class says it needs (`requires`: how to install each) and that are not installed."""
+    for package, how in getattr(target, "requires", {}).items():
+        if find_spec(package) is None:
+            yield f"{path}: {target.__name__} needs the package {package}, which is not installed: {how}"
 
 
 def incomplete(node: DictConfig | ListConfig) -> Iterator[str]:

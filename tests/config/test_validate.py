@@ -44,7 +44,7 @@ def test_a_right_configuration_passes(chain: DictConfig) -> None:
         ("stage.sft._target_", "recsys.__version__", r"stage\.sft\._target_: recsys.__version__ is a str"),
         ("stage.sft._target_", "Write", r"stage\.sft\._target_: expected the dotted name"),
         ("seed", "zero", r"seed: expected int, found 'zero'"),
-        ("limit", 0, r"limit: expected at least 1 batch or null, found 0"),
+        ("limit", 0, r"limit=0: expected at least 1"),
         ("stages", ["prepare", "stf"], r"stages: there is no stage\.stf; did you mean 'sft'\?"),
         ("stages", ["prepare", "prepare"], r"stages: 'prepare' is listed 2 times"),
         ("sead", 1, r"sead: nothing reads this key; did you mean 'seed'\?"),
