@@ -69,9 +69,8 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if not isinstance(value, dict):
         return value
-    return {
-        name: plain(one) for name, one in value.items() if name != "defaults" and one != "???" and "${" not in str(one)
-    }
+    kept = {name: one for name, one in value.items() if name != "defaults" and one != "???"}
+    return {name: plain(one) for name, one in kept.items() if not (isinstance(one, str) and "${" in one)}
 
 
 def numbers(node: DictConfig) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from recsys.bench.metrics import RecordsByPolicy
 from recsys.bench.record import record_episode
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import PartError, make
+from recsys.policies.policy import Policy
 from recsys.protocols import require_protocol
 from recsys.ranges import at_least
 from recsys.rollouts.episode import EpisodeConfig
@@ -94,6 +95,7 @@ class PolicyGrid:
                         require_protocol(make(part), Simulator)
                     else:
                         policy = make(part)
+                        require_protocol(policy, Policy, only=("sample",))
                         record_episode(make(node.simulator), policy, few, seed=0)
                 except PartError:
                     raise

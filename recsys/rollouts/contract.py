@@ -43,8 +43,6 @@ def check_slates(
     Raises:
         ContractError: a slate is excluded; it names the step, the first such user, and what is wrong.
     """
-    if not isinstance(slates, Slates):
-        raise ContractError(f"step {step}: the policy's sample returned {_kind(slates)}, expected Slates")
     expected = (len(context), 1, slots)
     for name, found in (("items", slates.items), ("log_prob", slates.log_prob)):
         if tuple(found.shape) != expected:
@@ -74,6 +72,21 @@ def check_slates(
         illegal = context.illegal(num_items).gather(1, slates.items[:, 0].clamp(0, num_items - 1))
         faults["the slate {items} holds an item outside the user's legal set"] = _array(illegal) & shown
     _refuse("the policy", faults, active, step, items=items, log_prob=log_prob)
+
+
+def sampled(slates: object, policy: str) -> Slates:
+    """Return what a policy sampled, if it is slates.
+
+    Args:
+        slates: what its `sample` returned.
+        policy: its class, for the message.
+
+    Raises:
+        ContractError: it is anything else.
+    """
+    if not isinstance(slates, Slates):
+        raise ContractError(f"{policy}.sample returned {_kind(slates)}, expected Slates")
+    return slates
 
 
 def check_observation(context: object, users: int, simulator: str) -> None:

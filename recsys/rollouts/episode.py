@@ -17,7 +17,7 @@ from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
 from recsys.protocols import require_protocol
 from recsys.ranges import at_least
-from recsys.rollouts.contract import check_feedback, check_finite, check_observation, check_shape, check_slates
+from recsys.rollouts.contract import check_feedback, check_finite, check_observation, check_shape, check_slates, sampled
 from recsys.simulate.simulator import Simulator, show
 from recsys.types.context import Context
 from recsys.types.transition import Transition
@@ -153,8 +153,9 @@ def play(
             check_finite("scores", worth, ~state.done, number)
             seen = OracleContext.of(context, worth)
         started = time.perf_counter()
-        slates = policy.sample(seen, 1, config.slots, generators.policy)
+        answered: object = policy.sample(seen, 1, config.slots, generators.policy)
         seconds = time.perf_counter() - started
+        slates = sampled(answered, type(policy).__name__)
         check_slates(slates, seen, config.slots, simulator.num_items, ~state.done, number)
         after, transition = show(simulator, state, seen, slates, generators.simulator)
         check_feedback(transition.feedback, transition.slates, transition.active, transition.done, number)
