@@ -89,6 +89,8 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(
     override: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recsys.config.validate.find_spec", lambda name: None)
+    for package in ("torchrec", "sentence_transformers"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
     with pytest.raises(ConfigurationError, match=r"needs the package \w+, which is not installed: .*(pip|make)"):
         validate(compose([RERE, override]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -102,7 +103,7 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
 def package_faults(target: Any, path: str) -> Iterator[str]:
     """Yield the packages that a class says it needs (`requires`: how to install each) and that are not installed."""
     for package, how in getattr(target, "requires", {}).items():
-        if find_spec(package) is None:
+        if package not in sys.modules and find_spec(package) is None:
             yield f"{path}: {target.__name__} needs the package {package}, which is not installed: {how}"
 
 

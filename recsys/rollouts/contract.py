@@ -118,8 +118,8 @@ def check_shape(values: object, expected: tuple[int, ...], name: str, step: int)
     Raises:
         ContractError: it names the method, the shape that was expected, and what was found.
     """
-    right = isinstance(values, Tensor) and values.is_floating_point() and values.ndim == len(expected)
-    if right and all(size in (-1, found) for size, found in zip(expected, values.shape, strict=True)):
+    shape = tuple(values.shape) if isinstance(values, Tensor) and values.is_floating_point() else None
+    if shape is not None and len(shape) == len(expected) and all(map(_same_size, expected, shape)):
         return
     wanted = ["any" if size == -1 else size for size in expected]
     raise ContractError(f"step {step}: {name} returned {_kind(values)}, expected floats {wanted}".replace("'", ""))
@@ -181,6 +181,10 @@ def check_finite(name: str, values: Float[Tensor, "B *rest"], active: Bool[Tenso
     """
     wrong = ~np.isfinite(_array(values)).reshape(len(values), -1)
     _refuse("the simulator", {f"the {name} are not all finite": wrong}, active, step)
+
+
+def _same_size(expected: int, found: int) -> bool:
+    return expected in (-1, found)
 
 
 def _kind(value: object) -> str:
