@@ -141,16 +141,24 @@ def test_a_key_that_nothing_reads_is_refused_below_what_is_provided(command: str
         validate(compose([*base, override], command))
 
 
-@pytest.mark.parametrize("group", ["reward", "objective", "embedding"])
-def test_a_suggestion_can_be_followed(group: str) -> None:
-    """What the message of a group without its key says to write is accepted, or refused for what only the run knows."""
-    for option in options(group)[-2:]:
-        with pytest.raises(ConfigurationError) as told:
-            compose([RERE, f"{group}={option}"])
-        words = str(told.value)
-        if "no part of this configuration takes" in words:
-            assert "; it goes with " in words
-            continue
-        advice = words.partition("; write ")[2].split(" or ")
-        assert advice[0].startswith(f"{group}@")
-        validate(compose([RERE, advice[0]]))
+SUGGESTED = [
+    ("reward", "semantic"),
+    ("objective", "dpo"),
+    ("objective", "legal_set_cross_entropy"),
+    ("embedding", "torchrec"),
+]
+
+
+@pytest.mark.parametrize(("group", "option"), SUGGESTED)
+def test_what_a_suggestion_says_to_write_is_accepted(group: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.config.validate.find_spec", lambda name: name)
+    with pytest.raises(ConfigurationError) as told:
+        compose([RERE, f"{group}={option}"])
+    advice = str(told.value).partition("; write ")[2].split(" or ")
+    assert advice[0].startswith(f"{group}@train.") or advice[0].startswith(f"{group}@network.")
+    validate(compose([RERE, *advice]))
+
+
+def test_no_suggestion_is_made_where_nothing_takes_an_option() -> None:
+    with pytest.raises(ConfigurationError, match=r"no part of this configuration takes objective=dpo; it goes with"):
+        compose([SIMULATOR, "objective=dpo"])
