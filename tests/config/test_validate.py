@@ -111,7 +111,8 @@ def test_a_class_method_can_be_a_target(chain: DictConfig) -> None:
         (
             ["experiment=rere/parquet", "dataset=parquet_slates", "dataset.root=x"],
             r"^dataset: ParquetSlates is of another kind than data\.source needs, which is a Source \(a source of "
-            r"interactions: .*\); it has no tables; choose dataset= one of (?!.*parquet_slates).*movielens_100k.*parquet",
+            r"interactions: .*\); it has no tables; choose dataset= one of "
+            r"(?!.*parquet_slates).*movielens_100k.*parquet",
         ),
         (
             ["experiment=slate/parquet", "dataset=movielens_100k"],
