@@ -60,7 +60,10 @@ MODEL = ["policy=[model_greedy]", "simulator=slate/planted"]
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["train", "experiment=rere/movielens_100k", *REWARD], "train.rere.system.reward: cutoff is 0: "),
+        (
+            ["train", "experiment=rere/movielens_100k", *REWARD],
+            "train.rere.system.reward: cutoff=0: ",
+        ),
         (["bench", *MODEL, "policies.model_greedy.scorer.temperature=0"], "policies.model_greedy.scorer: temperature"),
         (
             ["bench", "policy=[greedy]", "~features", "+features={_target_: fractions.Fraction, numerator: half}"],

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from recsys.cli.main import REFUSED, main
 from recsys.config.compose import compose
+from recsys.config.validate import validate
 from recsys.errors import ConfigurationError
 from recsys.instantiation import make
 from tests.tiny import tiny_bundle
@@ -60,7 +67,7 @@ BENCH = [
     *((f"{key}=0", [], f"{key}=0: expected at least 1") for key in ("users", "steps", "slots", "seeds")),
     ("processes=-1", [], "processes=-1: expected at least 0"),
     ("slot_draws=-1", [], "slot_draws=-1: expected at least 0"),
-    ("limit=0", [], "limit: expected at least 1"),
+    ("limit=0", [], "limit=0: expected at least 1"),
 ]
 
 
@@ -73,7 +80,7 @@ def test_a_wrong_number_of_the_bench_is_one_sentence(
         policies = ["random", "model_greedy"]
     assert main(["bench", f"policy=[{','.join(policies)}]", f"root={tmp_path}", *more, override]) == REFUSED
     shown = capsys.readouterr().err
-    assert said in shown and "Traceback" not in shown and len(shown.splitlines()) == 1
+    assert said in shown and "Traceback" not in shown and len(shown) < 400
     assert not list(tmp_path.glob("**/record.pt"))
 
 
@@ -118,3 +125,116 @@ def test_a_wrong_number_of_a_network_is_named(network: str, values: dict[str, fl
     with pytest.raises(ConfigurationError) as refused:
         make({"_target_": target, **values}, bundle, key="network")
     assert said in str(refused.value)
+
+
+ANY_SIGN = {
+    "recsys.data.datasets.preparation.SequencePreparation.min_rating": "ratings of any scale",
+    "recsys.replay.intervals.methods.AnytimeValid.low": "rewards of any sign",
+    "recsys.replay.intervals.methods.EmpiricalBernstein.low": "rewards of any sign",
+    "recsys.rewards.combined.ThresholdedReward.threshold": "a cosine, or another gate's unit",
+    "recsys.rewards.frozen_model.CollaborativeReward.floor": "a log-probability, which is negative",
+    "recsys.simulate.choice_models.MultinomialLogit.no_click": "a score, or −inf for no such choice",
+    "recsys.simulate.choice_models.MultinomialProportional.least": "a score",
+    "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.sensitivity": "a slope",
+    "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.chocolate_mean": "a mean",
+    "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.kale_mean": "a mean",
+}
+"""Numbers that may be negative, and why."""
+INFINITE = {"recsys.replay.actions.cressie_read.CressieRead.highest": "infinity stands for a largest weight unknown"}
+"""Numbers that may be infinite, and why."""
+MAY_BE_ZERO = {
+    "recsys.bench.policy_grid.PolicyGrid.processes": "one for each core",
+    "recsys.bench.policy_grid.PolicyGrid.slot_draws": "no further draws",
+    "recsys.bench.report.BenchReport.users": "no users are shown",
+    "recsys.data.datasets.loader.PackedLoader.rank": "the first process",
+    "recsys.data.datasets.preparation.SequencePreparation.k_core": "everybody stays",
+    "recsys.data.datasets.preparation.SequencePreparation.min_rating": "ratings of any scale",
+    "recsys.data.datasets.split.split_slates_by_steps.steps": "no slate trains",
+    "recsys.items.balanced_kmeans.BalancedKMeans.iterations": "the centres that it begins with",
+    "recsys.items.rq_vae.RqVae.epochs": "the weights that it begins with",
+    "recsys.models.slates.slate_model.SlateModel.from_log.slots": "those of the log",
+    "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation.warmup_steps": "no warm-up",
+    "recsys.systems.supervised.SupervisedSystem.warmup_steps": "no warm-up",
+    "recsys.training.report_cards.RecommendationCards.users": "no users are shown",
+    "recsys.training.report_cards.SlateCards.users": "no users are shown",
+}
+"""Whole numbers that may be 0, and why; seeds may as well."""
+OF_THE_TRAINER = {"train trainer.devices"}
+"""Numbers that a check of their own refuses: `recsys.training.trainer_options.check_devices`."""
+
+
+@pytest.fixture(scope="module")
+def walked() -> dict[str, dict[str, Any]]:
+    """What is said of each wrong value of each number of the configuration, found by walking it."""
+    command = [sys.executable, "-m", "tests.number_walk"]
+    root = Path(__file__).parents[1]
+    found = subprocess.run(
+        command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_every_number_of_a_part_has_a_range(walked: dict[str, dict[str, Any]]) -> None:
+    accepted = {
+        f"{place}: {kind}"
+        for place, said in walked["arguments"].items()
+        for kind, message in said.items()
+        if message is None and not _allowed(place, kind, whole=said["nan"] == "refused by its type")
+    }
+    assert not accepted, "no range is known: refuse the value with recsys.ranges, or list it here with a reason"
+    assert len(walked["arguments"]) > 190
+
+
+def _allowed(place: str, kind: str, whole: bool) -> bool:
+    """Whether a wrong value is none for a number: floats have no memory to fill, and many may be 0."""
+    if kind == "zero":
+        return not whole or place.endswith(".seed") or place in MAY_BE_ZERO
+    if kind == "huge":
+        return not whole
+    return (kind == "negative" and place in ANY_SIGN) or (kind == "infinite" and place in INFINITE)
+
+
+def test_nothing_is_listed_that_is_no_number(walked: dict[str, dict[str, Any]]) -> None:
+    assert {*ANY_SIGN, *INFINITE, *MAY_BE_ZERO} <= set(walked["arguments"])
+
+
+def test_a_number_that_one_key_writes_and_another_reads_is_refused(walked: dict[str, dict[str, Any]]) -> None:
+    keys = walked["keys"]
+    assert {key for key, message in keys.items() if message is None} == OF_THE_TRAINER
+    assert keys["train dropout"] == "network: dropout=nan: expected in [0, 1) (it reads dropout)"
+    assert keys["train train.rere.system.objective.weights.reward"].startswith(
+        "train.rere.system.objective: weights.reward="
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.devices=99999", "trainer.devices=99999: expected at most"),
+        ("trainer.devices=0", "trainer.devices=0: expected at least 1"),
+        ("trainer.accelerator=toaster", "trainer.accelerator=toaster: known: "),
+        pytest.param(
+            "trainer.accelerator=gpu",
+            "trainer.accelerator=gpu: this machine has no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="it has one"),
+        ),
+        ("seed=-1", "seed=-1: expected a seed in [0, 4294967295]"),
+        ("optimizer.lr=inf", "optimizer: lr=inf: expected above 0"),
+        ("schedule.max_epochs=0", "schedule: max_epochs=0: expected at least 1"),
+        ("train.rere.system.sampler.candidates=0", "train.rere.system.sampler: candidates=0: expected at least 1"),
+    ],
+)
+def test_a_wrong_number_of_a_training_is_one_sentence_before_anything_runs(
+    override: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "experiment=rere/movielens_100k", f"root={tmp_path}", override]) == REFUSED
+    shown = capsys.readouterr().err
+    assert said in shown and "Traceback" not in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_scikit_learn_says_its_range() -> None:
+    config = compose(["estimator=[dm]", "model=logistic", "model.make.C=-1"], "replay")
+    with pytest.raises(ConfigurationError, match=r"model\.make: C=-1: The 'C' parameter .* range \(0\.0, inf\]"):
+        validate(config)

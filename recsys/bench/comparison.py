@@ -15,6 +15,7 @@ from recsys.bench.record import EpisodeRecord, record_episode
 from recsys.errors import ConfigurationError, ContractError, FailedPartsError
 from recsys.metrics.results import Results
 from recsys.policies.policy import Policy
+from recsys.precision import require_default_precision
 from recsys.ranges import at_least
 from recsys.rollouts.episode import EpisodeConfig, policy_seed
 from recsys.simulate.simulator import Simulator
@@ -175,7 +176,7 @@ def compare(
         runner: plays the runs; in this process unless told otherwise.
 
     Raises:
-        ConfigurationError: there is no policy, or a number is below 1.
+        ConfigurationError: there is no policy, a number is below 1, or torch's default precision is not float32.
         ContractError: a policy or the simulator breaks its contract; it names the run, the step and the user.
         FailedBenchRuns: a runner that goes on after errors had some.
 
@@ -190,7 +191,9 @@ def compare(
     """
     if not policies:
         raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
+    require_default_precision()
     at_least(1, seeds=seeds)
+    at_least(0, slot_draws=slot_draws)
     episode = EpisodeConfig(users, steps, slots)
     runs = [
         BenchRun(name, seed, simulator, make, episode, slot_draws)

@@ -14,11 +14,15 @@ from recsys.atomic import write_json, write_parquet
 from recsys.bench.comparison import BenchResult, BenchRun, FailedBenchRuns, compare
 from recsys.bench.grid import Configured, ProcessGrid
 from recsys.bench.metrics import RecordsByPolicy
+from recsys.bench.record import record_episode
 from recsys.errors import ConfigurationError, RequestError
-from recsys.instantiation import make
+from recsys.instantiation import PartError, make
+from recsys.policies.policy import Policy
+from recsys.protocols import require_protocol
 from recsys.ranges import at_least
 from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run_folder import RunFolder
+from recsys.simulate.simulator import Simulator
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ class PolicyGrid:
         slot_draws: int = 0,
         limit: int | None = None,
     ) -> None:
+        at_least(1, users=users, steps=steps, slots=slots, limit=limit)
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
         at_least(0, processes=processes, slot_draws=slot_draws)
@@ -77,17 +82,25 @@ class PolicyGrid:
 
     @staticmethod
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
-        """Refuse a simulator or a policy that does not take its arguments, before anything is played.
+        """Refuse a simulator or a policy that does not take its arguments, or breaks its contract at the first slate.
 
-        An error of another kind is left to the runs: those of one policy take nothing from the others.
+        Every policy shows one slate to two users, before anything is played. An error of another kind is left to the
+        runs: those of one policy take nothing from the others.
         """
-        parts = [node.simulator, *(node.policies or {}).values()]
+        few = EpisodeConfig(2, 1, node.get("slots", 2))
         with torch.random.fork_rng(devices=[]):
-            for part in parts:
+            for part in [node.simulator, *(node.policies or {}).values()]:
                 try:
-                    make(part)
-                except RequestError:
+                    if part is node.simulator:
+                        require_protocol(make(part), Simulator)
+                    else:
+                        policy = make(part)
+                        require_protocol(policy, Policy, only=("sample",))
+                        record_episode(make(node.simulator), policy, few, seed=0)
+                except PartError:
                     raise
+                except RequestError as error:
+                    raise PartError(str(part._get_full_key(None)), str(error)) from error
                 except Exception as error:
                     logger.debug("%s: %s", part._get_full_key(None), error)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.policies.policy import Policy
-from recsys.rollouts.contract import check_finite
+from recsys.rollouts.contract import check_finite, check_shape
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play, policy_seed
 from recsys.simulate.simulator import Simulator
 from recsys.types.context import Context
@@ -87,7 +87,10 @@ def record_episode(
 
 def _kept(simulator: Simulator[Any], step: Step, number: int) -> tuple[Tensor, ...]:
     shown = step.transition
-    distance = in_slate_distance(simulator.vectors(step.state, shown.slates.items[:, 0]), shown.slates)
+    items = shown.slates.items[:, 0]
+    vectors = simulator.vectors(step.state, items)
+    check_shape(vectors, (*items.shape, -1), f"{type(simulator).__name__}.vectors", number)
+    distance = in_slate_distance(vectors, shown.slates)
     check_finite("distances between the vectors of shown items", distance, shown.active, number)
     slates, reward = shown.slates, shown.feedback.reward
     return slates.items[:, 0], slates.log_prob[:, 0], reward[:, 0], shown.active.float(), distance

@@ -13,6 +13,7 @@ from recsys.atomic import write_text
 from recsys.bench.metrics import RecordsByPolicy, curve, per_step
 from recsys.bench.policy_grid import PolicyGrid
 from recsys.bench.record import EpisodeRecord
+from recsys.ranges import at_least
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, line_chart
 from recsys.report.forest import difference_charts
@@ -39,6 +40,9 @@ class BenchReport:
     users: int = 3
     shown: Sequence[str] = ("greedy", "slate_thompson", "in_slate_thompson")
     results: ClassVar[Sequence[str]] = ("report.html",)
+
+    def __post_init__(self) -> None:
+        at_least(0, users=self.users)
 
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from recsys.bench.comparison import compare
 from recsys.bench.console import comparison_table
 from recsys.bench.grid import Configured
+from recsys.ranges import at_least
 from recsys.rollouts.preparation import PreparedSimulator
 from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_data_of
@@ -33,6 +34,8 @@ class SimulatorEvaluation:
         limit: steps and users at most, None = all.
     """
 
+    reads: ClassVar[type] = PreparedSimulator
+
     baselines: Mapping[str, Any]
     users: int = 200
     steps: int = 100
@@ -40,6 +43,9 @@ class SimulatorEvaluation:
     seeds: int = 5
     references: Sequence[str] = ("random",)
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(1, users=self.users, steps=self.steps, slots=self.slots, seeds=self.seeds, limit=self.limit)
 
     def evaluate(self, run: RunFolder) -> EvaluationResult:
         """Return a row for each policy of the run and for each baseline."""

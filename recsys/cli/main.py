@@ -37,6 +37,8 @@ STORAGE: dict[int, str] = {
 STORAGE_WORDS = re.compile(
     "|".join([*(os.strerror(one) for one in STORAGE), "PytorchStreamWriter failed", "inline_container"])
 )
+OUT_OF_MEMORY = re.compile("DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA out of memory")
+"""What torch says where memory runs out, on a CPU or a GPU."""
 RESUMABLE = ("train", "bench", "replay", "prepare")
 
 USAGE = "\n".join(
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds a reader
         return FAILED
     except Exception as error:
-        problem = storage_problem(error)
+        problem = memory_problem(error) or storage_problem(error)
         if problem is not None:
             say(f"recsys {command}: {problem}", sys.stderr)
             return REFUSED
@@ -144,6 +146,17 @@ def _written(chain: Sequence[BaseException]) -> str:
     names = [str(name) for one in chain if (name := getattr(one, "filename", None)) is not None]
     noted = [path for one in chain if (path := written_path(one)) is not None]
     return next((one for one in (*names, *noted) if not ASIDE.search(one)), "a file")
+
+
+def memory_problem(error: BaseException) -> str | None:
+    """Return what to say where memory ran out; None for any other error.
+
+    >>> memory_problem(MemoryError())
+    'there is not enough memory: ask for fewer users, smaller batches or narrower networks'
+    >>> memory_problem(ValueError("wrong"))
+    """
+    short = any(isinstance(one, MemoryError) or OUT_OF_MEMORY.search(str(one)) for one in _causes(error))
+    return "there is not enough memory: ask for fewer users, smaller batches or narrower networks" if short else None
 
 
 def go_on(command: str, arguments: Sequence[str]) -> str:

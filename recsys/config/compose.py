@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.folders import configuration_folder, job_folder
 from recsys.config.former_names import override_faults
+from recsys.config.part_kind import option_fits
 from recsys.config.renamed import GROUPS
 from recsys.config.signature import HYDRA_KEYS, keyword_names, locate
 from recsys.config.suggest import MOST_LISTED, nearest_word, suggestion
@@ -123,7 +124,11 @@ def _elsewhere(key: str, value: str, config_name: str, overrides: Sequence[str],
     packages = sorted(_packages(config_name, overrides).get(key, ()))
     plain = _plain(config_name)
     if key in groups and packages:
-        wanted = " or ".join(f"{key}@{one}={value}" for one in packages[:MOST_LISTED])
+        config = _without_values(config_name, overrides)
+        fitting = [one for one in packages if option_fits(config, one, key, value)]
+        if not fitting:
+            return f"no part of this configuration takes {key}={value}{_goes_with(key, value, config_name)}"
+        wanted = " or ".join(f"{key}@{one}={value}" for one in fitting[:MOST_LISTED])
         return f"this group is chosen for a part of the configuration; write {wanted}"
     others = [one for one in COMMANDS if one != config_name and key in {*_plain(one), *_packages(one, ())}]
     if others:
@@ -137,6 +142,13 @@ def _elsewhere(key: str, value: str, config_name: str, overrides: Sequence[str],
     if key in groups:
         return f"this group is chosen for a part of the configuration; write +{key}@PACKAGE={value}"
     return None
+
+
+def _goes_with(group: str, option: str, config_name: str) -> str:
+    """Return what the file of an option says it is for, as the end of a message."""
+    lines = (_folder(config_name) / group / f"{option}.yaml").read_text().splitlines()
+    said = next((one.removeprefix("# ").rstrip(".") for one in lines if one.startswith("# Goes with ")), None)
+    return "" if said is None else f"; it {said[0].lower()}{said[1:]}"
 
 
 def _nearest_above(key: str, config: DictConfig) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from recsys.config.folders import configuration_folder
 from recsys.config.settings import RunSettings
 from recsys.config.suggest import suggestion
 
@@ -18,23 +20,52 @@ RESOLVERS_OF_KEYS = ("oc.select", "oc.dict.keys", "oc.dict.values", "oc.deprecat
 def unused_keys(config: DictConfig) -> list[str]:
     """Return one line for each value that nothing reads.
 
-    Values in `stage`, the settings, and the keys listed in `provides` are read. Other values must be the target of an
-    interpolation.
+    Values in `stage`, the settings, and the parts listed in `provides` are read. What is listed in `provides` and is no
+    part has keys of its own: those that a file of `conf/` writes or reads may stay unread, because another choice may
+    read them. Other values must be the target of an interpolation.
     """
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
     everything = dict(leaves(tree))
-    read = ["stage", *RunSettings.names(), *RunSettings.of(config).provides]
+    provided = RunSettings.of(config).provides
+    plain = [one for one in provided if isinstance(tree.get(one), dict) and "_target_" not in tree[one]]
+    read = ["stage", *RunSettings.names(), *(one for one in provided if one not in plain)]
     for place in read:
         for path, value in everything.items():
             if covers(place, path) and isinstance(value, str):
                 read += [one for one in interpolated_keys(value, path) if one not in read]
     roots = {str(key) for key in tree} | set(RunSettings.names())
-    return [
-        f"{path}: nothing reads this key; {suggestion(path, roots - {path})}"
-        for path in everything
-        if not any(covers(place, path) for place in read)
-    ]
+    faults = []
+    for path in everything:
+        if any(covers(place, path) for place in read):
+            continue
+        root = path.partition(".")[0]
+        known = keys_in_files(root) if root in plain else frozenset[str]()
+        if not any(covers(one, path) for one in known):
+            faults.append(f"{path}: nothing reads this key; {suggestion(path, known or roots - {path})}")
+    return faults
+
+
+@functools.cache
+def keys_in_files(root: str) -> frozenset[str]:
+    """Return the keys below a top-level key that a file of `conf/` writes, or refers to.
+
+    Args:
+        root: the top-level key.
+
+    >>> sorted(keys_in_files("learner"))[:3]
+    ['learner.affinity', 'learner.affinity._target_', 'learner.affinity.path']
+    """
+    found: set[str] = set()
+    for file in configuration_folder().rglob("*.yaml"):
+        text = file.read_text()
+        found |= set(re.findall(rf"\$\{{({root}\.[\w.]+)", text))
+        tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        paths = [path for path, _ in leaves(tree)]
+        found |= {path for path in paths if path.startswith(f"{root}.")}
+        if file.parent.name == root and "@package" not in text:
+            found |= {f"{root}.{path}" for path in paths}
+    return frozenset(found)
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recsys.config.former_names import renamed_faults
+from recsys.config.numbers import number_faults
 from recsys.config.part_kind import part_faults
 from recsys.config.settings import RunSettings
 from recsys.config.signature import argument_faults, join_key, locate, missing_faults, value_faults
@@ -16,6 +20,7 @@ from recsys.config.suggest import suggestion
 from recsys.config.type_check import parameters
 from recsys.config.unused_keys import unused_keys
 from recsys.errors import ConfigurationError
+from recsys.ranges import RangeError, at_least, is_seed
 
 
 def validate(config: DictConfig) -> None:
@@ -38,6 +43,9 @@ def validate(config: DictConfig) -> None:
         if not _idle(path, config):
             faults += node_faults(path, node)
     if not faults:
+        for path, node in nodes(config):
+            if "_target_" in node and not _idle(path, config):
+                faults += number_faults(node, path)
         for name in RunSettings.of(config).stages:
             faults += incomplete(config.stage[name])
     faults += unused_keys(config)
@@ -51,10 +59,13 @@ def setting_faults(config: DictConfig) -> Iterator[str]:
     for name in RunSettings.names():
         if name in config:
             yield from value_faults(name, config, name, known[name].annotation)
-    for key in ("limit", "overfit"):
+    for check, key in ((partial(at_least, 1), "limit"), (partial(at_least, 1), "overfit"), (is_seed, "seed")):
         value = config.get(key)
-        if isinstance(value, int) and value < 1:
-            yield f"{key}: expected at least 1 batch or null, found {value}"
+        if isinstance(value, int):
+            try:
+                check(**{key: value})
+            except RangeError as error:
+                yield str(error)
 
 
 def nodes(node: DictConfig | ListConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
@@ -79,6 +90,7 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
         try:
             target = locate(join_key(path, "_target_"), node["_target_"])
             yield from argument_faults(target, node, path)
+            yield from package_faults(target, path)
             yield from part_faults(target, node, path)
         except ConfigurationError as error:
             yield str(error)
@@ -86,6 +98,13 @@ def node_faults(path: str, node: DictConfig) -> Iterator[str]:
     for key in node:
         if OmegaConf.is_missing(node, key):
             yield f"{join_key(path, key)}: must be given"
+
+
+def package_faults(target: Any, path: str) -> Iterator[str]:
+    """Yield the packages that a class says it needs (`requires`: how to install each) and that are not installed."""
+    for package, how in getattr(target, "requires", {}).items():
+        if package not in sys.modules and find_spec(package) is None:
+            yield f"{path}: {target.__name__} needs the package {package}, which is not installed: {how}"
 
 
 def incomplete(node: DictConfig | ListConfig) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.items.quantizer import Quantizer, bucket_of, rank_in_bucket
+from recsys.ranges import at_least
 
 
 @runtime_checkable
@@ -51,6 +52,7 @@ class ExtraCode(CollisionPolicy):
     """
 
     def __init__(self, size: int | None = None) -> None:
+        at_least(1, size=size)
         self.size = size
 
     @override

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -121,6 +122,8 @@ class SentenceText(ItemEncoder):
         ConfigurationError: by `encode`, if sentence-transformers is not installed.
         DataError: by `encode`, if the table has none of the columns.
     """
+
+    requires: ClassVar[Mapping[str, str]] = {"sentence_transformers": "pip install 'recsys[text]', or take TfidfText"}
 
     def __init__(
         self,

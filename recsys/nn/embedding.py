@@ -1,11 +1,11 @@
-"""Embedding tables with several backends: plain torch, torchrec, and FBGEMM with a fused optimizer."""
+"""Embedding tables with several backends: plain torch and torchrec."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.errors import ConfigurationError
+from recsys.ranges import above, at_least
 from recsys.types.jagged import Jagged
 
 
@@ -29,6 +30,8 @@ class Embedding(nn.Module, ABC):
     """
 
     def __init__(self, tables: Mapping[str, int], width: int, initial: float | None = None) -> None:
+        at_least(1, width=width)
+        above(0, initial=initial)
         super().__init__()
         self.rows = dict(tables)
         self.width = width
@@ -95,6 +98,8 @@ class TorchrecEmbedding(Embedding):
     trains them.
     """
 
+    requires: ClassVar[Mapping[str, str]] = {"torchrec": "run `make setup`, or take TorchEmbedding"}
+
     def __init__(self, tables: Mapping[str, int], width: int, initial: float | None = None) -> None:
         super().__init__(tables, width, initial)
         from torchrec import EmbeddingCollection, EmbeddingConfig
@@ -121,92 +126,6 @@ class TorchrecEmbedding(Embedding):
     @override
     def weight(self, table: str) -> Float[Tensor, "rows D"]:
         return self.collection.get_parameter(f"embeddings.{table}.weight")
-
-
-class FusedEmbedding(Embedding):
-    """Embedding tables in an FBGEMM kernel that takes a row-wise Adagrad step inside the backward pass.
-
-    The kernel stores no gradient of a table and changes only the rows that were looked up, so the cost of a step does
-    not grow with the table. Each step equals one of row-wise Adagrad on another backend.
-
-    - The tables need no other optimizer: their parameters have `requires_grad=False`.
-    - The tables cannot be shared with an output layer.
-    - Each forward pass needs its own backward pass; gradients cannot be accumulated over several.
-    - The accumulators are in the state dict as `accumulator_<table>`.
-
-    Args:
-        tables: number of rows of each table, by name.
-        width: width `D` of the rows, a multiple of 4.
-        initial: standard deviation of the initial entries; None means `1/√D`.
-        learning_rate: learning rate of the row-wise Adagrad.
-        eps: number that is added to the root of the accumulator.
-        device: device of the tables. They cannot be moved later.
-    """
-
-    def __init__(
-        self,
-        tables: Mapping[str, int],
-        width: int,
-        initial: float | None = None,
-        learning_rate: float = 0.01,
-        eps: float = 1e-10,
-        device: str = "cpu",
-    ) -> None:
-        super().__init__(tables, width, initial)
-        from fbgemm_gpu.split_embedding_configs import EmbOptimType
-        from fbgemm_gpu.split_table_batched_embeddings_ops_training import (
-            ComputeDevice,
-            EmbeddingLocation,
-            PoolingMode,
-            SplitTableBatchedEmbeddingBagsCodegen,
-        )
-
-        cpu = torch.device(device).type == "cpu"
-        location = EmbeddingLocation.HOST if cpu else EmbeddingLocation.DEVICE
-        compute = ComputeDevice.CPU if cpu else ComputeDevice.CUDA
-        kernel = SplitTableBatchedEmbeddingBagsCodegen(
-            [(rows, width, location, compute) for rows in tables.values()],
-            optimizer=EmbOptimType.EXACT_ROWWISE_ADAGRAD,
-            learning_rate=learning_rate,
-            eps=eps,
-            pooling_mode=PoolingMode.NONE,
-            device=torch.device(device),
-        )
-        self._kernel = [kernel]
-        views = dict(zip(tables, kernel.split_embedding_weights(), strict=True))
-        for view in views.values():
-            nn.init.normal_(view, std=self.initial)
-        self.collection = _named({name: nn.Parameter(view, requires_grad=False) for name, view in views.items()})
-        for name, state in zip(tables, kernel.split_optimizer_states(), strict=True):
-            self.register_buffer(f"accumulator_{name}", state[0])
-
-    @override
-    def forward(self, features: Mapping[str, Jagged]) -> dict[str, Jagged]:
-        """Look up the rows of each feature. The backward pass through the result updates the tables."""
-        self._check(features)
-        keyed = _keyed(list(self.rows), features)
-        rows = self._kernel[0](keyed.values(), keyed.offsets())
-        split = dict(zip(keyed.keys(), rows.split(keyed.length_per_key()), strict=True))
-        return {name: Jagged(split[name], feature.offsets) for name, feature in features.items()}
-
-    @override
-    def weight(self, table: str) -> Float[Tensor, "rows D"]:
-        """Raise a ConfigurationError, because the gradient of an output layer would not reach the table."""
-        raise ConfigurationError(
-            f"table {table!r} is trained inside its own backward pass and cannot be shared with an output layer. "
-            "Use TorchEmbedding or TorchrecEmbedding"
-        )
-
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the following backward passes."""
-        self._kernel[0].set_learning_rate(learning_rate)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FusedEmbedding:
-        before = [parameter.data_ptr() for parameter in self.parameters()]
-        moved = super()._apply(fn, recurse)
-        if before != [parameter.data_ptr() for parameter in self.parameters()]:
-            raise ConfigurationError("fused tables cannot be moved or cast. Pass their device to the constructor")
-        return moved
 
 
 def _named(weights: Mapping[str, nn.Parameter]) -> nn.Module:

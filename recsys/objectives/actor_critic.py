@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.objectives.objective import Loss
+from recsys.ranges import above, at_least
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def advantage_actor_critic(steps: ActorCriticSteps, *, value_weight: float = 0.5
         value_weight: at least 0; .5 is common.
         entropy_weight: at least 0, in reward a nat; 0 leaves the policy's entropy alone.
     """
+    at_least(0, value_weight=value_weight, entropy_weight=entropy_weight)
     return _together(policy_gradient_loss(steps.log_prob, steps.advantage), steps, value_weight, entropy_weight)
 
 
@@ -101,6 +103,8 @@ def proximal_policy_optimisation(
         value_weight: at least 0; .5 is common.
         entropy_weight: at least 0, in reward a nat; 0 leaves the policy's entropy alone.
     """
+    above(0, clip=clip)
+    at_least(0, value_weight=value_weight, entropy_weight=entropy_weight)
     loss = clipped_policy_loss(steps.log_prob, steps.behaviour_log_prob, steps.advantage, clip)
     return _together(loss, steps, value_weight, entropy_weight, clip)
 

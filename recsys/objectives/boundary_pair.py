@@ -17,6 +17,7 @@ from recsys.objectives.group_terms import (
     token_log_ratio,
 )
 from recsys.objectives.objective import Loss, require_is_logged, require_one_slot, require_slate_rewards
+from recsys.ranges import above, at_least
 from recsys.types.rollout import Rollout
 
 
@@ -81,6 +82,8 @@ def recast(rollout: Rollout, *, weight: float = 1.0, clip: float = 0.2, kl_weigh
 
     Source: ReCast (arXiv 2604.22169); docs/papers.md#objectives.
     """
+    above(0, weight=weight, clip=clip)
+    at_least(0, kl_weight=kl_weight)
     require_one_slot(rollout, "recast")
     require_slate_rewards(rollout, "recast")
     columns, complete = boundary_pair(rollout)

@@ -9,6 +9,7 @@ from torch import Tensor
 from recsys.errors import ConfigurationError
 from recsys.objectives.group_terms import group_mean, largest_of, masked_mean
 from recsys.objectives.objective import Loss, require_slate_rewards
+from recsys.ranges import above
 from recsys.types.rollout import Rollout
 
 
@@ -33,6 +34,7 @@ def truncated_expectation(rollout: Rollout, *, temperature: float = 1.0) -> Loss
 
     Source: ours; docs/papers.md#beams-are-not-samples.
     """
+    above(0, temperature=temperature)
     require_slate_rewards(rollout, "truncated_expectation")
     if temperature <= 0:
         raise ConfigurationError(f"temperature is {temperature}: it must be positive (1 weighs as the policy does)")

@@ -9,6 +9,7 @@ from torch import Tensor
 from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss
 from recsys.objectives.preference import PreferenceObjective
+from recsys.ranges import at_least
 from recsys.types.context import Context
 from recsys.types.preference_pairs import PreferencePairs, ScoredPairs
 from recsys.types.rollout import Rollout
@@ -71,6 +72,7 @@ def best_against_worst(rollout: Rollout, *, objective: PreferenceObjective, marg
 
     Source: OneRec pairs candidates so (arXiv 2502.18965), §3.4.
     """
+    at_least(0, margin=margin)
     columns, better = best_and_worst(rollout, margin)
     pair = rollout.candidates(columns, better.unsqueeze(-1))
     policy, reference = pair.slot_log_prob, pair.reference_log_prob

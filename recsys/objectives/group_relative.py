@@ -30,6 +30,7 @@ from recsys.objectives.group_terms import (
 )
 from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Loss, require_is_logged, require_slate_rewards
+from recsys.ranges import above, at_least
 from recsys.types.rollout import Rollout
 
 
@@ -56,6 +57,8 @@ def grpo(rollout: Rollout, *, clip: float = 0.2, kl_weight: float = 0.0, epsilon
 
     Source: Shao et al., "DeepSeekMath" (arXiv 2402.03300), section 4.1; docs/papers.md#objectives.
     """
+    above(0, clip=clip, epsilon=epsilon)
+    at_least(0, kl_weight=kl_weight)
     advantage = normalised_advantage(rollout, epsilon).unsqueeze(-1)
     log_ratio = token_log_ratio(rollout)
     surrogate = clipped_surrogate(log_ratio, advantage, clip, clip)
@@ -76,6 +79,8 @@ def released_grpo(rollout: Rollout, *, kl_weight: float = 1e-3, epsilon: float =
 
     Source: `rere_trainer.py` of ReRe's released code; docs/papers.md#paper-and-released-code.
     """
+    above(0, epsilon=epsilon)
+    at_least(0, kl_weight=kl_weight)
     advantage = normalised_advantage(rollout, epsilon)
     tokens = rollout.token_log_prob.masked_fill(~rollout.mask[..., None, None], 0.0)
     log_prob = by_unit(tokens, rollout).mean(-1)
@@ -107,6 +112,7 @@ def dapo(rollout: Rollout, *, clip_low: float = 0.2, clip_high: float = 0.28, ep
 
     Source: Yu et al., "DAPO" (arXiv 2503.14476), section 3; docs/papers.md#objectives.
     """
+    above(0, clip_low=clip_low, clip_high=clip_high, epsilon=epsilon)
     advantage = normalised_advantage(rollout, epsilon).unsqueeze(-1)
     log_ratio = token_log_ratio(rollout)
     every_code = rollout.mask[..., None, None].expand_as(log_ratio)
@@ -130,6 +136,7 @@ def dr_grpo(rollout: Rollout, *, clip: float = 0.2) -> Loss:
 
     Source: Liu et al., "Understanding R1-Zero-like training" (arXiv 2503.20783), section 3; docs/papers.md#objectives.
     """
+    above(0, clip=clip)
     advantage = centred_advantage(rollout).unsqueeze(-1)
     log_ratio = token_log_ratio(rollout)
     surrogate = clipped_surrogate(log_ratio, advantage, clip, clip).flatten(2).sum(-1)
@@ -155,6 +162,7 @@ def gspo(rollout: Rollout, *, clip_low: float = 3e-4, clip_high: float = 4e-4, e
 
     Source: Zheng et al., "Group sequence policy optimization" (arXiv 2507.18071), section 4; docs/papers.md#objectives.
     """
+    above(0, clip_low=clip_low, clip_high=clip_high, epsilon=epsilon)
     advantage = normalised_advantage(rollout, epsilon)
     log_ratio = by_unit(token_log_ratio(rollout), rollout).mean(-1)
     surrogate = clipped_surrogate(log_ratio, advantage, clip_low, clip_high)
@@ -190,6 +198,8 @@ def grpo_sr(rollout: Rollout, *, target_weight: float = 0.1, epsilon: float = 1e
 
     Source: arXiv 2604.14878; docs/papers.md#objectives.
     """
+    at_least(0, target_weight=target_weight)
+    above(0, epsilon=epsilon)
     require_slate_rewards(rollout, "grpo_sr")
     reward_loss = released_grpo(rollout.replace(reward=lifted_to_best(rollout)), kl_weight=0.0, epsilon=epsilon)
     likelihood = cross_entropy(rollout)
@@ -227,6 +237,8 @@ def ecpo(rollout: Rollout, *, clip: float = 0.2, delta: float = 0.1, epsilon: fl
 
     Source: OneRec technical report (arXiv 2506.13695); docs/papers.md#objectives.
     """
+    above(0, clip=clip, epsilon=epsilon)
+    at_least(0, delta=delta)
     advantage = normalised_advantage(rollout, epsilon)
     log_prob, old = unit_log_prob(rollout), unit_behaviour_log_prob(rollout)
     log_ratio = early_clipped_log_ratio(log_prob, old, clip, delta)

@@ -8,6 +8,7 @@ from torch.nn.functional import softplus
 
 from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss, require_is_logged, require_logged_log_prob, require_one_slot
+from recsys.ranges import above, at_least
 from recsys.types.rollout import Rollout
 
 
@@ -46,6 +47,8 @@ def lambda_ndcg(rollout: Rollout, *, cutoff: int = 10, temperature: float = 1.0)
 
     Source: Burges, "From RankNet to LambdaRank to LambdaMART" (2010), section 4; docs/log.md has its figures.
     """
+    at_least(1, cutoff=cutoff)
+    above(0, temperature=temperature)
     require_one_slot(rollout, "lambda_ndcg")
     logged = require_logged_log_prob(rollout, "lambda_ndcg").flatten(1)
     legal = logged.isfinite().all(-1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recsys.errors import ConfigurationError
 from recsys.objectives.objective import Loss, Objective
+from recsys.ranges import finite
 from recsys.types.rollout import Rollout
 
 
@@ -31,6 +32,7 @@ def mixture(rollout: Rollout, *, objectives: Mapping[str, Objective], weights: M
             f"objectives name {sorted(objectives)} and weights name {sorted(weights)}: give each objective one weight, "
             "and at least one objective"
         )
+    finite(**{f"weights.{name}": weight for name, weight in weights.items()})
     diagnostics: dict[str, Tensor] = {}
     values = []
     for name, objective in objectives.items():

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from recsys.policies.bandits.posteriors import Features
 from recsys.policies.policy import SoftmaxPolicy
+from recsys.ranges import above, at_least
 from recsys.types.context import Context
 
 
@@ -22,6 +23,7 @@ class FeatureScorer(nn.Module):
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
+        at_least(1, hidden=hidden)
         super().__init__()
         self.features = features
         self.layers = nn.Sequential(
@@ -61,6 +63,8 @@ class FeaturePolicy(SoftmaxPolicy):
             hidden: see the class.
             temperature: see the class.
         """
+        at_least(1, hidden=hidden)
+        above(0, temperature=temperature)
         return cls(features, hidden, temperature)
 
 
@@ -77,6 +81,7 @@ class FeatureCritic(nn.Module):
     """
 
     def __init__(self, features: Features, hidden: int = 64) -> None:
+        at_least(1, hidden=hidden)
         super().__init__()
         self.features = features
         self.items = nn.Sequential(nn.Linear(features.width, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())

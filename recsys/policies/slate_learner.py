@@ -14,6 +14,7 @@ from typing_extensions import override
 from recsys.data.datasets.user_slates import SlateBuffer, UserSlates
 from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.models.slates.slate_model import SlateModel
+from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
 from recsys.policies.scorer import OnlineLearner, require_finite_rewards
 from recsys.policies.slate_posterior import SlatePosterior
@@ -71,7 +72,7 @@ class SlateLearner(SlatePosterior, OnlineLearner):
         device = model.no_click.mean.device
         model.items.reset_to_prior(torch.arange(model.items.num_items, device=device))
         super().__init__(model, torch.Generator(device).manual_seed(0), pool)
-        self.optimizer = optimizer(model.parameters())
+        self.optimizer = make_optimizer(optimizer, model.parameters())
         self.steps = steps
         self.users = users
         self.initial_states = initial_states

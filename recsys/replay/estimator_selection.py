@@ -9,6 +9,7 @@ from typing import Any
 
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.errors import RequestError
+from recsys.ranges import between
 from recsys.replay.accumulate import Accumulation, EstimatorSums
 from recsys.replay.actions.marginal import ClusteredEstimator
 from recsys.replay.episodes.doubly_robust import WeightedDoublyRobust
@@ -38,6 +39,7 @@ class Slope:
     confidence: float = 0.25
 
     def __post_init__(self) -> None:
+        between(0, 1, confidence=self.confidence)
         object.__setattr__(self, "estimators", tuple(self.estimators))
         if not self.estimators:
             raise RequestError("there is no estimator to choose from")

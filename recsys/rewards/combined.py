@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError
+from recsys.ranges import finite
 from recsys.rewards.reward import Reward
 from recsys.types.example import Example
 from recsys.types.slates import Slates
@@ -37,6 +38,7 @@ class WeightedSum(nn.Module, Reward):
                 f"rewards name {sorted(rewards)} and weights name {sorted(weights)}: give each reward one weight, "
                 "and at least one reward"
             )
+        finite(**{f"weights.{name}": weight for name, weight in weights.items()})
         super().__init__()
         self.rewards = dict(rewards)
         self.parts_that_move = nn.ModuleList(part for part in rewards.values() if isinstance(part, nn.Module))
@@ -118,6 +120,7 @@ class ThresholdedReward(Reward):
     """
 
     def __init__(self, reward: Reward, gate: Reward, threshold: float) -> None:
+        finite(threshold=threshold)
         self.reward = reward
         self.gate = gate
         self.threshold = threshold

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from recsys.errors import ConfigurationError
+from recsys.ranges import below
 from recsys.rewards.reward import Reward
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -42,8 +42,7 @@ class CollaborativeReward(nn.Module, Reward):
     order_matters = False
 
     def __init__(self, scorer: CatalogueScorer, floor: float = -20.0) -> None:
-        if not -float("inf") < floor < 0:
-            raise ConfigurationError(f"floor is {floor}: it must be a finite number of nats below 0")
+        below(0, floor=floor)
         super().__init__()
         self.scorer = scorer
         self.eval()

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from recsys.errors import ConfigurationError
+from recsys.ranges import at_least
 from recsys.rewards.reward import Reward, is_hit
 from recsys.types.example import Example
 from recsys.types.slates import Slates
@@ -36,8 +36,7 @@ class NdcgReward(Reward):
     bounds = (0.0, 1.0)
 
     def __init__(self, cutoff: int = 10) -> None:
-        if cutoff < 1:
-            raise ConfigurationError(f"cutoff is {cutoff}: NDCG@K needs K of at least 1")
+        at_least(1, cutoff=cutoff)
         self.cutoff = cutoff
 
     @override

@@ -74,6 +74,57 @@ def check_slates(
     _refuse("the policy", faults, active, step, items=items, log_prob=log_prob)
 
 
+def sampled(slates: object, policy: str) -> Slates:
+    """Return what a policy sampled, if it is slates.
+
+    Args:
+        slates: what its `sample` returned.
+        policy: its class, for the message.
+
+    Raises:
+        ContractError: it is anything else.
+    """
+    if not isinstance(slates, Slates):
+        raise ContractError(f"{policy}.sample returned {_kind(slates)}, expected Slates")
+    return slates
+
+
+def check_observation(context: object, users: int, simulator: str) -> None:
+    """Refuse what a simulator observes unless it is one request for each user.
+
+    Args:
+        context: what its `observe` returned.
+        users: number of users.
+        simulator: its class, for the message.
+
+    Raises:
+        ContractError: it is no context, or not of so many requests.
+    """
+    if not isinstance(context, Context):
+        raise ContractError(f"{simulator}.observe returned {_kind(context)}, expected a Context")
+    if len(context) != users:
+        raise ContractError(f"{simulator}.observe returned {len(context)} requests, expected {users}, one a user")
+
+
+def check_shape(values: object, expected: tuple[int, ...], name: str, step: int) -> None:
+    """Refuse what is no tensor of floats of a shape.
+
+    Args:
+        values: what was returned.
+        expected: the shape; −1 for a dimension of any size.
+        name: of the method that returned it, for the message.
+        step: number of the step, for the message.
+
+    Raises:
+        ContractError: it names the method, the shape that was expected, and what was found.
+    """
+    shape = tuple(values.shape) if isinstance(values, Tensor) and values.is_floating_point() else None
+    if shape is not None and len(shape) == len(expected) and all(map(_same_size, expected, shape)):
+        return
+    wanted = ["any" if size == -1 else size for size in expected]
+    raise ContractError(f"step {step}: {name} returned {_kind(values)}, expected floats {wanted}".replace("'", ""))
+
+
 def check_feedback(
     feedback: Feedback, slates: Slates, active: Bool[Tensor, " B"], done: Bool[Tensor, " B"], step: int
 ) -> None:
@@ -102,6 +153,8 @@ def check_feedback(
                 f"step {step}: the simulator's channel '{name}' has the shape {list(found.shape)}, expected "
                 f"{list(slates.items.shape)}: one number for each slot"
             )
+        if not found.is_floating_point():
+            raise ContractError(f"step {step}: the simulator's channel '{name}' is {found.dtype}, expected floats")
     reward = _array(feedback.reward[:, 0])
     click = _array(feedback["click"][:, 0]) if "click" in feedback.channels else reward > 0
     empty = _array(slates.items[:, 0]) < 0
@@ -128,6 +181,17 @@ def check_finite(name: str, values: Float[Tensor, "B *rest"], active: Bool[Tenso
     """
     wrong = ~np.isfinite(_array(values)).reshape(len(values), -1)
     _refuse("the simulator", {f"the {name} are not all finite": wrong}, active, step)
+
+
+def _same_size(expected: int, found: int) -> bool:
+    return expected in (-1, found)
+
+
+def _kind(value: object) -> str:
+    """Return what something is, for messages."""
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {list(value.shape)}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _refuse(who: str, faults: Faults, counted: Bool[Tensor, " B"], step: int, **shown: NDArray[Any]) -> None:

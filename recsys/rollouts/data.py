@@ -14,7 +14,7 @@ from typing_extensions import override
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
 from recsys.policies.policy import Policy
-from recsys.ranges import at_least
+from recsys.ranges import at_least, is_seed
 from recsys.rollouts.buffer import ReplayBuffer
 from recsys.rollouts.collection import collect, trajectory_of
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, Step, play
@@ -82,6 +82,8 @@ class SimulatorData(TrainingData):
         validation_steps: int | None = None,
         seed: int = 0,
     ) -> None:
+        at_least(1, validation_users=validation_users, validation_steps=validation_steps)
+        is_seed(seed=seed)
         super().__init__()
         self.simulator = simulator.simulator if isinstance(simulator, PreparedSimulator) else simulator
         self.episode = EpisodeConfig(users, steps, slots)
@@ -90,8 +92,7 @@ class SimulatorData(TrainingData):
         self.passes = passes
         self.seed = seed
         at_least(1, batch_size=self.batch_size, passes=passes)
-        if capacity is not None and capacity < users:
-            raise ConfigurationError(f"capacity={capacity}: the buffer holds at least what is collected, users={users}")
+        at_least(users, capacity=capacity)
         self.buffer = ReplayBuffer[Trajectory](users if capacity is None else capacity)
         self._generators = EpisodeGenerators.seeded(TRAINING_SEED + seed)
         self._shuffle = torch.Generator().manual_seed(seed)

@@ -15,8 +15,9 @@ from torch import Tensor
 from recsys.policies.baselines.oracle import Oracle, OracleContext
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
+from recsys.protocols import require_protocol
 from recsys.ranges import at_least
-from recsys.rollouts.contract import check_feedback, check_finite, check_slates
+from recsys.rollouts.contract import check_feedback, check_finite, check_observation, check_shape, check_slates, sampled
 from recsys.simulate.simulator import Simulator, show
 from recsys.types.context import Context
 from recsys.types.transition import Transition
@@ -139,17 +140,22 @@ def play(
     Raises:
         ContractError: the policy shows slates, or the simulator answers feedback, that its contract excludes.
     """
+    require_protocol(simulator, Simulator)
+    require_protocol(policy, Policy, only=("sample",))
     state = simulator.reset(config.users, generators.simulator) if state is None else state
     context = simulator.observe(state)
+    check_observation(context, config.users, type(simulator).__name__)
     for number in range(config.steps):
         seen: Context = context
         if isinstance(policy, Oracle):
             worth = simulator.scores(state)
+            check_shape(worth, (len(seen), simulator.num_items), f"{type(simulator).__name__}.scores", number)
             check_finite("scores", worth, ~state.done, number)
             seen = OracleContext.of(context, worth)
         started = time.perf_counter()
-        slates = policy.sample(seen, 1, config.slots, generators.policy)
+        answered: object = policy.sample(seen, 1, config.slots, generators.policy)
         seconds = time.perf_counter() - started
+        slates = sampled(answered, type(policy).__name__)
         check_slates(slates, seen, config.slots, simulator.num_items, ~state.done, number)
         after, transition = show(simulator, state, seen, slates, generators.simulator)
         check_feedback(transition.feedback, transition.slates, transition.active, transition.done, number)

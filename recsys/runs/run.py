@@ -19,6 +19,7 @@ from recsys.config.validate import validate
 from recsys.config.written import naming_written_keys
 from recsys.errors import ConfigurationError
 from recsys.instantiation import PartError, make
+from recsys.precision import require_default_precision
 from recsys.runs.distributed import DistributedContext, distributed_context
 from recsys.runs.fingerprint import PlannedStage, plan
 from recsys.runs.ownership import Owner
@@ -92,6 +93,7 @@ def run_stages(config: DictConfig) -> RunResult:
         RequestError: a stage refuses what it was given.
         KeyboardInterrupt: the run was interrupted; what was done stays and a later run goes on from it.
     """
+    require_default_precision()
     validate(config)
     config = copy.deepcopy(config)
     with trusting(Trusted.of(config, RunSettings.of(config).modules)), naming_written_keys(config):

@@ -15,6 +15,7 @@ from recsys.items.collisions import CollisionPolicy
 from recsys.items.encoder import ItemEncoder
 from recsys.items.quantizer import Quantizer, codebook_diagnostics
 from recsys.items.semantic_ids import SemanticIds
+from recsys.ranges import is_seed
 from recsys.report.console import Column, ConsoleTable, show_table
 from recsys.runs.artifacts import ITEM_VECTORS, Artifact
 from recsys.runs.materials import BUNDLE_FOLDER
@@ -39,6 +40,9 @@ class Tokenize:
     collisions: CollisionPolicy
     seed: int = 0
     name: ClassVar[str] = "tokenize"
+
+    def __post_init__(self) -> None:
+        is_seed(seed=self.seed)
 
     def run(self, run: RunFolder) -> None:
         """Encode, quantize, resolve collisions, report the codes' health."""

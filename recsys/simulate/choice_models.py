@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.models.slates.choice import choice_log_prob
-from recsys.ranges import at_least
+from recsys.ranges import at_least, finite
 
 
 @runtime_checkable
@@ -96,6 +97,10 @@ class MultinomialLogit(SingleChoice):
 
     no_click: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.no_click != -math.inf:
+            finite(no_click=self.no_click)
+
     @override
     def choice_log_prob(self, scores: Float[Tensor, "B S"], shown: Bool[Tensor, "B S"]) -> Float[Tensor, "B S1"]:
         return choice_log_prob(scores, shown, scores.new_full((len(scores),), self.no_click))
@@ -121,6 +126,7 @@ class MultinomialProportional(SingleChoice):
     least: float = -1.0
 
     def __post_init__(self) -> None:
+        finite(least=self.least, no_click=self.no_click)
         at_least(self.least, no_click=self.no_click)
 
     @override

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from recsys.ranges import at_least, within
+from recsys.ranges import at_least, is_seed, within
 
 
 @runtime_checkable
@@ -94,6 +94,7 @@ class Recurrent(Dynamics):
     """
 
     def __init__(self, width: int, scale: float = 1.0, seed: int = 0) -> None:
+        is_seed(seed=seed)
         at_least(1, width=width)
         at_least(0, scale=scale)
         generator = torch.Generator().manual_seed(seed)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from recsys.ranges import at_least, below_one
+from recsys.ranges import at_least, below_one, finite
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
 from recsys.types.context import Context
 from recsys.types.feedback import Channel, Feedback
@@ -87,6 +87,7 @@ class LongTermSatisfaction(Simulator[SatisfactionState]):
     kale_deviation: float = 1.0
 
     def __post_init__(self) -> None:
+        finite(sensitivity=self.sensitivity, chocolate_mean=self.chocolate_mean, kale_mean=self.kale_mean)
         at_least(1, num_items=self.num_items, steps=self.steps)
         below_one(memory=self.memory)
         at_least(

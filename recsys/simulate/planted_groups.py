@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.nn.affinity import negative_distance
-from recsys.ranges import at_least
+from recsys.ranges import at_least, is_seed
 from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.dynamics import Dynamics, GammaLinear
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
@@ -85,6 +85,7 @@ class PlantedGroups(Simulator[PlantedState]):
         recent: int = 50,
         seed: int = 0,
     ) -> None:
+        is_seed(seed=seed)
         at_least(1, num_items=num_items, groups=groups, width=width, steps=steps, recent=recent)
         at_least(0, spread=spread, start=start, sharpness=sharpness)
         generator = torch.Generator().manual_seed(seed)
@@ -152,6 +153,7 @@ def group_of(num_items: int, groups: int) -> Int[Tensor, " N"]:
     >>> group_of(5, 2)
     tensor([0, 1, 0, 1, 0])
     """
+    at_least(1, num_items=num_items, groups=groups)
     return torch.arange(num_items) % groups
 
 

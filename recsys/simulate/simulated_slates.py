@@ -15,6 +15,7 @@ from typing_extensions import override
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.errors import ConfigurationError
+from recsys.ranges import at_least, is_seed, within
 from recsys.simulate.choice_models import SingleChoice
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.slates import Slates
@@ -65,6 +66,13 @@ class SimulatedSlates(SlateSource):
     nearness: float = 1.0
     popular: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, users=self.users, shortest=self.shortest, longest=self.longest)
+        at_least(self.shortest, longest=self.longest)
+        within(0, 1, search=self.search)
+        at_least(0, nearness=self.nearness, popular=self.popular)
+        is_seed(seed=self.seed)
 
     @override
     def slates(self) -> SlateTables:

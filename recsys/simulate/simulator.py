@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from recsys.errors import ContractError
 from recsys.types.context import Context
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.slates import Slates
@@ -134,11 +135,34 @@ def show(
 
     Returns:
         Where the users stand then, and what happened.
+
+    Raises:
+        ContractError: the simulator's step returns anything else than its contract says.
     """
     active = ~state.done
     shown = slates.replace(items=slates.items.masked_fill(state.done.view(-1, 1, 1), -1))
-    after, answer, done = simulator.step(state, shown, generator)
+    answered: object = simulator.step(state, shown, generator)
+    after, answer, done = _step_of(answered, type(simulator).__name__, slates.items.shape[0])
     return after, Transition(context, shown, answer, simulator.observe(after), done, active)
+
+
+def _step_of(answered: object, simulator: str, users: int) -> tuple[Any, Feedback, Bool[Tensor, " B"]]:
+    """Return what a step answered: where users stand, their feedback, and whose session is over.
+
+    Raises:
+        ContractError: it is anything else.
+    """
+    expected = "expected the state, the Feedback, and done, one boolean a user"
+    if not isinstance(answered, tuple) or len(answered) != 3:
+        found = f"{len(answered)} values" if isinstance(answered, tuple) else f"a {type(answered).__name__}"
+        raise ContractError(f"{simulator}.step returned {found}, {expected}")
+    after, answer, done = answered
+    if not isinstance(answer, Feedback):
+        raise ContractError(f"{simulator}.step returned a {type(answer).__name__} in the place of feedback, {expected}")
+    if not isinstance(done, Tensor) or done.dtype != torch.bool or tuple(done.shape) != (users,):
+        found = f"{done.dtype} {list(done.shape)}" if isinstance(done, Tensor) else f"a {type(done).__name__}"
+        raise ContractError(f"{simulator}.step returned {found} in the place of done, {expected}")
+    return after, answer, done
 
 
 def with_rows(state: Any, other: Any, rows: Bool[Tensor, " B"]) -> Any:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from recsys.errors import NonFiniteError
+from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
@@ -113,7 +114,7 @@ class ActorCritic(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of policy and critic."""
-        return self.optimizer(self.parameters())
+        return make_optimizer(self.optimizer, self.parameters())
 
 
 def _require_finite(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:

@@ -17,8 +17,9 @@ from recsys.objectives.likelihood import cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
-from recsys.ranges import above, at_least, within
+from recsys.ranges import above, at_least, is_seed, within
 from recsys.rewards.combined import with_parts
+from recsys.rewards.contract import checked_reward
 from recsys.rewards.finite import not_finite, require_finite, without
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
@@ -91,6 +92,9 @@ class GroupPolicyOptimisation(SequentialSystem):
         policy: PolicyFactory = GenerativePolicy,
         mask_non_finite_rewards: bool = False,
     ) -> None:
+        at_least(1, inner_steps=inner_steps)
+        at_least(0, ntp_weight=ntp_weight)
+        is_seed(seed=seed)
         at_least(1, slots=slots)
         above(0, request_share=request_share)
         within(0, 1, request_share=request_share)
@@ -160,7 +164,8 @@ class GroupPolicyOptimisation(SequentialSystem):
 
     def _rewarded(self, examples: Example, slates: Slates) -> tuple[Float[Tensor, "P G *S"], Slates]:
         """Return what candidates earn, all of it finite, and the candidates that are left; notes the parts."""
-        reward, parts = with_parts(self.reward, examples, slates)
+        found, parts = with_parts(self.reward, examples, slates)
+        reward = checked_reward(found, slates, type(self.reward).__name__)
         counted: dict[str, Tensor] = {}
         if self.mask_non_finite_rewards:
             broken = not_finite(reward, slates)

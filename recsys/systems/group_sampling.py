@@ -213,3 +213,7 @@ def _logged_slates(examples: Example, slots: int, sampler: str) -> Int[Tensor, "
             f"{shape[1]} slots: set slots={shape[1]}, or choose IndependentSampler"
         )
     return examples.slates.items[:, 0]
+
+
+WITHOUT_INCLUSION = (BeamSampler, IndependentSampler, TargetInsertionSampler, ReCastSampler, DynamicSampler)
+"""Samplers of groups whose inclusion probabilities are not known."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recsys.errors import ConfigurationError
 from recsys.models.generators.generator import Generator
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.ranges import between
 
 
 class ReferencePolicy(nn.Module):
@@ -106,10 +107,7 @@ class MovingAverageReference(ReferencePolicy):
     step: Tensor
 
     def __init__(self, network: Generator[Any, Any], decay: float = 0.998) -> None:
-        if not 0 < decay < 1:
-            raise ConfigurationError(
-                f"decay is {decay}: it must lie between 0 and 1 (FrozenReference stays, EpochReference copies)"
-            )
+        between(0, 1, decay=decay)
         super().__init__(network)
         self.decay = decay
         self.register_buffer("step", torch.tensor(0))

@@ -14,8 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from recsys.errors import ConfigurationError
 from recsys.metrics.discrimination import concordance
 from recsys.models.rewards.session import SessionRewardModel
+from recsys.nn.optimizer import OptimizerFactory, make_optimizer
 from recsys.rewards.labels import Label
-from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.example import Example
 
@@ -75,7 +75,7 @@ class RewardModelSystem(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of the model's parameters."""
-        return self.optimizer(self.parameters())
+        return make_optimizer(self.optimizer, self.parameters())
 
     def _log_odds(self, batch: Example) -> Float[Tensor, "B H"]:
         return self.model(batch.context, batch.slates.items).squeeze(1)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from recsys.data.datasets.prefixes import prefix_rows, prefixes
 from recsys.metrics.ranking import ndcg, rank_in_scores
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.nn.mixture_of_experts import expert_diagnostics
+from recsys.nn.optimizer import OptimizerFactory, make_optimizer
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.ranges import at_least
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 PolicyFactory = Callable[[Generator[Any, Any]], NetworkPolicy]
 
 
@@ -50,6 +51,7 @@ class SequentialSystem(lightning.LightningModule):
         repeats: bool = False,
         policy: PolicyFactory = GenerativePolicy,
     ) -> None:
+        at_least(0, warmup_steps=warmup_steps)
         super().__init__()
         self.network = network
         self.optimizer = optimizer
@@ -82,7 +84,7 @@ class SequentialSystem(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer with linear warm-up."""
-        optimizer = self.optimizer(self.parameters())
+        optimizer = make_optimizer(self.optimizer, self.parameters())
         warm = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: min(1.0, (step + 1) / max(1, self.warmup_steps))
         )

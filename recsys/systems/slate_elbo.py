@@ -10,8 +10,9 @@ from torch import Tensor
 
 from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.models.slates.slate_model import SlateModel, SlateValues, answer_probability, forecast
+from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.elbo import sample_initial_states, slate_negative_elbo
-from recsys.ranges import at_least
+from recsys.ranges import above, at_least, is_seed
 from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
@@ -62,6 +63,9 @@ class SlateElboSystem(lightning.LightningModule):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
+        at_least(1, batches=batches)
+        above(0, temperature=temperature)
+        is_seed(seed=seed)
         super().__init__()
         at_least(1, initial_states=initial_states)
         self.initial_states = initial_states
@@ -111,4 +115,4 @@ class SlateElboSystem(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of the model's parameters."""
-        return self.optimizer(self.parameters())
+        return make_optimizer(self.optimizer, self.parameters())

@@ -15,6 +15,7 @@ from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
 from recsys.report.console import ConsoleTable, show_table
 from recsys.runs.run_folder import RunFolder
+from recsys.training.data_kind import check_reads
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class RunEvaluation(Protocol):
         """Return a row for each artifact of the kinds that it asks, and for each baseline.
 
         A class may have a static method `own_rows(node)` that returns the names of the rows that are no trainings,
-        given its configuration; no training may have one of these names.
+        given its configuration; no training may have one of these names. An attribute `reads` is the class of the
+        prepared data that it asks about; a run that prepares other data is refused.
         """
         ...
 
@@ -62,7 +64,8 @@ class Evaluate:
 
     @staticmethod
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
-        """Refuse a training whose row another row of the evaluation would replace."""
+        """Refuse an evaluation of other data, and a training whose row another row of it would replace."""
+        check_reads("evaluation", node.evaluation, config)
         own_rows = getattr(locate("evaluation._target_", node.evaluation["_target_"]), "own_rows", None)
         taken = set() if own_rows is None else set(own_rows(node.evaluation))
         for name in config.get("train") or {}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import polars as pl
 import torch
@@ -19,6 +20,7 @@ from recsys.metrics.results import Results
 from recsys.metrics.slate import log_likelihoods, slate_results
 from recsys.models.slates.click_rate import ClickRateModel
 from recsys.models.slates.slate_model import SlateModel, forecast
+from recsys.ranges import at_least, is_seed
 from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import number, with_interval
 from recsys.runs.artifacts import artifacts, load
@@ -56,6 +58,8 @@ class ForecastEvaluation:
         limit: batches at most (dry runs); None for all.
     """
 
+    reads: ClassVar[type] = PreparedSlates
+
     def __init__(
         self,
         references: Sequence[str] = ("popularity",),
@@ -65,6 +69,8 @@ class ForecastEvaluation:
         seed: int = 0,
         limit: int | None = None,
     ) -> None:
+        at_least(1, draws=draws, users=users, limit=limit)
+        is_seed(seed=seed)
         self.references = list(references)
         self.draws = draws
         self.truth = truth

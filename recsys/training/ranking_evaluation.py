@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import torch
 from omegaconf import DictConfig
@@ -22,6 +23,7 @@ from recsys.policies.evaluation import CUTOFFS, evaluate
 from recsys.policies.mixture import Mixture, best_weight
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
+from recsys.ranges import at_least, is_seed
 from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import interval, number
 from recsys.runs.artifacts import artifacts, best_artifact, load
@@ -64,6 +66,8 @@ class RankingEvaluation:
         ConfigurationError: `mixed` is none of the baselines.
     """
 
+    reads: ClassVar[type] = Dataset
+
     def __init__(
         self,
         baselines: Mapping[str, BaselineFactory],
@@ -73,6 +77,8 @@ class RankingEvaluation:
         seed: int = 0,
         limit: int | None = None,
     ) -> None:
+        at_least(1, beams=beams, limit=limit)
+        is_seed(seed=seed)
         if mixed is not None and mixed not in baselines:
             raise ConfigurationError(f"evaluation.mixed={mixed}: no such baseline; {suggestion(mixed, baselines)}")
         self.baselines = baselines

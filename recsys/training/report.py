@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from recsys.atomic import write_text
 from recsys.report.page import Section, page
 from recsys.runs.prepare import load_data
 from recsys.runs.run_folder import RunFolder
+from recsys.training.data_kind import check_reads
 
 
 @runtime_checkable
@@ -35,6 +36,12 @@ class Report:
     sections: Mapping[str, ReportSection]
     name: ClassVar[str] = "report"
     results: ClassVar[Sequence[str]] = ("report.html",)
+
+    @staticmethod
+    def check_configuration(node: DictConfig, config: DictConfig) -> None:
+        """Refuse sections that read other data than the run prepares."""
+        for name, section in node.sections.items():
+            check_reads(f"report.{name}", section, config)
 
     def run(self, run: RunFolder) -> None:
         """Write the page."""

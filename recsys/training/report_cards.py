@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.user_slates import UserSlates
 from recsys.models.slates.slate_model import forecast
 from recsys.policies.network_policy import NetworkPolicy
+from recsys.ranges import at_least, is_seed
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.page import Section
 from recsys.runs.artifacts import artifacts, load
@@ -39,9 +41,16 @@ class RecommendationCards:
         seed: of their choice.
     """
 
+    reads: ClassVar[type] = Dataset
+
     users: int = 6
     beams: int = 50
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(0, users=self.users)
+        at_least(1, beams=self.beams)
+        is_seed(seed=self.seed)
 
     def section(self, run: RunFolder) -> Section:
         """Return a card for each user."""
@@ -69,8 +78,14 @@ class SlateCards:
         seed: of their choice, and of the samples of the posterior.
     """
 
+    reads: ClassVar[type] = PreparedSlates
+
     users: int = 6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(0, users=self.users)
+        is_seed(seed=self.seed)
 
     def section(self, run: RunFolder) -> Section:
         """Return a card for each user."""

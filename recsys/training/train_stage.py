@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args
 
 import lightning
 import polars as pl
@@ -22,8 +22,10 @@ from recsys.config.type_check import describe, first_argument, parameters
 from recsys.config.validate import incomplete
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
-from recsys.errors import ConfigurationError
-from recsys.instantiation import make
+from recsys.errors import ConfigurationError, RequestError
+from recsys.instantiation import PartError, make
+from recsys.objectives.trial import try_objective
+from recsys.ranges import at_least, is_seed
 from recsys.runs.artifacts import (
     ARTIFACT_FILE,
     ITEM_VECTORS,
@@ -44,9 +46,12 @@ from recsys.runs.materials import load_materials
 from recsys.runs.prepare import load_data
 from recsys.runs.run_folder import RunFolder
 from recsys.systems.declaration import declaration
+from recsys.systems.group_sampling import WITHOUT_INCLUSION
+from recsys.training.data_kind import prepared_kind
 from recsys.training.fit import fit
 from recsys.training.order import dependencies, training_order
-from recsys.training.trainer_options import check_trainer_options
+from recsys.training.trainer_options import check_devices, check_trainer_options
+from recsys.types.rollout import Rollout
 
 HISTORY_FILE = "history.parquet"
 
@@ -102,6 +107,8 @@ class Train:
         overfit: int | None = None,
         profiler: Literal["simple", "advanced"] | None = None,
     ) -> None:
+        is_seed(seed=seed)
+        at_least(1, limit=limit, overfit=overfit)
         self.trainings: Any = trainings if OmegaConf.is_config(trainings) else OmegaConf.create(dict(trainings))
         self.trainer = trainer
         self.seed = seed
@@ -113,12 +120,15 @@ class Train:
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse trainings that cannot be made in any order, or with their policy, before anything runs."""
         training_order(node.trainings)
-        check_trainer_options(map(str, node.get("trainer") or ()))
+        trainer = node.get("trainer") or {}
+        check_trainer_options(map(str, trainer))
+        check_devices(trainer)
         for name, training in node.trainings.items():
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)
             _check_data(f"train.{name}", training, config)
             _check_parts(training)
+            _check_objective(f"train.{name}.system", training)
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""
@@ -245,12 +255,11 @@ def _check_artifacts(key: str, training: DictConfig) -> None:
 
 def _check_data(key: str, training: DictConfig, config: DictConfig) -> None:
     """Refuse a data module of other data than the run prepares."""
-    module, preparation = training.get("data"), config.get("data")
-    if module is None or preparation is None or "_target_" not in module or "_target_" not in preparation:
+    module, kind = training.get("data"), prepared_kind(config)
+    if module is None or kind is None or "_target_" not in module:
         return
     wanted = first_argument(locate(f"{key}.data._target_", module["_target_"]), module)
-    kind = get_type_hints(locate("data._target_", preparation["_target_"]).prepare).get("return")
-    if wanted is not None and inspect.isclass(kind) and not issubclass(kind, wanted):
+    if wanted is not None and not issubclass(kind, wanted):
         raise ConfigurationError(
             f"{key}.data: {module['_target_']} reads {describe(wanted)}, `data` prepares {describe(kind)}; choose a "
             f"data module of these, or leave the training out (~{key})"
@@ -264,6 +273,23 @@ def _check_parts(training: DictConfig) -> None:
             ready = isinstance(part, DictConfig) and "_target_" in part and not named_artifacts(part)
             if ready and not part.get("_partial_", False) and not any(incomplete(part)):
                 make(part)
+
+
+def _check_objective(key: str, training: DictConfig) -> None:
+    """Refuse an objective of groups that needs what the system does not give it: a reference, a way of sampling."""
+    system = training.get("system", {})
+    objective, sampler = system.get("objective"), system.get("sampler")
+    if not isinstance(objective, DictConfig) or named_artifacts(objective) or any(incomplete(objective)):
+        return
+    if first_argument(locate(f"{key}.objective._target_", objective["_target_"]), objective) is not Rollout:
+        return
+    inclusion = sampler is None or not isinstance(make(sampler), WITHOUT_INCLUSION)
+    try:
+        try_objective(make(objective), system.get("slots", 1), system.get("reference") is not None, inclusion)
+    except RequestError as error:
+        raise PartError(f"{key}.objective", str(error)) from error
+    except Exception as error:  # an objective of another package may need more than the smallest rollout has
+        log.debug("%s.objective: %s", key, error)
 
 
 def _begin(folder: Path, checkpoints: Path, mark: str) -> None:

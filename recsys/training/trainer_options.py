@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, ProgressBar
 
+from recsys.config.suggest import suggestion
 from recsys.errors import ConfigurationError
+from recsys.ranges import at_least
 from recsys.training.terminal_progress import TerminalProgress
 
 SCHEDULE = "the schedule says how long"
@@ -51,6 +56,40 @@ def check_trainer_options(options: Iterable[str]) -> None:
             raise ConfigurationError(f"trainer.{name}: every training sets it itself; {SET_BY_TRAININGS[name]}")
 
 
+def check_devices(options: Mapping[str, Any]) -> None:
+    """Refuse an accelerator that this machine lacks, and more devices than it has.
+
+    Args:
+        options: of the trainer, by name; only `accelerator`, `devices` and `num_nodes` are read.
+
+    Raises:
+        ConfigurationError: it names the option, its value and what there is.
+
+    >>> check_devices({"accelerator": "cpu", "devices": 1})
+    >>> check_devices({"devices": 0})
+    Traceback (most recent call last):
+    recsys.errors.ConfigurationError: trainer.devices=0: expected at least 1
+    """
+    accelerator, devices = options.get("accelerator", "auto"), options.get("devices", "auto")
+    at_least(1, **{"trainer.num_nodes": options.get("num_nodes")})
+    gpus = torch.cuda.device_count() or int(torch.backends.mps.is_available())
+    if isinstance(accelerator, str):
+        known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+        if accelerator not in known:
+            raise ConfigurationError(f"trainer.accelerator={accelerator}: {suggestion(accelerator, known)}")
+        if accelerator in ("gpu", "cuda") and not gpus:
+            raise ConfigurationError(
+                f"trainer.accelerator={accelerator}: this machine has no GPU that torch can use (`recsys doctor` says "
+                "more); leave the key out, or write trainer.accelerator=cpu"
+            )
+    if isinstance(devices, int) and devices != -1:
+        at_least(1, **{"trainer.devices": devices})
+        there = gpus if gpus and accelerator != "cpu" else os.cpu_count() or 1
+        if accelerator in ("auto", "cpu", "gpu", "cuda") and devices > there:
+            kind = "GPUs" if gpus and accelerator != "cpu" else "processors"
+            raise ConfigurationError(f"trainer.devices={devices}: expected at most {there}, the {kind} of this machine")
+
+
 def user_options(trainer: Callable[..., Any]) -> dict[str, Any]:
     """Return the options that were bound to a function that makes trainers, as a configuration binds them.
 
@@ -62,6 +101,7 @@ def user_options(trainer: Callable[..., Any]) -> dict[str, Any]:
     """
     bound = dict(trainer.keywords) if isinstance(trainer, partial) else {}
     check_trainer_options(bound)
+    check_devices(bound)
     return bound
 
 

@@ -39,11 +39,17 @@ def options(group: str) -> list[str]:
 def composed(group: str, training: str = "rere") -> dict[str, DictConfig]:
     """The node that each option of a group makes, of one valid configuration with a training for each."""
     given = []
-    for option in options(group):
+    for option in fitting(group, training):
         given += [f"+training@train.of_{option}={training}", f"{group}@train.of_{option}.system.{group}={option}"]
     config = compose([EXPERIMENT, *given])
     validate(config)
-    return {one: config.train[f"of_{one}"].system[group] for one in options(group)}
+    return {one: config.train[f"of_{one}"].system[group] for one in fitting(group, training)}
+
+
+def fitting(group: str, training: str) -> list[str]:
+    """The options of a group that the system of a training takes."""
+    others = ACTOR_CRITIC | (SUPERVISED if training == "rere" else set(options("objective")) - SUPERVISED)
+    return sorted(set(options(group)) - (others if group == "objective" else set()))
 
 
 def rollout() -> Rollout:

@@ -44,7 +44,7 @@ def test_a_right_configuration_passes(chain: DictConfig) -> None:
         ("stage.sft._target_", "recsys.__version__", r"stage\.sft\._target_: recsys.__version__ is a str"),
         ("stage.sft._target_", "Write", r"stage\.sft\._target_: expected the dotted name"),
         ("seed", "zero", r"seed: expected int, found 'zero'"),
-        ("limit", 0, r"limit: expected at least 1 batch or null, found 0"),
+        ("limit", 0, r"limit=0: expected at least 1"),
         ("stages", ["prepare", "stf"], r"stages: there is no stage\.stf; did you mean 'sft'\?"),
         ("stages", ["prepare", "prepare"], r"stages: 'prepare' is listed 2 times"),
         ("sead", 1, r"sead: nothing reads this key; did you mean 'seed'\?"),
@@ -111,7 +111,8 @@ def test_a_class_method_can_be_a_target(chain: DictConfig) -> None:
         (
             ["experiment=rere/parquet", "dataset=parquet_slates", "dataset.root=x"],
             r"^dataset: ParquetSlates is of another kind than data\.source needs, which is a Source \(a source of "
-            r"interactions: .*\); choose dataset= one of (?!.*parquet_slates).*movielens_100k.*parquet",
+            r"interactions: .*\); it has no tables; choose dataset= one of "
+            r"(?!.*parquet_slates).*movielens_100k.*parquet",
         ),
         (
             ["experiment=slate/parquet", "dataset=movielens_100k"],

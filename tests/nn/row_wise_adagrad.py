@@ -14,8 +14,8 @@ from typing_extensions import override
 class RowWiseAdagrad(Optimizer):
     """Adagrad that accumulates one number a row: `G_i += mean_d g_id²`, `w_i −= η · g_i / (√G_i + ε)`.
 
-    Its state takes 1/`D` of the memory of Adagrad's. Rows with gradient 0 do not change. It is the reference for the
-    fused update of `recsys.nn.embedding.FusedEmbedding`.
+    Its state takes 1/`D` of the memory of Adagrad's. Rows with gradient 0 do not change. It is the reference for
+    the fused update of torchrec's tables.
 
     Source: FBGEMM's exact row-wise Adagrad; Gupta et al. 2014 for the idea.
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from recsys.errors import ConfigurationError
-from recsys.nn.embedding import Embedding, FusedEmbedding, TorchEmbedding, TorchrecEmbedding
+from recsys.nn.embedding import Embedding, TorchEmbedding, TorchrecEmbedding
 from recsys.types.jagged import Jagged
 from tests.nn.row_wise_adagrad import RowWiseAdagrad
 
 TABLES = {"item": 7, "code": 5}
-BACKENDS = [TorchEmbedding, TorchrecEmbedding, FusedEmbedding]
+BACKENDS = [TorchEmbedding, TorchrecEmbedding]
 
 
 def batch(seed: int = 0) -> dict[str, Jagged]:
@@ -27,7 +27,7 @@ def twin(backend: type[Embedding], **options: float) -> Embedding:
     torch.manual_seed(0)
     reference = TorchEmbedding(TABLES, width=8)
     embedding = backend(TABLES, width=8, **options)
-    embedding.load_state_dict(reference.state_dict(), strict=backend is not FusedEmbedding)
+    embedding.load_state_dict(reference.state_dict())
     return embedding
 
 
@@ -84,47 +84,12 @@ def test_torchrec_trains_as_torch_does(optimizer: Callable[..., torch.optim.Opti
     )
 
 
-def test_the_fused_update_is_row_wise_adagrad() -> None:
-    ours, fused = twin(TorchEmbedding), twin(FusedEmbedding, learning_rate=0.1)
-    start = {name: value.clone() for name, value in ours.state_dict().items()}
-    expected = trajectory(ours, RowWiseAdagrad(ours.parameters(), lr=0.1))
-    torch.testing.assert_close(trajectory(fused, None), expected, rtol=1e-5, atol=1e-6)
-    assert all((expected[name] - start[name]).abs().max() > 0.05 for name in expected)
-
-
 def test_row_wise_adagrad_is_torchrec_s() -> None:
     from torchrec.optim.rowwise_adagrad import RowWiseAdagrad as Theirs
 
     first, second = twin(TorchEmbedding), twin(TorchEmbedding)
     expected = trajectory(second, Theirs(second.parameters(), lr=0.1))
     torch.testing.assert_close(trajectory(first, RowWiseAdagrad(first.parameters(), lr=0.1)), expected)
-
-
-def test_fused_training_resumes_where_it_stopped() -> None:
-    whole, stopped, resumed = (twin(FusedEmbedding, learning_rate=0.1) for _ in range(3))
-    trajectory(stopped, None, steps=2)
-    resumed.load_state_dict(stopped.state_dict())
-    for step in range(2):
-        loss_of(whole, step).backward()
-    for step in range(2, 4):
-        for embedding in (whole, resumed):
-            loss_of(embedding, step).backward()
-    torch.testing.assert_close(resumed.state_dict(), whole.state_dict())
-
-
-def test_a_fused_table_follows_its_learning_rate() -> None:
-    embedding = FusedEmbedding(TABLES, width=8, learning_rate=0.1)
-    embedding.set_learning_rate(0.0)
-    before = {name: value.clone() for name, value in embedding.state_dict().items() if name.endswith("weight")}
-    torch.testing.assert_close(trajectory(embedding, None), before)
-
-
-def test_a_fused_table_is_neither_shared_nor_cast() -> None:
-    embedding = twin(FusedEmbedding)
-    with pytest.raises(ConfigurationError, match="cannot be shared"):
-        embedding.weight("item")
-    with pytest.raises(ConfigurationError, match="cannot be moved"):
-        embedding.double()
 
 
 @pytest.mark.parametrize("backend", [TorchEmbedding, TorchrecEmbedding])

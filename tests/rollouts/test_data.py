@@ -90,7 +90,7 @@ def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
 
 
 def test_a_buffer_smaller_than_what_is_collected_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="capacity=19: the buffer holds at least what is collected, users=20"):
+    with pytest.raises(ConfigurationError, match="capacity=19: expected at least 20"):
         SimulatorData(InterestEvolution(), users=20, capacity=19)
 
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.data.datasets.resumable import ResumableLoader
-from recsys.errors import ConfigurationError
-from recsys.ranges import at_least
+from recsys.ranges import at_least, is_seed
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -55,11 +54,11 @@ class PackedLoader(ResumableLoader[np.ndarray, Context]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if max_length < 1 or positions <= max_length:
-            raise ConfigurationError(
-                f"positions={positions}, max_length={max_length}: max_length must be at least 1, and one window of"
-                " max_length + 1 items must fit into positions"
-            )
+        is_seed(seed=seed)
+        at_least(0, rank=rank)
+        at_least(1, world_size=world_size)
+        at_least(1, max_length=max_length)
+        at_least(max_length + 1, positions=positions)  # one window fits
         super().__init__(seed)
         self._context, self._repeats = context, repeats
         self._shuffle, self._drop_last = shuffle, drop_last

@@ -19,6 +19,7 @@ from recsys.data.datasets.split import SlateSplit, Split
 from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.data.sources.source import SlateSource, Source
 from recsys.errors import DataError
+from recsys.ranges import at_least, finite, is_seed, within
 from recsys.types.jagged import Jagged
 
 POINTER_FILE = "dataset.json"
@@ -134,6 +135,12 @@ class SequencePreparation:
     events: Sequence[str] | None = None
     weights: bool = False
     root: str = "data/prepared"
+
+    def __post_init__(self) -> None:
+        at_least(0, k_core=self.k_core)
+        within(0, 1, repeat_threshold=self.repeat_threshold)
+        is_seed(seed=self.seed)
+        finite(min_rating=self.min_rating)
 
     def prepare(self, folder: Path) -> Dataset:
         """Prepare the data set, or find what an earlier run prepared.

@@ -16,7 +16,7 @@ from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.datasets.user_slates import Exposure, UserSlates
 from recsys.errors import DataError
-from recsys.ranges import at_least
+from recsys.ranges import at_least, is_seed
 from recsys.types.jagged import Jagged
 
 
@@ -40,6 +40,7 @@ class SlateLoader(ResumableLoader[Tensor, UserSlates]):
     def __init__(
         self, log: SlateLog, loss_mask: Bool[Tensor, " R"], users: int = 256, seed: int = 0, *, shuffle: bool = True
     ) -> None:
+        is_seed(seed=seed)
         at_least(1, users=users)
         if not loss_mask.any():
             raise DataError(f"no slate of {log.name} counts: this part of the split is empty. Change the split")

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from recsys.errors import DataError, RequestError
+from recsys.ranges import at_least, is_seed
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 from recsys.types.record import TensorRecord
@@ -191,6 +192,8 @@ def all_item_negatives(
     Returns:
         The changed log, and its loss mask.
     """
+    at_least(1, negatives=negatives)
+    is_seed(seed=seed)
     click = log.first_click()
     clicked = click >= 0
     chosen = log.slates.values[log.slates.offsets[:-1] + click.clamp(min=0)]

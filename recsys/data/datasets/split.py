@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.errors import ConfigurationError, DataError
+from recsys.ranges import at_least, below_one, between, is_seed
 from recsys.types.jagged import Jagged
 
 
@@ -85,11 +86,8 @@ class GlobalTime(Split):
     test: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
-            raise ConfigurationError(
-                f"split.validation={self.validation} and split.test={self.test}: both are shares of all events, each"
-                " above 0 and together below 1"
-            )
+        between(0, 1, validation=self.validation, test=self.test)
+        _check_sum(self.validation, self.test)
 
     @override
     def split(self, events: Jagged, times: Int[Tensor, " total"] | None) -> Splits:
@@ -167,9 +165,8 @@ def split_slates_by_time(log: SlateLog, validation: float = 0.1, test: float = 0
         ConfigurationError: a share is out of range.
         DataError: the log has no times, or a period is empty because too many impressions have the same time.
     """
-    _check_shares(validation, test)
-    if not (validation and test):
-        raise ConfigurationError(f"validation={validation} and test={test}: a split by time needs both above 0")
+    between(0, 1, validation=validation, test=test)
+    _check_sum(validation, test)
     if not log.timed:
         raise DataError(f"{log.name} has the order of a user's slates and no times. Use split=slate_users")
     times = log.times()
@@ -209,9 +206,10 @@ def split_slates_by_steps(
     Raises:
         ConfigurationError: a share is out of range, or `steps` is negative.
     """
-    _check_shares(validation, test)
-    if steps < 0:
-        raise ConfigurationError(f"steps={steps}: expected the number of a user's first slates that train, 0 or more")
+    at_least(0, steps=steps)
+    is_seed(seed=seed)
+    below_one(validation=validation, test=test)
+    _check_sum(validation, test)
     order = torch.randperm(log.num_users, generator=torch.Generator().manual_seed(seed))
     first, second = int(log.num_users * validation), int(log.num_users * test)
     later = log.steps() >= steps
@@ -223,8 +221,6 @@ def split_slates_by_steps(
     return SlateSplit(~(masks[0] | masks[1]), *masks)
 
 
-def _check_shares(validation: float, test: float) -> None:
-    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
-        raise ConfigurationError(
-            f"validation={validation} and test={test}: both are shares, neither below 0, together below 1"
-        )
+def _check_sum(validation: float, test: float) -> None:
+    if not validation + test < 1:
+        raise ConfigurationError(f"validation={validation} and test={test}: expected shares that are together below 1")

@@ -21,6 +21,7 @@ from typing_extensions import override
 from recsys.data.sources.source import SlateSource, SlateTables
 from recsys.data.tables.download import sha256
 from recsys.errors import DataError
+from recsys.ranges import at_least
 
 NO_CLICK, UNKNOWN, FIRST_ITEM = 1, 2, 3
 """Special item ids. 0 is padding, 1 means "no click", 2 is an item that was not published; other ids are items."""
@@ -60,6 +61,9 @@ class Finn(SlateSource):
 
     root: str | Path = "data/raw/finn"
     users: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(1, users=self.users)
 
     @override
     def slates(self) -> SlateTables:

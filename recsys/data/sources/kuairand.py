@@ -35,6 +35,7 @@ from recsys.data.tables.row_checks import check_rows, row_finder
 from recsys.data.tables.schema import ColumnKind, read_table
 from recsys.data.tables.tensors import distinct_ids
 from recsys.errors import ConfigurationError, DataError
+from recsys.ranges import at_least
 from recsys.types.feedback import ChannelKind
 
 
@@ -178,6 +179,9 @@ class KuaiRandRandom:
     reward: str = "is_click"
     pool: int | None = None
     exclude: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, pool=self.pool)
 
     def log(self) -> ActionLog:
         """Return the checked log.

@@ -19,6 +19,7 @@ from recsys.data.sources.source import Source, Tables
 from recsys.data.tables.download import Archive, Package, fetch, sha256
 from recsys.data.tables.scan import polars_errors
 from recsys.errors import ConfigurationError, DataError
+from recsys.ranges import above
 
 SITE = "https://files.grouplens.org/datasets/movielens"
 
@@ -118,6 +119,7 @@ class MovieLens(Source):
     timeout: float = 5.0
 
     def __post_init__(self) -> None:
+        above(0, timeout=self.timeout)
         if self.version not in RELEASES:
             raise ConfigurationError(f"MovieLens has no release {self.version!r}: choose one of {', '.join(RELEASES)}")
 

@@ -24,7 +24,7 @@ from recsys.models.generators.new_items import (
 )
 from recsys.nn.embedding import Embedding, TorchEmbedding
 from recsys.nn.feed_forward import FeedForward
-from recsys.ranges import at_least
+from recsys.ranges import above, at_least, below_one
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
@@ -125,6 +125,9 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             feed_forward: makes each block's feed-forward network; None takes `SwiGLU` with `dropout`.
             slots: places learned behind `max_length`, for the items that a slate holds before its last one; at least 1.
         """
+        at_least(1, width=width, layers=layers, heads=heads, max_length=max_length, slots=slots)
+        below_one(dropout=dropout)
+        above(0, initial=initial)
         at_least(1, max_length=max_length, slots=slots)
         encoder = HistoryEncoder(width, layers, heads, dropout, max_length + slots, positions, feed_forward)
         return CausalGenerator(bundle.trie(), bundle.semantic_ids.codes, encoder, max_length, initial, embedding)

@@ -77,6 +77,7 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         decoder_feed_forward: FeedForward | None = None,
     ) -> None:
         at_least(1, width=width, layers=layers, heads=heads, head_width=head_width, hidden=hidden)
+        at_least(1, decoder_layers=decoder_layers)
         at_least(1, max_length=max_length, buckets=buckets, max_distance=max_distance)
         below_one(dropout=dropout)
         super().__init__(trie, width, tied, codes_per_level, first_token)
@@ -117,6 +118,9 @@ class EncoderDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         decoder_feed_forward: FeedForward | None = None,
     ) -> EncoderDecoder:
         """Return a fresh network over a bundle's catalogue, with all its codes; arguments as in the class."""
+        at_least(1, width=width, layers=layers, decoder_layers=decoder_layers, heads=heads, head_width=head_width)
+        at_least(1, hidden=hidden, max_length=max_length)
+        below_one(dropout=dropout)
         sizes = bundle.semantic_ids.sizes
         shape = (width, layers, decoder_layers, heads, head_width, hidden, dropout, tied, max_length)
         return cls(

@@ -10,7 +10,7 @@ from recsys.models.generators.causal import CausalGenerator, EmbeddingFactory
 from recsys.models.generators.history_encoder import HistoryEncoder, LearnedPositions, RotaryPositions
 from recsys.nn.embedding import TorchEmbedding
 from recsys.nn.feed_forward import FeedForward
-from recsys.ranges import at_least
+from recsys.ranges import above, at_least, below_one
 
 
 class SASRec(CausalGenerator):
@@ -55,6 +55,9 @@ class SASRec(CausalGenerator):
         slots: int = 1,
     ) -> SASRec:
         """Return a fresh network over a bundle's items (`CausalGenerator.from_bundle`); semantic IDs are not read."""
+        at_least(1, width=width, layers=layers, heads=heads, max_length=max_length, slots=slots)
+        below_one(dropout=dropout)
+        above(0, initial=initial)
         at_least(1, max_length=max_length, slots=slots)
         encoder = HistoryEncoder(width, layers, heads, dropout, max_length + slots, positions, feed_forward)
         return cls(len(bundle.table), encoder, max_length, initial, embedding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -102,9 +101,14 @@ class FlatItems(ItemPosterior):
         self.vectors = MeanField(num_items, width, deviation * prior, initial * prior)
 
     @classmethod
-    def from_log(cls, log: SlateLog, **options: Any) -> FlatItems:
-        """Return a posterior for the items of a log. `options` are those of the class."""
-        return cls(log.num_items, **options)
+    def from_log(
+        cls, log: SlateLog, width: int = 25, prior: float = 1.0, deviation: float = 0.1, initial: float = 0.01
+    ) -> FlatItems:
+        """Return a posterior for the items of a log; the other arguments are those of the class."""
+        at_least(1, width=width)
+        above(0, prior=prior, deviation=deviation)
+        at_least(0, initial=initial)
+        return cls(log.num_items, width, prior, deviation, initial)
 
     @override
     def draw(self, items: Int[Tensor, "R K"], generator: torch.Generator) -> Float[Tensor, "R K D"]:
@@ -186,9 +190,22 @@ class GroupedItems(ItemPosterior):
         self.own = MeanField(len(group), width, deviation, initial)
 
     @classmethod
-    def from_log(cls, log: SlateLog, **options: Any) -> GroupedItems:
-        """Return a posterior for the items of a log. `options` are those of the class."""
-        return cls(torch.from_numpy(log.items.get_column("group").to_numpy().astype("int64")), **options)
+    def from_log(
+        cls,
+        log: SlateLog,
+        width: int = 25,
+        centre: float = 1.0,
+        scale: float = 0.5,
+        scale_spread: float = 0.5,
+        deviation: float = 0.1,
+        initial: float = 0.01,
+    ) -> GroupedItems:
+        """Return a posterior for the items of a log; the other arguments are those of the class."""
+        at_least(1, width=width)
+        above(0, centre=centre, scale=scale, scale_spread=scale_spread, deviation=deviation)
+        at_least(0, initial=initial)
+        group = torch.from_numpy(log.items.get_column("group").to_numpy().astype("int64"))
+        return cls(group, width, centre, scale, scale_spread, deviation, initial)
 
     @override
     def draw(self, items: Int[Tensor, "R K"], generator: torch.Generator) -> Float[Tensor, "R K D"]:

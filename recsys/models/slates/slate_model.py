@@ -17,6 +17,7 @@ from recsys.models.slates.item_posterior import ItemPosterior
 from recsys.models.slates.user_state import UserState
 from recsys.nn.affinity import negative_distance
 from recsys.nn.mean_field import MeanField
+from recsys.ranges import above, at_least
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class SlateModel(nn.Module):
         initial_state: InitialState | None = None,
         deviation: float = 0.1,
     ) -> None:
+        at_least(1, slots=slots)
+        above(0, deviation=deviation)
         super().__init__()
         self.items = items
         self.user = user
@@ -95,6 +98,8 @@ class SlateModel(nn.Module):
             initial_state: as in `SlateModel`.
             deviation: as in `SlateModel`.
         """
+        above(0, deviation=deviation)
+        at_least(0, slots=slots)
         return cls(items(log), user, max(slots, int(log.slates.lengths.max())), affinity, initial_state, deviation)
 
     def draw(self, slates: Int[Tensor, "U T S"], generator: torch.Generator) -> SlateValues:

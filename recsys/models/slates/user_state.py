@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.ranges import at_least, between
+
 
 class UserState(nn.Module, ABC):
     """A model of a user's hidden state `h`, which each click updates, and of the user vector `z`.
@@ -67,6 +69,7 @@ class GammaLinearUser(UserState):
     """
 
     def __init__(self, gamma: float = 0.8) -> None:
+        between(0, 1, gamma=gamma)
         super().__init__()
         self.logit = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma))))
 
@@ -122,6 +125,7 @@ class RecurrentUser(UserState):
     """
 
     def __init__(self, width: int) -> None:
+        at_least(1, width=width)
         super().__init__()
         self.cell = nn.GRUCell(width, width, bias=False)
         self.readout = nn.Parameter(torch.eye(width))

@@ -9,6 +9,7 @@ from torch import Tensor
 from recsys.decode.top_k import top_k
 from recsys.policies.baselines.item_to_item import ItemToItem, sparse_product
 from recsys.policies.baselines.popularity import interactions
+from recsys.ranges import at_least, within
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
@@ -44,6 +45,9 @@ class ItemKNN(ItemToItem):
         window: int | None = 5,
         back_off: float = 0.1,
     ) -> None:
+        at_least(1, num_items=num_items, neighbours=neighbours, window=window)
+        at_least(0, shrinkage=shrinkage)
+        within(0, 1, decay=decay, back_off=back_off)
         train.check(num_items, ["history"])
         links = cosine_neighbours(train.history, num_items, neighbours, shrinkage)
         super().__init__(links, interactions(train, num_items), decay, window, back_off)

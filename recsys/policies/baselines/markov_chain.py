@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recsys.policies.baselines.item_to_item import ItemToItem
 from recsys.policies.baselines.popularity import interactions
+from recsys.ranges import at_least, within
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
@@ -40,6 +41,9 @@ class MarkovChain(ItemToItem):
         exponent: float = 0.5,
         back_off: float = 0.1,
     ) -> None:
+        at_least(1, num_items=num_items, window=window)
+        at_least(0, exponent=exponent)
+        within(0, 1, decay=decay, back_off=back_off)
         train.check(num_items, ["history"])
         counts = lagged_counts(train.history, num_items, decay, window)
         source = counts.indices()[0]

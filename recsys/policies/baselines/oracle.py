@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recsys.errors import RequestError
 from recsys.policies.bandits.greedy import Greedy
+from recsys.ranges import at_least
 from recsys.types.context import Context
 
 
@@ -39,6 +40,7 @@ class Oracle(Greedy):
     """
 
     def __init__(self, num_items: int) -> None:
+        at_least(1, num_items=num_items)
         super().__init__(_TrueScores(num_items))
 
 

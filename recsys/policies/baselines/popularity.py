@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.ranges import at_least
 from recsys.types.context import Context
 
 
@@ -24,6 +25,8 @@ class PopularityPolicy(ItemPolicy):
     log_share: Tensor
 
     def __init__(self, train: Context, num_items: int, smoothing: float = 1.0) -> None:
+        at_least(1, num_items=num_items)
+        at_least(0, smoothing=smoothing)
         super().__init__()
         self.register_buffer("log_share", popularity_share(interactions(train, num_items), smoothing).log())
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.intervals import Interval
+from recsys.ranges import above, below_one, finite
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.actions.weights import PlainWeights, Weights
 from recsys.replay.estimator import Estimator, Terms
@@ -69,12 +70,13 @@ class CressieRead(Estimator[BanditBatch]):
     rewards: Sequence[float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
+        below_one(lowest=self.lowest)
         object.__setattr__(self, "rewards", tuple(self.rewards))
-        if not 0 <= self.lowest < 1 < self.highest:
-            raise ConfigurationError(
-                "weights average 1, so `lowest` is in [0, 1) and `highest` above 1, "
-                f"not {self.lowest} and {self.highest}"
-            )
+        if self.highest != inf:
+            above(1, highest=self.highest)
+        if len(self.rewards) != 2:
+            raise ConfigurationError(f"`rewards` are the lowest and the highest possible, not {self.rewards}")
+        finite(**{f"rewards[{place}]": value for place, value in enumerate(self.rewards)})
         if not self.rewards[0] < self.rewards[1]:
             raise ConfigurationError(f"`rewards` are the lowest and the highest possible, not {self.rewards}")
 

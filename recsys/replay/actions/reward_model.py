@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from recsys.data.logs.batches import LoggedActions
 from recsys.errors import RequestError
+from recsys.ranges import above
 from recsys.replay.actions.cross_fitting import every_pair, features_of_actions, folds, out_of_fold, pairs
-from recsys.replay.actions.weights import require
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class ActionMeans(RewardModel):
     strength: float = 10.0
 
     def __post_init__(self) -> None:
-        require(self.strength > 0, f"the strength of a table of means is above 0 rounds, not {self.strength}")
+        above(0, strength=self.strength)
 
     @override
     def __call__(

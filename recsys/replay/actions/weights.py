@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.errors import ConfigurationError
+from recsys.ranges import above, at_least, within
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.estimator import Batch
 
@@ -77,7 +78,7 @@ class Clip(Weights[BanditBatch]):
     limit: float
 
     def __post_init__(self) -> None:
-        require(self.limit > 0, f"a clip limit is above 0, not {self.limit}")
+        above(0, limit=self.limit)
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -97,7 +98,7 @@ class Switch(Weights[BanditBatch]):
     threshold: float
 
     def __post_init__(self) -> None:
-        require(self.threshold >= 0, f"a switch threshold is at least 0, not {self.threshold}")
+        at_least(0, threshold=self.threshold)
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -118,7 +119,7 @@ class Shrink(Weights[BanditBatch]):
     strength: float
 
     def __post_init__(self) -> None:
-        require(self.strength > 0, f"the strength of a shrinkage is above 0, not {self.strength}")
+        above(0, strength=self.strength)
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:
@@ -140,7 +141,7 @@ class SubGaussian(Weights[BanditBatch]):
     share: float
 
     def __post_init__(self) -> None:
-        require(0 <= self.share <= 1, f"the share of sub-Gaussian weights is in [0, 1], not {self.share}")
+        within(0, 1, share=self.share)
 
     @override
     def __call__(self, rounds: BanditBatch) -> Float[Tensor, " n"]:

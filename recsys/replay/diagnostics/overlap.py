@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from recsys.metrics.intervals import Interval
+from recsys.ranges import at_least, between, within
 
 ROWS = 2**18
 """Weights that a thread counts at once."""
@@ -103,6 +104,11 @@ class OverlapLimits:
     effective_sample_size: float = 100.0
     missing: float = 0.05
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        at_least(0, effective_sample_size=self.effective_sample_size)
+        within(0, 1, missing=self.missing)
+        between(0, 1, confidence=self.confidence)
 
 
 def overlap_warning(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import at_least, within
 from recsys.replay.episodes.batch import EpisodeBatch, powers
 from recsys.replay.episodes.importance import EpisodeEstimator
 from recsys.replay.estimator import Terms
@@ -83,6 +84,9 @@ class SequentialDR(EpisodeEstimator):
 
     discount: float = 1.0
 
+    def __post_init__(self) -> None:
+        within(0, 1, discount=self.discount)
+
     @property
     @override
     def terms(self) -> SequentialTerms:
@@ -127,6 +131,10 @@ class WeightedDoublyRobust(EpisodeEstimator):
 
     horizon: int
     discount: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least(1, horizon=self.horizon)
+        within(0, 1, discount=self.discount)
 
     @property
     @override

@@ -15,7 +15,8 @@ from torch.nn.functional import pad
 
 from recsys.data.logs.batches import LoggedActions, LoggedEpisodes
 from recsys.data.logs.episodes import EpisodeLog
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import RequestError
+from recsys.ranges import at_least
 from recsys.replay.batch import in_half, take, units_of
 from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.targets.actions import TargetPolicy
@@ -142,8 +143,7 @@ class FittedValues:
     folds: int = 3
 
     def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise ConfigurationError(f"folds={self.folds}: expected 2 or more")
+        at_least(2, folds=self.folds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.errors import RequestError
+from recsys.ranges import above, at_least, within
 from recsys.replay.episodes.batch import EpisodeBatch
 from recsys.replay.episodes.fitted_models import ValueFit, ValueModel
 
@@ -130,6 +131,12 @@ class LinearFittedQ(ValueFit):
     iterations: int = 10_000
     tolerance: float = 1e-10
 
+    def __post_init__(self) -> None:
+        within(0, 1, discount=self.discount)
+        at_least(0, ridge=self.ridge)
+        at_least(1, iterations=self.iterations)
+        above(0, tolerance=self.tolerance)
+
     @override
     def __call__(self, episodes: EpisodeBatch) -> LinearQ:
         return self.solve(BellmanSums.of(episodes))
@@ -212,8 +219,8 @@ class RegressedFittedQ(ValueFit):
     iterations: int = 100
 
     def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise RequestError(f"{self.iterations} iterations of fitted-Q evaluation: give at least 1")
+        within(0, 1, discount=self.discount)
+        at_least(1, iterations=self.iterations)
 
     @override
     def __call__(self, episodes: EpisodeBatch) -> RegressedQ:

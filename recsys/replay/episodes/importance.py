@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import at_least, within
 from recsys.replay.actions.batch import BanditBatch
 from recsys.replay.episodes.batch import EpisodeBatch, powers
 from recsys.replay.estimator import Estimator, Terms
@@ -80,6 +81,9 @@ class PerDecisionIPS(EpisodeEstimator):
 
     discount: float = 1.0
 
+    def __post_init__(self) -> None:
+        within(0, 1, discount=self.discount)
+
     @property
     @override
     def terms(self) -> PerDecisionTerms:
@@ -113,6 +117,10 @@ class PerDecisionSNIPS(EpisodeEstimator):
 
     horizon: int
     discount: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least(1, horizon=self.horizon)
+        within(0, 1, discount=self.discount)
 
     @property
     @override
@@ -178,6 +186,9 @@ class TrajectoryWise(Estimator[EpisodeBatch]):
 
     of: Estimator[Any]
     discount: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(0, 1, discount=self.discount)
 
     @property
     @override

@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.errors import RequestError
+from recsys.ranges import at_least, between, within
 from recsys.replay.episodes.batch import powers
 from recsys.replay.episodes.doubly_robust import SequentialStepTerms, WeightedDoublyRobust, step_values
 from recsys.replay.episodes.importance import EpisodeEstimator
@@ -87,6 +88,11 @@ class MAGIC(EpisodeEstimator):
     horizon: int
     discount: float = 1.0
     confidence: float = 0.9
+
+    def __post_init__(self) -> None:
+        at_least(1, horizon=self.horizon)
+        within(0, 1, discount=self.discount)
+        between(0, 1, confidence=self.confidence)
 
     @property
     @override

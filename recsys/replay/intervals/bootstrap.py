@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.errors import ConfigurationError
 from recsys.metrics.intervals import Interval
+from recsys.ranges import at_least, is_seed
 from recsys.replay.estimator import Estimator
 from recsys.replay.sums import Sums
 
@@ -39,9 +39,8 @@ class Bootstrap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("replicates", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigurationError(f"bootstrap.{name} is {getattr(self, name)}; it must be at least {least}")
+        at_least(1, replicates=self.replicates)
+        is_seed(seed=self.seed)
 
     def totals(self, terms: Float[Tensor, "n k"], unit: Int[Tensor, " n"]) -> Float[Tensor, "R k"]:
         """Return `Σ N t` of each replicate.

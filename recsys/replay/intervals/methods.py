@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from recsys.errors import RequestError
 from recsys.metrics.intervals import Interval
+from recsys.ranges import above, at_least, finite
 from recsys.replay.accumulate import EstimatorSums
 from recsys.replay.actions.importance import IPS
 from recsys.replay.actions.weights import PlainWeights
@@ -90,6 +91,11 @@ class EmpiricalBernstein(IntervalMethod):
     low: float = 0.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        above(0, largest=self.largest)
+        finite(low=self.low)
+        above(self.low, high=self.high)
+
     @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:
         if type(estimator) is not IPS:
@@ -119,6 +125,11 @@ class AnytimeValid(IntervalMethod):
     low: float = 0.0
     high: float = 1.0
     tightest: int = 10_000
+
+    def __post_init__(self) -> None:
+        finite(low=self.low)
+        above(self.low, high=self.high)
+        at_least(1, tightest=self.tightest)
 
     @override
     def __call__(self, estimator: Estimator[Any], statistics: EstimatorSums, confidence: float) -> Interval:

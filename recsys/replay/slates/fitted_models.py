@@ -13,7 +13,8 @@ from torch import Tensor
 
 from recsys.data.logs.batches import LoggedSlates
 from recsys.data.logs.slates import SlateFeedbackLog
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import RequestError
+from recsys.ranges import above, at_least
 from recsys.replay.batch import in_half, take, units_of
 from recsys.replay.slates.batch import SlateBatch
 from recsys.replay.slates.cascade import RewardToGoMeans, with_model
@@ -42,10 +43,8 @@ class RewardToGoModel:
     folds: int = 5
 
     def __post_init__(self) -> None:
-        if self.strength <= 0 or self.folds < 2:
-            raise ConfigurationError(
-                f"strength={self.strength}, folds={self.folds}: expected a strength above 0 and 2 folds or more"
-            )
+        at_least(2, folds=self.folds)
+        above(0, strength=self.strength)
 
 
 @dataclass(frozen=True, eq=False)

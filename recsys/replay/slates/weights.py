@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from recsys.ranges import at_least
 from recsys.replay.slates.batch import SlateBatch
 
 
@@ -93,6 +94,7 @@ class PositionBasedWeights(SlateWeights):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examination", tuple(self.examination))
+        at_least(0, **{f"examination[{place}]": value for place, value in enumerate(self.examination)})
 
     @override
     def __call__(self, rounds: SlateBatch) -> Float[Tensor, "n S"]:

@@ -15,11 +15,16 @@ from recsys.atomic import write_parquet, write_text
 from recsys.config.suggest import suggestion
 from recsys.data.logs.feedback_source import FeedbackLog
 from recsys.data.logs.slates import SlateFeedbackLog
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import ConfigurationError, ContractError, RequestError
+from recsys.protocols import require_protocol
+from recsys.ranges import between, is_seed
+from recsys.replay.actions.marginal import ClusteredEstimator
 from recsys.replay.actions.reward_model import RewardModel
 from recsys.replay.diagnostics.overlap import OverlapLimits
 from recsys.replay.episodes.fitted_models import FittedValues
-from recsys.replay.estimator_selection import EstimatorLike
+from recsys.replay.episodes.magic import MAGIC
+from recsys.replay.estimator import Estimator
+from recsys.replay.estimator_selection import EstimatorLike, Slope
 from recsys.replay.evaluation import evaluate
 from recsys.replay.intervals.methods import IntervalMethod
 from recsys.replay.options import ReplayOptions, TargetFactory
@@ -76,9 +81,18 @@ class Replay:
         risk: float = 0.05,
         seed: int = 0,
     ) -> None:
+        between(0, 1, confidence=confidence)
+        between(0, 0.5, risk=risk)
+        is_seed(seed=seed)
         for group, known in (("policy", policies), ("estimator", estimators)):
             if not known:
                 raise ConfigurationError(f"{group}: none is configured; name one or more, {group}=[NAME,NAME]")
+        for name, estimator in estimators.items():
+            if not isinstance(estimator, Slope | MAGIC | ClusteredEstimator):
+                try:
+                    require_protocol(estimator, Estimator)
+                except ContractError as error:
+                    raise ConfigurationError(f"estimators.{name}: {error}") from error
         if select and selector not in estimators:
             raise ConfigurationError(f"selector={selector}: no such estimator; {suggestion(selector, estimators)}")
         self.sources = sources

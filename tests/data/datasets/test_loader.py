@@ -183,7 +183,7 @@ def test_nothing_to_ask_gives_no_batches() -> None:
 
 
 def test_requests_that_cannot_be_met() -> None:
-    with pytest.raises(ConfigurationError, match="must fit into positions"):
+    with pytest.raises(ConfigurationError, match="positions=5: expected at least 6"):
         PackedLoader(users([3]), positions=5, max_length=5)
     with pytest.raises(ConfigurationError, match="batch_size=0: expected at least 1"):
         ExampleLoader(answered([3]), batch_size=0)

@@ -51,7 +51,7 @@ def test_a_split_in_time_needs_times() -> None:
 
 @pytest.mark.parametrize(("validation", "test"), [(0.0, 0.1), (0.5, 0.5), (0.1, -0.1)])
 def test_shares_are_checked(validation: float, test: float) -> None:
-    with pytest.raises(ConfigurationError, match="above 0 and together below 1"):
+    with pytest.raises(ConfigurationError, match=r"expected above 0 and below 1|together below 1"):
         GlobalTime(validation, test)
 
 

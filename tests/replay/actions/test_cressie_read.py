@@ -126,8 +126,14 @@ def test_one_round_has_no_interval_and_users_are_sent_elsewhere(generator: torch
 
 
 def test_ranges_that_cannot_be_are_refused() -> None:
-    for lowest, highest in ((1.0, 2.0), (-0.1, 2.0), (0.0, 1.0)):
-        with pytest.raises(ConfigurationError, match="weights average 1"):
-            CressieRead(lowest=lowest, highest=highest)
+    for wrong, said in (
+        ({"lowest": 1.0}, r"lowest=1.0: expected in \[0, 1\)"),
+        ({"lowest": -0.1}, r"lowest=-0.1: expected in \[0, 1\)"),
+        ({"highest": 1.0}, "highest=1.0: expected above 1"),
+        ({"rewards": (0.0, float("nan"))}, r"rewards\[1\]=nan: expected a finite number"),
+        ({"rewards": (0.0,)}, "lowest and the highest possible"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            CressieRead(**wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match="rewards"):
         CressieRead(rewards=(1.0, 1.0))

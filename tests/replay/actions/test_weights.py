@@ -65,7 +65,7 @@ def test_shrinkage_is_at_most_half_the_root_of_its_strength() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_refused(make: Callable[[float], object], wrong: float) -> None:
-    with pytest.raises(ConfigurationError, match=f"not {wrong}"):
+    with pytest.raises(ConfigurationError, match=f"={wrong}: expected"):
         make(wrong)
 
 

@@ -105,7 +105,7 @@ def test_iterations_of_a_regressor_are_the_steps_that_it_values() -> None:
     once = RegressedFittedQ(DecisionTreeRegressor, iterations=1)(episodes)(torch.eye(2).double())
     torch.testing.assert_close(once, worth(1.0, 1)[0][0], rtol=0, atol=0.08)
     assert RegressedFittedQ(LinearRegression, iterations=3)(episodes)(torch.eye(2).double()).shape == (2, 2)
-    with pytest.raises(RequestError, match="0 iterations"):
+    with pytest.raises(RequestError, match="iterations=0: expected at least 1"):
         RegressedFittedQ(LinearRegression, iterations=0)
 
 

@@ -127,7 +127,7 @@ def test_what_cannot_be_modelled_is_refused(tmp_path: Path) -> None:
     assert isinstance(log, EpisodeLog)
     with pytest.raises(RequestError, match="function is no policy of single actions, which a model of values needs"):
         EpisodeReader(log, MODEL).join(lambda batch: batch)
-    with pytest.raises(ConfigurationError, match="folds=1: expected 2 or more"):
+    with pytest.raises(ConfigurationError, match="folds=1: expected at least 2"):
         FittedValues(LinearFittedQ(), folds=1)
     with pytest.raises(RequestError, match="this estimator needs a value model's prediction"):
         estimates(log, {"uniform": lambda log: UniformActions(2)}, {"dr": SequentialDR()})

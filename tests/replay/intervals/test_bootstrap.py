@@ -120,7 +120,10 @@ def test_replicates_without_a_value_are_passed_over():
     assert (interval.low, interval.high) == (1, 1)
 
 
-@pytest.mark.parametrize(("options", "named"), [({"replicates": 0}, "replicates is 0"), ({"seed": -1}, "seed is -1")])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"replicates": 0}, "replicates=0: expected at least 1"), ({"seed": -1}, "seed=-1: expected a seed")],
+)
 def test_numbers_below_their_least_are_refused(options, named):
     with pytest.raises(ConfigurationError, match=named):
         Bootstrap(**options)

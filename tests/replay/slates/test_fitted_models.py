@@ -72,7 +72,10 @@ def test_what_cannot_be_put_together_is_refused(log: SlateFeedbackLog) -> None:
         SlateReader(log).join(UniformTarget()(log))(batch).need("predicted")
 
 
-@pytest.mark.parametrize("wrong", [{"strength": 0.0}, {"folds": 1}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict) -> None:
-    with pytest.raises(ConfigurationError, match="expected a strength above 0 and 2 folds"):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"strength": 0.0}, r"strength=0\.0: expected above 0"), ({"folds": 1}, "folds=1: expected at least 2")],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
         RewardToGoModel(**wrong)
