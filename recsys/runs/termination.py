@@ -42,7 +42,8 @@ def raising_terminated() -> Iterator[None]:
     """Raise `Terminated` inside the block when SIGTERM or SIGHUP comes, once; further ones change nothing.
 
     A process that ignores SIGHUP, as under `nohup`, goes on ignoring it. Where a library swallows what is raised, as an
-    import or a destructor can, it is raised at the end of the block. Output to a terminal that is closed is dropped
+    import or a destructor can, it is raised at the end of the block; where a library makes another error of it, it is
+    raised in place of that. Output to a terminal that is closed is dropped
     from then on: it would fail in whatever cleans up. Where such a failure comes before the signal, it counts as the
     signal.
     """
@@ -65,9 +66,9 @@ def raising_terminated() -> Iterator[None]:
         yield
         if came:
             raise Terminated(came[0])
-    except OSError as error:
-        ended = termination_of(error)
-        if ended is None:
+    except BaseException as error:
+        ended = Terminated(came[0]) if came else termination_of(error)
+        if ended is None or isinstance(error, Terminated):
             raise
         _drop_closed_output()
         raise ended from error

@@ -189,3 +189,15 @@ def test_a_terminal_of_ascii_gets_plain_signs() -> None:
 def test_a_sigterm_that_a_library_swallows_ends_the_command_at_its_end() -> None:
     with pytest.raises(Terminated), raising_terminated(), contextlib.suppress(Terminated):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_a_library_makes_another_error_of_is_a_signal() -> None:
+    """An import that is interrupted may end as an ImportError."""
+    with pytest.raises(Terminated) as ended, raising_terminated():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Terminated:
+            raise ImportError("cannot import name 'x' from partially initialized module") from None
+    assert ended.value.exit_code == 143
+    with pytest.raises(ImportError), raising_terminated():
+        raise ImportError("of its own")

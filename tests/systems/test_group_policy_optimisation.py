@@ -100,7 +100,7 @@ def test_the_first_inner_step_is_on_policy_also_with_dropout(batch: Context, wat
 def test_later_inner_steps_learn_from_the_held_group(batch: Context, watched: Watch) -> None:
     one = system(groups := Groups(), inner_steps=3, sampler=IndependentSampler(6), request_share=1.0)
     seen, clipped = watched(one), []
-    optimizer = torch.optim.SGD(one.network.parameters(), lr=20.0)
+    optimizer = torch.optim.SGD(one.network.parameters(), lr=2.0)
     for index in range(4):
         loss = one.training_step(batch, index)
         clipped.append(seen["train/clip_fraction"])

@@ -13,7 +13,6 @@ from torch import nn
 from recsys.config.compose import compose
 from recsys.config.folders import configuration_folder
 from recsys.config.validate import validate
-from recsys.errors import ConfigurationError
 from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.generators.history_encoder import RotaryPositions
@@ -90,15 +89,8 @@ def test_tables_of_every_kind(embedding: str) -> None:
     torch.testing.assert_close(rows, dict(tables.named_parameters())["collection.embeddings.item.weight"][[3, 4, 7]])
 
 
-@pytest.mark.parametrize("embedding", sorted({*EMBEDDINGS} - {"fused"}))
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_tables_that_are_the_output_layer_too(embedding: str) -> None:
     model = build_model(configured("causal", f"embedding@network.embedding={embedding}"), tiny_bundle()).eval()
     total = model.catalogue_log_prob(model.encode(REQUESTS)).exp().sum(-1)
     torch.testing.assert_close(total, torch.ones(2))
-
-
-@pytest.mark.parametrize("network", ["causal", "sasrec"])
-def test_tables_that_cannot_be_are_refused_at_once(network: str) -> None:
-    node = configured(network, "embedding@network.embedding=fused")
-    with pytest.raises(ConfigurationError, match="cannot be shared with an output layer"):
-        build_model(node, tiny_bundle())
