@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.decode.score import score
@@ -19,7 +19,7 @@ from recsys.types.rollout import Rollout
 
 @runtime_checkable
 class NextItemObjective(Protocol):
-    """A loss of encoded requests with one logged answer each: an item, or a slate whose slots are all filled."""
+    """A loss of encoded requests with one logged answer each: an item, or a slate whose last slots may be empty."""
 
     def __call__(self, network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
         """Return the mean over the examples, in nats."""
@@ -35,7 +35,7 @@ def catalogue_cross_entropy(network: Generator[Any, Any], memory: Any, examples:
     items = examples.slates.items
     if items.shape[2] == 1:
         return -network.path_log_prob(memory, items.squeeze(2)).sum(-1).mean()
-    return -network.slate_log_prob(memory, items).sum((-1, -2)).mean()
+    return -_of_filled(network.slate_log_prob(memory, items.clamp(min=0)), items).mean()
 
 
 def item_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
@@ -44,7 +44,8 @@ def item_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Exam
     Items of a slate do not see each other (the point-wise decoder of the OneRec Technical Report, arXiv 2506.13695).
     For single items it is `catalogue_cross_entropy`.
     """
-    return -network.path_log_prob(memory, examples.slates.items.squeeze(1)).sum((-1, -2)).mean()
+    items = examples.slates.items
+    return -_of_filled(network.path_log_prob(memory, items.squeeze(1).clamp(min=0)).unsqueeze(1), items).mean()
 
 
 def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
@@ -56,7 +57,12 @@ def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples:
     items = examples.slates.items
     if items.shape[2] == 1:
         return -score(network, memory, examples.context, items.squeeze(2)).sum(-1).mean()
-    return -score_slates(network, memory, examples.context, items).sum((-1, -2)).mean()
+    return -_of_filled(score_slates(network, memory, examples.context, items), items).mean()
+
+
+def _of_filled(codes: Float[Tensor, "B 1 S L"], items: Int[Tensor, "B 1 S"]) -> Float[Tensor, "B 1"]:
+    """Return the log-probability of each slate over its slots that hold an item; the others are at its end."""
+    return codes.masked_fill((items < 0).unsqueeze(-1), 0.0).sum((-1, -2))
 
 
 def cross_entropy(rollout: Rollout) -> Loss:

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recsys.objectives.likelihood import catalogue_cross_entropy, cross_entropy, legal_set_cross_entropy
+from recsys.objectives.likelihood import (
+    NextItemObjective,
+    catalogue_cross_entropy,
+    cross_entropy,
+    item_cross_entropy,
+    legal_set_cross_entropy,
+)
+from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -71,8 +78,37 @@ def test_only_the_legal_form_lets_excluded_items_go() -> None:
     torch.testing.assert_close(legal[[1, 2, 9]], torch.zeros(3, 8), atol=1e-6, rtol=0.0)
 
 
-def test_slates_of_several_items_are_refused() -> None:
-    network, two = tiny_generator(dropout=0.0), torch.zeros(3, 1, 2)
-    examples = EXAMPLES.replace(slates=Slates(two.long(), two))
-    with pytest.raises(ValueError, match="one logged item a request"):
-        legal_set_cross_entropy(network, network.encode(REQUESTS), examples)
+def test_slates_are_scored_slot_after_slot() -> None:
+    """Over the catalogue each slot knows the earlier ones; over the legal set it cannot be one of them either."""
+    network = tiny_generator(dropout=0.0)
+    items = torch.tensor([[[4, 3]], [[0, 9]], [[3, 8]]])
+    examples, memory = EXAMPLES.replace(slates=Slates(items, torch.zeros(items.shape))), network.encode(REQUESTS)
+    by_slot = network.slate_log_prob(memory, items).sum(-1)
+    assert torch.isclose(catalogue_cross_entropy(network, memory, examples), -by_slot.sum((1, 2)).mean())
+    legal = AutoregressiveSlatePolicy(network).log_prob(REQUESTS, examples.slates).sum((1, 2))
+    assert torch.isclose(legal_set_cross_entropy(network, memory, examples), -legal.mean())
+    alone = network.path_log_prob(memory, items.squeeze(1)).sum(-1)
+    assert torch.isclose(item_cross_entropy(network, memory, examples), -alone.sum(1).mean())
+    assert not torch.isclose(alone.sum(1), by_slot.sum((1, 2))).all(), "items of a session see each other"
+
+
+def test_for_single_items_all_three_agree_where_nothing_is_excluded() -> None:
+    network = tiny_generator(dropout=0.0)
+    free = Context(REQUESTS.users, REQUESTS.history, Jagged.empty(len(REQUESTS)))
+    examples, memory = EXAMPLES.replace(context=free), network.encode(free)
+    values = [one(network, memory, examples) for one in (catalogue_cross_entropy, item_cross_entropy)]
+    torch.testing.assert_close(values[0], values[1])
+    torch.testing.assert_close(values[0], legal_set_cross_entropy(network, memory, examples))
+
+
+@pytest.mark.parametrize("objective", [catalogue_cross_entropy, item_cross_entropy, legal_set_cross_entropy])
+def test_slots_without_an_item_count_as_none(objective: NextItemObjective) -> None:
+    network = tiny_generator(dropout=0.0)
+    items = torch.tensor([[[4, 3, -1]], [[0, -1, -1]], [[3, 8, 5]]])
+    examples = EXAMPLES.replace(slates=Slates(items, torch.zeros(items.shape)))
+    each = []
+    for row, slots in enumerate((2, 1, 3)):
+        one = examples.select(torch.tensor([row]))
+        one = one.replace(slates=Slates(one.slates.items[..., :slots], one.slates.log_prob[..., :slots]))
+        each.append(objective(network, network.encode(one.context), one))
+    torch.testing.assert_close(objective(network, network.encode(REQUESTS), examples), torch.stack(each).mean())
