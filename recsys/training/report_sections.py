@@ -97,7 +97,7 @@ class RewardDiagnostics:
     def section(self, run: RunFolder) -> Section:
         """Return a small chart for each scalar."""
         history = training_history(run).filter(pl.col("metric").str.starts_with("train/"))
-        rewarded = history.filter(pl.col("metric") == "train/reward_mean")["training"].unique()
+        rewarded = history.filter(pl.col("metric").is_in(["train/reward_mean", "train/pairs"]))["training"].unique()
         shown = history.filter(pl.col("training").is_in(rewarded.implode()))
         names = shown["metric"].unique(maintain_order=True).to_list()
         charts = [line_chart(curves(shown, name), name.removeprefix("train/"), "step") for name in names]

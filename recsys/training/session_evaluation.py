@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import torch
@@ -21,6 +21,7 @@ from recsys.metrics.sessions import session_ndcg, session_recall
 from recsys.models.rewards.session import SessionRewardModel
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy, Policy
+from recsys.ranges import at_least, is_seed
 from recsys.rewards.labels import Label
 from recsys.rewards.learned import Scalariser
 from recsys.runs.artifacts import artifacts, load
@@ -95,6 +96,11 @@ class SessionEvaluation:
             raise ConfigurationError(
                 f"evaluation.judge={judge}: the judge must not be the model that rewards; train another on other users"
             )
+        at_least(1, slots=slots, candidates=candidates, limit=limit)
+        at_least(0, users=users)
+        is_seed(seed=seed)
+        if not engaged:
+            raise ConfigurationError("evaluation.engaged: expected at least one channel of outcomes")
         self.baselines = baselines
         self.reward_model = reward_model
         self.judge = judge
@@ -108,6 +114,8 @@ class SessionEvaluation:
         self.users = users
         self.seed = seed
         self.limit = limit
+
+    reads: ClassVar[type] = PreparedSlates
 
     @staticmethod
     def own_rows(node: DictConfig) -> list[str]:
