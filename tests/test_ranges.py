@@ -220,7 +220,7 @@ def test_a_number_that_one_key_writes_and_another_reads_is_refused(walked: dict[
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="it has one"),
         ),
         ("seed=-1", "seed=-1: expected a seed in [0, 4294967295]"),
-        ("optimizer.lr=inf", "optimizer: lr=inf: expected above 0"),
+        ("optimizer.lr=inf", "optimizer: lr=inf: expected at least 0"),
         ("schedule.max_epochs=0", "schedule: max_epochs=0: expected at least 1"),
         ("train.rere.system.sampler.candidates=0", "train.rere.system.sampler: candidates=0: expected at least 1"),
     ],

@@ -49,7 +49,10 @@ def number_faults(node: DictConfig, path: str) -> Iterator[str]:
             root = node._get_root()
             own = join_key(path, error.name)
             written = written_keys(root, own)[-1] if isinstance(root, DictConfig) else own
-            yield f"{path}: {error}" + ("" if written == own else f" (it reads {written})")
+            if path.startswith("stage.") and written.rpartition(".")[2] == error.name:
+                yield f"{written}{str(error).removeprefix(error.name)}"
+            else:
+                yield f"{path}: {error}" + ("" if written == own else f" (it reads {written})")
     except Exception as error:
         log.debug("%s: %s", path, error)
 

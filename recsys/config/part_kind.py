@@ -150,9 +150,11 @@ def _takes(made: Any, part: Mapping[Any, Any], wanted: Any) -> bool:
 
 
 def _returns(made: Any, wanted: Any) -> bool:
-    """Return whether what a call makes may be of a class."""
+    """Return whether what a call makes may be of a class; what a class method makes is not looked at."""
     if inspect.isclass(made):
         return _related(made, wanted)
+    if inspect.ismethod(made):
+        return True
     try:
         return _related(get_type_hints(made).get("return", Any), wanted)
     except (NameError, TypeError, AttributeError):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from recsys.errors import ConfigurationError
-from recsys.ranges import above, at_least
+from recsys.ranges import at_least
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -21,13 +21,13 @@ def make_optimizer(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]
         parameters: what it moves.
 
     Raises:
-        ConfigurationError: the learning rate is not above 0, another number is below 0, or one is not finite; whatever
+        ConfigurationError: a number is below 0 or not finite, such as the learning rate; whatever
             a factory of another kind makes is checked in the same way after it is made.
 
     >>> from functools import partial
     >>> make_optimizer(partial(torch.optim.SGD, lr=float("inf")), [nn.Parameter(torch.ones(1))])
     Traceback (most recent call last):
-    recsys.ranges.RangeError: lr=inf: expected above 0
+    recsys.ranges.RangeError: lr=inf: expected at least 0
     """
     check_optimizer_options(getattr(factory, "kwargs", None) or getattr(factory, "keywords", None) or {})
     optimizer = factory(parameters)
@@ -39,7 +39,7 @@ def make_optimizer(factory: OptimizerFactory, parameters: Iterable[nn.Parameter]
 
 
 def check_optimizer_options(options: Mapping[str, object]) -> None:
-    """Refuse a learning rate that is not above 0, and other numbers below 0; all are finite.
+    """Refuse numbers below 0, and numbers that are not finite; with a learning rate of 0 nothing moves.
 
     Args:
         options: arguments of an optimizer, by name; what is no number is not looked at.
@@ -49,4 +49,4 @@ def check_optimizer_options(options: Mapping[str, object]) -> None:
     """
     for name, value in options.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            (above if name == "lr" else at_least)(0, **{name: value})
+            at_least(0, **{name: value})

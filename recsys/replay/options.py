@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.errors import ConfigurationError
+from recsys.ranges import between
 from recsys.replay.actions.reward_model import RewardModel
 from recsys.replay.diagnostics.overlap import OverlapLimits
 from recsys.replay.episodes.fitted_models import FittedValues
@@ -50,7 +51,6 @@ class ReplayOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise ConfigurationError(f"confidence={self.confidence}: expected a number between 0 and 1, such as 0.95")
+        between(0, 1, confidence=self.confidence)
         if self.half not in (None, 0, 1):
             raise ConfigurationError(f"half={self.half}: expected 0, 1 or None")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from recsys.data.logs.feedback_source import FeedbackLog
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import RequestError
+from recsys.ranges import between
 from recsys.replay.estimator_selection import EstimatorLike
 from recsys.replay.evaluation import tabulate_estimates
 from recsys.replay.options import ReplayOptions, TargetFactory
@@ -61,8 +62,7 @@ def choose_policy(
         RequestError: a policy is made from the log itself (`PopularityTarget`), or no policy has an estimate without a
             warning.
     """
-    if not 0 < risk < 0.5:
-        raise ConfigurationError(f"risk={risk}: expected a number between 0 and 0.5, such as 0.05")
+    between(0, 0.5, risk=risk)
     for name, made in policies.items():
         if getattr(made, "made_of_log", False):
             raise RequestError(f"policy {name!r} is made of the half that is to report: leave it out of the choice")

@@ -161,9 +161,9 @@ WRONG = {
     "estimator=[dr]": "uniform on old, dr: this estimator needs a reward model's prediction for every action, which is"
     " not there: give a model of rewards (model=means, model=logistic or model=ridge)",
     "estimator=[per_decision_ips]": "uniform on old, per_decision_ips: this estimator is for logs of another kind",
-    "confidence=2": "confidence=2: expected a number between 0 and 1",
+    "confidence=2": "confidence=2: expected above 0 and below 1",
     "selector=snip select=true": "selector=snip: no such estimator; did you mean 'snips'",
-    "risk=0.7 select=true": "risk=0.7: expected a number between 0 and 0.5",
+    "risk=0.7 select=true": "risk=0.7: expected above 0 and below 0.5",
     "policy=table": "policy.path",
     "policy=checkpoint": "policy.run",
     "estimator=[slate_ips]": "uniform on old, slate_ips: this estimator is for logs of another kind",

@@ -200,7 +200,7 @@ def test_what_is_missing_is_refused_by_policy_log_and_estimator(tmp_path: Path) 
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"confidence=1\.5: expected a number between 0 and 1"):
+    with pytest.raises(ConfigurationError, match=r"confidence=1\.5: expected above 0 and below 1"):
         ReplayOptions(confidence=1.5)
     with pytest.raises(ConfigurationError, match="half=2"):
         ReplayOptions(half=2)

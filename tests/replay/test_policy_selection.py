@@ -122,7 +122,7 @@ def test_a_policy_of_which_the_log_does_not_tell_is_not_chosen(tmp_path: Path) -
 
 @pytest.mark.parametrize("risk", [0.0, 0.5, 1.0])
 def test_risks_that_are_none_are_refused(tmp_path: Path, risk: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected a number between 0 and 0\.5"):
+    with pytest.raises(ConfigurationError, match=r"expected above 0 and below 0\.5"):
         choose_policy({"log": a_log(tmp_path, 90)}, POLICIES, IPS(), {"ips": IPS()}, risk=risk)
 
 
