@@ -13,7 +13,11 @@ RERE, SLATE, SIMULATOR = (
 PLANTED = "simulator=slate/planted"
 SEQUENCES = ("movielens_100k", "movielens_1m", "movielens_32m", "parquet", "feedback")
 UNIFORM = "{_target_: recsys.policies.bandits.greedy.UniformPolicy, num_items: 3}"
+ONEREC = "experiment=onerec/parquet"
 GIVEN = {
+    "dataset/kuairand_folder": ["dataset.root=raw"],
+    "experiment/onerec/kuairand": ["dataset.root=raw"],
+    "experiment/onerec/parquet": ["dataset.root=raw"],
     "dataset/ebnerd": ["dataset.root=raw"],
     "dataset/exposures": ["dataset.root=raw"],
     "dataset/feedback": ["dataset.path=feedback.parquet"],
@@ -69,7 +73,12 @@ def uses() -> list[Use]:
     A group that is missing here is found by `tests/test_options.py`.
     """
     found = [*_trainings(), *_slates(), *_simulators(), *_bench(), *_replay()]
-    return [Use(one.option, one.command, (*one.overrides, *GIVEN.get(one.option, ()))) for one in found]
+    return [Use(one.option, one.command, (*one.overrides, *_given(one))) for one in found]
+
+
+def _given(use: Use) -> list[str]:
+    """What the user of an option must give, beside what its experiment asks for."""
+    return [*(["dataset.root=raw"] if ONEREC in use.overrides else []), *GIVEN.get(use.option, ())]
 
 
 def _use(group: str, name: str, *before: str, key: str = "", command: str = "train") -> Use:
@@ -80,10 +89,12 @@ def _use(group: str, name: str, *before: str, key: str = "", command: str = "tra
 GOES_WITH = {
     "advantage_actor_critic": (SIMULATOR, "train.actor_critic"),
     "catalogue_cross_entropy": (RERE, "train.sft"),
+    "item_cross_entropy": (RERE, "train.sft"),
     "legal_set_cross_entropy": (RERE, "train.sft"),
     "proximal_policy_optimisation": (SIMULATOR, "train.actor_critic"),
 }
 """The experiment and the training of objectives that are not for groups of rewarded slates."""
+ONEREC_OPTIONS = ("behaviour_and_content", "session")
 SAMPLERS = {"normalised_without_replacement": "stochastic_beam", "without_replacement": "stochastic_beam"}
 
 
@@ -96,13 +107,24 @@ def _trainings() -> list[Use]:
         sampler = [f"sampler@{training}.system.sampler={SAMPLERS[one]}"] if one in SAMPLERS else []
         found.append(_use("objective", one, experiment, *sampler, key=f"objective@{training}.system.objective"))
     for group in ("network", "items", "debug"):
-        found += [_use(group, one, RERE) for one in options(group)]
+        found += [_use(group, one, ONEREC if one in ONEREC_OPTIONS else RERE) for one in options(group)]
+    key = "feed_forward@network.decoder_feed_forward"
+    found += [_use("feed_forward", one, ONEREC, key=key) for one in options("feed_forward")]
+    key = "preference@train.ipa.system.preference"
+    found += [_use("preference", one, ONEREC, key=key) for one in options("preference")]
     found += [_use("embedding", one, RERE, key="embedding@network.embedding") for one in options("embedding")]
     found += [_use("collisions", one, RERE, key="collisions@items.collisions") for one in options("collisions")]
     found += [_use("dataset", one, RERE if one in SEQUENCES else SLATE) for one in options("dataset")]
     found += [_use("split", one, SLATE if one.startswith("slate") else RERE) for one in options("split")]
     found += [_use("training", one, RERE, key="+training@train.added") for one in options("training")]
-    for kind, names in (("rere", EXPERIMENTS["rere"]), ("slate", EXPERIMENTS["slate"]), ("simulator", ("interest",))):
+    added = "+training/onerec@train.added"
+    found += [_use("training/onerec", one, ONEREC, key=added) for one in options("training/onerec")]
+    for kind, names in (
+        ("onerec", EXPERIMENTS["onerec"]),
+        ("rere", EXPERIMENTS["rere"]),
+        ("slate", EXPERIMENTS["slate"]),
+        ("simulator", ("interest",)),
+    ):
         found += [_use(f"experiment/{kind}", one, key="experiment") for one in names]
     return [
         Use(one.option, one.command, (f"experiment={one.option.removeprefix('experiment/')}",))
@@ -112,8 +134,15 @@ def _trainings() -> list[Use]:
     ]
 
 
-EXPERIMENTS = {kind: tuple(options(f"experiment/{kind}")) for kind in ("rere", "slate", "simulator")}
-KIND = {"sequences": RERE, "slates": SLATE, "simulator": SIMULATOR, "ranking": RERE, "forecast": SLATE}
+EXPERIMENTS = {kind: tuple(options(f"experiment/{kind}")) for kind in ("onerec", "rere", "slate", "simulator")}
+KIND = {
+    "sessions": ONEREC,
+    "sequences": RERE,
+    "slates": SLATE,
+    "simulator": SIMULATOR,
+    "ranking": RERE,
+    "forecast": SLATE,
+}
 
 
 def _slates() -> list[Use]:
@@ -126,6 +155,7 @@ def _slates() -> list[Use]:
     for group in ("data", "evaluation", "report"):
         found += [_use(group, one, KIND[one]) for one in options(group)]
     homes = {"actor_critic": (SIMULATOR, "actor_critic"), "slate_elbo": (SLATE, "gamma"), "supervised": (RERE, "sft")}
+    homes["preference_alignment"] = (ONEREC, "ipa")
     for one in options("system"):
         experiment, training = homes.get(one, (RERE, "rere"))
         found.append(_use("system", one, experiment, key=f"system@train.{training}.system"))

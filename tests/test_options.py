@@ -101,7 +101,11 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(
 
 KINDS = [
     (RERE, "objective@train.rere.system.objective=proximal_policy_optimisation", r"choose objective@train\.rere.*dapo"),
-    (RERE, "objective@train.sft.system.objective=dapo", r"one of catalogue_cross_entropy, legal_set_cross_entropy$"),
+    (
+        RERE,
+        "objective@train.sft.system.objective=dapo",
+        r"one of catalogue_cross_entropy, item_cross_entropy, legal_set_cross_entropy$",
+    ),
     (SIMULATOR, "objective@train.actor_critic.system.objective=dpo", r"one of advantage_actor_critic, proximal"),
     (
         RERE,

@@ -27,7 +27,7 @@ from tests.tiny import tiny_generator
 
 CONF = configuration_folder()
 EXPERIMENT = "experiment=rere/movielens_100k"
-SUPERVISED = {"catalogue_cross_entropy", "legal_set_cross_entropy"}
+SUPERVISED = {"catalogue_cross_entropy", "item_cross_entropy", "legal_set_cross_entropy"}
 ACTOR_CRITIC = {"advantage_actor_critic", "proximal_policy_optimisation"}
 
 
@@ -134,8 +134,23 @@ def test_every_objective_of_the_package_has_a_file() -> None:
         and getattr(kind := inspect.signature(value).return_annotation, "__name__", kind) == "Loss"
         and next(iter(inspect.signature(value).parameters)) in ("rollout", "steps")
     }
-    assert found <= set(options("objective"))
+    configured = {str(OmegaConf.load(path)["_target_"]).rpartition(".")[2] for path in CONF.glob("objective/*.yaml")}
+    assert found <= configured
     assert len(found) >= 17
+
+
+def test_every_preference_objective_of_the_package_has_a_file() -> None:
+    import inspect
+
+    from recsys.objectives import preference
+
+    found = {
+        name
+        for name, value in vars(preference).items()
+        if inspect.isfunction(value) and not name.startswith("_") and "pairs" in inspect.signature(value).parameters
+    }
+    configured = {str(OmegaConf.load(path)["_target_"]).rpartition(".")[2] for path in CONF.glob("preference/*.yaml")}
+    assert found == configured
 
 
 @pytest.mark.parametrize(
