@@ -27,8 +27,8 @@ class JudgedTable:
 
     lead: str = (
         "judge_mean and judge_max: mean and largest probability of the held-out judge over the sampled sessions of a "
-        "request. recall and ndcg: of the session that is served, for the items that the user engaged with. The judge is "
-        "a model; where it and the outcomes disagree, the outcomes are right."
+        "request. recall and ndcg: of the session that is served, for the items that the user engaged with. The judge "
+        "is a model; where it and the outcomes disagree, the outcomes are right."
     )
 
     def section(self, run: RunFolder) -> Section:
