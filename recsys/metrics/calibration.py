@@ -31,12 +31,15 @@ class Reliability:
         return float((self.predicted - self.observed).abs().mean())
 
 
-def reliability(probability: Float[Tensor, " n"], occurred: Bool[Tensor, " n"], bins: int = 10) -> Reliability:
+def reliability(
+    probability: Float[Tensor, " n"], occurred: Bool[Tensor, " n"] | Float[Tensor, " n"], bins: int = 10
+) -> Reliability:
     """Return the reliability diagram of predictions, sorted into bins by predicted probability.
 
     Args:
         probability: predicted probability of each event.
-        occurred: whether the event occurred.
+        occurred: whether the event occurred; or the share of several like events that did, in [0, 1], for which the
+            intervals are too wide rather than too narrow.
         bins: number of bins; fewer if there are fewer predictions.
 
     >>> found = reliability(torch.tensor([0.1, 0.9, 0.3, 0.7]), torch.tensor([False, True, False, True]), bins=2)
