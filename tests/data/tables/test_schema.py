@@ -122,3 +122,11 @@ def test_malformed_text(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_table(path, INTERACTIONS)
     assert str(path) in str(caught.value)
+
+
+def test_a_text_without_any_known_column_names_those_it_has(tmp_path: Path) -> None:
+    path = text(tmp_path, "Customer,SKU,when\n1,a,10\n")
+    with pytest.raises(
+        DataError, match="column 'user_id' of table 'interactions' is missing; found Customer, SKU, when"
+    ):
+        read_table(path, INTERACTIONS)
