@@ -155,7 +155,9 @@ class RunFolder:
         try:
             return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
         except ValueError as error:
-            raise RequestError(f"{self.metrics} is damaged ({error}): run the same command again") from error
+            raise RequestError(
+                f"{self.metrics} is damaged ({error}): run the command that made the run again"
+            ) from error
 
     def write_config(self, config: DictConfig) -> None:
         """Keep the configuration such that running it again makes a new run."""

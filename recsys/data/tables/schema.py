@@ -249,6 +249,8 @@ def _typed(frame: pl.LazyFrame, schema: TableSchema, location: str) -> pl.LazyFr
     targets = {ColumnKind.TIME: pl.Int64(), ColumnKind.INTEGER: pl.Int64(), ColumnKind.NUMBER: pl.Float64()}
     present = frame.collect_schema()
     known = [column for column in schema.columns if column.name in present]
+    if not known:
+        return frame
     ids = [column.name for column in known if column.kind is ColumnKind.ID]
     cast = {column.name: targets[column.kind] for column in known if column.kind in targets}
     bad = {

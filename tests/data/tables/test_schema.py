@@ -131,3 +131,11 @@ def test_an_order_beyond_int64_is_refused(tmp_path: Path, kind: Any) -> None:
     pl.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "order": order}).write_parquet(path)
     with pytest.raises(DataError, match=r"interactions.parquet, row 1 \(from 0\), column 'order': 9223372036854775808"):
         read_table(path, INTERACTIONS)
+
+
+def test_a_text_without_any_known_column_names_those_it_has(tmp_path: Path) -> None:
+    path = text(tmp_path, "Customer,SKU,when\n1,a,10\n")
+    with pytest.raises(
+        DataError, match="column 'user_id' of table 'interactions' is missing; found Customer, SKU, when"
+    ):
+        read_table(path, INTERACTIONS)
