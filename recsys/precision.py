@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from recsys.errors import ConfigurationError
 
 
@@ -16,6 +14,8 @@ def require_default_precision() -> None:
     Raises:
         ConfigurationError: it names the precision, and the call that sets it back.
     """
+    import torch  # a refusal of a wrong key needs none
+
     found = torch.get_default_dtype()
     if found is not torch.float32:
         raise ConfigurationError(

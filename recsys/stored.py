@@ -36,12 +36,16 @@ PARTS = tuple(
 ENGINE = tuple(
     f"{PACKAGE}.{name}"
     for name in (
-        *("atomic", "bench", "cli", "config", "data.tables", "instantiation", "report", "runs"),
+        *("atomic", "bench", "checksums", "cli", "config", "data.tables", "instantiation", "report", "runs"),
         *("stored", "training"),
     )
 )
-"""Packages and modules whose functions write files, start programs or make other configurations: their classes can be
-named by a stored configuration, their functions cannot."""
+"""Packages and modules whose functions write files, start programs or make other configurations: a stored configuration
+cannot name them, and classes of `STAGES` alone."""
+
+STAGES = tuple(f"{PACKAGE}.{name}" for name in ("bench", "report", "runs.prepare", "runs.tokenize", "training"))
+"""Packages and modules of the engine whose classes a stored configuration can name. A class of the others may write
+where it is made: a `logging.FileHandler` empties the file that it is given."""
 
 ARTIFACT = f"{PACKAGE}.runs.artifacts.artifact"
 
@@ -219,7 +223,8 @@ def _of_package(target: str, whole_run: bool) -> bool:
         return False
     if not whole_run:
         return target == ARTIFACT or _inside(found.__module__, PARTS)
-    return inspect.isclass(found) or target in ENGINE_FUNCTIONS or not _inside(found.__module__, ENGINE)
+    named = target in ENGINE_FUNCTIONS or not _inside(found.__module__, ENGINE)
+    return named or (inspect.isclass(found) and _inside(found.__module__, STAGES))
 
 
 def _defined(parts: list[str]) -> Any:

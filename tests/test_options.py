@@ -117,6 +117,7 @@ KINDS = [
     (SLATE, "split=leave_one_out", r"split: .*choose split= one of slate_time, slate_users"),
     (RERE, "dataset=simulated_slates", r"choose dataset= one of feedback, movielens_100k"),
     (RERE, "evaluation=forecast", r"evaluation: .*reads PreparedSlates, `data` prepares Dataset"),
+    (RERE, "evaluation.references=[sfft]", r"references: there is no 'sfft'; did you mean 'sft'"),
     (RERE, "report=forecast", r"report\.cards: .*reads PreparedSlates, `data` prepares Dataset"),
     (SIMULATOR, "+learner.nope=3", r"^learner\.nope: nothing reads this key"),
     (SIMULATOR, "+learner.objective.no_such_key=1", r"^learner\.objective\.no_such_key: nothing reads this key"),

@@ -212,7 +212,8 @@ class ProcessGrid:
 
     def _forget_others(self, folders: set[Path]) -> None:
         for one in self.folder.glob("*/*/"):
-            if one not in folders:
+            ours = (one / "record.pt").exists() or (one / FINGERPRINT_FILE).exists() or not any(one.iterdir())
+            if one not in folders and ours:
                 shutil.rmtree(one)
         for one in self.folder.glob("*/"):
             if not any(one.iterdir()):

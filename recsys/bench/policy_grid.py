@@ -15,6 +15,7 @@ from recsys.bench.comparison import BenchResult, BenchRun, FailedBenchRuns, comp
 from recsys.bench.grid import Configured, ProcessGrid
 from recsys.bench.metrics import RecordsByPolicy
 from recsys.bench.record import record_episode
+from recsys.config.suggest import require_near
 from recsys.errors import ConfigurationError, RequestError
 from recsys.instantiation import PartError, make
 from recsys.policies.policy import Policy
@@ -67,6 +68,9 @@ class PolicyGrid:
         at_least(1, users=users, steps=steps, slots=slots, limit=limit)
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
+        for name in map(str, policies):
+            if not name or name in (".", "..") or "/" in name or "\0" in name:
+                raise ConfigurationError(f"policies: {name!r} names a folder; choose a name without '/'")
         at_least(0, processes=processes, slot_draws=slot_draws)
         at_least(1, seeds=seeds)
         self.simulator_name = simulator_name
@@ -87,6 +91,7 @@ class PolicyGrid:
         Every policy shows one slate to two users, before anything is played. An error of another kind is left to the
         runs: those of one policy take nothing from the others.
         """
+        require_near(node.get("references") or (), node.policies or {}, "references")
         few = EpisodeConfig(2, 1, node.get("slots", 2))
         with torch.random.fork_rng(devices=[]):
             for part in [node.simulator, *(node.policies or {}).values()]:
@@ -101,6 +106,8 @@ class PolicyGrid:
                     raise
                 except RequestError as error:
                     raise PartError(str(part._get_full_key(None)), str(error)) from error
+                except SystemExit as error:
+                    raise PartError(str(part._get_full_key(None)), f"it called sys.exit({error.code!r})") from error
                 except Exception as error:
                     logger.debug("%s: %s", part._get_full_key(None), error)
 

@@ -93,7 +93,8 @@ def _kept(simulator: Simulator[Any], step: Step, number: int) -> tuple[Tensor, .
     distance = in_slate_distance(vectors, shown.slates)
     check_finite("distances between the vectors of shown items", distance, shown.active, number)
     slates, reward = shown.slates, shown.feedback.reward
-    return slates.items[:, 0], slates.log_prob[:, 0], reward[:, 0], shown.active.float(), distance
+    theirs = (slates.items, slates.log_prob, reward)  # tensors that policy and simulator may write to later
+    return *(one[:, 0].clone() for one in theirs), shown.active.float(), distance
 
 
 def slot_propensity(

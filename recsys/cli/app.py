@@ -56,7 +56,7 @@ def application(config_name: str, task: Callable[[DictConfig], None], arguments:
         if failures:
             raise failures[0] from None
         raise
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain_hydra_error(error, config_name, overrides) from None
 
 

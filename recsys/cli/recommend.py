@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recsys.cli.app import application
 from recsys.config.signature import check_call
+from recsys.data.tables.text import INTEGER
 from recsys.errors import RequestError
 from recsys.report.console import Column, ConsoleTable, show_table
 from recsys.report.formats import number
@@ -112,7 +114,7 @@ def known_users(users: list[UserId], known: pl.Series) -> list[UserId]:
     """
     kind: Any = known.dtype.to_python()
     there = set(known.to_list())
-    raw = [kind(one) if str(one).lstrip("-").isdigit() else one for one in users]
+    raw = [kind(one) if re.fullmatch(INTEGER, str(one)) else one for one in users]
     if strange := [str(one) for one in raw if one not in there]:
         some = ", ".join(map(str, known.head(5).to_list()))
         raise RequestError(f"user: {', '.join(strange)} not among the {len(known)} users of the run (such as {some})")

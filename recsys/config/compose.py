@@ -10,6 +10,7 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -33,7 +34,7 @@ UNKNOWN_GROUP = re.compile(r"Override (\S+) looks like a config group override, 
 
 
 def explain_hydra_error(
-    error: HydraException | OmegaConfBaseException, config_name: str, overrides: Sequence[str]
+    error: HydraException | OmegaConfBaseException | ValueError, config_name: str, overrides: Sequence[str]
 ) -> Exception:
     """Return a `ConfigurationError` whose message says what is wrong and what to write instead.
 
@@ -52,6 +53,14 @@ def explain_hydra_error(
     match = UNKNOWN_KEY.search(str(error))
     if isinstance(error, ConfigCompositionException) and match:
         return ConfigurationError(_unknown_key(match[1], config_name, overrides))
+    if not isinstance(error, HydraException | OmegaConfBaseException):  # Hydra's, of a group that is no text
+        chosen = _choices(config_name, overrides)
+        values = [one for one in chosen if not _named(one)]
+        group = re.split("[@=]", (values or chosen or ["group"])[0].lstrip("+"))[0]
+        return ConfigurationError(
+            f"{(values or chosen or [''])[0]}: a group takes the name of an option; "
+            f"{suggestion('', _names(_folder(config_name) / group))}"
+        )
     causes = [str(one).strip() for one in (error, error.__cause__) if one is not None and str(one).strip()]
     return ConfigurationError("\n".join(causes) or type(error).__name__)
 
@@ -172,7 +181,7 @@ def _packages(config_name: str, overrides: Sequence[str]) -> dict[str, set[str]]
     """Return the packages that each group is chosen for, `` where it has none of its own."""
     try:
         config = compose_with_hydra(_choices(config_name, overrides), config_name, hydra_config=True)
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, ValueError):
         return {}
     found: dict[str, set[str]] = {}
     for choice in config.hydra.runtime.choices:
@@ -195,7 +204,7 @@ def _without_values(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """Compose the choices of groups alone. Return an empty configuration if this fails."""
     try:
         return compose_with_hydra(_choices(config_name, overrides), config_name)
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, ValueError):
         return OmegaConf.create()
 
 
@@ -203,6 +212,11 @@ def _choices(config_name: str, overrides: Sequence[str]) -> list[str]:
     """Return the overrides that choose an option of a group, in a package or not."""
     names = ((one, re.split("[@=]", one.lstrip("+~"))[0]) for one in overrides)
     return [one for one, name in names if name and (_folder(config_name) / name).is_dir()]
+
+
+def _named(override: str) -> bool:
+    """Return whether the value of an override is a text or a list, as that of a group is."""
+    return isinstance(OverridesParser.create().parse_override(override).value(), str | list)
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
@@ -220,5 +234,5 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
     """
     try:
         return compose_with_hydra(overrides, config_name)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain_hydra_error(error, config_name, overrides) from None

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -15,7 +14,6 @@ from recsys.config.signature import HYDRA_KEYS, join_key, locate
 from recsys.config.type_check import parameters
 from recsys.config.written import written_keys
 from recsys.errors import ConfigurationError
-from recsys.nn.optimizer import check_optimizer_options
 from recsys.ranges import RangeError
 
 log = logging.getLogger(__name__)
@@ -64,6 +62,10 @@ def _try(target: Callable[..., Any], name: str, given: dict[str, Any]) -> None:
         RangeError: one is outside its range.
         Exception: whatever comes of the stand-ins.
     """
+    import torch  # a refusal of a wrong key needs none
+
+    from recsys.nn.optimizer import check_optimizer_options
+
     if inspect.isclass(target) and issubclass(target, torch.optim.Optimizer):
         check_optimizer_options(given)
     elif inspect.isclass(target) and hasattr(target, "_parameter_constraints"):

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from jaxtyping import AbstractArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
 
 from recsys.config.folders import configuration_folder
 from recsys.config.signature import join_key, locate
@@ -166,11 +164,19 @@ def _related(first: Any, second: Any) -> bool:
     kinds = [get_origin(one) or one for one in (first, second)]
     unknown = (inspect.Parameter.empty, types.UnionType, object, Any)
     plain = all(inspect.isclass(one) and one not in unknown for one in kinds)
-    if not plain or any(issubclass(one, AbstractArray | Tensor) for one in kinds):
+    if not plain or any(map(_is_array, kinds)):
         return True
     if any(getattr(one, "_is_protocol", False) for one in kinds):
         return not getattr(kinds[1], "_is_protocol", False) or _is_of(kinds[0], kinds[1])
     return issubclass(kinds[0], kinds[1]) or issubclass(kinds[1], kinds[0])
+
+
+def _is_array(kind: type) -> bool:
+    """Return whether a class stands for tensors; torch is imported here, as a refusal of a wrong key needs none."""
+    from jaxtyping import AbstractArray
+    from torch import Tensor
+
+    return issubclass(kind, AbstractArray | Tensor)
 
 
 def _is_of(kind: type, protocol: type) -> bool:

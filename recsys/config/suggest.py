@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from recsys.config.renamed import RENAMED
+from recsys.errors import ConfigurationError
 
 MOST_LISTED = 12
 LEAST_SIMILARITY = 0.6
@@ -25,6 +26,27 @@ def nearest_word(word: str, known: Iterable[str]) -> str | None:
         return renamed[0]
     matches = get_close_matches(word, sorted(known), n=1, cutoff=LEAST_SIMILARITY)
     return matches[0] if matches else None
+
+
+def require_near(words: Iterable[str], known: Iterable[str], key: str) -> None:
+    """Refuse a word that is not known and is near to one that is, as it is mistyped; others may be left out on purpose.
+
+    Args:
+        words: such as the names of rows that others are compared with.
+        known: what there is.
+        key: full key of the words, for the message.
+
+    Raises:
+        ConfigurationError: names the word and the one that is near.
+
+    >>> require_near(["sfft", "sft_continued"], ["sft", "rere"], "evaluation.references")
+    Traceback (most recent call last):
+    recsys.errors.ConfigurationError: evaluation.references: there is no 'sfft'; did you mean 'sft'?
+    """
+    there = set(map(str, known))
+    for word in map(str, words):
+        if word not in there and (near := nearest_word(word, there)) is not None:
+            raise ConfigurationError(f"{key}: there is no {word!r}; did you mean {near!r}?")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -108,7 +108,8 @@ class SemanticIds:
 
     def save(self, path: Path) -> None:
         """Write the codes to a safetensors file."""
-        metadata = {"sizes": json.dumps(self.sizes), "fingerprint": self.fingerprint}
+        # One entry: safetensors writes several in an order that differs between processes.
+        metadata = {"semantic_ids": json.dumps({"sizes": self.sizes, "fingerprint": self.fingerprint})}
         write_tensors(path, {"codes": self.codes}, metadata)
 
     @classmethod
@@ -120,11 +121,11 @@ class SemanticIds:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                loaded = cls(file.get_tensor("codes"), tuple(json.loads(metadata["sizes"])))
-        except (OSError, SafetensorError, KeyError) as error:
+                saved = json.loads((file.metadata() or {})["semantic_ids"])
+                loaded = cls(file.get_tensor("codes"), tuple(saved["sizes"]))
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"{path}: the semantic IDs cannot be read ({error}). Make them again") from error
-        if loaded.fingerprint != metadata.get("fingerprint"):
+        if loaded.fingerprint != saved.get("fingerprint"):
             raise DataError(f"{path}: the codes do not have the fingerprint saved with them. Make them again")
         return loaded
 

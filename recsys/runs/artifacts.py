@@ -93,7 +93,9 @@ class Artifact:
         """
         file = folder / ARTIFACT_FILE
         if not file.exists():
-            raise RequestError(f"{file} does not exist: that training has not finished; run the same command again")
+            raise RequestError(
+                f"{file} does not exist: that training has not finished; run the command that made the run again"
+            )
         check_result(folder)
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
@@ -133,11 +135,11 @@ def artifact_folders(run: RunFolder) -> dict[str, Path]:
     listed = [one for one in marked_files(file.parent) if one.name == ARTIFACT_FILE]
     for one in (*listed, *marked):
         if not one.exists():
-            raise RequestError(f"{one} is gone: run the same command again, it is made anew")
+            raise RequestError(f"{one} is gone: run the command that made the run again, it is made anew")
     try:
         order: list[str] = json.loads(file.read_text()) if file.exists() else []
     except ValueError as error:
-        raise RequestError(f"{file} is damaged ({error}): run the same command again") from error
+        raise RequestError(f"{file} is damaged ({error}): run the command that made the run again") from error
     folders = {one.parent.name: one.parent for one in sorted(run.path.glob(f"stages/*/*/{ARTIFACT_FILE}"))}
     return dict(sorted(folders.items(), key=lambda one: order.index(one[0]) if one[0] in order else -1))
 

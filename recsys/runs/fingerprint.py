@@ -151,7 +151,8 @@ def check_result(folder: Path) -> None:
     damaged = None if found is None else _damaged(folder, found)
     if damaged is not None:
         raise RequestError(
-            f"{damaged} is {'damaged' if damaged.exists() else 'gone'}: run the same command again, it is made anew"
+            f"{damaged} is {'damaged' if damaged.exists() else 'gone'}: run the command that made the run again, it is"
+            " made anew"
         )
 
 

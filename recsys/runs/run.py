@@ -159,4 +159,6 @@ def execute_stage(stage: Stage, run: RunFolder) -> None:
         if isinstance(error.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from None
-        raise
+        raise RuntimeError(
+            f"{type(stage).__name__}: a part called sys.exit({error.code!r}); the traceback says where"
+        ) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -152,7 +155,9 @@ class RunFolder:
         try:
             return json.loads(self.metrics.read_text()) if self.metrics.exists() else {}
         except ValueError as error:
-            raise RequestError(f"{self.metrics} is damaged ({error}): run the same command again") from error
+            raise RequestError(
+                f"{self.metrics} is damaged ({error}): run the command that made the run again"
+            ) from error
 
     def write_config(self, config: DictConfig) -> None:
         """Keep the configuration such that running it again makes a new run."""
@@ -171,12 +176,29 @@ def choose_folder(config: DictConfig, steps: list[PlannedStage]) -> Path:
     settings = RunSettings.of(config)
     runs = Path(settings.root) / settings.name
     if settings.run is not None:
-        Owner.of(config).check(Path(settings.run))
-        return _made(Path(settings.run))
+        with _no_such_place("run"):
+            Owner.of(config).check(Path(settings.run))
+            return _made(Path(settings.run))
     if settings.resume and (same := same_runs(runs, config)):
         unfinished = [one for one in same if not all(one.up_to_date(step) for step in steps)]
         return (unfinished or same)[-1].path
-    return new_folder(runs)
+    with _no_such_place("root"):
+        return new_folder(runs)
+
+
+@contextmanager
+def _no_such_place(key: str) -> Iterator[None]:
+    """Refuse a path at which there cannot be a folder: below a file, too long, a link to itself.
+
+    Raises:
+        RequestError: it is one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        raise RequestError(f"{key}: {error.filename} cannot be made ({error.strerror}); name another folder") from error
 
 
 def same_runs(runs: Path, config: DictConfig) -> list[RunFolder]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from recsys.atomic import write_json, write_parquet
 from recsys.config.signature import locate
+from recsys.config.suggest import require_near
 from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
 from recsys.report.console import ConsoleTable, show_table
@@ -64,7 +65,7 @@ class Evaluate:
 
     @staticmethod
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
-        """Refuse an evaluation of other data, and a training whose row another row of it would replace."""
+        """Refuse an evaluation of other data, a training whose row another would replace, and a mistyped reference."""
         check_reads("evaluation", node.evaluation, config)
         own_rows = getattr(locate("evaluation._target_", node.evaluation["_target_"]), "own_rows", None)
         taken = set() if own_rows is None else set(own_rows(node.evaluation))
@@ -73,6 +74,8 @@ class Evaluate:
                 raise ConfigurationError(
                     f"train.{name}: the evaluation has a row '{name}' of its own; choose another name"
                 )
+        rows = {*taken, *map(str, config.get("train") or {})}
+        require_near(node.evaluation.get("references") or (), rows, "evaluation.references")
 
     def run(self, run: RunFolder) -> None:
         """Evaluate."""

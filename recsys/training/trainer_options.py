@@ -68,7 +68,7 @@ def check_devices(options: Mapping[str, Any]) -> None:
     >>> check_devices({"accelerator": "cpu", "devices": 1})
     >>> check_devices({"devices": 0})
     Traceback (most recent call last):
-    recsys.errors.ConfigurationError: trainer.devices=0: expected at least 1
+    recsys.ranges.RangeError: trainer.devices=0: expected at least 1
     """
     accelerator, devices = options.get("accelerator", "auto"), options.get("devices", "auto")
     at_least(1, **{"trainer.num_nodes": options.get("num_nodes")})

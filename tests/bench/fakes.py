@@ -20,6 +20,13 @@ class Failing(UniformPolicy):
         raise ValueError("this policy fails")
 
 
+class Leaving(UniformPolicy):
+    """Ends the program at its first slate."""
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        raise SystemExit(0)
+
+
 class FirstItems(UniformPolicy):
     """A policy from outside the package."""
 

@@ -20,8 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from recsys.bench.comparison import BenchRun, FailedBenchRuns, compare
 from recsys.bench.grid import Configured, KeptRun
 from recsys.bench.report import BenchReport
+from recsys.cli.main import main
 from recsys.config.compose import compose
 from recsys.config.folders import configuration_folder
+from recsys.config.signature import locate
 from recsys.config.validate import validate
 from recsys.errors import ConfigurationError, ContractError
 from recsys.nn.affinity import inner_product, negative_distance
@@ -270,3 +272,30 @@ def test_a_runs_fingerprint_depends_on_all_that_its_record_depends_on(tmp_path: 
         *(replace(run, episode=EpisodeConfig(*sizes)) for sizes in ((3, 3, 4), (2, 4, 4), (2, 3, 5))),
     ]
     assert len({KeptRun(one, tmp_path).fingerprint for one in [run, *others]}) == 9
+
+
+def test_a_policy_that_ends_the_program_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    given = "+policies.leaving={_target_: tests.bench.fakes.Leaving, num_items: 10}"
+    assert main(["bench", "policy=[random]", given, "limit=4"]) == 2
+    assert "policies.leaving: it called sys.exit(0)" in capsys.readouterr().err
+
+
+def test_a_reference_that_is_mistyped_is_refused_and_one_that_is_left_out_is_not() -> None:
+    def check(policies: str, references: str) -> None:
+        config = compose([f"policy={policies}", f"references={references}"], "bench")
+        stage = config.stage.play
+        locate("stage", stage._target_).check_configuration(stage, config)
+
+    check("[greedy,oracle]", "[random]")
+    with pytest.raises(ConfigurationError, match="references: there is no 'rndom'; did you mean 'random'"):
+        check("[random,oracle]", "[rndom]")
+
+
+def test_foreign_folders_among_the_records_stay(tmp_path: Path) -> None:
+    given = ["bench", "policy=[random]", "users=4", "steps=2", "seeds=1", "processes=1", f"run={tmp_path / 'run'}"]
+    assert main(given) == 0
+    mine = tmp_path / "run" / "stages" / "play" / "mine" / "data" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert main([*given[:3], "steps=3", *given[4:]]) == 0
+    assert mine.read_text() == "mine"

@@ -15,6 +15,7 @@ from recsys.simulate.features import GroupFeatures
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.context import Context
 from recsys.types.slates import Slates
+from recsys.types.transition import Transition
 
 GAME = EpisodeConfig(users=12, steps=6, slots=3)
 
@@ -104,3 +105,27 @@ def test_slot_propensities_of_a_uniform_policy_are_even(generator: torch.Generat
     shares = slot_propensity(UniformPolicy(20), context, slates, 600, generator)
     assert shares.shape == (50, 3)
     assert shares.mean().item() == pytest.approx(1 / 20, abs=0.004)
+
+
+def test_what_is_kept_does_not_change_with_the_tensors_of_a_policy() -> None:
+    """A policy fills one buffer at each step, and a learner writes into what it is given."""
+
+    class Reusing(UniformPolicy):
+        def __init__(self) -> None:
+            super().__init__(20)
+            self.log_prob_buffer = torch.zeros(GAME.users, 1, GAME.slots)
+            self.number = 0
+
+        def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+            self.number += 1
+            items = torch.arange(slots).expand(len(context), 1, slots)
+            return Slates(items, self.log_prob_buffer.fill_(-self.number))
+
+        def update(self, transition: Transition, generator: torch.Generator) -> None:
+            transition.feedback.reward.fill_(1000.0)
+            transition.slates.items.fill_(0)
+
+    record = record_episode(simulator(), Reusing(), GAME, seed=0)
+    assert record.log_prob[:, 0, 0].tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]
+    assert record.reward.max() <= 1
+    assert record.items[0].tolist() == [[0, 1, 2]] * GAME.users

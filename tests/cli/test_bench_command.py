@@ -52,3 +52,20 @@ def test_fewer_users_than_the_report_shows_are_all_shown(users: int, tmp_path: P
 def test_none_of_something_is_refused_by_its_key(key: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "policy=[random]", f"{key}=0"]) == REFUSED
     assert capsys.readouterr().err == f"recsys bench: {key}=0: expected at least 1\n"
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b", ".."])
+def test_a_policy_whose_name_leaves_the_run_folder_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine" / "policy").mkdir(parents=True)
+    text = f"# @package _global_\n# Mine.\npolicies:\n  '{name}':\n    _target_: recsys.policies.UniformPolicy\n"
+    (tmp_path / "mine" / "policy" / "own.yaml").write_text(text + "    num_items: 10\n")
+    assert main(["bench", "--config-dir", str(tmp_path / "mine"), "policy=[own]"]) == REFUSED
+    assert f"{name!r} names a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["null", "3"])
+def test_a_group_that_is_no_name_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", f"policy={value}"]) == REFUSED
+    assert f"policy={value}: a group takes the name of an option; known: " in capsys.readouterr().err

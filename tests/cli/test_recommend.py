@@ -86,3 +86,6 @@ def test_ids_are_read_as_the_data_has_them() -> None:
     assert known_users([7, "A1"], pl.Series(["A1", "7"])) == ["7", "A1"]
     with pytest.raises(RequestError, match="8, B2 not among"):
         known_users([8, "B2", 7], pl.Series(["A1", "7"]))
+    for other in ("007", "--7", "²", "٧", "+7"):
+        with pytest.raises(RequestError, match="not among"):
+            known_users([other], pl.Series([7, 196]))

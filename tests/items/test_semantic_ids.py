@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_refuses_files_that_are_absent_damaged_or_changed(tmp_path: Path) -> Non
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="the semantic IDs cannot be read"):
         SemanticIds.load(path)
-    save_file({"codes": CODES}, path, {"sizes": "[3, 2]", "fingerprint": "0" * 64})
+    said = json.dumps({"sizes": [3, 2], "fingerprint": "0" * 64})
+    save_file({"codes": CODES}, path, {"semantic_ids": said})
     with pytest.raises(DataError, match="do not have the fingerprint"):
         SemanticIds.load(path)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from recsys.errors import RequestError
 from recsys.runs import run_folder
 from recsys.runs.fingerprint import plan
 from recsys.runs.run_folder import RunFolder, choose_folder, new_folder, same_runs
@@ -103,3 +104,12 @@ def test_a_stage_that_is_whole_loses_the_mark_of_its_beginning(chain: DictConfig
     (run.stage("sft") / "part").write_text("damaged")
     assert not run.up_to_date(step) and not run.begin(step)
     assert not (run.stage("sft") / "part").exists()
+
+
+@pytest.mark.parametrize("name", ["file/below", "x" * 300])
+@pytest.mark.parametrize("key", ["run", "root"])
+def test_a_folder_that_cannot_be_is_refused(chain: DictConfig, tmp_path: Path, name: str, key: str) -> None:
+    (tmp_path / "file").touch()
+    chain[key] = str(tmp_path / name)
+    with pytest.raises(RequestError, match=f"{key}: .* cannot be made"):
+        choose_folder(chain, plan(chain))

@@ -25,6 +25,8 @@ HOSTILE = [
     "recsys.training.train.train",
     "recsys.data.tables.download.fetch_package",
     "recsys.items.bundle.ItemBundle.save",
+    "recsys.runs.run_log.RunLogFile",
+    "recsys.checksums.write_checksums",
     f"{NET}.__init_subclass__",
     f"{NET}.load_state_dict",
     "recsys.models.generators.sasrec.torch.load",

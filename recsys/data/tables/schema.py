@@ -183,7 +183,18 @@ def _example(location: str, name: str) -> str:
 def _facts(columns: list[TableColumn], present: Mapping[str, Any]) -> list[pl.Expr]:
     nulls = [pl.col(column.name).null_count() for column in columns]
     times = [column.name for column in columns if column.kind is ColumnKind.TIME and present[column.name].is_integer()]
-    return nulls + [pl.col(name).max().alias(f"__max_{name}") for name in times]
+    wide = [
+        one.name for one in columns if one.kind is ColumnKind.INTEGER and present[one.name] in (pl.UInt64, pl.Int128)
+    ]
+    return [
+        *nulls,
+        *(pl.col(name).max().alias(f"__max_{name}") for name in times),
+        *(_beyond_int64(name).any().alias(f"__beyond_{name}") for name in wide),
+    ]
+
+
+def _beyond_int64(name: str) -> pl.Expr:
+    return pl.col(name).is_not_null() & pl.col(name).cast(pl.Int64, strict=False).is_null()
 
 
 def _check_values(column: TableColumn, facts: dict[str, int], location: str) -> None:
@@ -193,6 +204,12 @@ def _check_values(column: TableColumn, facts: dict[str, int], location: str) -> 
         raise DataError(
             f"{file}, row {row} (from 0), column {name!r}: found null, in {facts[name]:,} row(s) of the table;"
             " expected a value. Fill these rows or drop them"
+        )
+    if facts.get(f"__beyond_{name}"):
+        file, row, value = scan.first_row(location, _beyond_int64(name), name)
+        raise DataError(
+            f"{file}, row {row} (from 0), column {name!r}: {value} does not fit into 64 bits with a sign, expected"
+            " smaller integers. Subtract a constant, or rank the values"
         )
     if (facts.get(f"__max_{name}") or 0) > LATEST_SECOND:
         late = pl.col(name).cast(pl.Int64) > LATEST_SECOND
@@ -232,6 +249,8 @@ def _typed(frame: pl.LazyFrame, schema: TableSchema, location: str) -> pl.LazyFr
     targets = {ColumnKind.TIME: pl.Int64(), ColumnKind.INTEGER: pl.Int64(), ColumnKind.NUMBER: pl.Float64()}
     present = frame.collect_schema()
     known = [column for column in schema.columns if column.name in present]
+    if not known:
+        return frame
     ids = [column.name for column in known if column.kind is ColumnKind.ID]
     cast = {column.name: targets[column.kind] for column in known if column.kind in targets}
     bad = {

@@ -58,7 +58,8 @@ def scan_text(path: Path) -> pl.LazyFrame:
     header, quotes = _layout(path, separator, status.st_mtime_ns, status.st_size)
     if quotes is None:
         return _read_by_csv(path, separator, header).lazy()
-    return pl.scan_csv(path, separator=separator, quote_char='"' if quotes else None, infer_schema=False, glob=False)
+    frame = pl.scan_csv(path, separator=separator, quote_char='"' if quotes else None, infer_schema=False, glob=False)
+    return frame.with_columns(pl.all().replace("", None)) if quotes else frame
 
 
 @lru_cache(maxsize=64)

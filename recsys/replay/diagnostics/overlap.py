@@ -74,7 +74,10 @@ class WeightSummary:
 
         So many equal weights would tell as much. Source: Kish 1965, "Survey sampling".
         """
-        return self.total**2 / self.squares if self.squares else 0.0
+        total, squares = self.total, self.squares
+        if not squares:
+            return 0.0
+        return total * total / squares if total * total < float("inf") else total / squares * total
 
     @property
     def edges(self) -> Float[Tensor, " 129"]:

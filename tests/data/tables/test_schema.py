@@ -122,3 +122,20 @@ def test_malformed_text(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read_table(path, INTERACTIONS)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [pl.UInt64, pl.Int128])
+def test_an_order_beyond_int64_is_refused(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "interactions.parquet"
+    order = pl.Series([1, 2**63], dtype=kind)
+    pl.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "order": order}).write_parquet(path)
+    with pytest.raises(DataError, match=r"interactions.parquet, row 1 \(from 0\), column 'order': 9223372036854775808"):
+        read_table(path, INTERACTIONS)
+
+
+def test_a_text_without_any_known_column_names_those_it_has(tmp_path: Path) -> None:
+    path = text(tmp_path, "Customer,SKU,when\n1,a,10\n")
+    with pytest.raises(
+        DataError, match="column 'user_id' of table 'interactions' is missing; found Customer, SKU, when"
+    ):
+        read_table(path, INTERACTIONS)

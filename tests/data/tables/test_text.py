@@ -68,3 +68,10 @@ def test_ids_of_two_tables_are_equal_only_if_they_are_written_alike() -> None:
     assert frame.select(as_ids(pl.col("id"), text, integer)).to_series().to_list() == [7, None, None, None]
     numbers = pl.DataFrame({"id": [7, None]})
     assert numbers.select(as_ids(pl.col("id"), integer, text)).to_series().to_list() == ["7", None]
+
+
+def test_a_quoted_empty_field_is_null_however_the_file_is_read(tmp_path: Path) -> None:
+    for name, other in (("plain", '"b"'), ("irregular", '19" monitor')):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f'user_id,item_id\n1,""\n2,{other}\n')
+        assert scan_text(path).collect()["item_id"][0] is None

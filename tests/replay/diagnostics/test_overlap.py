@@ -101,3 +101,7 @@ def test_parts_and_threads_add_to_the_whole(monkeypatch):
 def test_no_weights_and_weights_of_nothing():
     assert (WeightSummary.of(torch.zeros(0)).rows, WeightSummary.of(torch.zeros(0)).effective) == (0, 0)
     assert WeightSummary.of(torch.zeros(5)).effective == 0
+
+
+def test_the_effective_sample_size_of_huge_weights_is_a_number() -> None:
+    assert WeightSummary.of(torch.tensor([1e300, 1.0], dtype=torch.float64)).effective >= 0
