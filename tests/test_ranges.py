@@ -143,6 +143,7 @@ ANY_SIGN = {
 INFINITE = {"recsys.replay.actions.cressie_read.CressieRead.highest": "infinity stands for a largest weight unknown"}
 """Numbers that may be infinite, and why."""
 MAY_BE_ZERO = {
+    "recsys.data.datasets.session_rules.UserPart.part": "the first part",
     "recsys.bench.policy_grid.PolicyGrid.processes": "one for each core",
     "recsys.bench.policy_grid.PolicyGrid.slot_draws": "no further draws",
     "recsys.bench.report.BenchReport.users": "no users are shown",

@@ -68,11 +68,11 @@ class PolicyGrid:
         at_least(1, users=users, steps=steps, slots=slots, limit=limit)
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
+        at_least(0, processes=processes, slot_draws=slot_draws)
+        at_least(1, seeds=seeds)
         for name in map(str, policies):
             if not name or name in (".", "..") or "/" in name or "\0" in name:
                 raise ConfigurationError(f"policies: {name!r} names a folder; choose a name without '/'")
-        at_least(0, processes=processes, slot_draws=slot_draws)
-        at_least(1, seeds=seeds)
         self.simulator_name = simulator_name
         self.simulator = Configured.of(simulator, "simulator")
         self.policies = {str(name): Configured.of(node, f"policies.{name}") for name, node in policies.items()}

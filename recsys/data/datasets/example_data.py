@@ -15,7 +15,7 @@ from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import DataError
-from recsys.ranges import at_least
+from recsys.ranges import at_least, is_seed
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ class ExampleData(TrainingData):
         seed: int = 0,
         only: Sequence[SlateRule] = (),
     ) -> None:
+        at_least(1, batch_size=batch_size, max_length=max_length)
+        is_seed(seed=seed)
         super().__init__()
-        at_least(1, batch_size=batch_size)
         self._rows: dict[str, Tensor] = {}
         for part in ("train", "validation"):
             mask = getattr(slates.split, part)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.errors import ConfigurationError
-from recsys.ranges import at_least, within
+from recsys.ranges import at_least, is_seed, within
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class UserPart:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        is_seed(seed=self.seed)
         at_least(1, parts=self.parts)
         within(0, self.parts - 1, part=self.part)
 

@@ -134,31 +134,42 @@ def _slates(shown: pl.DataFrame, columns: Mapping[str, OfficialColumn], click: s
     return slates_of_exposures(rows, {one.channel: one.kind for one in columns.values()}, click)
 
 
-def kuairand_in(root: str | Path, group: str | None = None, click: str = "is_click") -> KuaiRand:
-    """Return the KuaiRand of a folder: as released, or as Parquet tables `exposures`, `items` and `histories`.
+@dataclass(frozen=True)
+class KuaiRandFolder(SlateSource):
+    """The KuaiRand of a folder: as released, or as Parquet tables `exposures`, `items` and `histories`.
+
+    Of the release, `log_standard_*.csv` and `video_features_basic_*.csv` are read. A table of videos and one of
+    histories may be missing.
 
     Args:
-        root: the folder. Of the release, `log_standard_*.csv` and `video_features_basic_*.csv` are read. A table of
-            videos and one of histories may be missing.
+        root: the folder.
         group: see `KuaiRand`.
         click: see `KuaiRand`.
-
-    Raises:
-        DataError: there is no such folder.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise DataError(f"{root}: no such folder; expected KuaiRand. Download it from {HOME}")
-    tables = {name: folder / f"{name}.parquet" for name in ("exposures", "items", "histories")}
-    features = sorted(folder.rglob("video_features_basic_*.csv"))
-    videos = tables["items"] if tables["items"].exists() else next(iter(features), None)
-    return KuaiRand(
-        exposures=tables["exposures"] if tables["exposures"].exists() else folder,
-        videos=videos,
-        histories=tables["histories"] if tables["histories"].exists() else None,
-        group=group,
-        click=click,
-    )
+
+    root: str | Path
+    group: str | None = None
+    click: str = "is_click"
+
+    @override
+    def slates(self) -> SlateTables:
+        """Return what `KuaiRand` reads.
+
+        Raises:
+            DataError: there is no such folder, or a file is malformed.
+        """
+        folder = Path(self.root)
+        if not folder.is_dir():
+            raise DataError(f"{self.root}: no such folder; expected KuaiRand. Download it from {HOME}")
+        exposures, items, histories = (folder / f"{name}.parquet" for name in ("exposures", "items", "histories"))
+        features = next(iter(sorted(folder.rglob("video_features_basic_*.csv"))), None)
+        return KuaiRand(
+            exposures=exposures if exposures.exists() else folder,
+            videos=items if items.exists() else features,
+            histories=histories if histories.exists() else None,
+            group=self.group,
+            click=self.click,
+        ).slates()
 
 
 @dataclass(frozen=True)

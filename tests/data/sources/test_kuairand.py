@@ -8,10 +8,11 @@ import pytest
 
 from recsys.data.datasets.prepare_slates import prepare_slates
 from recsys.data.datasets.slate_log import SlateLog
-from recsys.data.sources.kuairand import KuaiRand
+from recsys.data.sources.kuairand import KuaiRand, KuaiRandFolder
 from recsys.data.sources.source import SlateSource
 from recsys.errors import ConfigurationError, DataError
 from recsys.types.jagged import Jagged
+from tests.slate_files import write_kuairand
 
 START = 1_650_812_741_436
 
@@ -163,3 +164,22 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         KuaiRand(write(tmp_path), click="is_watched").slates()
     with pytest.raises(DataError, match=r"row 0 \(from 0\), column 'time_ms': found null"):
         KuaiRand(write(tmp_path, EXPOSURES.with_columns(time_ms=pl.lit(None, dtype=pl.Int64)))).slates()
+
+
+@pytest.mark.parametrize("parquet", [False, True], ids=["release", "tables"])
+def test_a_folder_is_the_release_or_tables(parquet: bool, tmp_path: Path) -> None:
+    folder = write_kuairand(tmp_path)
+    (folder / "exposures.parquet").unlink()  # of another kind
+    log = next(iter(sorted(folder.rglob("log_standard_*.csv"))))
+    if parquet:
+        pl.read_csv(log).write_parquet(folder / "exposures.parquet")
+        log.unlink()
+    table = folder / "exposures.parquet"
+    named = KuaiRand(exposures=table if parquet else folder).slates()
+    found = KuaiRandFolder(folder).slates()
+    assert found.impressions.collect().equals(named.impressions.collect())
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none: no such folder; expected KuaiRand"):
+        KuaiRandFolder(tmp_path / "none").slates()
