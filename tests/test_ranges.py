@@ -128,6 +128,8 @@ def test_a_wrong_number_of_a_network_is_named(network: str, values: dict[str, fl
 
 
 ANY_SIGN = {
+    "recsys.data.sources.rated.RatedExposures.liked": "ratings of any scale",
+    "recsys.rewards.labels.SlotShare.threshold": "feedback of any sign",
     "recsys.data.datasets.preparation.SequencePreparation.min_rating": "ratings of any scale",
     "recsys.replay.intervals.methods.AnytimeValid.low": "rewards of any sign",
     "recsys.replay.intervals.methods.EmpiricalBernstein.low": "rewards of any sign",
@@ -144,6 +146,8 @@ INFINITE = {"recsys.replay.actions.cressie_read.CressieRead.highest": "infinity 
 """Numbers that may be infinite, and why."""
 MAY_BE_ZERO = {
     "recsys.data.datasets.session_rules.UserPart.part": "the first part",
+    "recsys.systems.preference_alignment.PreferenceAlignment.warmup_steps": "no warm-up",
+    "recsys.training.session_evaluation.SessionEvaluation.users": "no users are shown",
     "recsys.bench.policy_grid.PolicyGrid.processes": "one for each core",
     "recsys.bench.policy_grid.PolicyGrid.slot_draws": "no further draws",
     "recsys.bench.report.BenchReport.users": "no users are shown",

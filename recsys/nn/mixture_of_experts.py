@@ -14,7 +14,7 @@ from typing_extensions import override
 from recsys.errors import ConfigurationError
 from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import SwiGLUFunction
-from recsys.ranges import at_least
+from recsys.ranges import at_least, below_one
 
 
 class MixtureOfExperts(nn.Module):
@@ -64,11 +64,12 @@ class MixtureOfExperts(nn.Module):
         balance_rate: float = 1e-3,
     ) -> None:
         at_least(1, width=width, experts=experts, active=active, hidden=hidden)
+        at_least(0, balance_rate=balance_rate)
+        below_one(dropout=dropout)
+        at_least(active, experts=experts)
         for name, size in {"width": width, "hidden": hidden}.items():
             if size % 8:
                 raise ConfigurationError(f"{name}={size}: expected a multiple of 8, which grouped products need")
-        at_least(active, experts=experts)
-        at_least(0, balance_rate=balance_rate)
         super().__init__()
         self.active = active
         self.renormalised = renormalised

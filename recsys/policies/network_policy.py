@@ -14,6 +14,7 @@ from recsys.decode.legal import require_mass
 from recsys.decode.sampling import stochastic_beam_search
 from recsys.models.generators.generator import Generator
 from recsys.policies.policy import Policy, over_legal_set
+from recsys.ranges import at_least
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 
@@ -31,11 +32,12 @@ class NetworkPolicy(nn.Module, Policy, ABC):
 
     Args:
         network: the generator.
-        beams: least width of a search (`top`). A search for more items is as wide as their number. With as many beams
+        beams: least width of a search (`top`), at least 1. A search for more items is as wide as their number. With as many beams
             as the catalogue has items, the search is exact.
     """
 
     def __init__(self, network: Generator[Any, Any], beams: int = 16) -> None:
+        at_least(1, beams=beams)
         super().__init__()
         self.network = network
         self.beams = beams

@@ -14,7 +14,7 @@ from recsys.objectives.likelihood import NextItemObjective
 from recsys.objectives.preference import PreferenceObjective
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.network_policy import NetworkPolicy
-from recsys.ranges import at_least, within
+from recsys.ranges import at_least, is_seed, within
 from recsys.rewards.finite import require_finite
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
@@ -96,6 +96,7 @@ class PreferenceAlignment(SequentialSystem):
         at_least(1, slots=slots, validation_candidates=validation_candidates)
         within(0, 1, pair_share=pair_share)
         at_least(0, preference_weight=preference_weight)
+        is_seed(seed=seed)
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward

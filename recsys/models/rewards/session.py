@@ -55,8 +55,7 @@ class SessionRewardModel(nn.Module):
         dropout: float = 0.1,
         max_length: int = 50,
     ) -> None:
-        at_least(1, width=width, attention_heads=attention_heads, hidden=hidden, max_length=max_length)
-        below_one(dropout=dropout)
+        _check_sizes(width, attention_heads, hidden, dropout, max_length)
         if not heads or len(set(heads)) < len(heads):
             raise ConfigurationError(f"heads={list(heads)}: expected at least one label, each named once")
         super().__init__()
@@ -88,6 +87,7 @@ class SessionRewardModel(nn.Module):
         max_length: int = 50,
     ) -> SessionRewardModel:
         """Return a fresh model of the items of a run; arguments as in the class."""
+        _check_sizes(width, attention_heads, hidden, dropout, max_length)
         return cls(bundle.vectors, heads, width, attention_heads, hidden, dropout, max_length)
 
     @override
@@ -122,3 +122,8 @@ class SessionRewardModel(nn.Module):
         packing = Packing.of(recent, torch.arange(len(recent), device=recent.values.device))
         key, value = self.to_history.project(self._items(recent.values), packing)
         return key, value, packing.mask()[:, None, None]
+
+
+def _check_sizes(width: int, attention_heads: int, hidden: int, dropout: float, max_length: int) -> None:
+    at_least(1, width=width, attention_heads=attention_heads, hidden=hidden, max_length=max_length)
+    below_one(dropout=dropout)
