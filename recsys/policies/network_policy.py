@@ -33,8 +33,7 @@ class NetworkPolicy(nn.Module, Policy, ABC):
     Args:
         network: the generator.
         beams: least width of a search (`top`), at least 1. A search for more items is as wide as their number. With as
-        many beams
-            as the catalogue has items, the search is exact.
+            many beams as the catalogue has items, the search is exact.
     """
 
     def __init__(self, network: Generator[Any, Any], beams: int = 16) -> None:
