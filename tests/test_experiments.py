@@ -33,6 +33,8 @@ EXPERIMENTS = sorted(
 )
 SEQUENCES = [name for name in EXPERIMENTS if name.startswith("rere/")]
 SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
+SESSIONS = [name for name in EXPERIMENTS if name.startswith("onerec/")]
+"""Run by `tests/training/test_sessions.py`: one recipe, of which these choose the data."""
 SIMULATORS = [name for name in EXPERIMENTS if name.startswith("simulator/")]
 WITH_FEATURES = [
     file.stem
@@ -46,7 +48,7 @@ BASELINES = {"popularity", "markov", "item_knn"}
 
 def composed(experiment: str, *overrides: str) -> DictConfig:
     """The experiment; a value that its user must give is given."""
-    given = ["dataset.root=data"] if experiment.endswith(("parquet", "ebnerd")) else []
+    given = ["dataset.root=data"] if experiment.endswith(("parquet", "ebnerd", "kuairand")) else []
     given += ["dataset.path=feedback.parquet"] if experiment.endswith("feedback") else []
     return compose([f"experiment={experiment}", *given, *overrides])
 
@@ -150,7 +152,7 @@ def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[o
 
 
 def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
-    assert sorted([*SEQUENCES, *SLATES, *SIMULATORS]) == EXPERIMENTS
+    assert sorted([*SEQUENCES, *SESSIONS, *SLATES, *SIMULATORS]) == EXPERIMENTS
 
 
 @pytest.mark.parametrize("experiment", SEQUENCES)

@@ -18,6 +18,7 @@ def concordance(score: Float[Tensor, " n"], outcome: Float[Tensor, " n"]) -> flo
         score: what is judged.
         outcome: what happened, on any scale.
 
+    >>> import torch
     >>> concordance(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
     0.75
     """
