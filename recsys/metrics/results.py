@@ -169,6 +169,33 @@ def per_user(rows: Rows, user_ids: pl.Series) -> pl.DataFrame:
     return named.select("user_id", "row", "metric", "seed", "value")
 
 
+def values_per_user(rows: Mapping[str, Mapping[str, Tensor]], user_ids: pl.Series, seed: int) -> pl.DataFrame:
+    """Return the table that `metrics.parquet` holds, from values of requests: a user's mean over those that have one.
+
+    Args:
+        rows: `[B]` values by row and metric; NaN where a request has none.
+        user_ids: `[B]`, raw id of the user of each request.
+        seed: the training seed of all of them.
+
+    >>> rows = {"sft": {"recall": torch.tensor([1.0, 0.5, float("nan")])}}
+    >>> values_per_user(rows, pl.Series(["a", "a", "b"]), 0).rows()
+    [('a', 'sft', 'recall', 0, 0.75)]
+    """
+    frames = [
+        pl.DataFrame({"user_id": user_ids, "value": value.double().cpu().numpy()}).select(
+            "user_id",
+            pl.lit(row).alias("row"),
+            pl.lit(metric).alias("metric"),
+            pl.lit(seed, pl.Int64).alias("seed"),
+            pl.col("value").fill_nan(None),
+        )
+        for row, values in rows.items()
+        for metric, value in values.items()
+    ]
+    keys = ("user_id", "row", "metric", "seed")
+    return pl.concat(frames).drop_nulls().group_by(*keys, maintain_order=True).agg(pl.col("value").mean())
+
+
 def _users(rows: Rows) -> Tensor:
     evaluations = [evaluation for seeds in rows.values() for evaluation in seeds.values()]
     first = evaluations[0]

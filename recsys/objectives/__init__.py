@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         truncated_expectation,
         without_replacement,
     )
-    from recsys.objectives.group_preference import best_against_worst, preference_pairs
+    from recsys.objectives.group_preference import best_against_worst
     from recsys.objectives.group_relative import dapo, dr_grpo, ecpo, gbpo, grpo, grpo_sr, gspo, released_grpo
     from recsys.objectives.group_terms import group_mean, group_normalised, masked_mean
     from recsys.objectives.group_transforms import informative
@@ -76,7 +76,6 @@ __all__ = [
     "mixture",
     "normalised_without_replacement",
     "orpo",
-    "preference_pairs",
     "proximal_policy_optimisation",
     "raft",
     "recast",
@@ -94,7 +93,7 @@ __getattr__, __dir__ = lazy_names(
         "actor_critic": ["advantage_actor_critic", "proximal_policy_optimisation"],
         "boundary_pair": ["recast"],
         "expected_reward": ["normalised_without_replacement", "truncated_expectation", "without_replacement"],
-        "group_preference": ["best_against_worst", "preference_pairs"],
+        "group_preference": ["best_against_worst"],
         "group_relative": ["dapo", "dr_grpo", "ecpo", "gbpo", "grpo", "grpo_sr", "gspo", "released_grpo"],
         "group_terms": ["group_mean", "group_normalised", "masked_mean"],
         "group_transforms": ["informative"],

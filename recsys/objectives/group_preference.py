@@ -10,10 +10,8 @@ from recsys.objectives.group_terms import masked_mean
 from recsys.objectives.objective import Loss
 from recsys.objectives.preference import PreferenceObjective
 from recsys.ranges import at_least
-from recsys.types.context import Context
-from recsys.types.preference_pairs import PreferencePairs, ScoredPairs
+from recsys.types.preference_pairs import ScoredPairs
 from recsys.types.rollout import Rollout
-from recsys.types.slates import SamplingMethod, Slates
 
 
 def best_and_worst(rollout: Rollout, margin: float = 0.0) -> tuple[Int[Tensor, "P 2"], Bool[Tensor, " P"]]:
@@ -30,26 +28,6 @@ def best_and_worst(rollout: Rollout, margin: float = 0.0) -> tuple[Int[Tensor, "
     columns = torch.stack([best, worst], -1)
     earned = rollout.reward.gather(-1, columns)
     return columns, rollout.mask.any(-1) & (earned[:, 0] - earned[:, 1] > margin)
-
-
-def preference_pairs(rollout: Rollout, context: Context, *, margin: float = 0.0) -> PreferencePairs:
-    """Return the best slate of each group against its worst, each pair with weight 1.
-
-    Requests whose candidates do not differ in reward give no pair: as many pairs as requests come out at most.
-
-    Args:
-        rollout: the candidates with their rewards.
-        context: the requests that they were sampled for.
-        margin: see `best_and_worst`.
-    """
-    columns, better = best_and_worst(rollout, margin)
-    rows = better.nonzero().squeeze(-1)
-    pairs = rollout.candidates(columns, better.unsqueeze(-1)).select(rows)
-    log_prob = pairs.behaviour_log_prob.sum(-1)
-    chosen, rejected = (
-        Slates(pairs.items[:, one : one + 1], log_prob[:, one : one + 1], SamplingMethod.GIVEN) for one in (0, 1)
-    )
-    return PreferencePairs(context.select(rows), chosen, rejected, pairs.reward.new_ones(len(rows)))
 
 
 def best_against_worst(rollout: Rollout, *, objective: PreferenceObjective, margin: float = 0.0) -> Loss:

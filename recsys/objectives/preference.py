@@ -196,8 +196,8 @@ def consistency_weighted(pairs: ScoredPairs, *, objective: PreferenceObjective) 
     """
     if pairs.consistency is None:
         raise ConfigurationError(
-            "consistency_weighted needs the consistency of each pair: give the system a `consistency`, such as "
-            "recsys.systems.preference_alignment.rank_consistency"
+            "consistency_weighted needs the consistency of each pair: let the pairing tell it "
+            "(`pairing.consistency={_target_: recsys.systems.pairing.rank_consistency, _partial_: true}`)"
         )
     if pairs.worse.shape[1] != 1:
         raise ConfigurationError(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-import polars as pl
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -16,7 +15,7 @@ from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.slate_loader import SlateTestSet
 from recsys.data.datasets.slate_log import SlateLog
 from recsys.metrics.calibration import reliability
-from recsys.metrics.results import Results
+from recsys.metrics.results import Results, values_per_user
 from recsys.metrics.slate import log_likelihoods, slate_results
 from recsys.models.slates.click_rate import ClickRateModel
 from recsys.models.slates.slate_model import SlateModel, forecast
@@ -108,8 +107,11 @@ class ForecastEvaluation:
             numbers = {"calibration_error": found.error, **beyond[name]}
             table[name] |= {key: {"value": value, "low": None, "high": None} for key, value in numbers.items()}
         title = f"{shown.name}: {len(held.row):,} held-out slates of {len(held.user.unique()):,} users, nats a slate"
+        ids = shown.users.get_column("user_id")[held.user.numpy()]
+        likelihoods = {row: log_likelihoods(probability, held.click) for row, probability in rows.items()}
+        per_user = values_per_user(likelihoods, ids, self.seed)
         view = results_table(table, next(iter(self.references), None), title)
-        return EvaluationResult(table, _per_user(rows, held, shown, self.seed), [view], {CALIBRATION: curves})
+        return EvaluationResult(table, per_user, [view], {CALIBRATION: curves})
 
     def _forecast(
         self, model: SlateModel, slates: SlateLog, held: SlateTestSet
@@ -159,21 +161,3 @@ def _statements(probability: Tensor, held: SlateTestSet) -> tuple[Tensor, Tensor
     slates = held.flat(batch.slates for batch in held.batches)
     shown, slots = slates >= 0, torch.arange(slates.shape[1])
     return probability[:, :-1][shown], (slots == held.click.unsqueeze(1))[shown]
-
-
-def _per_user(rows: dict[str, Tensor], held: SlateTestSet, slates: SlateLog, seed: int) -> pl.DataFrame:
-    """`user_id`, `row`, `metric`, `seed`, `value`: a user's mean over held-out slates."""
-    ids = slates.users.get_column("user_id")[held.user.numpy()]
-    frames = [
-        pl.DataFrame({"user_id": ids, "value": value.double().numpy()}).select(
-            "user_id",
-            pl.lit(row).alias("row"),
-            pl.lit(metric).alias("metric"),
-            pl.lit(seed, pl.Int64).alias("seed"),
-            pl.col("value").fill_nan(None),
-        )
-        for row, probability in rows.items()
-        for metric, value in log_likelihoods(probability, held.click).items()
-    ]
-    keys = ("user_id", "row", "metric", "seed")
-    return pl.concat(frames).drop_nulls().group_by(*keys, maintain_order=True).agg(pl.col("value").mean())

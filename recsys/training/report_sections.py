@@ -120,7 +120,7 @@ class Calibration:
     def section(self, run: RunFolder) -> Section:
         """Return a small chart for each row."""
         found = json.loads((run.stage("evaluate") / f"{CALIBRATION}.json").read_text())
-        return Section("Calibration", small_multiples([_calibration(*one) for one in found.items()]), self.lead)
+        return Section("Calibration", small_multiples([reliability_chart(*one) for one in found.items()]), self.lead)
 
 
 @dataclass
@@ -154,7 +154,13 @@ def curves(history: pl.DataFrame, metric: str) -> list[Series]:
     ]
 
 
-def _calibration(name: str, read: Mapping[str, list[float | None]]) -> Markup:
+def reliability_chart(name: str, read: Mapping[str, list[float | None]]) -> Markup:
+    """Return a small chart of observed over predicted probability.
+
+    Args:
+        name: above the chart.
+        read: the fields of a `recsys.metrics.calibration.Reliability`, as an evaluation wrote them.
+    """
     one = {part: [float("nan") if value is None else value for value in values] for part, values in read.items()}
     observed = Series("observed", one["predicted"], one["observed"], one["low"], one["high"])
     series = [observed, Series("predicted", one["predicted"], one["predicted"])]

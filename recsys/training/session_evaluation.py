@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import polars as pl
 import torch
 from jaxtyping import Float, Int
 from omegaconf import DictConfig
@@ -16,7 +15,7 @@ from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.errors import ConfigurationError
 from recsys.metrics.calibration import reliability
 from recsys.metrics.discrimination import concordance
-from recsys.metrics.results import Results, summarise
+from recsys.metrics.results import Results, summarise, values_per_user
 from recsys.metrics.sessions import session_ndcg, session_recall
 from recsys.models.rewards.session import SessionRewardModel
 from recsys.policies.network_policy import NetworkPolicy
@@ -146,6 +145,7 @@ class SessionEvaluation:
                 shown[name + suffix] = torch.cat([one[1] for one in found])
             log.info("%s: %d requests", name, len(asked))
         table = self._results(values, asked.context.users)
+        ids = data.log.users["user_id"][asked.context.users.numpy()]
         title = f"{data.name}: {len(asked):,} held-out sessions of {len(asked.context.users.unique()):,} users"
         reference = next((one for one in self.references if one in table), None)
         views = [judged_table(table, judge.heads, title), outcome_table(table, self.engaged, reference)]
@@ -153,7 +153,7 @@ class SessionEvaluation:
             MODELS: {name: self._quality(one, batches) for name, one in (("reward_model", model), ("judge", judge))},
             SESSIONS: self._shown(data, asked, shown),
         }
-        return EvaluationResult(table, self._per_user(values, asked, data), views, details)
+        return EvaluationResult(table, values_per_user(values, ids, self.seed), views, details)
 
     def _policies(self, run: RunFolder, data: PreparedSlates) -> dict[str, Policy]:
         """Return every row's policy, the baselines first."""
@@ -232,24 +232,6 @@ class SessionEvaluation:
                 }
             )
         return sessions
-
-    def _per_user(
-        self, values: Mapping[str, Mapping[str, Tensor]], asked: Example, data: PreparedSlates
-    ) -> pl.DataFrame:
-        ids = data.log.users["user_id"][asked.context.users.numpy()]
-        frames = [
-            pl.DataFrame({"user_id": ids, "value": value.double().numpy()}).select(
-                "user_id",
-                pl.lit(row).alias("row"),
-                pl.lit(metric).alias("metric"),
-                pl.lit(self.seed, pl.Int64).alias("seed"),
-                pl.col("value").fill_nan(None),
-            )
-            for row, found in values.items()
-            for metric, value in found.items()
-        ]
-        keys = ("user_id", "row", "metric", "seed")
-        return pl.concat(frames).drop_nulls().group_by(*keys, maintain_order=True).agg(pl.col("value").mean())
 
 
 def _served(policy: Policy, context: Context, slots: int) -> Int[Tensor, "B S"]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from recsys.data.datasets.prepare_slates import PreparedSlates
-from recsys.report.chart import SMALL, Series, line_chart
 from recsys.report.markup import Markup, element, join
 from recsys.report.page import Section, small_multiples
 from recsys.report.table import metrics_table
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
+from recsys.training.report_sections import reliability_chart
 from recsys.training.session_evaluation import MODELS, SESSIONS
 
 
@@ -86,7 +86,7 @@ class RewardModels:
         names = {name: name.replace("_", " ") for name in ("calibration_error", "mean_predicted", "mean_observed")}
         table = metrics_table(rows, None, None, {**names, "auc": "AUC"}, ["calibration_error"])
         charts = [
-            _reliability(f"{model.replace('_', ' ')}: {head}", one["curve"])
+            reliability_chart(f"{model.replace('_', ' ')}: {head}", one["curve"])
             for model, heads in found.items()
             for head, one in heads.items()
         ]
@@ -116,10 +116,3 @@ def _user(one: Mapping[str, Any], titles: Callable[[int], str]) -> Markup:
         element("p", "took before: ", history, class_="note"),
         element("div", element("table", element("tbody", *rows), class_="metrics"), class_="wide", tabindex=0),
     )
-
-
-def _reliability(name: str, curve: Mapping[str, list[float | None]]) -> Markup:
-    one = {part: [float("nan") if value is None else value for value in values] for part, values in curve.items()}
-    observed = Series("observed", one["predicted"], one["observed"], one["low"], one["high"])
-    predicted = Series("predicted", one["predicted"], one["predicted"])
-    return line_chart([observed, predicted], name, "predicted", size=SMALL)

@@ -68,6 +68,7 @@ class Training(TypedDict):
     - `system`: the LightningModule, given the model, `policy` where there is one, and what its data say of themselves
     - `data`: the data module, given the prepared data (`recsys.data.datasets.training_data.TrainingData`)
     - `schedule`: how long (`recsys.training.fit.Schedule`)
+    - `seed`: of its initial weights, dropout and whatever else is drawn globally; that of the run where it is absent
     """
 
     model: NotRequired[Any]
@@ -76,6 +77,7 @@ class Training(TypedDict):
     system: Any
     data: Any
     schedule: Any
+    seed: NotRequired[int]
 
 
 class Train:
@@ -124,6 +126,7 @@ class Train:
         check_trainer_options(map(str, trainer))
         check_devices(trainer)
         for name, training in node.trainings.items():
+            is_seed(**{f"train.{name}.seed": training.get("seed", 0)})
             _check_policy(f"train.{name}", training)
             _check_artifacts(f"train.{name}", training)
             _check_data(f"train.{name}", training, config)
@@ -150,7 +153,7 @@ class Train:
             log.info("%s/%s: up to date", self.name, name)
             return
         ranks.decide(lambda: _begin(folder, checkpoints, mark))
-        lightning.seed_everything(self.seed, verbose=False)
+        lightning.seed_everything(training.get("seed", self.seed), verbose=False)
         log.info("%s/%s: training", self.name, name)
         with reading_run(run):
             self._train(name, training, run, data, materials, mark)

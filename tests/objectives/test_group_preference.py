@@ -8,20 +8,15 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
-from recsys.objectives.group_preference import best_against_worst, best_and_worst, preference_pairs
+from recsys.objectives.group_preference import best_against_worst, best_and_worst
+from recsys.objectives.objective import Loss
 from recsys.objectives.preference import dpo
-from recsys.types.context import Context
-from recsys.types.jagged import Jagged
 from recsys.types.preference_pairs import ScoredPairs
 from recsys.types.rollout import Rollout
 
 MakeRollout = Callable[..., Rollout]
 GROUPS = [[2, 0, 5, -1], [1, 3, 4, -1], [-1, -1, -1, -1], [5, 0, 0, 1]]
 """The second holds no difference, the third nobody."""
-
-
-def requests(count: int) -> Context:
-    return Context(torch.arange(count), Jagged.empty(count), Jagged.empty(count))
 
 
 def test_the_best_stands_against_the_worst_where_they_differ(make_rollout: MakeRollout) -> None:
@@ -34,29 +29,32 @@ def test_the_best_stands_against_the_worst_where_they_differ(make_rollout: MakeR
 def test_a_margin_is_exceeded(margin: float, pairs: int, make_rollout: MakeRollout) -> None:
     """The first group spans .8, the last 1."""
     group = make_rollout(GROUPS)
-    assert len(preference_pairs(group, requests(4), margin=margin)) == pairs
+    assert int(best_and_worst(group, margin)[1].sum()) == pairs
     assert best_against_worst(group, objective=dpo, margin=margin).diagnostics["pair_share"] == pytest.approx(pairs / 3)
 
 
-def test_pairs_hold_their_requests_and_what_was_sampled(make_rollout: MakeRollout, logits: Tensor) -> None:
-    group = make_rollout(GROUPS, old=logits.detach().flip(0))
-    pairs = preference_pairs(group, requests(4))
-    assert pairs.context.users.tolist() == [0, 3]
-    assert pairs.better.items.tolist() == [[[0]], [[0]]]
-    assert pairs.worse.items.tolist() == [[[5]], [[1]]]
-    assert pairs.weight.tolist() == [1.0, 1.0]
-    sampled = logits.detach().flip(0).log_softmax(-1)
-    torch.testing.assert_close(pairs.better.log_prob.flatten(), sampled[[0, 0]])
-    torch.testing.assert_close(pairs.worse.log_prob.flatten(), sampled[[5, 1]])
+def test_an_objective_is_given_the_best_and_the_worst_with_weight_where_they_differ(
+    make_rollout: MakeRollout, logits: Tensor
+) -> None:
+    seen: list[ScoredPairs] = []
+
+    def recording(pairs: ScoredPairs) -> Loss:
+        seen.append(pairs)
+        return dpo(pairs)
+
+    best_against_worst(make_rollout(GROUPS), objective=recording)
+    (pairs,) = seen
+    assert pairs.weight.tolist() == [1.0, 0.0, 0.0, 1.0]
+    policy = logits.detach().log_softmax(-1)
+    torch.testing.assert_close(pairs.better[[0, 3]].flatten(), policy[[0, 0]])
+    torch.testing.assert_close(pairs.worse[[0, 3]].flatten(), policy[[5, 1]])
 
 
 def test_slates_are_compared_by_all_their_slots(make_slates: MakeRollout) -> None:
     """The first earns 1 + 0 by its slots, the second .5 + 1."""
     group = make_slates([[(0, 2), (2, 4), (-1, -1)]])
-    pairs = preference_pairs(group, requests(1))
-    assert pairs.better.items.tolist() == [[[2, 4]]]
-    assert pairs.worse.items.tolist() == [[[0, 2]]]
-    assert pairs.better.log_prob.shape == (1, 1, 2)
+    columns, better = best_and_worst(group)
+    assert better.all() and group.items[0, columns[0]].tolist() == [[2, 4], [0, 2]]
     loss = best_against_worst(group.replace(token_log_prob=group.token_log_prob + 1.0), objective=dpo)
     assert loss.value.isfinite() and loss.diagnostics["pair_share"] == 1
 

@@ -82,10 +82,12 @@ def test_every_row_is_judged_and_compared_with_what_happened(run: RunFolder) -> 
     assert set(table["row"]) == set(metrics) and not table["value"].has_nulls()
 
 
-def test_the_judge_saw_other_users_than_the_reward_model(run: RunFolder) -> None:
+def test_the_judge_saw_other_users_and_began_with_other_weights_than_the_reward_model(run: RunFolder) -> None:
     log = run.log.read_text()
     parts = [line.partition(" sessions, of part ")[2][0] for line in log.splitlines() if " sessions, of part " in line]
     assert parts == ["0", "1"]
+    first, second = (recsys.load(run.path, name).embedding.weight for name in ("reward_model", "judge"))
+    assert (first - second).abs().mean() > 0.05, "they begin with other weights"
     quality = json.loads((run.stage("evaluate") / "reward_models.json").read_text())
     assert set(quality) == {"reward_model", "judge"} and set(quality["judge"]) == {"click", "like"}
     assert all(0 <= one["auc"] <= 1 for heads in quality.values() for one in heads.values())
@@ -128,7 +130,7 @@ def test_a_judge_that_rewards_is_refused(run: RunFolder, capsys: pytest.CaptureF
         ("slots=40", "no user was shown 40 different items in a row"),
         (
             "sessions=[{_target_: recsys.data.datasets.session_rules.SessionRules, positive: {click: 9}}]",
-            "no train slate meets the rules (750 sessions",
+            "no train slate meets the rules",
         ),
     ],
 )
@@ -137,4 +139,4 @@ def test_data_that_cannot_teach_is_refused(
 ) -> None:
     where = [f"dataset.root={run.path.parent}/tables", f"run={tmp_path / 'run'}"]
     assert main(["train", *SMALL, *where, override]) == 2
-    assert said.split(" (")[0] in capsys.readouterr().err
+    assert said in capsys.readouterr().err
