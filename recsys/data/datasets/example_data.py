@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 from typing_extensions import override
 
@@ -46,6 +47,8 @@ class ExampleData(TrainingData):
         seed: seed of the order.
         only: rules that choose among the training and validation slates; a slate meets all of them. What they choose is
             logged.
+        validation_requests: validation slates at most, drawn once, the same for every seed; None takes all. Ranking a
+            whole catalogue for each of them can take longer than an epoch of training.
 
     Raises:
         DataError: the split has no training or no validation part, or the rules leave nothing of it.
@@ -58,8 +61,9 @@ class ExampleData(TrainingData):
         max_length: int | None = None,
         seed: int = 0,
         only: Sequence[SlateRule] = (),
+        validation_requests: int | None = None,
     ) -> None:
-        at_least(1, batch_size=batch_size, max_length=max_length)
+        at_least(1, batch_size=batch_size, max_length=max_length, validation_requests=validation_requests)
         is_seed(seed=seed)
         super().__init__()
         self._rows: dict[str, Tensor] = {}
@@ -75,6 +79,7 @@ class ExampleData(TrainingData):
             self._rows[part] = mask.nonzero().squeeze(1)
         for rule in only:
             log.info("%s", rule.describe(slates.log))
+        self._rows["validation"] = _drawn(self._rows["validation"], validation_requests)
         self.slates = slates
         self.batch_size = batch_size
         self.max_length = max_length
@@ -96,3 +101,10 @@ class ExampleData(TrainingData):
     def validation_batches(self) -> ExampleLoader:
         rows = self._rows["validation"]
         return ExampleLoader(self.slates.examples, self.batch_size, self.max_length, shuffle=False, rows=rows)
+
+
+def _drawn(rows: Int[Tensor, " R"], count: int | None) -> Int[Tensor, " r"]:
+    """Return so many of the rows, drawn without replacement, in their order."""
+    if count is None or count >= len(rows):
+        return rows
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:count].sort().values]
