@@ -11,13 +11,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from recsys.data.datasets.prefixes import prefix_rows, prefixes
-from recsys.metrics.ranking import ndcg, rank_in_scores
+from recsys.metrics.ranking import ndcg
 from recsys.models.generators.generator import Generator, PrefixGenerator
 from recsys.nn.mixture_of_experts import expert_diagnostics
 from recsys.nn.optimizer import OptimizerFactory, make_optimizer
 from recsys.policies.generative import GenerativePolicy
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.ranges import at_least
+from recsys.systems.validation_ranks import RankFunction, ranks_in_catalogue
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -42,6 +43,8 @@ class SequentialSystem(lightning.LightningModule):
     artifact: ClassVar[ArtifactKind] = ArtifactKind.POLICY
     inner_steps: int = 1
     """Training steps on each batch in a row."""
+    ranks: RankFunction = staticmethod(ranks_in_catalogue)
+    """Ranks the items of the validation requests."""
 
     def __init__(
         self,
@@ -78,8 +81,7 @@ class SequentialSystem(lightning.LightningModule):
 
         Items of equal probability share their mean rank. Of a logged slate, each item is ranked as the first one.
         """
-        scores, items = self.policy.catalogue_log_prob(batch.context), batch.slates.items.flatten(1)
-        ranks = torch.stack([rank_in_scores(scores, item) for item in items.unbind(1)])
+        ranks = self.ranks(self.policy, batch.context, batch.slates.items.flatten(1))
         self.log("validation/ndcg@10", ndcg(ranks, 10).float().mean(), batch_size=len(batch), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -10,6 +10,7 @@ from recsys.models.generators.generator import Generator
 from recsys.objectives.likelihood import NextItemObjective
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem
+from recsys.systems.validation_ranks import RankFunction, ranks_in_catalogue
 from recsys.types.context import Context
 from recsys.types.example import Example
 
@@ -24,6 +25,8 @@ class SupervisedSystem(SequentialSystem):
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
         policy: see `SequentialSystem`.
+        ranks: ranks the items of the validation requests: `ranks_in_catalogue`, or `ranks_by_search` where a catalogue
+            is too large to be ranked whole.
     """
 
     def __init__(
@@ -34,8 +37,10 @@ class SupervisedSystem(SequentialSystem):
         warmup_steps: int = 20,
         repeats: bool = False,
         policy: PolicyFactory = GenerativePolicy,
+        ranks: RankFunction = ranks_in_catalogue,
     ) -> None:
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
+        self.ranks = ranks
         self.objective = objective
 
     def training_step(self, batch: Context | Example, batch_index: int) -> Tensor:

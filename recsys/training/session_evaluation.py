@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from recsys.data.datasets.prepare_slates import PreparedSlates
+from recsys.data.datasets.example_data import drawn
 from recsys.errors import ConfigurationError
 from recsys.metrics.calibration import reliability
 from recsys.metrics.discrimination import concordance
@@ -72,6 +73,7 @@ class SessionEvaluation:
         references: rows that all others are compared with.
         users: number of users whose sessions are kept for the report.
         seed: of samples and bootstrap.
+        requests: test requests at most, drawn once, the same for every seed; None takes all.
         limit: batches of 256 requests, at most; None for all.
     """
 
@@ -89,13 +91,14 @@ class SessionEvaluation:
         references: Sequence[str] = ("sft", "sft_continued"),
         users: int = 3,
         seed: int = 0,
+        requests: int | None = None,
         limit: int | None = None,
     ) -> None:
         if reward_model == judge:
             raise ConfigurationError(
                 f"evaluation.judge={judge}: the judge must not be the model that rewards; train another on other users"
             )
-        at_least(1, slots=slots, candidates=candidates, limit=limit)
+        at_least(1, slots=slots, candidates=candidates, requests=requests, limit=limit)
         at_least(0, users=users)
         is_seed(seed=seed)
         if not engaged:
@@ -112,6 +115,7 @@ class SessionEvaluation:
         self.references = list(references)
         self.users = users
         self.seed = seed
+        self.requests = requests
         self.limit = limit
 
     reads: ClassVar[type] = PreparedSlates
@@ -130,7 +134,7 @@ class SessionEvaluation:
             ConfigurationError: the run prepared other data than slates.
         """
         data = load_data_of(run, PreparedSlates)
-        rows = data.split.test.nonzero().squeeze(1)
+        rows = drawn(data.split.test.nonzero().squeeze(1), self.requests)
         batches = [data.examples.select(part) for part in rows.split(256)[: self.limit]]
         asked = Example.cat(batches)
         model: SessionRewardModel = load(run, self.reward_model)

@@ -79,7 +79,7 @@ class ExampleData(TrainingData):
             self._rows[part] = mask.nonzero().squeeze(1)
         for rule in only:
             log.info("%s", rule.describe(slates.log))
-        self._rows["validation"] = _drawn(self._rows["validation"], validation_requests)
+        self._rows["validation"] = drawn(self._rows["validation"], validation_requests)
         self.slates = slates
         self.batch_size = batch_size
         self.max_length = max_length
@@ -103,8 +103,8 @@ class ExampleData(TrainingData):
         return ExampleLoader(self.slates.examples, self.batch_size, self.max_length, shuffle=False, rows=rows)
 
 
-def _drawn(rows: Int[Tensor, " R"], count: int | None) -> Int[Tensor, " r"]:
-    """Return so many of the rows, drawn without replacement, in their order."""
+def drawn(rows: Int[Tensor, " R"], count: int | None) -> Int[Tensor, " r"]:
+    """Return so many of the rows, drawn without replacement, always the same, in their order; None returns all."""
     if count is None or count >= len(rows):
         return rows
     return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:count].sort().values]
