@@ -68,3 +68,16 @@ def test_collisions_are_resolved_either_way(collisions: str) -> None:
     found = semantic_ids(node)
     assert found.codes.shape == (24, {"extra_code": 3, "next_best": 2}[collisions])
     assert len(found.codes.unique(dim=0)) == 24
+
+
+def test_unbalanced_codes_differ_from_balanced_ones_in_the_quantizer_alone() -> None:
+    balanced, plain = (configured(f"items=behaviour_and_content{end}") for end in ("", "_unbalanced"))
+    assert balanced.encoder == plain.encoder and balanced.collisions == plain.collisions
+    x = torch.randn(120, 4, generator=torch.Generator().manual_seed(0)).exp()
+    sizes = []
+    for node in (balanced, plain):
+        quantizer = instantiate(node["quantizer"])
+        codes = quantizer.fit_encode(x, torch.Generator().manual_seed(0))
+        assert codes.shape == (120, 3) and quantizer.codes_per_level == (6, 6, 6)
+        sizes.append([int(codes[:, level].bincount(minlength=6).max()) for level in range(3)])
+    assert sizes[0] == [20, 20, 20] and min(sizes[1]) > 25
