@@ -28,7 +28,7 @@ from recsys.runs.run_folder import RunFolder
 
 Table = Mapping[str, Mapping[str, Interval]]
 
-SHARES = ("ipa_1_percent", "ipa_5_percent", "ipa")
+SHARES = ("ipa_1_percent", "ipa")
 """Rows that differ in the share of requests with a pair alone."""
 
 
