@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recsys.items.collisions import CollisionPolicy, ExtraCode, NextBest
     from recsys.items.cooccurrence import PpmiSvd
     from recsys.items.encoder import ConcatenatedEncoder, ItemEncoder
-    from recsys.items.quantizer import Quantizer, codebook_diagnostics
+    from recsys.items.quantizer import Quantizer, codebook_diagnostics, new_item_diagnostics
     from recsys.items.residual_quantizer import ResidualKMeans
     from recsys.items.rq_vae import RqVae
     from recsys.items.semantic_ids import SemanticIds
@@ -39,6 +39,7 @@ __all__ = [
     "TfidfText",
     "Trie",
     "codebook_diagnostics",
+    "new_item_diagnostics",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -49,7 +50,7 @@ __getattr__, __dir__ = lazy_names(
         "collisions": ["CollisionPolicy", "ExtraCode", "NextBest"],
         "cooccurrence": ["PpmiSvd"],
         "encoder": ["ConcatenatedEncoder", "ItemEncoder"],
-        "quantizer": ["Quantizer", "codebook_diagnostics"],
+        "quantizer": ["Quantizer", "codebook_diagnostics", "new_item_diagnostics"],
         "residual_quantizer": ["ResidualKMeans"],
         "rq_vae": ["RqVae"],
         "semantic_ids": ["SemanticIds"],

@@ -19,7 +19,7 @@ from recsys.atomic import whole_folder, write_json, write_parquet, write_tensors
 from recsys.checksums import check_folder, write_checksums
 from recsys.errors import DataError, RequestError
 from recsys.items.collisions import CollisionPolicy, ExtraCode
-from recsys.items.quantizer import Quantizer
+from recsys.items.quantizer import Quantizer, codes_of_new
 from recsys.items.semantic_ids import SemanticIds
 from recsys.items.trie import Trie
 
@@ -92,7 +92,7 @@ class ItemBundle:
         quantizer: Quantizer,
         collisions: CollisionPolicy | None = None,
     ) -> ItemBundle:
-        """Return a bundle of these items followed by `M` new ones, whose codes the fitted quantizer computes.
+        """Return a bundle of these items followed by `M` new ones, with the codes of the nearest codewords.
 
         The items of this bundle keep their indices and codes, so weights trained on this bundle pass `check`. A level
         grows if a bucket has no free code; `ExtraCode(size=…)` reserves codes in advance.
@@ -118,7 +118,7 @@ class ItemBundle:
                 f"one row of {self.vectors.shape[1]} numbers an item"
             )
         codes, _ = (collisions or ExtraCode()).resolve(
-            quantizer.encode(vectors), quantizer, vectors, self.semantic_ids.codes
+            codes_of_new(quantizer, vectors), quantizer, vectors, self.semantic_ids.codes
         )
         places = range(self.table.height, self.table.height + rows.height)
         numbered = rows.with_columns(pl.Series("item", places, dtype=self.table.schema["item"]))

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -54,6 +54,26 @@ class Quantizer(Protocol):
         ...
 
 
+@runtime_checkable
+class PricedQuantizer(Protocol):
+    """A quantizer that encodes by distance and price, as balanced ones do, and has the nearest codewords beside."""
+
+    def nearest(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+        """Return the codes of the nearest codewords, level after level, whatever their prices."""
+        ...
+
+
+def codes_of_new(quantizer: Quantizer, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+    """Return the codes `[N, L]` of vectors that no fit saw: level after level that of the nearest codeword.
+
+    Prices balance the codes of the fitted vectors, and new items are no part of that balance. A quantizer without
+    prices encodes new vectors as any others.
+
+    Source: ours; OneRec (arXiv 2502.18965) does not say how items get codes that come later.
+    """
+    return quantizer.nearest(x) if isinstance(quantizer, PricedQuantizer) else quantizer.encode(x)
+
+
 def bucket_of(codes: Int[Tensor, "N L"]) -> Int[Tensor, " N"]:
     """Return the bucket of each row, `[N]`. Two rows are in the same bucket if and only if all their codes are equal.
 
@@ -87,6 +107,7 @@ def codebook_diagnostics(codes: Int[Tensor, "N L"], quantizer: Quantizer, x: Flo
     - `level`: the level;
     - `use`: share of the level's codes that at least one item has, in [0, 1];
     - `entropy`: entropy of the code of a random item, in nats, from 0 to log `K`;
+    - `largest_code`, `smallest_code`: number of items of the level's most and least frequent code;
     - `largest_bucket`: the largest number of items that share all codes up to this level;
     - `collisions`: share of items that share all codes up to this level with another item, in [0, 1];
     - `error`: mean squared error of the vectors decoded from the levels up to this one, as a share of their variance.
@@ -107,12 +128,56 @@ def codebook_diagnostics(codes: Int[Tensor, "N L"], quantizer: Quantizer, x: Flo
                 "level": level,
                 "use": float((counts > 0).float().mean()),
                 "entropy": entropy(counts),
+                "largest_code": int(counts.max()),
+                "smallest_code": int(counts.min()),
                 "largest_bucket": int(bucket.max()),
                 "collisions": float(bucket[bucket > 1].sum() / codes.shape[0]),
                 "error": float(error),
             }
         )
     return pl.DataFrame(rows)
+
+
+def new_item_diagnostics(codes: Int[Tensor, "N L"], new: Bool[Tensor, " N"]) -> pl.DataFrame:
+    """Return what items that no fit saw do to the codes of a quantizer, one row a level from 1 to `L`.
+
+    The columns are:
+
+    - `level`: the level;
+    - `largest_without`, `largest_with`: number of items of the level's most frequent code, without and with new items;
+    - `collisions`: share of the new items that share all codes up to this level with another item, in [0, 1].
+
+    Args:
+        codes: `[N, L]`, codes of all items before a collision policy.
+        new: `[N]`, mask of the new items, at least one.
+
+    >>> codes = torch.tensor([[0, 0], [1, 1], [0, 0], [0, 1]])
+    >>> new_item_diagnostics(codes, torch.tensor([False, False, True, True])).rows()
+    [(1, 1, 3, 1.0), (2, 1, 2, 0.5)]
+    """
+    rows = []
+    for level in range(codes.shape[1]):
+        column, bucket = codes[:, level], bucket_of(codes[:, : level + 1])
+        known = column[~new]
+        rows.append(
+            {
+                "level": level + 1,
+                "largest_without": int(known.bincount().max()) if known.numel() else 0,
+                "largest_with": int(column.bincount().max()),
+                "collisions": float((bucket.bincount()[bucket[new]] > 1).float().mean()),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def sharing(codes: Int[Tensor, "N L"]) -> int:
+    """Return the number of items that share all their codes with another item.
+
+    >>> sharing(torch.tensor([[0, 1], [2, 2], [0, 1]]))
+    2
+    """
+    size = bucket_of(codes).bincount()
+    return int(size[size > 1].sum())
 
 
 def entropy(counts: Int[Tensor, " K"]) -> float:

@@ -92,18 +92,23 @@ class ResidualQuantizer(nn.Module, Quantizer):
 
     @override
     def encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
-        return torch.cat([self._encode(rows) for rows in x.split(CHUNK)])
+        return torch.cat([self._encode(rows, self.prices) for rows in x.split(CHUNK)])
+
+    def nearest(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+        """Return the codes of the nearest codewords, level after level, whatever their prices."""
+        free = torch.zeros_like(self.prices)
+        return torch.cat([self._encode(rows, free) for rows in x.split(CHUNK)])
 
     @override
     def decode(self, codes: Int[Tensor, "N l"]) -> Float[Tensor, "N D"]:
         levels = torch.arange(codes.shape[-1], device=codes.device)
         return self.codebooks[levels, codes].sum(-2).float()
 
-    def _encode(self, x: Float[Tensor, "N D"]) -> Int[Tensor, "N L"]:
+    def _encode(self, x: Float[Tensor, "N D"], prices: Float[Tensor, "L K"]) -> Int[Tensor, "N L"]:
         residual = x.detach().double()
         codes = []
-        for centroids, prices in zip(self.codebooks, self.prices, strict=True):
-            code = (squared_distances(residual, centroids) + prices).argmin(-1)
+        for centroids, price in zip(self.codebooks, prices, strict=True):
+            code = (squared_distances(residual, centroids) + price).argmin(-1)
             residual = residual - centroids[code]
             codes.append(code)
         return torch.stack(codes, -1)
@@ -116,17 +121,26 @@ def _take_width(quantizer: nn.Module, state_dict: dict[str, Any], prefix: str, *
             setattr(quantizer, name, torch.zeros_like(state_dict[f"{prefix}{name}"]))
 
 
+def check_number(items: int, codes: int) -> None:
+    """Raise an error if no quantizer with this many codes a level can be fitted to this many item vectors.
+
+    Raises:
+        DataError: there are fewer vectors than codes.
+    """
+    if items < codes:
+        raise DataError(
+            f"{codes} codes a level need at least as many item vectors, found {items}. Use fewer codes, for "
+            f"instance clusters={max(items // 4, 1)}"
+        )
+
+
 def check_vectors(x: Float[Tensor, "N D"], codes: int) -> None:
     """Raise an error if no quantizer with this many codes a level can be fitted to the vectors.
 
     Raises:
         DataError: there are fewer vectors than codes, or a vector is not finite.
     """
-    if x.shape[0] < codes:
-        raise DataError(
-            f"{codes} codes a level need at least as many item vectors, found {x.shape[0]}. Use fewer codes, for "
-            f"instance clusters={max(x.shape[0] // 4, 1)}"
-        )
+    check_number(x.shape[0], codes)
     finite = x.isfinite().all(-1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])

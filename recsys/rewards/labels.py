@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -22,6 +22,56 @@ class Label(Protocol):
     def __call__(self, example: Example) -> Float[Tensor, " B"]:
         """Return the labels of the logged slates, one a request."""
         ...
+
+
+def check_labels(labels: Mapping[str, Label], examples: Iterable[Example]) -> None:
+    """Refuse a label that is the same for all examples, which no model can learn.
+
+    Examples are read until every label has two values.
+
+    Args:
+        labels: by name.
+        examples: the training part, batch after batch.
+
+    Raises:
+        LabelError: a label has one value, is outside [0, 1], or cannot be made of the feedback.
+    """
+    values: dict[str, set[float]] = {name: set() for name in labels}
+    count = 0
+    for batch in examples:
+        count += len(batch)
+        for name in (one for one in labels if len(values[one]) < 2):
+            try:
+                found = labels[name](batch)
+            except DataError as error:
+                raise LabelError(name, str(error)) from error
+            if not bool(((found >= 0) & (found <= 1)).all()):
+                raise LabelError(name, f"{type(labels[name]).__name__} gives values outside [0, 1]; correct it")
+            values[name].update(found.unique().tolist())
+        if all(len(one) > 1 for one in values.values()):
+            return
+    for name, found in values.items():
+        if len(found) < 2:
+            told = f"it is {next(iter(found)):g} in all {count:,} training slates" if found else "there is no slate"
+            raise LabelError(
+                name,
+                f"{told}, and a reward model cannot learn what never differs. Leave the head out (~labels.{name}), or "
+                "choose another channel, threshold or least number of slots",
+            )
+
+
+class LabelError(DataError):
+    """A label cannot be learned.
+
+    Args:
+        label: its name.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, label: str, problem: str) -> None:
+        super().__init__(f"label {label!r}: {problem}")
+        self.label = label
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -57,7 +107,8 @@ class SlotShare(Label):
         channels = example.feedback.channels
         if self.channel not in channels:
             raise DataError(
-                f"no feedback {self.channel!r} to make a label of; found {', '.join(sorted(channels)) or 'none'}"
+                f"no feedback {self.channel!r} to make a label of; found {', '.join(sorted(channels)) or 'none'}. "
+                "Name one of these, or bring its column"
             )
         value = channels[self.channel].value
         if value.ndim != 3:

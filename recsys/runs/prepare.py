@@ -33,6 +33,7 @@ class Prepare:
 
     data: Preparation
     name: ClassVar[str] = "prepare"
+    prepares: ClassVar[bool] = True
 
     def run(self, run: RunFolder) -> None:
         """Prepare, and keep which class reads the data again."""

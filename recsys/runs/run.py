@@ -6,6 +6,7 @@ import copy
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,8 @@ class Stage(Protocol):
     - `is_intact(run)`: a method that returns whether what it left outside of the run folder is there and undamaged
     - `check_configuration(node, config)`: a static method that refuses a wrong configuration of the stage, given that
       of the run as well, before anything runs
+    - `prepares = True`: it makes the data of the run; every later stage that is not up to date is then asked by its
+      method `check_data(run)`, which refuses data that it cannot work with, before any of them begins
     """
 
     def run(self, run: RunFolder) -> None:
@@ -115,6 +118,9 @@ def run_stages(config: DictConfig) -> RunResult:
             for step, stage in zip(steps, stages, strict=True):
                 run_stage(step, stage, run, ranks)
                 done.append(step.name)
+                if getattr(stage, "prepares", False):
+                    later = list(zip(steps, stages, strict=True))[len(done) :]
+                    ranks.decide(lambda asked=later: check_data(asked, run))
                 ranks.decide(lambda: run.gather_history(done))
     return RunResult(run.path, run.read_metrics(), Trusted.of(config, RunSettings.of(config).modules))
 
@@ -134,6 +140,18 @@ def run_stage(step: PlannedStage, stage: Stage, run: RunFolder, ranks: Distribut
         ranks.decide(lambda: execute_stage(stage, run))
     ranks.decide(lambda: run.finish(step))
     log.info("%s: done in %.1f s", step.name, time.monotonic() - started)
+
+
+def check_data(later: Sequence[tuple[PlannedStage, Stage]], run: RunFolder) -> None:
+    """Ask the stages that are still to be run whether they can work with the data that were prepared.
+
+    Raises:
+        RequestError: one cannot; none of them has begun.
+    """
+    for step, stage in later:
+        check = getattr(stage, "check_data", None)
+        if check is not None and not run.up_to_date(step):
+            check(run)
 
 
 def make_stage(node: DictConfig) -> Any:

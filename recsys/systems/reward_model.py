@@ -8,14 +8,17 @@ from typing import ClassVar, Literal
 import lightning
 import torch
 from jaxtyping import Float
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
+from recsys.instantiation import PartError, make
 from recsys.metrics.discrimination import concordance
 from recsys.models.rewards.session import SessionRewardModel
 from recsys.nn.optimizer import OptimizerFactory, make_optimizer
-from recsys.rewards.labels import Label
+from recsys.rewards.labels import Label, LabelError, check_labels
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.example import Example
 
@@ -48,6 +51,21 @@ class RewardModelSystem(lightning.LightningModule):
         self.labels = {name: labels[name] for name in model.heads}
         self.optimizer = optimizer
         self._seen: list[tuple[Tensor, Tensor]] = []
+
+    @staticmethod
+    def check_data(node: DictConfig, batches: TrainingData, key: str) -> None:
+        """Refuse labels that cannot be made of the feedback, or have one value in the training part.
+
+        Args:
+            node: configuration of the system.
+            batches: data module of the training.
+            key: of the system, for the message.
+        """
+        labels = {str(name): make(one, key=f"{key}.labels.{name}") for name, one in node.labels.items()}
+        try:
+            check_labels(labels, batches.training_batches(0, 1))
+        except LabelError as error:
+            raise PartError(f"{key}.labels.{error.label}", error.problem) from error
 
     def training_step(self, batch: Example, batch_index: int) -> Tensor:
         """Return the loss of a batch."""

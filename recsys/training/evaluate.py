@@ -15,6 +15,7 @@ from recsys.config.suggest import require_near
 from recsys.errors import ConfigurationError
 from recsys.metrics.results import Results
 from recsys.report.console import ConsoleTable, show_table
+from recsys.runs.prepare import load_data
 from recsys.runs.run_folder import RunFolder
 from recsys.training.data_kind import check_reads
 
@@ -45,7 +46,8 @@ class RunEvaluation(Protocol):
 
         A class may have a static method `own_rows(node)` that returns the names of the rows that are no trainings,
         given its configuration; no training may have one of these names. An attribute `reads` is the class of the
-        prepared data that it asks about; a run that prepares other data is refused.
+        prepared data that it asks about; a run that prepares other data is refused. A method `check_data(data)` refuses
+        prepared data that it cannot evaluate on, before anything is trained.
         """
         ...
 
@@ -76,6 +78,12 @@ class Evaluate:
                 )
         rows = {*taken, *map(str, config.get("train") or {})}
         require_near(node.evaluation.get("references") or (), rows, "evaluation.references")
+
+    def check_data(self, run: RunFolder) -> None:
+        """Refuse data that the evaluation cannot ask about, before anything is trained."""
+        check = getattr(self.evaluation, "check_data", None)
+        if check is not None:
+            check(load_data(run))
 
     def run(self, run: RunFolder) -> None:
         """Evaluate."""

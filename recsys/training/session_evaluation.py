@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from omegaconf import DictConfig
 from torch import Tensor
 
-from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.data.datasets.example_data import drawn
-from recsys.errors import ConfigurationError
+from recsys.data.datasets.prepare_slates import PreparedSlates
+from recsys.errors import ConfigurationError, DataError
+from recsys.instantiation import PartError
 from recsys.metrics.calibration import reliability
 from recsys.metrics.discrimination import concordance
 from recsys.metrics.results import Results, summarise, values_per_user
@@ -117,6 +118,7 @@ class SessionEvaluation:
         self.seed = seed
         self.requests = requests
         self.limit = limit
+        _check_heads(scalariser, labels)
 
     reads: ClassVar[type] = PreparedSlates
 
@@ -125,6 +127,24 @@ class SessionEvaluation:
         """Return the names of the baselines, and of the rows with the best of several."""
         candidates = node.get("candidates", 32)
         return [*node.baselines, *(f"{row}_best_of_{candidates}" for row in node.get("best_of") or ())]
+
+    def check_data(self, data: PreparedSlates) -> None:
+        """Refuse channels of outcomes that the log lacks; say which of them no test session has.
+
+        Raises:
+            PartError: of `evaluation.engaged`.
+        """
+        test = data.split.test[data.log.slates.row_ids()]
+        for channel in self.engaged:
+            try:
+                engaged = data.log.slot_values(channel)[test] > 0
+            except DataError as error:
+                raise PartError("evaluation.engaged", f"{error}. Name one of these") from error
+            if not engaged.any():
+                log.warning(
+                    "evaluation.engaged: no test session has %s; recall/%s and ndcg/%s are left out",
+                    *[channel] * 3,
+                )
 
     @torch.no_grad()
     def evaluate(self, run: RunFolder) -> EvaluationResult:
@@ -236,6 +256,16 @@ class SessionEvaluation:
                 }
             )
         return sessions
+
+
+def _check_heads(scalariser: Scalariser, labels: Mapping[str, Label]) -> None:
+    """Refuse a scalariser that weighs heads which there are not, by asking it about two equal slates."""
+    if not labels:
+        raise ConfigurationError("labels: expected at least one, a head of the reward models each")
+    try:
+        scalariser({name: torch.zeros(1, 2) for name in labels}, torch.ones(1, 2, dtype=torch.bool))
+    except ConfigurationError as error:
+        raise PartError("evaluation.scalariser.weights", str(error)) from error
 
 
 def _served(policy: Policy, context: Context, slots: int) -> Int[Tensor, "B S"]:

@@ -22,7 +22,7 @@ from recsys.config.type_check import describe, first_argument, parameters
 from recsys.config.validate import incomplete
 from recsys.data.datasets.preparation import Materials, PreparedData
 from recsys.data.datasets.training_data import TrainingData
-from recsys.errors import ConfigurationError, RequestError
+from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.instantiation import PartError, make
 from recsys.objectives.trial import try_objective
 from recsys.ranges import at_least, is_seed
@@ -132,6 +132,26 @@ class Train:
             _check_data(f"train.{name}", training, config)
             _check_parts(training)
             _check_objective(f"train.{name}.system", training)
+
+    def check_data(self, run: RunFolder) -> None:
+        """Refuse data from which a training cannot learn, before the first of them begins.
+
+        Data modules that are light are made once more for that, and a system whose class has a static method
+        `check_data(node, batches, key)` is asked with its configuration, the data module and its key.
+        """
+        data = load_data(run)
+        for name in training_order(self.trainings):
+            training, key = self.trainings[name], f"train.{name}"
+            module = locate(f"{key}.data._target_", training.data["_target_"])
+            if not getattr(module, "light", False) or named_artifacts(training.data):
+                continue
+            try:
+                batches = make(training.data, data, key=f"{key}.data")
+            except DataError as error:
+                raise PartError(f"{key}.data", str(error)) from error
+            check = getattr(locate(f"{key}.system._target_", training.system["_target_"]), "check_data", None)
+            if check is not None:
+                check(training.system, batches, f"{key}.system")
 
     def run(self, run: RunFolder) -> None:
         """Make the trainings one after the other."""

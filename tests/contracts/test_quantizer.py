@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recsys.errors import DataError
 from recsys.items.balanced_kmeans import BalancedKMeans
-from recsys.items.quantizer import Quantizer
+from recsys.items.quantizer import Quantizer, codes_of_new
 from recsys.items.residual_quantizer import ResidualKMeans
 from recsys.items.rq_vae import RqVae
 
@@ -95,3 +95,13 @@ def test_refuses_what_cannot_be_fitted(fitted: Fitted) -> None:
         fitted.make().fit(fitted.x[:7], seeded())
     with pytest.raises(DataError, match="vector of item 3 is not finite"):
         fitted.make().fit(fitted.x.index_fill(0, torch.tensor(3), torch.nan), seeded())
+
+
+def test_new_vectors_have_codes_that_depend_on_them_alone(fitted: Fitted) -> None:
+    new = separated_vectors() + 0.02
+    codes = codes_of_new(fitted.quantizer, new)
+    assert codes.shape == (256, fitted.quantizer.levels) and codes.dtype == torch.int64
+    assert torch.equal(codes_of_new(fitted.quantizer, new[7:9]), codes[7:9])
+    assert (codes >= 0).all() and (codes < torch.tensor(fitted.quantizer.codes_per_level)).all()
+    error = (new - fitted.quantizer.decode(codes)).square().sum(-1).mean()
+    assert error <= (new - fitted.quantizer.decode(fitted.quantizer.encode(new))).square().sum(-1).mean() * 1.05

@@ -54,6 +54,27 @@ class Evaluate(Write):
 
 
 @dataclass
+class Prepares(Write):
+    """Leaves its text as the data of the run."""
+
+    prepares = True
+
+
+@dataclass
+class Choosy(Write):
+    """Works with one text alone, and notes when it is asked about it."""
+
+    wants: str = ""
+
+    def check_data(self, run: RunFolder) -> None:
+        with (run.path / "asked.txt").open("a") as asked:
+            asked.write(f"{self.name}\n")
+        found = (run.stage("prepare") / "text.txt").read_text()
+        if found != self.wants:
+            raise DataError(f"{self.name} wants {self.wants}, found {found}")
+
+
+@dataclass
 class Interrupted:
     """Is interrupted as long as `trap` is there; leaves half of its work, and says what it found."""
 

@@ -89,3 +89,14 @@ def test_seeds_are_far_apart(planted: Planted, generator: torch.Generator) -> No
     rows = squared_distances(seeds, x).argmin(-1)
     assert sorted(expected[rows, 0].tolist()) == list(range(8))
     assert spread_seeds(torch.ones(5, 2), 3, generator).shape == (3, 2)
+
+
+def test_new_vectors_get_the_nearest_centroids_whatever_the_balance(generator: torch.Generator) -> None:
+    quantizer = BalancedKMeans(levels=2, codes=16).fit(blob(), generator)
+    new = torch.randn(500, 6, generator=torch.Generator().manual_seed(11)) * torch.arange(1, 7)
+    codes, residual = quantizer.nearest(new), new.double()
+    for level in range(2):
+        nearest = torch.cdist(residual, quantizer.codebooks[level]).argmin(-1)
+        assert torch.equal(codes[:, level], nearest)
+        residual = residual - quantizer.codebooks[level][nearest]
+    assert not torch.equal(codes, quantizer.encode(new)), "prices are for fitted vectors"

@@ -6,7 +6,14 @@ import polars as pl
 import pytest
 import torch
 
-from recsys.items.quantizer import bucket_of, codebook_diagnostics, entropy, rank_in_bucket
+from recsys.items.quantizer import (
+    bucket_of,
+    codebook_diagnostics,
+    entropy,
+    new_item_diagnostics,
+    rank_in_bucket,
+    sharing,
+)
 from recsys.items.residual_quantizer import FaissClusterer, ResidualQuantizer
 
 
@@ -38,6 +45,8 @@ def test_every_column_by_hand() -> None:
             "level": [1, 2],
             "use": [0.5, 0.5],
             "entropy": [math.log(2), entropy(torch.tensor([3, 0, 1, 0]))],
+            "largest_code": [2, 3],
+            "smallest_code": [0, 0],
             "largest_bucket": [2, 2],
             "collisions": [1.0, 0.5],
             "error": [1.0 / variance, 0.0],
@@ -51,3 +60,19 @@ def test_every_column_by_hand() -> None:
 def test_entropy_is_largest_where_use_is_even() -> None:
     assert entropy(torch.full((8,), 3)) == pytest.approx(math.log(8))
     assert entropy(torch.tensor([7, 0])) == 0
+
+
+def test_what_new_items_do_to_the_codes_by_hand() -> None:
+    codes = torch.tensor([[0, 0], [0, 1], [1, 0], [0, 1], [2, 0]])
+    new = torch.tensor([False, False, False, True, True])
+    assert new_item_diagnostics(codes, new).rows(named=True) == [
+        {"level": 1, "largest_without": 2, "largest_with": 3, "collisions": 0.5},
+        {"level": 2, "largest_without": 2, "largest_with": 3, "collisions": 0.5},
+    ]
+    every = new_item_diagnostics(codes, torch.ones(5, dtype=torch.bool))
+    assert every["largest_without"].to_list() == [0, 0]
+
+
+def test_items_that_share_all_codes_are_counted() -> None:
+    assert sharing(torch.tensor([[0, 0], [0, 1], [0, 1], [1, 1], [0, 1]])) == 3
+    assert sharing(torch.arange(4).unsqueeze(-1)) == 0

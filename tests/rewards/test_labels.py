@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import pytest
 import torch
 
 from recsys.errors import ConfigurationError, DataError
-from recsys.rewards.labels import MeanLabel, SlotShare
+from recsys.rewards.labels import Label, LabelError, MeanLabel, SlotShare, check_labels
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.feedback import Channel, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.slates import Slates
+
+
+@dataclass(frozen=True)
+class Constant(Label):
+    """A label of one's own, the same for every slate."""
+
+    value: float
+
+    def __call__(self, example: Example) -> torch.Tensor:
+        return torch.full((len(example),), self.value)
 
 
 @pytest.fixture
@@ -67,3 +80,31 @@ def test_what_cannot_be_a_label_is_refused(example: Example) -> None:
     for labels, weights in (([], None), ([SlotShare("like")], [1.0, 2.0]), ([SlotShare("like")], [0.0])):
         with pytest.raises(ConfigurationError, match="one number above 0 a label"):
             MeanLabel(labels, weights)
+
+
+def test_a_label_of_one_value_is_refused_with_its_value(example: Example) -> None:
+    labels = {"like": SlotShare("like"), "often": SlotShare("like", least=3), "seen": SlotShare("watch_time")}
+    with pytest.raises(LabelError, match=r"label 'often': it is 0 in all 6 training slates.*\(~labels\.often\)"):
+        check_labels(labels, [example, example])
+    first = example.select(torch.tensor([0]))
+    with pytest.raises(LabelError, match=r"'like': it is 0\.333333 in all 2 training slates") as caught:
+        check_labels({"like": SlotShare("like")}, [first, first])
+    assert caught.value.label == "like"
+    with pytest.raises(LabelError, match="there is no slate"):
+        check_labels({"like": SlotShare("like")}, [])
+
+
+def test_examples_are_read_until_every_label_has_two_values(example: Example) -> None:
+    def batches() -> Iterator[Example]:
+        yield example
+        raise AssertionError("every label has two values already")
+
+    check_labels({"like": SlotShare("like"), "watch": SlotShare("watch_time", least=2)}, batches())
+
+
+def test_a_label_that_cannot_be_made_or_is_no_share_is_refused_by_name(example: Example) -> None:
+    with pytest.raises(LabelError, match="label 'shared': no feedback 'share' to make a label of; found like"):
+        check_labels({"like": SlotShare("like"), "shared": SlotShare("share")}, [example])
+    for value in (2.0, float("nan")):
+        with pytest.raises(LabelError, match=r"'mine': .* outside \[0, 1\]"):
+            check_labels({"mine": Constant(value)}, [example])

@@ -201,3 +201,23 @@ def test_a_wrong_configuration_leaves_no_folder(chain: DictConfig) -> None:
     with pytest.raises(ConfigurationError):
         run_stages(chain)
     assert not Path(chain.root).exists()
+
+
+def test_later_stages_refuse_the_data_before_the_first_of_them_begins(chain: DictConfig) -> None:
+    folder = Path(chain.root) / "own"
+    chain.run = str(folder)
+    chain.stage.prepare = {"_target_": "fake_stages.Prepares", "name": "prepare", "text": "data"}
+    chain.stage.rl = {
+        **OmegaConf.to_container(chain.stage.rl, resolve=False),
+        "_target_": "fake_stages.Choosy",
+        "wants": "better data",
+    }
+    with pytest.raises(DataError, match="rl wants better data, found data"):
+        run_stages(chain)
+    assert (folder / "calls.txt").read_text().split() == ["prepare"]
+    assert not (folder / "stages/sft/partial.json").exists()
+    OmegaConf.update(chain, "stage.rl.wants", "data")
+    result = run_stages(chain)
+    assert calls(result) == ["prepare", "sft", "rl", "evaluate"], "what was prepared is kept"
+    assert calls(again(chain, result)) == []
+    assert (folder / "asked.txt").read_text().split() == ["rl", "rl"], "a stage that is up to date is not asked"

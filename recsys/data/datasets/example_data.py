@@ -54,6 +54,8 @@ class ExampleData(TrainingData):
         DataError: the split has no training or no validation part, or the rules leave nothing of it.
     """
 
+    light = True
+
     def __init__(
         self,
         slates: PreparedSlates,
@@ -75,15 +77,23 @@ class ExampleData(TrainingData):
                 mask = mask & rule(slates.log)
             if not mask.any():
                 told = "; ".join(rule.describe(slates.log) for rule in only)
-                raise DataError(f"{slates.name}: no {part} slate meets the rules ({told}); loosen `only` of the data")
+                raise DataError(
+                    f"{slates.name}: no {part} slate meets the rules ({told}). Loosen them (`sessions` of the"
+                    " experiment, or `only` of the data module), or bring more slates"
+                )
             self._rows[part] = mask.nonzero().squeeze(1)
-        for rule in only:
-            log.info("%s", rule.describe(slates.log))
         self._rows["validation"] = drawn(self._rows["validation"], validation_requests)
+        self.only = list(only)
         self.slates = slates
         self.batch_size = batch_size
         self.max_length = max_length
         self.seed = seed
+
+    @override
+    def setup(self, stage: str) -> None:
+        """Log what the rules choose, once a training."""
+        for rule in self.only:
+            log.info("%s", rule.describe(self.slates.log))
 
     @override
     def training_batches(self, rank: int, world_size: int) -> ExampleLoader:

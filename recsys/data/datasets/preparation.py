@@ -217,7 +217,10 @@ class SlatePreparation:
                     " Raise its share, or choose another split"
                 )
         slates = PreparedSlates(log, split, self.taken)
-        _ = slates.examples  # refuses a channel that the log lacks
+        try:
+            _ = slates.examples  # refuses a channel that the log lacks
+        except DataError as error:
+            raise DataError(f"data.taken: {error}. Name one of these") from error
         slates.save(folder)
         return slates
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from recsys.data.datasets.slate_log import SlateLog
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, DataError
 from recsys.ranges import at_least, is_seed, within
 
 
@@ -43,7 +43,7 @@ class SessionRules:
         """Return which sessions are chosen, `[R]`.
 
         Raises:
-            DataError: the log lacks a channel, or the channel has one number a slate.
+            DataError: the log lacks the channel of a rule, or it has one number a slate. The message names the rule.
         """
         masks = [mask for _, mask in self.by_rule(log)]
         return torch.stack([torch.ones(len(log), dtype=torch.bool), *masks]).all(0)
@@ -52,13 +52,14 @@ class SessionRules:
         """Return each rule in words, and which sessions meet it."""
         found: list[tuple[str, Tensor]] = []
         for name, least in self.positive.items():
-            found.append((f"{name} in {least} slots", _per_slate(log, (log.slot_values(name) > 0).float()) >= least))
+            above = (_values(log, name, "positive") > 0).float()
+            found.append((f"{name} in {least} slots", _per_slate(log, above) >= least))
         found += [
-            (f"{name} of {least:g}", _per_slate(log, log.slot_values(name)) >= least)
+            (f"{name} of {least:g}", _per_slate(log, _values(log, name, "total")) >= least)
             for name, least in self.total.items()
         ]
         if self.any_of:
-            some = torch.stack([log.slot_values(name) > 0 for name in self.any_of]).any(0)
+            some = torch.stack([_values(log, name, "any_of") > 0 for name in self.any_of]).any(0)
             found.append((" or ".join(self.any_of), _per_slate(log, some.float()) > 0))
         return found
 
@@ -100,6 +101,13 @@ class UserPart:
     def describe(self, log: SlateLog) -> str:
         """Return how many sessions are chosen, in one line of text."""
         return f"{int(self(log).sum()):,} of {len(log):,} sessions, of part {self.part} of {self.parts} of the users"
+
+
+def _values(log: SlateLog, channel: str, rule: str) -> Float[Tensor, " total"]:
+    try:
+        return log.slot_values(channel)
+    except DataError as error:
+        raise DataError(f"SessionRules.{rule}: {error}. Name one of these, or leave the rule out") from error
 
 
 def _per_slate(log: SlateLog, values: Float[Tensor, " total"]) -> Float[Tensor, " R"]:

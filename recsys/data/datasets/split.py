@@ -176,7 +176,9 @@ def split_slates_by_time(log: SlateLog, validation: float = 0.1, test: float = 0
     for period, mask in (("train", split.train), ("validation", split.validation)):
         if not mask.any():
             raise DataError(
-                f"the {period} period of {log.name} is empty: too many slates share a time. Use split=slate_users"
+                f"the {period} period of {log.name} is empty: {len(log):,} slate(s) at {len(times.unique()):,} "
+                f"different time(s) are too few for validation={validation:g} and test={test:g}. Bring more slates, "
+                "raise a share (+split.validation=0.2), or use split=slate_users where many share a time"
             )
     return split
 

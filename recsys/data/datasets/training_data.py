@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 from typing_extensions import override
@@ -26,7 +26,11 @@ class TrainingData(lightning.LightningDataModule):
 
     Attributes:
         overfit: number of batches for repeated training and for validation; None trains on all.
+        light: whether making the data module costs next to nothing, so that a run makes it once more to refuse its data
+            before any training begins.
     """
+
+    light: ClassVar[bool] = False
 
     overfit: int | None = None
 

@@ -139,7 +139,7 @@ class MovieLens(Source):
             rows = interactions.select(pl.any_horizontal(pl.all().is_null()).sum()).collect().item()
         if rows:
             raise DataError(f"{files[0]}: {rows:,} row(s) lack a value; the file is truncated. Remove it and run again")
-        return Tables(interactions, items, users, f"movielens_{self.version}", fingerprint)
+        return Tables(interactions, items, users, f"movielens_{self.version}", fingerprint, str(files[0]))
 
     @staticmethod
     def _found(release: Release, folder: Path) -> tuple[list[Path], Callable[[Path], layouts.Frames]] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import polars as pl
 from typing_extensions import override
 
 from recsys.data.sources.folder import (
@@ -20,9 +22,16 @@ from recsys.data.tables.canonical import INTERACTIONS
 from recsys.data.tables.exposures import read_exposures, slates_of_exposures
 from recsys.data.tables.feedback import FeedbackKinds, channel_kinds
 from recsys.data.tables.impressions import element_type, read_impressions
+from recsys.data.tables.row_checks import RowRule, check_rows
 from recsys.data.tables.schema import read_table
 from recsys.errors import ConfigurationError, DataError
 from recsys.types.feedback import ChannelKind
+
+FINITE_RATING = RowRule(
+    "rating",
+    ~pl.col("rating").cast(pl.Float64, strict=False).is_finite(),
+    "is no rating, expected a finite number, or null where there is none. Correct the value",
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class ParquetTables(Source):
         if place is None:
             raise DataError(f"{root}: no table 'interactions' in it; expected interactions.parquet or such a folder")
         interactions = read_table(place, INTERACTIONS)
+        if "rating" in interactions.collect_schema():
+            check_rows(interactions, [FINITE_RATING], partial(scan.first_row, place))
         features = read_all_features(root, self.items, self.users, interactions.collect_schema(), place)
         return Tables(
             interactions=interactions,
@@ -67,6 +78,7 @@ class ParquetTables(Source):
             users=features.users,
             name=self.name or Path(root).absolute().name,
             fingerprint=content_fingerprint(table_fingerprint(place, interactions), *features.marks),
+            location=place,
         )
 
 

@@ -15,6 +15,8 @@ from recsys.ranges import above, at_least
 CLICKED = "__clicked"
 PLACE = "__place"
 WINDOW = "__window"
+SHORT, REPEATED = "short_sessions", "sessions_with_a_repeat"
+"""Names of the counts of windows that are left out."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Sessions(SlateSource):
         """
         tables = self.source.slates()
         if self.gap is not None and not tables.timed:
-            raise DataError(f"{tables.name} has the order of a user's slates and no times: set dataset.gap to null")
+            raise DataError(f"{tables.name} has the order of a user's slates and no times: set data.source.gap=null")
         schema = tables.impressions.collect_schema()
         by_slot = {name: kind for name, kind in tables.feedback.items() if isinstance(schema[name], pl.List)}
         shown = _exposures(tables.impressions, list(by_slot))
@@ -67,8 +69,9 @@ class Sessions(SlateSource):
         if not len(sessions):
             raise DataError(
                 f"{tables.name}: no user was shown {self.slots} different items in a row"
-                f"{'' if self.gap is None else f' without a pause of {self.gap:g} s'}. Lower dataset.slots"
-                f"{'' if self.gap is None else ', or raise dataset.gap'}"
+                f"{'' if self.gap is None else f' without a pause of {self.gap:g} s'}; of {sum(dropped.values()):,} "
+                f"windows over {len(shown):,} exposures {dropped[SHORT]:,} are shorter and {dropped[REPEATED]:,} hold "
+                f"an item twice. Lower slots{'' if self.gap is None else ', or raise data.source.gap'}"
             )
         text = f"{tables.fingerprint}/sessions/{self.slots}/{self.gap}"
         return replace(
@@ -107,8 +110,8 @@ class Sessions(SlateSource):
             *channels,
         )
         return sessions, {
-            "short_sessions": len(windows) - len(whole),
-            "sessions_with_a_repeat": len(whole) - len(kept),
+            SHORT: len(windows) - len(whole),
+            REPEATED: len(whole) - len(kept),
         }
 
 

@@ -21,6 +21,7 @@ class Tables:
         users: one row a user, with `user_id` and any features; None if the source has no such table.
         name: name of the data in reports and folders.
         fingerprint: text that changes whenever the content of the tables changes.
+        location: where the interactions lie, for messages; None says the name.
     """
 
     interactions: pl.LazyFrame
@@ -28,6 +29,7 @@ class Tables:
     users: pl.LazyFrame | None
     name: str
     fingerprint: str
+    location: str | None = None
 
 
 @runtime_checkable

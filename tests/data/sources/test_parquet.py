@@ -77,3 +77,12 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         ParquetTables(tmp_path / "none").tables()
     with pytest.raises(DataError, match="no table 'interactions' in it"):
         ParquetTables(tmp_path).tables()
+
+
+def test_a_rating_that_is_no_number_is_refused_with_its_file_and_row(root: Path) -> None:
+    rated = EVENTS.with_columns(rating=pl.Series([5.0, None, float("nan"), 1.0, 2.0, 3.0]))
+    rated.write_parquet(root / "interactions.parquet")
+    with pytest.raises(
+        DataError, match=r"shop/interactions\.parquet, row 2 \(from 0\), column 'rating': nan is no rating"
+    ):
+        ParquetTables(root).tables()

@@ -64,3 +64,35 @@ def test_interactions_without_ratings_or_times_are_refused(column: str) -> None:
 def test_the_threshold_is_a_number() -> None:
     with pytest.raises(ConfigurationError, match="liked=nan"):
         RatedExposures(Given(RATINGS), liked=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("rating", "scale", "message"),
+    [
+        (7.0, [1, 5], r"given, row 2 \(from 0\), column 'rating': 7\.0 is outside the scale, expected 1 to 5, or null"),
+        (0.0, [0.5, 5], r"0\.0 is outside the scale, expected 0\.5 to 5"),
+        (float("nan"), [1, 5], "nan is outside the scale"),
+        (float("nan"), None, r"row 2 \(from 0\), column 'rating': nan is no finite number"),
+        (float("inf"), None, "inf is no finite number"),
+    ],
+)
+def test_a_rating_outside_the_scale_is_refused_with_its_row(
+    rating: float, scale: list[float] | None, message: str
+) -> None:
+    ratings = [5.0, 3.5, rating, None, 2.0]
+    with pytest.raises(DataError, match=message):
+        RatedExposures(Given(RATINGS.with_columns(rating=pl.Series(ratings))), scale=scale).slates()
+
+
+def test_ratings_of_which_none_is_liked_are_refused() -> None:
+    with pytest.raises(DataError, match=r"none of 4 ratings is at least liked=6, the largest is 5; 1 row\(s\) without"):
+        RatedExposures(Given(RATINGS), liked=6.0).slates()
+    unrated = RATINGS.with_columns(rating=pl.lit(None, dtype=pl.Float64))
+    with pytest.raises(DataError, match=r"none of 0 ratings is at least liked=4; 5 row\(s\) without a rating"):
+        RatedExposures(Given(unrated)).slates()
+
+
+@pytest.mark.parametrize("scale", [[5, 1], [1], [1, float("nan")], [1, 3]])
+def test_a_scale_has_a_least_and_a_largest_rating_around_the_threshold(scale: list[float]) -> None:
+    with pytest.raises(ConfigurationError, match=r"scale=.*: expected the least and the largest|liked=4\.0"):
+        RatedExposures(Given(RATINGS), scale=scale)

@@ -84,9 +84,11 @@ def test_a_session_that_trains_is_over_before_the_cut(exposures: ParquetExposure
 
 
 def test_what_is_no_session_is_refused(exposures: ParquetExposures, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no user was shown 7 different items in a row\. Lower dataset\.slots"):
+    with pytest.raises(
+        DataError, match=r"of 3 windows over 11 exposures 3 are shorter and 0 hold an item twice\. Lower slots$"
+    ):
         sessions(exposures, slots=7)
-    with pytest.raises(DataError, match=r"without a pause of 1 s\. Lower dataset\.slots, or raise dataset\.gap"):
+    with pytest.raises(DataError, match=r"without a pause of 1 s; .* Lower slots, or raise data\.source\.gap$"):
         sessions(exposures, slots=4, gap=1.0)
     with pytest.raises(ConfigurationError, match="slots=0"):
         Sessions(exposures, slots=0)
@@ -121,6 +123,9 @@ def test_rules_name_what_they_miss(exposures: ParquetExposures) -> None:
     log = sessions(exposures, slots=2)
     with pytest.raises(DataError, match="no feedback 'like' with one number a slot; found click, watch_time"):
         SessionRules(any_of=["like"])(log)
+    for rule in ("positive", "total"):
+        with pytest.raises(DataError, match=rf"SessionRules\.{rule}: .* no feedback 'like' .*; found click, watch"):
+            SessionRules(**{rule: {"like": 1}})(log)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="'click' asks for at least -1"):
         SessionRules(positive={"click": -1})
     with pytest.raises(ConfigurationError, match="'watch_time' asks for at least nan"):
