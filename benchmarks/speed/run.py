@@ -22,6 +22,9 @@ BENCHMARKS = (
     "shortlist",
     "slate_training",
     "replay",
+    "mixture_of_experts",
+    "sessions",
+    "alignment",
 )
 HERE = Path(__file__).parent
 

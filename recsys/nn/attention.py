@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.nn.biased_attention import BiasedAttentionFunction
 from recsys.nn.dropout import Dropout
 from recsys.nn.packing import Packing
 from recsys.nn.positions import RotaryEmbedding
@@ -64,8 +67,20 @@ class SelfAttentionMaps(nn.Module):
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
     ) -> Float[Tensor, "B T inner"]:
-        """Return the attention output of queries `[B, H, T, d]` over keys and values `[B, H, S, d]`, heads joined."""
-        gathered = F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=self.scale)
+        """Return the attention output of queries `[B, H, T, d]` over keys and values `[B, H, S, d]`, heads joined.
+
+        Where a bias is learned, every query needs a key with a finite bias.
+        """
+        if (
+            bias is not None
+            and bias.requires_grad
+            and bias.device.type == "cpu"
+            and not torch.is_autocast_enabled("cpu")
+        ):
+            scale = query.shape[-1] ** -0.5 if self.scale is None else self.scale
+            gathered = cast(Tensor, BiasedAttentionFunction.apply(query, key, value, bias, scale))
+        else:
+            gathered = F.scaled_dot_product_attention(query, key, value, bias, is_causal=causal, scale=self.scale)
         return gathered.transpose(1, 2).flatten(2)
 
     def attend_behind(
@@ -207,3 +222,8 @@ class CrossAttention(nn.Module):
         query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         gathered = F.scaled_dot_product_attention(query, key, value, mask, scale=self.scale)
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
+
+
+def _in_blocks(x: Tensor) -> bool:
+    """Return whether attention with a learned bias is computed block by block; autocast changes types inside it."""
+    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")

@@ -40,7 +40,7 @@ class Dropout(nn.Module):
             return F.dropout(x, self.probability)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - _STEPS // 2
-        return x * kept.to(x.dtype).mul_(_STEPS / (_STEPS - dropped))
+        return x * kept.view(torch.uint8).to(x.dtype).mul_(_STEPS / (_STEPS - dropped))
 
     @override
     def extra_repr(self) -> str:
