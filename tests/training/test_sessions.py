@@ -16,18 +16,6 @@ from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.runs.artifacts import Artifact, artifact_folder, artifact_folders
 from recsys.runs.run_folder import RunFolder
 
-TRAININGS = [
-    "reward_model",
-    "judge",
-    "sasrec",
-    "pointwise",
-    "sft",
-    "sft_continued",
-    "legal_set",
-    "ipa",
-    "p_score",
-    "ecpo",
-]
 POLICIES = ["sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa", "ecpo"]
 SMALL = [
     "experiment=onerec/parquet",
