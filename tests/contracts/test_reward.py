@@ -13,6 +13,7 @@ from recsys.models.rewards.session import SessionRewardModel
 from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
 from recsys.rewards.learned import LearnedReward, OneHead, ProbabilityMean, RankSum, StandardisedSum
+from recsys.rewards.legality import LegalityReward
 from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
 from recsys.rewards.reward import HitReward, Reward, SlotHitReward
 from recsys.types.context import Context
@@ -42,6 +43,7 @@ def item_vectors() -> Tensor:
 REWARDS: dict[str, Callable[[], Reward]] = {
     "hit": HitReward,
     "slot_hit": SlotHitReward,
+    "legality": LegalityReward,
     "weighted_slots": lambda: WeightedSum({"hit": HitReward(), "slot": SlotHitReward()}, {"hit": 0.5, "slot": 1.0}),
     "ranking": RankingReward,
     "released_ranking": ReleasedRankingReward,

@@ -16,7 +16,7 @@ from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.runs.artifacts import Artifact, artifact_folder, artifact_folders
 from recsys.runs.run_folder import RunFolder
 
-POLICIES = ["sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa", "ecpo"]
+POLICIES = ["sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa", "ecpo", "ecpo_pointwise"]
 SMALL = [
     "experiment=onerec/parquet",
     "dataset.root=tables",
@@ -38,9 +38,10 @@ SMALL = [
     "train.sasrec.model.layers=1",
     "train.ipa.system.sampler.candidates=6",
     "train.ipa.system.pair_share=0.5",
-    "+training/onerec@train.ecpo=ecpo",
+    "+recipe=onerec_technical_report",
     "train.ecpo.system.sampler.candidates=6",
     "train.ecpo.system.request_share=0.1",
+    "train.ecpo_pointwise.system.sampler.candidates=6",
     "schedule.max_epochs=2",
     "reward_schedule.max_epochs=2",
     "evaluation.candidates=4",
@@ -72,7 +73,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_every_training_of_sessions_is_run_here(run: RunFolder) -> None:
     files = {path.stem for path in (configuration_folder() / "training" / "onerec").glob("*.yaml")}
-    assert {{"continued": "sft_continued"}.get(one, one) for one in files} <= set(artifact_folders(run))
+    named = {{"continued": "sft_continued"}.get(one, one) for one in files - {"on_sessions", "one_round"}}
+    assert named <= set(artifact_folders(run))
 
 
 def test_every_row_is_judged_and_compared_with_what_happened(run: RunFolder) -> None:
@@ -117,9 +119,9 @@ def test_what_learns_from_reward_logs_its_guards(training: str, own: set[str], r
     assert Artifact.read(artifact_folder(run, training)).monitor == "validation/judge"
 
 
-def test_one_override_adds_the_reinforcement_learning_with_its_p_score(run: RunFolder) -> None:
+def test_a_recipe_adds_the_reinforcement_learning_with_its_p_score(run: RunFolder) -> None:
     """It learns from a scalar that was trained on the users of the reward model, never on those of the judge."""
-    assert list(artifact_folders(run))[-2:] == ["p_score", "ecpo"]
+    assert list(artifact_folders(run))[-3:] == ["p_score", "ecpo", "ecpo_pointwise"]
     assert recsys.load(run.path, "p_score").heads == ("p_score",)
     assert "validation/auc/p_score" in set(
         pl.read_parquet(artifact_folder(run, "p_score") / "history.parquet")["metric"]
