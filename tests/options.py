@@ -94,7 +94,7 @@ GOES_WITH = {
     "proximal_policy_optimisation": (SIMULATOR, "train.actor_critic"),
 }
 """The experiment and the training of objectives that are not for groups of rewarded slates."""
-ONEREC_OPTIONS = ("behaviour_and_content", "behaviour_and_content_unbalanced", "session")
+ONEREC_OPTIONS = ("behaviour_and_content", "behaviour_and_content_unbalanced", "lazy_session", "session")
 SAMPLERS = {"normalised_without_replacement": "stochastic_beam", "without_replacement": "stochastic_beam"}
 
 

@@ -118,7 +118,7 @@ def test_a_wrong_number_of_items_is_named_with_its_key(option: str, override: st
         ({"dropout": -0.5}, "dropout=-0.5: expected in [0, 1)"),
     ],
 )
-@pytest.mark.parametrize("network", ["causal", "sasrec", "encoder_decoder"])
+@pytest.mark.parametrize("network", ["causal", "sasrec", "encoder_decoder", "lazy_session"])
 def test_a_wrong_number_of_a_network_is_named(network: str, values: dict[str, float], said: str) -> None:
     bundle = tiny_bundle()
     target = compose(["experiment=rere/movielens_100k", f"network={network}"])["network"]["_target_"]

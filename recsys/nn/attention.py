@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.errors import ConfigurationError
 from recsys.nn.biased_attention import BiasedAttentionFunction
 from recsys.nn.dropout import Dropout
 from recsys.nn.packing import Packing
@@ -224,6 +225,52 @@ class CrossAttention(nn.Module):
         return self.dropout(self.out(gathered.transpose(1, 2).flatten(2)))
 
 
-def _in_blocks(x: Tensor) -> bool:
-    """Return whether attention with a learned bias is computed block by block; autocast changes types inside it."""
-    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+class GroupedCrossAttention(nn.Module):
+    """Multi-head attention of queries to keys and values that are given: it projects queries only.
+
+    `H / H_m` neighbouring heads share each of the `H_m` heads of the memory (grouped-query attention), which is read as
+    it is: the queries of a group are further positions of one head, and nothing is copied for them.
+
+    Sources: Ainslie et al. 2023 (arXiv 2305.13245) for groups; OneRec-V2 (arXiv 2508.20900) for attention without key
+    and value projections.
+
+    Args:
+        width: width `D` of queries and output.
+        heads: number of heads `H` of the queries.
+        memory_heads: number of heads `H_m` of the memory; `heads` is a multiple of it.
+        head_width: width `d` of one head.
+        dropout: probability of dropping an output value, in `[0, 1)`.
+
+    Raises:
+        ConfigurationError: `heads` is no multiple of `memory_heads`.
+    """
+
+    def __init__(self, width: int, heads: int, memory_heads: int, head_width: int, dropout: float = 0.0) -> None:
+        if heads % memory_heads:
+            raise ConfigurationError(f"heads={heads}: expected a multiple of the memory's {memory_heads} heads")
+        super().__init__()
+        self.memory_heads = memory_heads
+        self.groups = heads // memory_heads
+        self.query = nn.Linear(width, heads * head_width, bias=False)
+        self.out = nn.Linear(heads * head_width, width, bias=False)
+        self.dropout = Dropout(dropout)
+
+    @override
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        key: Float[Tensor, "B Hm S d"],
+        value: Float[Tensor, "B Hm S d"],
+        mask: Bool[Tensor, "B 1 1 S"] | None = None,
+    ) -> Float[Tensor, "B Q D"]:
+        """Return the attention output of each of a request's `Q` queries over the memory of the request.
+
+        Args:
+            x: queries.
+            key: keys of the memory.
+            value: values of the memory.
+            mask: true at keys that exist; None means that all do.
+        """
+        query = self.query(x).unflatten(-1, (self.memory_heads, self.groups, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        gathered = F.scaled_dot_product_attention(query, key, value, mask)
+        return self.dropout(self.out(gathered.unflatten(2, (self.groups, -1)).permute(0, 3, 1, 2, 4).flatten(2)))

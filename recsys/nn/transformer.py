@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.nn.attention import CrossAttention, SelfAttention
+from recsys.nn.attention import CrossAttention, GroupedCrossAttention, SelfAttention
 from recsys.nn.dropout import Dropout
 from recsys.nn.feed_forward import FeedForward, SwiGLU
 
@@ -77,7 +77,7 @@ class DecoderBlock(nn.Module):
         self,
         width: int,
         self_attention: SelfAttention,
-        cross_attention: CrossAttention,
+        cross_attention: CrossAttention | GroupedCrossAttention,
         feed_forward: FeedForward = SwiGLU,
         dropout: float = 0.0,
     ) -> None:
@@ -96,7 +96,7 @@ class DecoderBlock(nn.Module):
         x: Float[Tensor, "R M T D"],
         past: tuple[Float[Tensor, "R M H t d"], Float[Tensor, "R M H t d"]],
         bias: Float[Tensor, "1 H T all_keys"],
-        memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
+        memory: tuple[Float[Tensor, "B Hm S d"], Float[Tensor, "B Hm S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
         shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
     ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
@@ -108,12 +108,38 @@ class DecoderBlock(nn.Module):
             past: keys and values of the earlier positions of each beam.
             bias: number that is added to the logits of the self-attention over `s + t + T` keys; −inf at keys after
                 their query.
-            memory: keys and values of the memory of the request, from `cross_attention.project`.
+            memory: keys and values of the memory of the request, as the cross-attention takes them.
             mask: true at keys of the memory that exist; None means that all do.
             shared: keys and values of the positions that the beams of a row share; None if there are none.
         """
         x, past = self.look_back(x, past, bias, shared)
-        return self.look_up(by_memory(x, memory[0].shape[0]), memory, mask).view(x.shape), past
+        return self.transform(self.look_up(x, memory, mask)), past
+
+    def fork(
+        self,
+        root: Float[Tensor, "R 1 1 D"],
+        rest: Float[Tensor, "R M T D"],
+        past: tuple[Float[Tensor, "R 1 H 0 d"], Float[Tensor, "R 1 H 0 d"]],
+        biases: tuple[Float[Tensor, "1 H 1 _"], Float[Tensor, "1 H T _"]],
+        memory: tuple[Float[Tensor, "B Hm S d"], Float[Tensor, "B Hm S d"]],
+        mask: Bool[Tensor, "B 1 1 S"] | None,
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
+    ) -> tuple[Float[Tensor, "R 1 1 D"], Float[Tensor, "R M T D"]]:
+        """Return the states of a first position, which all beams of a row share, and of the positions behind it.
+
+        Only self-attention tells the beams apart: everything else sees all positions of a row together.
+
+        Args:
+            root: first position of each row.
+            rest: positions of each beam behind it.
+            past: of the first position, empty.
+            biases: of the first position, and of those behind it, which see it.
+            memory: see `forward`.
+            mask: see `forward`.
+            shared: see `forward`.
+        """
+        root, rest = self.look_back_forked(root, rest, past, biases, shared)
+        return apart(self.transform(self.look_up(together(root, rest), memory, mask)), rest)
 
     def look_back(
         self,
@@ -136,12 +162,80 @@ class DecoderBlock(nn.Module):
             value.unflatten(0, beams),
         )
 
+    def look_back_forked(
+        self,
+        root: Float[Tensor, "R 1 1 D"],
+        rest: Float[Tensor, "R M T D"],
+        past: tuple[Tensor, Tensor],
+        biases: tuple[Tensor, Tensor],
+        shared: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Float[Tensor, "R 1 1 D"], Float[Tensor, "R M T D"]]:
+        """Apply the self-attention. Arguments are those of `fork`."""
+        root, (key, value) = self.look_back(root, past, biases[0], shared)
+        beams = rest.shape[1]
+        of_root = key.expand(-1, beams, -1, -1, -1), value.expand(-1, beams, -1, -1, -1)
+        rest, _ = self.look_back(rest, of_root, biases[1], shared)
+        return root, rest
+
     def look_up(
         self,
-        x: Float[Tensor, "B Q D"],
-        memory: tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]],
+        x: Float[Tensor, "R *positions D"],
+        memory: tuple[Float[Tensor, "B Hm S d"], Float[Tensor, "B Hm S d"]],
         mask: Bool[Tensor, "B 1 1 S"] | None,
-    ) -> Float[Tensor, "B Q D"]:
-        """Apply cross-attention and feed-forward network to the `Q = M · T` positions of a request, as in `forward`."""
-        x = x + self.cross_attention(self.cross_norm(x), *memory, mask)
+    ) -> Float[Tensor, "R *positions D"]:
+        """Apply the cross-attention, to all positions of a request at once. Arguments are those of `forward`."""
+        flat = by_memory(x, memory[0].shape[0])
+        return (flat + self.cross_attention(self.cross_norm(flat), *memory, mask)).view(x.shape)
+
+    def transform(self, x: Float[Tensor, "R *positions D"]) -> Float[Tensor, "R *positions D"]:
+        """Apply the feed-forward network to each position."""
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class LazyDecoderBlock(DecoderBlock):
+    """A decoder block that looks up first: cross-attention to the memory, self-attention, feed-forward network.
+
+    Arguments are those of `DecoderBlock`; the cross-attention has no keys and values of its own.
+
+    Source: OneRec-V2 (arXiv 2508.20900), lazy decoder-only architecture.
+    """
+
+    @override
+    def forward(
+        self,
+        x: Float[Tensor, "R M T D"],
+        past: tuple[Float[Tensor, "R M H t d"], Float[Tensor, "R M H t d"]],
+        bias: Float[Tensor, "1 H T all_keys"],
+        memory: tuple[Float[Tensor, "B Hm S d"], Float[Tensor, "B Hm S d"]],
+        mask: Bool[Tensor, "B 1 1 S"] | None,
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
+    ) -> tuple[Float[Tensor, "R M T D"], tuple[Tensor, Tensor]]:
+        x, past = self.look_back(self.look_up(x, memory, mask), past, bias, shared)
+        return self.transform(x), past
+
+    @override
+    def fork(
+        self,
+        root: Float[Tensor, "R 1 1 D"],
+        rest: Float[Tensor, "R M T D"],
+        past: tuple[Float[Tensor, "R 1 H 0 d"], Float[Tensor, "R 1 H 0 d"]],
+        biases: tuple[Float[Tensor, "1 H 1 _"], Float[Tensor, "1 H T _"]],
+        memory: tuple[Float[Tensor, "B Hm S d"], Float[Tensor, "B Hm S d"]],
+        mask: Bool[Tensor, "B 1 1 S"] | None,
+        shared: tuple[Float[Tensor, "R H s d"], Float[Tensor, "R H s d"]] | None = None,
+    ) -> tuple[Float[Tensor, "R 1 1 D"], Float[Tensor, "R M T D"]]:
+        root, rest = apart(self.look_up(together(root, rest), memory, mask), rest)
+        root, rest = self.look_back_forked(root, rest, past, biases, shared)
+        return apart(self.transform(together(root, rest)), rest)
+
+
+def together(root: Float[Tensor, "R 1 1 D"], rest: Float[Tensor, "R M T D"]) -> Float[Tensor, "R Q D"]:
+    """Return a position that all beams of a row share, and those behind it, in one axis: `Q = 1 + M · T`."""
+    return torch.cat([root.flatten(1, 2), rest.flatten(1, 2)], 1)
+
+
+def apart(
+    both: Float[Tensor, "R Q D"], rest: Float[Tensor, "R M T D"]
+) -> tuple[Float[Tensor, "R 1 1 D"], Float[Tensor, "R M T D"]]:
+    """Return what `together` joined; `rest` tells its shape."""
+    return both[:, :1].unsqueeze(1), both[:, 1:].view(rest.shape)

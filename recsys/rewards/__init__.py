@@ -12,12 +12,14 @@ from recsys._lazy import lazy_names
 if TYPE_CHECKING:
     from recsys.rewards.combined import ThresholdedReward, WeightedSum
     from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
+    from recsys.rewards.legality import LegalityReward
     from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
     from recsys.rewards.reward import HitReward, Reward, SlotHitReward, is_hit
 
 __all__ = [
     "CollaborativeReward",
     "HitReward",
+    "LegalityReward",
     "NdcgReward",
     "RankingReward",
     "ReleasedRankingReward",
@@ -34,6 +36,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "combined": ["ThresholdedReward", "WeightedSum"],
         "frozen_model": ["CollaborativeReward", "SemanticReward"],
+        "legality": ["LegalityReward"],
         "rank": ["NdcgReward", "RankingReward", "ReleasedRankingReward"],
         "reward": ["HitReward", "Reward", "SlotHitReward", "is_hit"],
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -123,32 +123,38 @@ class SlotShare(Label):
 class MeanLabel(Label):
     """The weighted mean of labels, `Σ_t w_t y_t / Σ_t w_t`: one label for several kinds of feedback.
 
-    Cross-entropy against it is, up to a constant, `Σ_t w_t BCE(y_t, p) / Σ_t w_t`: the learned scalar of the OneRec
-    Technical Report (P-score, arXiv 2506.13695, §4.1).
+    Cross-entropy against it is `Σ_t w_t BCE(y_t, p) / Σ_t w_t`, whatever the labels: one scalar `p` that is trained
+    against all of them, the P-score of the OneRec Technical Report (arXiv 2506.13695, §4.1). A label with a negative
+    weight is unwanted: with `|w_t|`, it counts by its absence, `1 − y_t`.
 
     Args:
-        labels: at least one.
-        weights: one a label, above 0; None weighs them equally.
+        labels: at least one, by name.
+        weights: of labels by name, finite and not all 0; None weighs all labels 1. Labels that it does not name are
+            left out.
 
     Raises:
-        ConfigurationError: there is no label, or the weights are not one positive number a label.
+        ConfigurationError: there is no label, a weight is not finite, all are 0, or one names no label.
     """
 
-    labels: Sequence[Label]
-    weights: Sequence[float] | None = None
+    labels: Mapping[str, Label]
+    weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        weights = [1.0] * len(self.labels) if self.weights is None else list(self.weights)
-        if not self.labels or len(weights) != len(self.labels) or not all(0 < one < float("inf") for one in weights):
+        weights = dict.fromkeys(self.labels, 1.0) if self.weights is None else dict(self.weights)
+        if not any(weights.values()) or not all(abs(value) < float("inf") for value in weights.values()):
             raise ConfigurationError(
-                f"weights={self.weights} for {len(self.labels)} labels: expected one number above 0 a label, and at "
-                "least one label"
+                f"weights={weights}: expected a finite number for each of one or more labels, not all of them 0"
             )
-        object.__setattr__(self, "weights", tuple(weights))
+        for name in weights:
+            if name not in self.labels:
+                raise ConfigurationError(f"weights: there is no label {name!r}; there are {', '.join(self.labels)}")
+        object.__setattr__(self, "weights", weights)
 
     def __call__(self, example: Example) -> Float[Tensor, " B"]:
         """See the class."""
         assert self.weights is not None
-        values = torch.stack([label(example) for label in self.labels])
-        weights = values.new_tensor(self.weights).unsqueeze(-1)
-        return (weights * values).sum(0) / weights.sum()
+        total = torch.zeros(len(example), device=example.slates.items.device)
+        for name, weight in self.weights.items():
+            value = self.labels[name](example)
+            total = total + abs(weight) * (value if weight > 0 else 1 - value)
+        return total / sum(map(abs, self.weights.values()))

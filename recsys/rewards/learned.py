@@ -102,8 +102,33 @@ class ProbabilitySum(Scalariser):
         return torch.stack([weight * log_odds[name].sigmoid() for name, weight in weights.items()]).sum(0)
 
 
+class ProbabilityMean(Scalariser):
+    """`Σ_t w_t σ(f_t) / Σ_t w_t`: what a model of several labels expects of their mean (`MeanLabel`), in [0, 1].
+
+    It has the unit of `σ` of a head that is trained on the mean: a judge with a head a label, and a model with one head
+    for all of them, can be compared. As in `MeanLabel`, a head with a negative weight counts by `1 − σ(f_t)`.
+
+    Args:
+        weights: see `StandardisedSum`.
+
+    Raises:
+        ConfigurationError: see `StandardisedSum`.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = _checked(weights)
+
+    @override
+    def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+        weights = _weights_of(self.weights, log_odds)
+        total = torch.zeros_like(mask, dtype=torch.get_default_dtype())
+        for name, weight in weights.items():
+            total = total + abs(weight) * (log_odds[name] if weight > 0 else -log_odds[name]).sigmoid()
+        return total / max(sum(map(abs, weights.values())), 1e-12)
+
+
 class OneHead(Scalariser):
-    """The log-odds of one head, such as a learned score of all kinds of feedback (`MeanLabel`).
+    """The log-odds of one head, such as the P-score of all kinds of feedback (`MeanLabel`).
 
     Args:
         head: its name.

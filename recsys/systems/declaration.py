@@ -11,7 +11,7 @@ from recsys.types.artifact_kind import ArtifactKind
 
 @dataclass(frozen=True)
 class Declaration:
-    """The class attributes `monitor`, `mode` and `artifact` of a system.
+    """The attributes `monitor`, `mode` and `artifact` of a system: of its class, or of itself where a part decides.
 
     Args:
         monitor: name of the validation metric that chooses the weights, as the system logs it.
@@ -25,7 +25,7 @@ class Declaration:
 
 
 def declaration(system: Any) -> Declaration:
-    """Return what the class of a system declares.
+    """Return what a system declares.
 
     Raises:
         ConfigurationError: one of the attributes is missing or has another value.

@@ -13,7 +13,7 @@ from torch import Tensor
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_terms import group_mean
 from recsys.objectives.group_transforms import shared_codes
-from recsys.objectives.likelihood import cross_entropy
+from recsys.objectives.likelihood import NextItemObjective, cross_entropy
 from recsys.objectives.objective import Objective
 from recsys.objectives.rl_diagnostics import rl_diagnostics, unique_share
 from recsys.policies.generative import GenerativePolicy
@@ -23,6 +23,7 @@ from recsys.rewards.contract import checked_reward
 from recsys.rewards.finite import not_finite, require_finite, without
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.reference_policy import ReferencePolicy
 from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem, encode_examples
@@ -41,6 +42,10 @@ class GroupPolicyOptimisation(SequentialSystem):
 
     The parts of a weighted sum of rewards are logged one by one, as `train/reward/<name>`.
 
+    With a `likelihood`, all requests of a batch teach the likelihood of their logged answers, and a few of them are
+    rolled out besides: the stream of the log with reward mixed in (OneRec Technical Report, arXiv 2506.13695). With a
+    `validation`, a judge decides which weights are kept, instead of the rank of the logged items.
+
     A candidate whose reward is NaN or infinite stops the training, unless `mask_non_finite_rewards` leaves it out of
     its group; `train/reward/masked_candidates` then counts those of a batch. The rest of such a group is no sample of
     the policy any more: estimates that rely on its sampling are biased.
@@ -57,7 +62,9 @@ class GroupPolicyOptimisation(SequentialSystem):
             (`recsys.data.datasets.loader.RepeatBatches`).
         group_filter: chooses the groups that are learned from (`recsys.objectives.group_transforms.informative`); None
             keeps all.
-        ntp_weight: weight of the next-item loss (cross-entropy over the legal set) mixed in, at least 0.
+        ntp_weight: weight of the likelihood of the log that is mixed in, at least 0.
+        likelihood: over all requests of a batch, whether rolled out or not; None takes that over the legal set of the
+            requests that are rolled out, which are scored anyway.
         reference: makes the reference policy of the starting network, under which each group is scored (KL terms,
             preferences): `FrozenReference`, `EpochReference`, `MovingAverageReference`; None for no reference.
         seed: of the samples; they depend on it, the process and the number of groups before, so that a resumed run
@@ -67,6 +74,7 @@ class GroupPolicyOptimisation(SequentialSystem):
         policy: see `SequentialSystem`; `AutoregressiveSlatePolicy` for slots that depend on each other.
         mask_non_finite_rewards: whether candidates with a reward of NaN or infinity are left out and counted, instead
             of stopping the training.
+        validation: the judge of the slates that the policy finds; None ranks the logged items (`SequentialSystem`).
 
     Raises:
         ConfigurationError: `slots` is below 1, or `request_share` outside (0, 1].
@@ -85,12 +93,14 @@ class GroupPolicyOptimisation(SequentialSystem):
         inner_steps: int = 1,
         group_filter: Callable[[Rollout], Rollout] | None = None,
         ntp_weight: float = 0.0,
+        likelihood: NextItemObjective | None = None,
         reference: Callable[[Generator[Any, Any]], ReferencePolicy] | None = None,
         seed: int = 0,
         warmup_steps: int = 20,
         repeats: bool = False,
         policy: PolicyFactory = GenerativePolicy,
         mask_non_finite_rewards: bool = False,
+        validation: JudgedValidation | None = None,
     ) -> None:
         at_least(1, inner_steps=inner_steps)
         at_least(0, ntp_weight=ntp_weight)
@@ -107,6 +117,10 @@ class GroupPolicyOptimisation(SequentialSystem):
         self.inner_steps = inner_steps
         self.group_filter = group_filter
         self.ntp_weight = ntp_weight
+        self.likelihood = likelihood
+        self.validation = validation
+        if validation is not None:
+            self.monitor = validation.monitor
         self.mask_non_finite_rewards = mask_non_finite_rewards
         self.seed = seed
         self.reference = None if reference is None else reference(network)
@@ -128,8 +142,31 @@ class GroupPolicyOptimisation(SequentialSystem):
         loss = self.objective(rollout if self.group_filter is None else self.group_filter(rollout))
         logged = {**rl_diagnostics(rollout), **loss.diagnostics, "unique_share": unique_share(rollout.items)}
         logged |= {f"reward/{name}": value for name, value in self._reward_parts.items()}
+        total = loss.value
+        if self.ntp_weight:
+            likelihood = self._likelihood(rollout, memory, examples)
+            logged["likelihood"] = likelihood.detach()
+            total = total + self.ntp_weight * likelihood
         self.log_training({**logged, "loss": loss.value.detach()}, len(rollout))
-        return loss.value + self.ntp_weight * cross_entropy(rollout).value if self.ntp_weight else loss.value
+        return total
+
+    def validation_step(self, batch: Example, batch_index: int) -> None:
+        """Log what the judge thinks of the slates that the policy finds now; without one, as `SequentialSystem`."""
+        if self.validation is None:
+            super().validation_step(batch, batch_index)
+        else:
+            self.log_dict(self.validation.figures(self.policy, batch, self.slots), batch_size=len(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log which share of the catalogue any candidate held, where there is a judge."""
+        if self.validation is not None:
+            self.log_dict(self.validation.epoch_figures(self.network.trie.num_items))
+
+    def _likelihood(self, rollout: Rollout, memory: Any, examples: Example) -> Tensor:
+        """Return the loss of the log that is mixed in."""
+        if self.likelihood is None:
+            return cross_entropy(rollout).value
+        return self.likelihood(self.network, memory, examples)
 
     def _roll_out(self, batch: Context | Example, memory: Any, examples: Example) -> Rollout:
         """Sample, reward and score a group for some of the requests; the first inner step is on-policy."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from recsys.metrics.diversity import coverage
 from recsys.models.generators.generator import Generator
 from recsys.objectives.likelihood import NextItemObjective
 from recsys.objectives.preference import PreferenceObjective
@@ -18,6 +17,7 @@ from recsys.ranges import at_least, is_seed, within
 from recsys.rewards.finite import require_finite
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import Candidates, Pairing, RewardedSlates, without_repeats
 from recsys.systems.reference_policy import ReferencePolicy
 from recsys.systems.seeds import step_generator
@@ -34,14 +34,8 @@ class PreferenceAlignment(SequentialSystem):
     another order count once. The reward ranks them, and `pairing` takes a better and worse slates. Every request,
     chosen or not, also teaches the likelihood of its logged slate, which keeps the policy from forgetting.
 
-    **The model that rewards is never the judge.** Validation asks `judge` about the slates that the policy finds now;
-    the training goes on as long as it rises, and the weights that it likes best are kept. `proxy` is the same measure
-    of the rewarding model: a gap that widens between the two shows that the reward is being gamed.
-
-    Logged in validation, means over the requests: `judge` and `proxy` over the candidates found, and `gap`, proxy minus
-    judge; `distinct_first_items`, different first items of a request's candidates, as a share of these; `repeat_rate`,
-    the share of candidates that hold the items of another in another order; `coverage`, the share of the catalogue in
-    any candidate. In training, besides what the objective reports: `likelihood`, and `pairs`, their number.
+    Validation is `JudgedValidation`: the model that rewards is never the judge. Logged in training, besides what the
+    objective reports: `likelihood`, and `pairs`, their number.
 
     Source: Deng et al. 2025 (OneRec, arXiv 2502.18965), §3.4 and algorithm 2.
 
@@ -53,13 +47,11 @@ class PreferenceAlignment(SequentialSystem):
         likelihood: `L_NTP`.
         reference: makes the reference policy of the starting network.
         pairing: takes pairs from candidates.
-        judge: a reward that nothing is trained on, comparable between requests (`ProbabilitySum`).
+        validation: the judge of the slates that the policy finds.
         optimizer: see `SequentialSystem`.
-        proxy: the judge's counterpart for the rewarding model, in the same unit; None logs no gap.
         slots: S, items of a slate, at least 1; that of the logged slates.
         pair_share: probability that a request gets a pair, in [0, 1].
         preference_weight: λ, at least 0.
-        validation_candidates: candidates of a request in validation, at least 1.
         seed: of the choice of requests and of samples.
         warmup_steps: see `SequentialSystem`.
         repeats: see `SequentialSystem`.
@@ -70,7 +62,7 @@ class PreferenceAlignment(SequentialSystem):
         NonFiniteError: by `training_step`, if a reward is NaN or infinite.
     """
 
-    monitor: ClassVar[str] = "validation/judge"
+    monitor: str = JudgedValidation.monitor
 
     def __init__(
         self,
@@ -81,19 +73,17 @@ class PreferenceAlignment(SequentialSystem):
         likelihood: NextItemObjective,
         reference: Callable[[Generator[Any, Any]], ReferencePolicy],
         pairing: Pairing,
-        judge: Reward,
+        validation: JudgedValidation,
         optimizer: OptimizerFactory,
-        proxy: Reward | None = None,
         slots: int = 5,
         pair_share: float = 0.01,
         preference_weight: float = 1.0,
-        validation_candidates: int = 16,
         seed: int = 0,
         warmup_steps: int = 20,
         repeats: bool = False,
         policy: PolicyFactory = AutoregressiveSlatePolicy,
     ) -> None:
-        at_least(1, slots=slots, validation_candidates=validation_candidates)
+        at_least(1, slots=slots)
         within(0, 1, pair_share=pair_share)
         at_least(0, preference_weight=preference_weight)
         is_seed(seed=seed)
@@ -104,15 +94,12 @@ class PreferenceAlignment(SequentialSystem):
         self.likelihood = likelihood
         self.reference = reference(network)
         self.pairing = pairing
-        self.judge = judge
-        self.proxy = proxy
+        self.validation = validation
         self.slots = slots
         self.pair_share = pair_share
         self.preference_weight = preference_weight
-        self.validation_candidates = validation_candidates
         self.seed = seed
         self._batches = 0
-        self._shown: list[Tensor] = []
 
     def training_step(self, batch: Example, batch_index: int) -> Tensor:
         """Return the likelihood of the logged slates, and the preference of the pairs of the chosen requests."""
@@ -138,29 +125,11 @@ class PreferenceAlignment(SequentialSystem):
 
     def validation_step(self, batch: Example, batch_index: int) -> None:
         """Log what the judge thinks of the slates that the policy finds now, and how they differ."""
-        slates, repeat = without_repeats(self.policy.top(batch.context, self.validation_candidates, self.slots))
-        exists = slates.mask
-        count = exists.sum(-1).clamp(min=1)
-
-        def mean(value: Tensor) -> Tensor:
-            return (value.masked_fill(~exists, 0.0).sum(-1) / count).mean()
-
-        values = {"judge": mean(self.judge(batch, slates))}
-        if self.proxy is not None:
-            values["proxy"] = mean(self.proxy(batch, slates))
-            values["gap"] = values["proxy"] - values["judge"]
-        first = slates.items[..., 0].sort(-1).values
-        fresh = (first[:, 1:] != first[:, :-1]) & (first[:, 1:] >= 0)
-        values["distinct_first_items"] = ((fresh.sum(-1) + (first[:, 0] >= 0)) / count).mean()
-        values["repeat_rate"] = (repeat.sum(-1) / (count + repeat.sum(-1))).mean()
-        self.log_dict({f"validation/{name}": value for name, value in values.items()}, batch_size=len(batch))
-        self._shown.append(slates.items.flatten(1))
+        self.log_dict(self.validation.figures(self.policy, batch, self.slots), batch_size=len(batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log which share of the catalogue any candidate held."""
-        shown = torch.cat([items.flatten() for items in self._shown]).unsqueeze(1)
-        self._shown.clear()
-        self.log("validation/coverage", coverage(shown, self.network.trie.num_items))
+        self.log_dict(self.validation.epoch_figures(self.network.trie.num_items))
 
     @torch.no_grad()
     def _pairs(self, examples: Example, generator: torch.Generator) -> tuple[Tensor, PreferencePairs]:

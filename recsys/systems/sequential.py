@@ -38,7 +38,7 @@ class SequentialSystem(lightning.LightningModule):
             training leaves answers requests with it too.
     """
 
-    monitor: ClassVar[str] = "validation/ndcg@10"
+    monitor: str = "validation/ndcg@10"
     mode: ClassVar[Literal["min", "max"]] = "max"
     artifact: ClassVar[ArtifactKind] = ArtifactKind.POLICY
     inner_steps: int = 1

@@ -17,6 +17,7 @@ from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.generators.generator import Generator, PrefixGenerator, by_request, by_row
 from recsys.models.generators.history_encoder import HistoryEncoder, RotaryPositions
+from recsys.models.generators.lazy_decoder import LazyDecoder
 from recsys.models.generators.sasrec import SASRec
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -52,6 +53,11 @@ def encoder_decoder(tied: bool) -> EncoderDecoder:
     )
 
 
+def lazy(sets: int, tied_values: bool) -> LazyDecoder:
+    shape = {"layers": 3, "heads": 4, "memory_heads": 2, "head_width": 4, "hidden": 24, "max_length": 4}
+    return LazyDecoder(Trie.from_codes(CODES), 16, **shape, sets=sets, tied_values=tied_values)
+
+
 GENERATORS: dict[str, Callable[[], Generator[Any, Any]]] = {
     "table": lambda: TableGenerator(Trie.from_codes(CODES), scale=2.0),
     "causal": causal,
@@ -59,6 +65,8 @@ GENERATORS: dict[str, Callable[[], Generator[Any, Any]]] = {
     "SASRec": lambda: SASRec(ITEMS, HistoryEncoder(8, 2, 2, 0.0, LONGEST + 3), LONGEST, initial=0.7),
     "encoder-decoder": lambda: encoder_decoder(tied=False),
     "encoder-decoder, tied": lambda: encoder_decoder(tied=True),
+    "lazy decoder": lambda: lazy(sets=1, tied_values=True),
+    "lazy decoder, two sets": lambda: lazy(sets=2, tied_values=False),
 }
 
 

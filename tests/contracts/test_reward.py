@@ -12,7 +12,8 @@ from torch import Tensor
 from recsys.models.rewards.session import SessionRewardModel
 from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
-from recsys.rewards.learned import LearnedReward, OneHead, RankSum, StandardisedSum
+from recsys.rewards.learned import LearnedReward, OneHead, ProbabilityMean, RankSum, StandardisedSum
+from recsys.rewards.legality import LegalityReward
 from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
 from recsys.rewards.reward import HitReward, Reward, SlotHitReward
 from recsys.types.context import Context
@@ -42,6 +43,7 @@ def item_vectors() -> Tensor:
 REWARDS: dict[str, Callable[[], Reward]] = {
     "hit": HitReward,
     "slot_hit": SlotHitReward,
+    "legality": LegalityReward,
     "weighted_slots": lambda: WeightedSum({"hit": HitReward(), "slot": SlotHitReward()}, {"hit": 0.5, "slot": 1.0}),
     "ranking": RankingReward,
     "released_ranking": ReleasedRankingReward,
@@ -62,6 +64,7 @@ REWARDS |= {
     "learned": lambda: LearnedReward(session_reward_model(), StandardisedSum({"click": 1.0, "like": -0.5})),
     "learned_ranks": lambda: LearnedReward(session_reward_model(), RankSum()),
     "learned_head": lambda: LearnedReward(session_reward_model(), OneHead("like")),
+    "learned_mean": lambda: LearnedReward(session_reward_model(), ProbabilityMean({"click": 2.0, "like": -0.5})),
 }
 every_reward = pytest.mark.parametrize("make", REWARDS.values(), ids=REWARDS)
 

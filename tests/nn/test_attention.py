@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from recsys.nn.attention import CrossAttention, PackedSelfAttention, SelfAttention
+from recsys.errors import ConfigurationError
+from recsys.nn.attention import CrossAttention, GroupedCrossAttention, PackedSelfAttention, SelfAttention
 from recsys.nn.packing import Packing
 from recsys.types.jagged import Jagged
 
@@ -123,3 +125,19 @@ def test_shared_keys_are_attended_as_if_each_beam_had_them(scale: float | None) 
     rows = torch.arange(3).repeat_interleave(2)
     copied = (torch.cat([shared[rows], own], 2) for shared, own in ((shared_key, key), (shared_value, value)))
     torch.testing.assert_close(found, attention.attend(query, *copied, bias))
+
+
+def test_grouped_cross_attention_is_attention_with_repeated_heads() -> None:
+    torch.manual_seed(0)
+    attention = GroupedCrossAttention(8, heads=6, memory_heads=2, head_width=4)
+    x, key, value = torch.randn(2, 5, 8), torch.randn(2, 2, 7, 4), torch.randn(2, 2, 7, 4)
+    mask = (torch.arange(7) < torch.tensor([[4], [7]]))[:, None, None]
+    query = attention.query(x).unflatten(-1, (6, 4)).transpose(1, 2)
+    many = (one.repeat_interleave(3, 1) for one in (key, value))
+    expected = attention.out(F.scaled_dot_product_attention(query, *many, mask).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, key, value, mask), expected)
+
+
+def test_groups_divide_the_heads() -> None:
+    with pytest.raises(ConfigurationError, match="heads=4: expected a multiple of the memory's 3 heads"):
+        GroupedCrossAttention(8, heads=4, memory_heads=3, head_width=4)

@@ -21,6 +21,7 @@ from recsys.metrics.intervals import Interval, bootstrap
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.rewards.session import SessionRewardModel
 from recsys.nn.mixture_of_experts import MixtureOfExperts
+from recsys.objectives.group_relative import ecpo
 from recsys.objectives.likelihood import catalogue_cross_entropy
 from recsys.objectives.preference import (
     PreferenceObjective,
@@ -36,9 +37,11 @@ from recsys.objectives.preference import (
 )
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.rewards.labels import SlotShare
-from recsys.rewards.learned import LearnedReward, ProbabilitySum, StandardisedSum
+from recsys.rewards.learned import LearnedReward, OneHead, ProbabilitySum, StandardisedSum
 from recsys.rewards.reward import Reward
+from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import IndependentSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import BestAgainstWorst, TemporalPairing, rank_consistency
 from recsys.systems.preference_alignment import PreferenceAlignment
 from recsys.systems.reference_policy import EpochReference
@@ -134,9 +137,8 @@ def aligned(preference: PreferenceObjective, reward: Reward, epochs: int = 4, **
         catalogue_cross_entropy,
         EpochReference,
         options.pop("pairing", BestAgainstWorst()),
-        LearnedReward(judge, ProbabilitySum()),
+        JudgedValidation(LearnedReward(judge, ProbabilitySum()), LearnedReward(model, ProbabilitySum())),
         ADAM,
-        proxy=LearnedReward(model, ProbabilitySum()),
         slots=SLOTS,
         **{"pair_share": 0.3, **options},
     )
@@ -182,6 +184,27 @@ def test_alignment_to_a_learned_reward_raises_the_true_one() -> None:
     network = aligned(dpo, LearnedReward(start()[1], StandardisedSum()), epochs=2)
     assert gain(network, users).low > 0.05
     assert opinion(start()[2], network, users) > opinion(start()[2], start()[0], users) + 0.02
+
+
+def test_so_does_a_policy_gradient_mixed_into_the_log() -> None:
+    """ECPO on one scalar of the reward model, for one request in ten."""
+    network, model, judge = start()
+    torch.manual_seed(5)
+    system = GroupPolicyOptimisation(
+        copy.deepcopy(network).train(),
+        IndependentSampler(32),
+        LearnedReward(model, OneHead("click")),
+        ecpo,
+        ADAM,
+        slots=SLOTS,
+        request_share=0.1,
+        ntp_weight=1.0,
+        likelihood=catalogue_cross_entropy,
+        policy=AutoregressiveSlatePolicy,
+    )
+    users, after = logged(400, 9), fitted(system, logged(1500, 4), 3).network.eval()
+    assert gain(after, users).low > 0.05
+    assert opinion(judge, after, users) > opinion(judge, network, users) + 0.02
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy
 
 from recsys.errors import ConfigurationError, DataError
 from recsys.rewards.labels import Label, LabelError, MeanLabel, SlotShare, check_labels
@@ -50,23 +51,27 @@ def test_the_share_of_slots_above_a_threshold(example: Example) -> None:
 
 
 def test_a_mean_of_labels_weighs_them(example: Example) -> None:
-    found = MeanLabel([SlotShare("like"), SlotShare("watch_time", least=1)], [3.0, 1.0])(example)
-    assert found.tolist() == pytest.approx([(3 / 3 + 1) / 4, 0, (6 / 3 + 1) / 4])
-    assert MeanLabel([SlotShare("like")])(example).tolist() == SlotShare("like")(example).tolist()
+    labels = {"like": SlotShare("like"), "watched": SlotShare("watch_time", least=1)}
+    assert MeanLabel(labels, {"like": 3.0, "watched": 1.0})(example).tolist() == pytest.approx(
+        [(3 / 3 + 1) / 4, 0, (6 / 3 + 1) / 4]
+    )
+    assert MeanLabel(labels)(example).tolist() == pytest.approx([(1 / 3 + 1) / 2, 0, (2 / 3 + 1) / 2])
+    assert MeanLabel(labels, {"like": 2.0})(example).tolist() == SlotShare("like")(example).tolist()
 
 
-def test_cross_entropy_to_the_mean_differs_by_a_constant_from_the_weighted_sum(example: Example) -> None:
-    labels = [SlotShare("like"), SlotShare("watch_time")]
-    mean = MeanLabel(labels, [3.0, 1.0])(example)
+def test_what_is_unwanted_counts_by_its_absence(example: Example) -> None:
+    labels = {"like": SlotShare("like"), "watched": SlotShare("watch_time", least=1)}
+    found = MeanLabel(labels, {"like": 3.0, "watched": -1.0})(example)
+    assert found.tolist() == pytest.approx([(3 / 3 + 0) / 4, 1 / 4, (6 / 3 + 0) / 4])
 
-    def entropy(label: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
-        return -(label * p.log() + (1 - label) * (1 - p).log())
 
-    gaps = []
-    for p in (torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.7, 0.1, 0.3])):
-        weighted = (3 * entropy(labels[0](example), p) + entropy(labels[1](example), p)) / 4
-        gaps.append(weighted - entropy(mean, p))
-    torch.testing.assert_close(gaps[0], gaps[1])
+def test_cross_entropy_to_the_mean_is_the_weighted_sum_of_cross_entropies(example: Example) -> None:
+    """One scalar that is trained against several labels: the P-score."""
+    labels = {"like": SlotShare("like"), "watched": SlotShare("watch_time")}
+    mean = MeanLabel(labels, {"like": 3.0, "watched": 1.0})(example)
+    p = torch.tensor([0.2, 0.4, 0.9])
+    each = {name: binary_cross_entropy(p, label(example)) for name, label in labels.items()}
+    torch.testing.assert_close(binary_cross_entropy(p, mean), (3 * each["like"] + each["watched"]) / 4)
 
 
 def test_what_cannot_be_a_label_is_refused(example: Example) -> None:
@@ -77,9 +82,14 @@ def test_what_cannot_be_a_label_is_refused(example: Example) -> None:
     for bad in ({"threshold": float("nan")}, {"least": 0}):
         with pytest.raises(ConfigurationError, match=next(iter(bad))):
             SlotShare("like", **bad)
-    for labels, weights in (([], None), ([SlotShare("like")], [1.0, 2.0]), ([SlotShare("like")], [0.0])):
-        with pytest.raises(ConfigurationError, match="one number above 0 a label"):
+    like = {"like": SlotShare("like")}
+    for labels, weights in (({}, None), (like, {}), (like, {"like": 0.0}), (like, {"like": float("inf")})):
+        with pytest.raises(
+            ConfigurationError, match="a finite number for each of one or more labels, not all of them 0"
+        ):
             MeanLabel(labels, weights)
+    with pytest.raises(ConfigurationError, match="no label 'likes'; there are like"):
+        MeanLabel(like, {"likes": 1.0})
 
 
 def test_a_label_of_one_value_is_refused_with_its_value(example: Example) -> None:

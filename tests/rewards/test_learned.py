@@ -5,7 +5,7 @@ import torch
 
 from recsys.errors import ConfigurationError
 from recsys.models.rewards.session import SessionRewardModel
-from recsys.rewards.learned import LearnedReward, OneHead, RankSum, Scalariser, StandardisedSum
+from recsys.rewards.learned import LearnedReward, OneHead, ProbabilityMean, RankSum, Scalariser, StandardisedSum
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
@@ -38,6 +38,14 @@ def test_ranks_share_ties_and_count_existing_candidates() -> None:
 
 def test_weights_may_be_negative() -> None:
     assert StandardisedSum({"like": -1.0})(ODDS, MASK)[0, :3].argmax() == 2
+
+
+def test_a_mean_of_probabilities_is_what_is_expected_of_a_mean_of_labels() -> None:
+    chance = {name: value.sigmoid() for name, value in ODDS.items()}
+    found = ProbabilityMean({"click": 3.0, "like": -1.0})(ODDS, MASK)
+    torch.testing.assert_close(found, (3 * chance["click"] + 1 - chance["like"]) / 4)
+    torch.testing.assert_close(ProbabilityMean()(ODDS, MASK), (chance["click"] + chance["like"]) / 2)
+    torch.testing.assert_close(ProbabilityMean()({"p_score": ODDS["click"]}, MASK), chance["click"])
 
 
 @pytest.mark.parametrize("scalariser", [StandardisedSum({"share": 1.0}), RankSum({"share": 1.0}), OneHead("share")])

@@ -14,6 +14,7 @@ from recsys.models.generators.causal import CausalGenerator
 from recsys.objectives.expected_reward import without_replacement
 from recsys.objectives.group_relative import grpo, grpo_sr
 from recsys.objectives.group_transforms import informative
+from recsys.objectives.likelihood import catalogue_cross_entropy
 from recsys.objectives.objective import Loss
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.generative import GenerativePolicy
@@ -21,8 +22,10 @@ from recsys.policies.network_policy import NetworkPolicy
 from recsys.rewards.combined import WeightedSum
 from recsys.rewards.rank import RankingReward
 from recsys.rewards.reward import HitReward, SlotHitReward
+from recsys.systems.declaration import declaration
 from recsys.systems.group_policy_optimisation import GroupPolicyOptimisation
 from recsys.systems.group_sampling import BeamSampler, IndependentSampler, StochasticBeamSampler, TargetInsertionSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
 from recsys.systems.sequential import SequentialSystem
 from recsys.types.context import Context
@@ -341,6 +344,30 @@ def test_logged_slates_are_learned_from_where_they_have_as_many_slots(batch: Con
     torch.testing.assert_close(group.logged_log_prob, scored)
     assert torch.equal(group.is_logged.any(-1), torch.ones(len(examples), dtype=torch.bool))
     assert group.shared_codes[group.is_logged].unique().tolist() == [4]
+
+
+def test_the_whole_stream_of_the_log_is_mixed_in_whatever_is_rolled_out(batch: Context, watched: Watch) -> None:
+    losses = []
+    for likelihood in (None, catalogue_cross_entropy):
+        one = system(ntp_weight=0.5, likelihood=likelihood, request_share=0.2)
+        seen = watched(one)
+        losses.append(float(one.training_step(batch, 0)))
+        of_log = (losses[-1] - seen["train/loss"]) / 0.5
+        assert seen["train/likelihood"] == pytest.approx(of_log, rel=1e-4)
+    memory, examples = one.encode(batch)
+    assert of_log == pytest.approx(float(catalogue_cross_entropy(one.network, memory, examples)), rel=1e-4)
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+def test_a_judge_decides_where_there_is_one(batch: Context, watched: Watch) -> None:
+    one = system(slots=2, reward=Neighbours(), sampler=IndependentSampler(3), validation=JudgedValidation(HitReward()))
+    declared, without = declaration(one), declaration(system())
+    assert (declared.monitor, without.monitor) == ("validation/judge", "validation/ndcg@10")
+    seen = watched(one)
+    one.eval().validation_step(one.encode(batch)[1], 0)
+    one.on_validation_epoch_end()
+    guards = {"judge", "distinct_first_items", "repeat_rate", "coverage"}
+    assert set(seen) == {f"validation/{name}" for name in guards}
 
 
 class HitOfEither:

@@ -20,6 +20,7 @@ from recsys.objectives.preference import dpo
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import BeamSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import BestAgainstWorst
 from recsys.systems.preference_alignment import PreferenceAlignment
 from recsys.systems.reference_policy import EpochReference
@@ -59,12 +60,10 @@ def system(model: EncoderDecoder | None = None, **changes: Any) -> PreferenceAli
         "likelihood": catalogue_cross_entropy,
         "reference": EpochReference,
         "pairing": BestAgainstWorst(),
-        "judge": Sum(0.5),
-        "proxy": Sum(),
+        "validation": JudgedValidation(Sum(0.5), Sum(), candidates=4),
         "optimizer": partial(torch.optim.SGD, lr=0.1),
         "slots": SLOTS,
         "pair_share": 1.0,
-        "validation_candidates": 4,
         **changes,
     }
     return PreferenceAlignment(network() if model is None else model, **options)
@@ -163,21 +162,10 @@ def test_validation_asks_the_judge_about_what_the_policy_finds(watched: Watch, e
     seen = watched(aligned)
     aligned.validation_step(examples, 0)
     aligned.on_validation_epoch_end()
-    found = aligned.policy.top(examples.context, 4, SLOTS).items
-    held = [{tuple(sorted(slate)) for slate in request} for request in found.tolist()]
-    proxy = sum(sum(map(sum, one)) / len(one) for one in held) / REQUESTS
-    assert seen["validation/proxy"] == pytest.approx(proxy)
-    assert seen["validation/judge"] == pytest.approx(proxy / 2)
-    assert seen["validation/gap"] == pytest.approx(proxy / 2)
-    assert seen["validation/repeat_rate"] == pytest.approx(sum(1 - len(one) / 4 for one in held) / REQUESTS)
-    assert seen["validation/coverage"] == pytest.approx(len(found.unique()) / ITEMS)
-    firsts = []
-    for request in found.tolist():
-        kept: dict[tuple[int, ...], int] = {}
-        for slate in request:
-            kept.setdefault(tuple(sorted(slate)), slate[0])
-        firsts.append(len(set(kept.values())) / len(kept))
-    assert seen["validation/distinct_first_items"] == pytest.approx(sum(firsts) / REQUESTS)
+    own = JudgedValidation(Sum(0.5), Sum(), candidates=4)
+    expected = own.figures(aligned.policy, examples, SLOTS) | own.epoch_figures(ITEMS)
+    assert seen == pytest.approx({name: float(value) for name, value in expected.items()})
+    assert aligned.monitor in seen
 
 
 def test_a_reward_that_is_not_finite_stops_the_training(watched: Watch, examples: Example) -> None:
@@ -187,9 +175,7 @@ def test_a_reward_that_is_not_finite_stops_the_training(watched: Watch, examples
         aligned.training_step(examples, 0)
 
 
-@pytest.mark.parametrize(
-    "bad", [{"slots": 0}, {"pair_share": 1.1}, {"preference_weight": -1.0}, {"validation_candidates": 0}]
-)
+@pytest.mark.parametrize("bad", [{"slots": 0}, {"pair_share": 1.1}, {"preference_weight": -1.0}])
 def test_numbers_out_of_range_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         system(**bad)

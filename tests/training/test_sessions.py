@@ -11,12 +11,12 @@ import torch
 
 import recsys
 from recsys.cli.main import main
+from recsys.config.folders import configuration_folder
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
-from recsys.runs.artifacts import artifact_folder
+from recsys.runs.artifacts import Artifact, artifact_folder, artifact_folders
 from recsys.runs.run_folder import RunFolder
 
-TRAININGS = ["reward_model", "judge", "sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa"]
-POLICIES = ["sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa"]
+POLICIES = ["sasrec", "pointwise", "sft", "sft_continued", "legal_set", "ipa", "ecpo", "ecpo_pointwise"]
 SMALL = [
     "experiment=onerec/parquet",
     "dataset.root=tables",
@@ -38,6 +38,10 @@ SMALL = [
     "train.sasrec.model.layers=1",
     "train.ipa.system.sampler.candidates=6",
     "train.ipa.system.pair_share=0.5",
+    "+recipe=onerec_technical_report",
+    "train.ecpo.system.sampler.candidates=6",
+    "train.ecpo.system.request_share=0.1",
+    "train.ecpo_pointwise.system.sampler.candidates=6",
     "schedule.max_epochs=2",
     "reward_schedule.max_epochs=2",
     "evaluation.candidates=4",
@@ -67,6 +71,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return RunFolder(folder / "run")
 
 
+def test_every_training_of_sessions_is_run_here(run: RunFolder) -> None:
+    files = {path.stem for path in (configuration_folder() / "training" / "onerec").glob("*.yaml")}
+    named = {{"continued": "sft_continued"}.get(one, one) for one in files - {"on_sessions", "one_round"}}
+    assert named <= set(artifact_folders(run))
+
+
 def test_every_row_is_judged_and_compared_with_what_happened(run: RunFolder) -> None:
     metrics = json.loads(run.metrics.read_text())
     assert set(metrics) == {"popularity", *POLICIES, "sft_best_of_4", "ipa_best_of_4"}
@@ -85,7 +95,7 @@ def test_every_row_is_judged_and_compared_with_what_happened(run: RunFolder) -> 
 def test_the_judge_saw_other_users_and_began_with_other_weights_than_the_reward_model(run: RunFolder) -> None:
     log = run.log.read_text()
     parts = [line.partition(" sessions, of part ")[2][0] for line in log.splitlines() if " sessions, of part " in line]
-    assert parts == ["0", "1"]
+    assert parts == ["0", "1", "0"]
     first, second = (recsys.load(run.path, name).embedding.weight for name in ("reward_model", "judge"))
     assert (first - second).abs().mean() > 0.05, "they begin with other weights"
     quality = json.loads((run.stage("evaluate") / "reward_models.json").read_text())
@@ -93,13 +103,29 @@ def test_the_judge_saw_other_users_and_began_with_other_weights_than_the_reward_
     assert all(0 <= one["auc"] <= 1 for heads in quality.values() for one in heads.values())
 
 
-def test_alignment_logs_its_guards(run: RunFolder) -> None:
-    history = pl.read_parquet(artifact_folder(run, "ipa") / "history.parquet")
-    logged = set(history["metric"])
+@pytest.mark.parametrize(
+    ("training", "own"),
+    [
+        ("ipa", {"likelihood", "pairs", "preference_loss", "better_log_prob"}),
+        ("ecpo", {"likelihood", "reward_mean", "clip_fraction", "early_clip_fraction", "entropy"}),
+    ],
+)
+def test_what_learns_from_reward_logs_its_guards(training: str, own: set[str], run: RunFolder) -> None:
+    logged = set(pl.read_parquet(artifact_folder(run, training) / "history.parquet")["metric"])
     guards = {"judge", "proxy", "gap", "distinct_first_items", "repeat_rate", "coverage"}
     assert {f"validation/{name}" for name in guards} <= logged
-    assert {"train/likelihood", "train/pairs", "train/preference_loss", "train/better_log_prob"} <= logged
+    assert {f"train/{name}" for name in own} <= logged
     assert {"train/experts/largest_load", "train/experts/router_entropy"} <= logged
+    assert Artifact.read(artifact_folder(run, training)).monitor == "validation/judge"
+
+
+def test_a_recipe_adds_the_reinforcement_learning_with_its_p_score(run: RunFolder) -> None:
+    """It learns from a scalar that was trained on the users of the reward model, never on those of the judge."""
+    assert list(artifact_folders(run))[-3:] == ["p_score", "ecpo", "ecpo_pointwise"]
+    assert recsys.load(run.path, "p_score").heads == ("p_score",)
+    assert "validation/auc/p_score" in set(
+        pl.read_parquet(artifact_folder(run, "p_score") / "history.parquet")["metric"]
+    )
 
 
 def test_the_page_shows_sessions_by_title(run: RunFolder) -> None:

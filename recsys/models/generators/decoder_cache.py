@@ -31,14 +31,14 @@ class BeamPast(TensorRecord):
 
 @dataclass(frozen=True)
 class EncodedHistory:
-    """Keys and values of each request's history, projected once for each decoder layer, and of the placed items.
+    """Keys and values of each request's history, projected once, and of the placed items.
 
-    Of `R` rows, `R / B` neighbouring ones share each of the `B` histories: slates of one request differ in what they
-    placed alone.
+    There is a set of keys and values for each decoder layer, or for several neighbouring layers. Of `R` rows, `R / B`
+    neighbouring ones share each of the `B` histories: slates of one request differ in what they placed alone.
 
     Args:
-        keys: a tensor `[B, H, S, d]` a decoder layer.
-        values: the same.
+        keys: a tensor `[B, H, S, d]` a set.
+        values: the same; where the values are the keys, the same tuple.
         mask: `[B, 1, 1, S]`, true at real tokens.
         placed: of the tokens of the placed items, one beam a row.
     """
@@ -64,13 +64,20 @@ class EncodedHistory:
             return None
         return self.placed.keys[layer].squeeze(1), self.placed.values[layer].squeeze(1)
 
+    def history_for(self, layer: int, layers: int) -> tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]]:
+        """Return the keys and values of the history that a layer reads: set `⌊layer · sets / layers⌋`.
+
+        Args:
+            layer: from 0.
+            layers: of the decoder.
+        """
+        place = layer * len(self.keys) // layers
+        return self.keys[place], self.values[place]
+
     def select(self, rows: Int[Tensor, " R"]) -> EncodedHistory:
         """Return the named rows, in the order named, each with a history of its own."""
         histories = self.mask.shape[0]
         history = rows if histories == self.rows else rows // (self.rows // histories)
-        return EncodedHistory(
-            tuple(key[history] for key in self.keys),
-            tuple(value[history] for value in self.values),
-            self.mask[history],
-            self.placed.select(rows),
-        )
+        keys = tuple(key[history] for key in self.keys)
+        values = keys if self.values is self.keys else tuple(value[history] for value in self.values)
+        return EncodedHistory(keys, values, self.mask[history], self.placed.select(rows))

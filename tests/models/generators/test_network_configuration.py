@@ -52,9 +52,10 @@ def test_a_network_gives_probabilities(network: str) -> None:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_another_feed_forward_network_takes_the_place_of_the_default(network: str) -> None:
-    default = build_model(configured(network), tiny_bundle()).eval()
+    plain = "network.feed_forward=null"
+    default = build_model(configured(network, plain), tiny_bundle()).eval()
     torch.manual_seed(0)
-    model = build_model(configured(network, f"network.feed_forward={OURS}"), tiny_bundle()).eval()
+    model = build_model(configured(network, plain, f"network.feed_forward={OURS}"), tiny_bundle()).eval()
     assert not [name for name, part in model.named_modules() if isinstance(part, SwiGLU)]
     theirs = {name for name, part in default.named_modules() if isinstance(part, SwiGLU)}
     assert {name for name, part in model.named_modules() if isinstance(part, Linear)} == theirs
