@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from recsys.policies.mixture import Mixture
     from recsys.policies.policy import ItemPolicy, Policy
     from recsys.runs.artifacts import load
+    from recsys.runs.prepare import load_data
     from recsys.training.train import train
     from recsys.types.context import Context
     from recsys.types.example import Example
@@ -66,6 +67,7 @@ __all__ = [
     "configuration_folder",
     "evaluate",
     "load",
+    "load_data",
     "prepare",
     "train",
 ]
@@ -93,6 +95,7 @@ __getattr__, __dir__ = lazy_names(
         "policies.mixture": ["Mixture"],
         "policies.policy": ["ItemPolicy", "Policy"],
         "runs.artifacts": ["load"],
+        "runs.prepare": ["load_data"],
         "training.train": ["train"],
         "types.context": ["Context"],
         "types.example": ["Example"],

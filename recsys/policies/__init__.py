@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recsys._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from recsys.policies.allocation import AdaptiveAllocation, UniformAllocation
     from recsys.policies.autoregressive import AutoregressiveSlatePolicy
     from recsys.policies.bandits.greedy import EpsilonGreedy, Greedy, UniformPolicy, UpperConfidenceBound
     from recsys.policies.bandits.posteriors import BetaPosterior, LinearPosterior
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from recsys.policies.baselines.markov_chain import MarkovChain
     from recsys.policies.baselines.oracle import Oracle
     from recsys.policies.baselines.popularity import PopularityPolicy
+    from recsys.policies.best_of import BestOf, best_of_kl_bound, most_probable_slate
     from recsys.policies.evaluation import evaluate
     from recsys.policies.generative import GenerativePolicy, UnmaskedPolicy
     from recsys.policies.mixture import Mixture, best_weight
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
 
 __all__ = [
+    "AdaptiveAllocation",
     "AutoregressiveSlatePolicy",
+    "BestOf",
     "BetaPosterior",
     "EpsilonGreedy",
     "GenerativePolicy",
@@ -56,17 +60,21 @@ __all__ = [
     "SoftmaxPolicy",
     "TwoStagePolicy",
     "TwoStagePosterior",
+    "UniformAllocation",
     "UniformPolicy",
     "UnmaskedPolicy",
     "UpperConfidenceBound",
     "UpperConfidenceQuery",
+    "best_of_kl_bound",
     "best_weight",
     "evaluate",
+    "most_probable_slate",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "allocation": ["AdaptiveAllocation", "UniformAllocation"],
         "autoregressive": ["AutoregressiveSlatePolicy"],
         "bandits.greedy": ["EpsilonGreedy", "Greedy", "UniformPolicy", "UpperConfidenceBound"],
         "bandits.posteriors": ["BetaPosterior", "LinearPosterior"],
@@ -75,6 +83,7 @@ __getattr__, __dir__ = lazy_names(
         "baselines.markov_chain": ["MarkovChain"],
         "baselines.oracle": ["Oracle"],
         "baselines.popularity": ["PopularityPolicy"],
+        "best_of": ["BestOf", "best_of_kl_bound", "most_probable_slate"],
         "evaluation": ["evaluate"],
         "generative": ["GenerativePolicy", "UnmaskedPolicy"],
         "mixture": ["Mixture", "best_weight"],

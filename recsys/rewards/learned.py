@@ -19,7 +19,13 @@ from recsys.types.slates import Slates
 
 @runtime_checkable
 class Scalariser(Protocol):
-    """A function from the log-odds of several heads to one number a slate, by which candidates are compared."""
+    """A function from the log-odds of several heads to one number a slate, by which candidates are compared.
+
+    Attributes:
+        compares_requests: whether the numbers of different requests can be compared, too.
+    """
+
+    compares_requests: bool
 
     def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
         """Return one number a slate, finite where the mask is true; elsewhere it has no meaning.
@@ -42,6 +48,8 @@ class StandardisedSum(Scalariser):
     Raises:
         ConfigurationError: a weight is not finite, or there is none.
     """
+
+    compares_requests = False
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = _checked(weights)
@@ -68,6 +76,8 @@ class RankSum(Scalariser):
         ConfigurationError: see `StandardisedSum`.
     """
 
+    compares_requests = False
+
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = _checked(weights)
 
@@ -93,6 +103,8 @@ class ProbabilitySum(Scalariser):
         ConfigurationError: see `StandardisedSum`.
     """
 
+    compares_requests = True
+
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = _checked(weights)
 
@@ -115,6 +127,8 @@ class ProbabilityMean(Scalariser):
         ConfigurationError: see `StandardisedSum`.
     """
 
+    compares_requests = True
+
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = _checked(weights)
 
@@ -134,6 +148,8 @@ class OneHead(Scalariser):
         head: its name.
     """
 
+    compares_requests = True
+
     def __init__(self, head: str) -> None:
         self.head = head
 
@@ -148,6 +164,9 @@ class LearnedReward(nn.Module, Reward):
     Args:
         model: as its training left it.
         scalariser: what the heads become.
+
+    Attributes:
+        compares_requests: of the scalariser.
     """
 
     order_matters = False
@@ -157,6 +176,7 @@ class LearnedReward(nn.Module, Reward):
         super().__init__()
         self.model = model.requires_grad_(False)
         self.scalariser = scalariser
+        self.compares_requests = scalariser.compares_requests
         self.eval()
 
     def train(self, mode: bool = True) -> LearnedReward:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import isclass
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from recsys.atomic import write_json
@@ -14,7 +16,7 @@ from recsys.data.datasets.preparation import Preparation, PreparedData
 from recsys.errors import ConfigurationError, RequestError
 from recsys.runs.fingerprint import check_result
 from recsys.runs.run_folder import RunFolder
-from recsys.stored import check_stored
+from recsys.stored import Trusted, check_stored, trusting
 
 PREPARED_FILE = "prepared.json"
 
@@ -53,12 +55,26 @@ class Prepare:
         return True
 
 
-def load_data(run: RunFolder) -> PreparedData:
+def load_data(run: RunFolder | Path | str, modules: Sequence[str] = ()) -> PreparedData:
     """Return the data a run was made with.
+
+    Args:
+        run: a folder that `recsys train` left.
+        modules: beside this package, whose classes the run folder may name. Nothing else is imported.
+
+    Returns:
+        A `Dataset` of sequences, `PreparedSlates` of slates and sessions, or what else the configuration of the run
+        prepares.
 
     Raises:
         RequestError: the run prepared none, or they are gone or damaged.
     """
+    run = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    with trusting(Trusted(modules=frozenset(modules))):
+        return _load_data(run)
+
+
+def _load_data(run: RunFolder) -> PreparedData:
     folder = run.stage(Prepare.name)
     if not (folder / PREPARED_FILE).exists():
         raise RequestError(f"{run.path} holds no prepared data; its stages begin with `{Prepare.name}`")

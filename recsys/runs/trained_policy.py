@@ -1,27 +1,30 @@
-"""A run's policy, recommending by raw item id and acting on the catalogue of another log or simulator."""
+"""The policies of a run: one to serve by raw ids, and one to act on the catalogue of another log or simulator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import polars as pl
 import torch
 from jaxtyping import Float, Int
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from recsys.config.suggest import suggestion
-from recsys.data.datasets.dataset import Dataset
+from recsys.data.datasets.preparation import ServedData
 from recsys.errors import RequestError
 from recsys.instantiation import make
+from recsys.items.bundle import ItemBundle
+from recsys.policies.allocation import Allocation
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.policies.policy import ItemPolicy
+from recsys.rewards.learned import LearnedReward
 from recsys.runs.artifacts import Artifact, artifacts, best_artifact, load
-from recsys.runs.materials import load_bundle
+from recsys.runs.materials import load_materials
 from recsys.runs.prepare import load_data_of
+from recsys.runs.recommender import TrainedRecommender
 from recsys.runs.run_folder import RunFolder
 from recsys.stored import check_stored
 from recsys.types.artifact_kind import ArtifactKind
@@ -33,51 +36,48 @@ SERVING_BEAMS = 50
 """Least width of the search for what is recommended."""
 
 
-@dataclass(frozen=True)
-class TrainedRecommender:
-    """A policy that answers in raw ids.
-
-    Args:
-        policy: what ranks; it finds the best slates (`top`).
-        dataset: whose users are asked about.
-        items: the item table, items that joined after training included.
-        row: the row of the run's table that the policy is.
-    """
-
-    policy: ItemPolicy | NetworkPolicy
-    dataset: Dataset
-    items: pl.DataFrame
-    row: str = ""
-
-    @torch.no_grad()
-    def recommend(self, user_id: int | str, k: int) -> list[tuple[Any, str, float]]:
-        """Return the `k` most probable items the user may get: raw id, title (raw id without one), probability."""
-        slates = self.policy.top(self.dataset.recommend_context([user_id]), k)
-        items, probabilities = slates.items[0, :, 0], slates.log_prob[0, :, 0].exp()
-        rows = self.items[items[items >= 0].tolist()]
-        raw = rows["item_id"].cast(pl.String)
-        titles = rows["title"].cast(pl.String).fill_null(raw) if "title" in rows.columns else raw
-        return list(zip(rows["item_id"].to_list(), titles.to_list(), probabilities.tolist(), strict=False))
-
-
 @runtime_checkable
 class RowEvaluation(Protocol):
-    """An evaluation whose rows can be served (`recsys.training.ranking_evaluation.RankingEvaluation`)."""
+    """An evaluation whose rows can be served: `recsys.training` has `RankingEvaluation` and `SessionEvaluation`.
 
-    def policy_of(self, run: RunFolder, dataset: Dataset, row: str) -> ItemPolicy:
+    Attributes:
+        reads: class of the prepared data that it asks about.
+        slots: items of a session; None where answers are lists of single items.
+    """
+
+    reads: type
+    slots: int | None
+
+    def policy_of(self, run: RunFolder, data: Any, row: str) -> Any:
         """Return the policy of a row of the run's table."""
         ...
 
-    def best_row(self, run: RunFolder, dataset: Dataset) -> str:
-        """Return the row that validates best."""
+    def best_row(self, run: RunFolder, data: Any, among: Sequence[str] | None = None) -> str:
+        """Return the row that validates best, of all or of the given ones."""
         ...
 
 
-def load_policy(run: RunFolder, row: str | None = None) -> tuple[TrainedRecommender, Dataset]:
+@runtime_checkable
+class RewardedEvaluation(RowEvaluation, Protocol):
+    """An evaluation that has a reward to choose the best of several answers by.
+
+    Attributes:
+        allocation: how candidates are divided between requests.
+    """
+
+    allocation: Allocation
+
+    def reward_of(self, run: RunFolder) -> LearnedReward | None:
+        """Return the reward; None where the run has no reward model."""
+        ...
+
+
+def load_policy(run: RunFolder, row: str | None = None) -> tuple[TrainedRecommender, ServedData]:
     """Return a policy of a run's table, and the data it was trained on.
 
     Baselines and the mixture are those of the run's evaluation, fitted to its training histories once more. A run whose
-    catalogue has grown since, or whose configuration names no such evaluation, serves its trainings alone.
+    catalogue has grown since, or whose configuration names no such evaluation, serves its trainings alone, and has no
+    reward to choose the best of several sessions by.
 
     Args:
         run: a run folder.
@@ -87,26 +87,40 @@ def load_policy(run: RunFolder, row: str | None = None) -> tuple[TrainedRecommen
         RequestError: the run has trained nothing, or has no row of that name.
     """
     trained = _trained(run)
-    dataset, items = load_data_of(run, Dataset), load_bundle(run).table
-    evaluation = _evaluation(run) if len(items) == dataset.num_items else None
+    data, materials = load_data_of(run, ServedData), load_materials(run)
+    items = materials.table if isinstance(materials, ItemBundle) else data.items
+    evaluation = _evaluation(run, data) if len(items) == data.num_items else None
     names = [one.name for one in trained]
     if row is None:
-        row = best_artifact(trained).name if evaluation is None else evaluation.best_row(run, dataset)
+        row = best_artifact(trained).name if evaluation is None else evaluation.best_row(run, data)
     if row not in names and evaluation is None:
         raise RequestError(f"{run.path}: '{row}' is not the name of a policy; {suggestion(row, names)}")
-    policy = load(run, row) if evaluation is None else evaluation.policy_of(run, dataset, row)
+    policy = load(run, row) if evaluation is None else evaluation.policy_of(run, data, row)
     if isinstance(policy, NetworkPolicy):
         policy.beams = max(policy.beams, SERVING_BEAMS)
-    return TrainedRecommender(policy.eval(), dataset, items, row), dataset
+    slots = data.slots if evaluation is None else evaluation.slots
+    served = TrainedRecommender(policy.eval(), data, items, row, slots)
+    if isinstance(evaluation, RewardedEvaluation):
+        served = replace(served, reward=evaluation.reward_of(run), allocation=evaluation.allocation)
+    return served, data
 
 
 def best_training(run: RunFolder) -> str:
     """Return the name of the policy that validates best of those that were trained.
 
+    Where their weights were chosen by different metrics, those on the validation requests decide, as the run's
+    evaluation compares them.
+
     Raises:
-        RequestError: the run has trained nothing.
+        RequestError: the run has trained nothing, or nothing compares its trainings.
     """
-    return best_artifact(_trained(run)).name
+    trained = _trained(run)
+    if len({(one.monitor, one.mode) for one in trained}) > 1:
+        data = load_data_of(run, ServedData)
+        evaluation = _evaluation(run, data)
+        if evaluation is not None:
+            return evaluation.best_row(run, data, [one.name for one in trained])
+    return best_artifact(trained).name
 
 
 def _trained(run: RunFolder) -> list[Artifact]:
@@ -118,7 +132,7 @@ def _trained(run: RunFolder) -> list[Artifact]:
     return found
 
 
-def _evaluation(run: RunFolder) -> RowEvaluation | None:
+def _evaluation(run: RunFolder, data: ServedData) -> RowEvaluation | None:
     """Return the evaluation that the run's configuration names, None where it has none whose rows can be served."""
     config = OmegaConf.load(run.config) if run.config.exists() else OmegaConf.create()
     node = OmegaConf.select(config, "evaluation")
@@ -127,7 +141,7 @@ def _evaluation(run: RunFolder) -> RowEvaluation | None:
     plain = OmegaConf.to_container(node, resolve=True)
     check_stored(plain, run.config, "evaluation", whole_run=True)
     made = make(plain)
-    return made if isinstance(made, RowEvaluation) else None
+    return made if isinstance(made, RowEvaluation) and isinstance(data, made.reads) else None
 
 
 class RemappedPolicy(nn.Module):
@@ -157,7 +171,8 @@ class RemappedPolicy(nn.Module):
         Args:
             run: a folder that `recsys train` left.
             item_ids: raw ids of the simulator's items, by index.
-            training: the row of the run's table; None takes the training that validates best.
+            training: the row of the run's table; None takes the training that validates best. A run of sessions is
+                asked for slates of any number of slots, one-item runs too.
 
         Raises:
             RequestError: no such folder, or the run knows none of the items.

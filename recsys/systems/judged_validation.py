@@ -11,8 +11,8 @@ from recsys.metrics.diversity import coverage
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.ranges import at_least
 from recsys.rewards.reward import Reward
-from recsys.systems.pairing import without_repeats
 from recsys.types.example import Example
+from recsys.types.slates import without_repeats
 
 
 class JudgedValidation(nn.Module):

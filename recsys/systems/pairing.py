@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.ranges import at_least
@@ -148,24 +148,6 @@ def rank_consistency(found: RewardedSlates) -> Float[Tensor, " P"]:
     pairs = both.sum((-1, -2))
     correlation = (agree * both).sum((-1, -2)) / pairs.clamp(min=1)
     return (correlation + 1) / 2
-
-
-def without_repeats(slates: Slates) -> tuple[Slates, Bool[Tensor, "B G"]]:
-    """Return the slates without those that hold the items of an earlier one in any order, and which these were.
-
-    Their slots hold −1.
-
-    Args:
-        slates: `G` candidates a request.
-
-    >>> items = torch.tensor([[[1, 2], [2, 1], [1, 3]]])
-    >>> without_repeats(Slates(items, torch.zeros(items.shape)))[1]
-    tensor([[False,  True, False]])
-    """
-    held = slates.items.sort(-1).values
-    same = (held.unsqueeze(2) == held.unsqueeze(1)).all(-1) & slates.mask.unsqueeze(1)
-    repeat = same.tril(-1).any(-1)
-    return slates.replace(items=slates.items.masked_fill(repeat.unsqueeze(-1), -1)), repeat & slates.mask
 
 
 def _pairs(

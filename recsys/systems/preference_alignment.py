@@ -18,12 +18,13 @@ from recsys.rewards.finite import require_finite
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.judged_validation import JudgedValidation
-from recsys.systems.pairing import Candidates, Pairing, RewardedSlates, without_repeats
+from recsys.systems.pairing import Candidates, Pairing, RewardedSlates
 from recsys.systems.reference_policy import ReferencePolicy
 from recsys.systems.seeds import step_generator
 from recsys.systems.sequential import OptimizerFactory, PolicyFactory, SequentialSystem
 from recsys.types.example import Example
 from recsys.types.preference_pairs import PreferencePairs, ScoredPairs
+from recsys.types.slates import without_repeats
 
 
 class PreferenceAlignment(SequentialSystem):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
@@ -27,10 +25,10 @@ from recsys.ranges import at_least, is_seed
 from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import interval, number
 from recsys.runs.artifacts import artifacts, best_artifact, load
-from recsys.runs.fingerprint import check_result
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.training.evaluate import EvaluationResult
+from recsys.training.row_validation import VALIDATION, finite_or_none, highest, stored_validation
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -40,9 +38,6 @@ BaselineFactory = Callable[[Context, int], ItemPolicy]
 
 MIXTURE = "mixture"
 """The row of the policy that validates best, mixed with a baseline."""
-
-VALIDATION = "validation"
-"""Name of the file with each row's NDCG@10 on the validation requests."""
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +62,7 @@ class RankingEvaluation:
     """
 
     reads: ClassVar[type] = Dataset
+    slots: ClassVar[int | None] = None  # answers are lists of single items
 
     def __init__(
         self,
@@ -134,34 +130,35 @@ class RankingEvaluation:
             raise RequestError(f"row={row}: {run.path} has no such row; {suggestion(row, names)}")
         return policies[row]
 
-    def best_row(self, run: RunFolder, dataset: Dataset) -> str:
+    def best_row(self, run: RunFolder, dataset: Dataset, among: Sequence[str] | None = None) -> str:
         """Return the row with the highest NDCG@10 on the validation requests, the first of several.
 
         The evaluation leaves these figures in its folder (`validation.json`); they are computed where they are missing.
         Without validation requests it is the training with the best score.
 
+        Args:
+            run: a run folder.
+            dataset: what it prepared.
+            among: rows to choose from; None means all.
+
         Raises:
             RequestError: the evaluation's figures were damaged.
         """
-        path = run.stage("evaluate") / f"{VALIDATION}.json"
-        check_result(path.parent)
-        found: dict[str, float | None] = json.loads(path.read_text()) if path.exists() else {}
+        found = stored_validation(run)
         if not {*self.baselines, *(one.name for one in artifacts(run, ArtifactKind.POLICY))} <= set(found):
             found = self._validation(self.policies(run, dataset), dataset)
-        if all(value is None for value in found.values()):
-            return best_artifact(artifacts(run, ArtifactKind.POLICY)).name
-        return max(found, key=lambda name: -math.inf if (value := found[name]) is None else value)
+        best = highest(found, among)
+        return best_artifact(artifacts(run, ArtifactKind.POLICY)).name if best is None else best
 
     def _validation(self, policies: Mapping[str, ItemPolicy], dataset: Dataset) -> dict[str, float | None]:
         """Return the mean NDCG@10 of each row over the validation requests; None where it is not finite or unknown."""
         requests = self._part(dataset.validation)
         if len(requests) == 0:
             return dict.fromkeys(policies)
-        found = {
-            name: float(evaluate(policy, requests, description=name).accuracy()["ndcg@10"].mean())
+        return {
+            name: finite_or_none(float(evaluate(policy, requests, description=name).accuracy()["ndcg@10"].mean()))
             for name, policy in policies.items()
         }
-        return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
     def policies(self, run: RunFolder, dataset: Dataset) -> dict[str, ItemPolicy]:
         """Return every row's policy, the baselines first."""

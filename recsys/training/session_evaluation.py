@@ -7,30 +7,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from omegaconf import DictConfig
 from torch import Tensor
 
+from recsys.config.suggest import suggestion
 from recsys.data.datasets.example_data import drawn
 from recsys.data.datasets.prepare_slates import PreparedSlates
-from recsys.errors import ConfigurationError, DataError
+from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.instantiation import PartError
 from recsys.metrics.calibration import reliability
 from recsys.metrics.discrimination import concordance
 from recsys.metrics.results import Results, summarise, values_per_user
 from recsys.metrics.sessions import session_ndcg, session_recall
 from recsys.models.rewards.session import SessionRewardModel
-from recsys.policies.network_policy import NetworkPolicy
-from recsys.policies.policy import ItemPolicy, Policy
+from recsys.policies.allocation import Allocation, UniformAllocation
+from recsys.policies.best_of import BestOf, most_probable_slate
+from recsys.policies.policy import Policy
 from recsys.ranges import at_least, is_seed
 from recsys.rewards.labels import Label
-from recsys.rewards.learned import Scalariser
+from recsys.rewards.learned import LearnedReward, Scalariser
 from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.systems.seeds import step_generator
 from recsys.training.evaluate import EvaluationResult
 from recsys.training.ranking_evaluation import BaselineFactory
+from recsys.training.row_validation import VALIDATION, finite_or_none, highest, stored_validation
 from recsys.training.session_tables import judged_table, outcome_table
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
@@ -56,8 +59,11 @@ class SessionEvaluation:
     any was.
 
     A row of `best_of` stands a second time, as `<row>_best_of_<candidates>`: served is the candidate that the reward
-    model likes best. Its candidates are the same, so its `judge_mean` and `judge_max` are those of the served session
-    alone.
+    model likes best (`recsys.policies.best_of.BestOf`). Its candidates are the same, as far as `allocation` takes them,
+    so its `judge_mean` and `judge_max` are those of the served session alone.
+
+    `recsys recommend` serves the baselines and the trained policies; of them, the one with the highest `ndcg` of the
+    first engaged channel on the validation sessions, which the evaluation keeps in `validation.json`.
 
     The judge is itself a model: where it and the outcomes disagree, the outcomes are right.
 
@@ -71,10 +77,12 @@ class SessionEvaluation:
         slots: items of a session.
         candidates: sessions that are sampled for a request.
         best_of: rows that also appear with the best of their candidates.
+        allocation: how candidates of these rows are divided between the requests of a batch, and between the users that
+            `recsys recommend` is asked about together; None gives each as many.
         references: rows that all others are compared with.
         users: number of users whose sessions are kept for the report.
         seed: of samples and bootstrap.
-        requests: test requests at most, drawn once, the same for every seed; None takes all.
+        requests: test and validation requests at most, drawn once, the same for every seed; None takes all.
         limit: batches of 256 requests, at most; None for all.
     """
 
@@ -89,6 +97,7 @@ class SessionEvaluation:
         slots: int = 5,
         candidates: int = 32,
         best_of: Sequence[str] = (),
+        allocation: Allocation | None = None,
         references: Sequence[str] = ("sft", "sft_continued"),
         users: int = 3,
         seed: int = 0,
@@ -113,6 +122,7 @@ class SessionEvaluation:
         self.slots = slots
         self.candidates = candidates
         self.best_of = list(best_of)
+        self.allocation = UniformAllocation() if allocation is None else allocation
         self.references = list(references)
         self.users = users
         self.seed = seed
@@ -154,16 +164,18 @@ class SessionEvaluation:
             ConfigurationError: the run prepared other data than slates.
         """
         data = load_data_of(run, PreparedSlates)
-        rows = drawn(data.split.test.nonzero().squeeze(1), self.requests)
-        batches = [data.examples.select(part) for part in rows.split(256)[: self.limit]]
+        batches = self._batches(data, data.split.test)
         asked = Example.cat(batches)
         model: SessionRewardModel = load(run, self.reward_model)
         judge: SessionRewardModel = load(run, self.judge)
+        reward = LearnedReward(model, self.scalariser)
         values: dict[str, dict[str, Tensor]] = {}
         shown: dict[str, Tensor] = {}
-        for name, policy in self._policies(run, data).items():
-            parts = [self._answers(policy, batch, place, model, judge) for place, batch in enumerate(batches)]
-            for suffix in ("", f"_best_of_{self.candidates}") if name in self.best_of else ("",):
+        policies = self._policies(run, data)
+        for name, policy in policies.items():
+            chooser = BestOf(policy, reward, self.candidates, self.allocation) if name in self.best_of else None
+            parts = [self._answers(policy, batch, place, judge, chooser) for place, batch in enumerate(batches)]
+            for suffix in parts[0]:
                 found = [part[suffix] for part in parts]
                 values[name + suffix] = {key: torch.cat([one[0][key] for one in found]) for key in found[0][0]}
                 shown[name + suffix] = torch.cat([one[1] for one in found])
@@ -176,27 +188,99 @@ class SessionEvaluation:
         details = {
             MODELS: {name: self._quality(one, batches) for name, one in (("reward_model", model), ("judge", judge))},
             SESSIONS: self._shown(data, asked, shown),
+            VALIDATION: self._validation(policies, data),
         }
         return EvaluationResult(table, values_per_user(values, ids, self.seed), views, details)
 
+    def policy_of(self, run: RunFolder, data: PreparedSlates, row: str) -> Policy:
+        """Return the policy of one row that is no best-of row; a baseline is fitted.
+
+        Raises:
+            RequestError: there is no such row.
+        """
+        if row in self.baselines:
+            return self._baseline(row, data)
+        trained = [one.name for one in artifacts(run, ArtifactKind.POLICY)]
+        if row in trained:
+            return load(run, row)
+        for name in self.best_of:
+            if row == f"{name}_best_of_{self.candidates}":
+                raise RequestError(f"row={row}: ask for the best of several with row={name} best_of={self.candidates}")
+        names = [*self.baselines, *trained]
+        raise RequestError(f"row={row}: {run.path} has no such row; {suggestion(row, names)}")
+
+    @torch.no_grad()
+    def best_row(self, run: RunFolder, data: PreparedSlates, among: Sequence[str] | None = None) -> str:
+        """Return the row with the highest NDCG on the validation sessions, by the first engaged channel.
+
+        The figures are those that the evaluation left; they are computed where they are missing. Trainings cannot be
+        compared by the metrics that chose their weights, which differ, and the reward model's opinion is no outcome.
+
+        Args:
+            run: a run folder.
+            data: what it prepared.
+            among: rows to choose from; None means all.
+
+        Raises:
+            RequestError: the evaluation's figures were damaged, or nothing was engaged with in a validation session.
+        """
+        found = stored_validation(run)
+        if not {*self.baselines, *(one.name for one in artifacts(run, ArtifactKind.POLICY))} <= set(found):
+            found = self._validation(self._policies(run, data), data)
+        best = highest(found, among)
+        if best is None:
+            raise RequestError(
+                f"{run.path}: no validation session has a positive {self.engaged[0]}, so no row is the best: name the "
+                f"one that is meant; there are {', '.join(found)}"
+            )
+        return best
+
+    def reward_of(self, run: RunFolder) -> LearnedReward | None:
+        """Return the reward that chooses the best of several; None where the run has no such reward model."""
+        known = [one.name for one in artifacts(run, ArtifactKind.REWARD_MODEL)]
+        return LearnedReward(load(run, self.reward_model), self.scalariser) if self.reward_model in known else None
+
     def _policies(self, run: RunFolder, data: PreparedSlates) -> dict[str, Policy]:
         """Return every row's policy, the baselines first."""
-        train = Context(torch.arange(len(data.sequences)), data.sequences, Jagged.empty(len(data.sequences)))
-        rows: dict[str, Policy] = {name: fit(train, len(data.items)) for name, fit in self.baselines.items()}
+        rows = {name: self._baseline(name, data) for name in self.baselines}
         return rows | {one.name: load(run, one.name) for one in artifacts(run, ArtifactKind.POLICY)}
 
+    def _baseline(self, name: str, data: PreparedSlates) -> Policy:
+        train = Context(torch.arange(len(data.sequences)), data.sequences, Jagged.empty(len(data.sequences)))
+        return self.baselines[name](train, data.num_items)
+
+    def _batches(self, data: PreparedSlates, part: Bool[Tensor, " R"]) -> list[Example]:
+        """Return the sessions of a part of the split, as many as `requests` and `limit` allow."""
+        rows = drawn(part.nonzero().squeeze(1), self.requests)
+        return [data.examples.select(batch) for batch in rows.split(256)[: self.limit] if len(batch)]
+
+    def _validation(self, policies: Mapping[str, Policy], data: PreparedSlates) -> dict[str, float | None]:
+        """Return the mean NDCG of each row on the validation sessions; None where nothing was engaged with."""
+        batches = self._batches(data, data.split.validation)
+        found: dict[str, float | None] = {}
+        for name, policy in policies.items():
+            parts = [
+                session_ndcg(most_probable_slate(policy, one.context, self.slots).items[:, 0], *self._outcome(one))
+                for one in batches
+            ]
+            found[name] = finite_or_none(float(torch.cat(parts).nanmean())) if parts else None
+        return found
+
+    def _outcome(self, batch: Example) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
+        """Return the logged sessions, and which items were engaged with, by the first channel."""
+        return batch.slates.items[:, 0], batch.feedback[self.engaged[0]][:, 0] > 0
+
     def _answers(
-        self, policy: Policy, batch: Example, place: int, model: SessionRewardModel, judge: SessionRewardModel
+        self, policy: Policy, batch: Example, place: int, judge: SessionRewardModel, chooser: BestOf | None
     ) -> dict[str, tuple[dict[str, Float[Tensor, " B"]], Int[Tensor, "B S"]]]:
         """Return figures and served sessions of a batch: of the policy (""), and of the best of its candidates."""
         generator = step_generator(self.seed, 0, place)
         sampled = policy.sample(batch.context, self.candidates, self.slots, generator)
-        served = _served(policy, batch.context, self.slots)
+        served = most_probable_slate(policy, batch.context, self.slots).items[:, 0]
         found = {"": (self._figures(batch, sampled.items, served, judge), served)}
-        log_odds = dict(zip(model.heads, model(batch.context, sampled.items).unbind(-1), strict=True))
-        liked = self.scalariser(log_odds, sampled.mask).masked_fill(~sampled.mask, float("-inf")).argmax(-1)
-        best = sampled.items[torch.arange(len(batch)), liked]
-        found[f"_best_of_{self.candidates}"] = (self._figures(batch, best.unsqueeze(1), best, judge), best)
+        if chooser is not None:
+            best = chooser.best(batch.context, self.slots, generator, sampled).slates.items
+            found[f"_best_of_{self.candidates}"] = (self._figures(batch, best, best[:, 0], judge), best[:, 0])
         return found
 
     def _figures(
@@ -266,12 +350,3 @@ def _check_heads(scalariser: Scalariser, labels: Mapping[str, Label]) -> None:
         scalariser({name: torch.zeros(1, 2) for name in labels}, torch.ones(1, 2, dtype=torch.bool))
     except ConfigurationError as error:
         raise PartError("evaluation.scalariser.weights", str(error)) from error
-
-
-def _served(policy: Policy, context: Context, slots: int) -> Int[Tensor, "B S"]:
-    """Return the session that is served: the best of a search, or the most probable items."""
-    if isinstance(policy, NetworkPolicy):
-        return policy.top(context, 1, slots).items[:, 0]
-    if isinstance(policy, ItemPolicy):
-        return policy.top(context, slots).items[:, :, 0]
-    return policy.sample(context, 1, slots, torch.Generator().manual_seed(0)).items[:, 0]

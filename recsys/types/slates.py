@@ -67,6 +67,25 @@ class Slates(TensorRecord):
         return self.log_prob.sum(-1)
 
 
+def without_repeats(slates: Slates) -> tuple[Slates, Bool[Tensor, "B G"]]:
+    """Return the slates without those that hold the items of an earlier one in any order, and which these were.
+
+    Their slots hold −1.
+
+    Args:
+        slates: `G` candidates a request.
+
+    >>> import torch
+    >>> items = torch.tensor([[[1, 2], [2, 1], [1, 3]]])
+    >>> without_repeats(Slates(items, torch.zeros(items.shape)))[1]
+    tensor([[False,  True, False]])
+    """
+    held = slates.items.sort(-1).values
+    same = (held.unsqueeze(2) == held.unsqueeze(1)).all(-1) & slates.mask.unsqueeze(1)
+    repeat = same.tril(-1).any(-1)
+    return slates.replace(items=slates.items.masked_fill(repeat.unsqueeze(-1), -1)), repeat & slates.mask
+
+
 def require_items(items: Int[Tensor, "B *rest"], num_items: int) -> None:
     """Refuse indices outside `−1 .. N − 1`. On a CUDA device an index beyond the last item would end the process.
 

@@ -12,7 +12,6 @@ from recsys.systems.pairing import (
     RewardedSlates,
     TemporalPairing,
     rank_consistency,
-    without_repeats,
 )
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
@@ -113,10 +112,3 @@ def test_consistency_travels_with_its_pair() -> None:
         return torch.arange(len(found)) / 10
 
     assert BestAgainstWorst(consistency=trust)(both(), CONTEXT)[1].consistency.tolist() == pytest.approx([0.0, 0.1])  # type: ignore[union-attr]
-
-
-def test_slates_with_the_same_items_in_another_order_count_once() -> None:
-    found = candidates([[[1, 2], [2, 1], [3, 1], [1, 2], [GONE, GONE]]], [[0.0] * 5])
-    kept, repeat = without_repeats(found.slates)
-    assert kept.items.tolist() == [[[1, 2], [GONE, GONE], [3, 1], [GONE, GONE], [GONE, GONE]]]
-    assert repeat.tolist() == [[False, True, False, True, False]]

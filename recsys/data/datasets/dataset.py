@@ -59,6 +59,11 @@ class Dataset:
         return len(self.items)
 
     @property
+    def slots(self) -> None:
+        """None: users are answered with lists of single items, of any length."""
+        return None
+
+    @property
     def sequences(self) -> Jagged:
         """The training events of each user, one row a user, oldest first."""
         return self.train.history
@@ -99,20 +104,7 @@ class Dataset:
         Raises:
             DataError: an id is not in the data.
         """
-        known = self.users.get_column("user_id")
-        asked = pl.Series("user_id", [str(user_id) for user_id in user_ids], dtype=pl.String)
-        found = asked.to_frame().join(
-            self.users.select("user", pl.col("user_id").cast(pl.String)),
-            on="user_id",
-            how="left",
-            maintain_order="left",
-        )
-        unknown = found.filter(pl.col("user").is_null()).get_column("user_id")
-        if len(unknown):
-            raise DataError(
-                f"user {unknown[0]!r} is not in {self.name}, which has {len(known):,} users, such as {known[0]!r}"
-            )
-        return self.complete.select(torch.from_numpy(found.get_column("user").to_numpy().astype("int64")))
+        return self.complete.select(user_indices(self.users, user_ids, self.name))
 
     def dropped(self) -> str:
         """Describe what each rule of preparation dropped, in one phrase; empty if nothing was."""
@@ -194,6 +186,27 @@ def assemble(
         fingerprint=fingerprint,
         summary=summary,
     )
+
+
+def user_indices(users: pl.DataFrame, user_ids: Sequence[int | str], name: str) -> Int[Tensor, " B"]:
+    """Return the index of each user by raw id.
+
+    Args:
+        users: one row a user: `user` and `user_id`.
+        user_ids: raw ids, as they are or as text; one may occur several times.
+        name: of the data, for the message.
+
+    Raises:
+        DataError: an id is not in the data.
+    """
+    asked = pl.Series("user_id", [str(user_id) for user_id in user_ids], dtype=pl.String)
+    known = users.select("user", pl.col("user_id").cast(pl.String))
+    found = asked.to_frame().join(known, on="user_id", how="left", maintain_order="left")
+    unknown = found.filter(pl.col("user").is_null()).get_column("user_id")
+    if len(unknown):
+        such = users.get_column("user_id")[0]
+        raise DataError(f"user {unknown[0]!r} is not in {name}, which has {len(users):,} users, such as {such!r}")
+    return torch.from_numpy(found.get_column("user").to_numpy().astype("int64"))
 
 
 def jagged_events(events: pl.DataFrame, num_users: int) -> tuple[Jagged, Int[Tensor, " total"] | None]:

@@ -74,6 +74,11 @@ class SlateExamples:
             Feedback(self._channels(rows), self._propensity(rows)),
         )
 
+    def complete(self) -> Jagged:
+        """Return all that each user took, before the log and in it, one row a user, oldest first."""
+        taken, before = self._histories.taken, self.log.before
+        return taken if before is None else before.append(taken)
+
     def taken_from(self, impressions: Bool[Tensor, " R"]) -> Jagged:
         """Return the items that each user took from some of the impressions, one row a user, oldest first.
 

@@ -20,6 +20,7 @@ from recsys.data.datasets.tie_breaking import TieBreaking
 from recsys.data.sources.source import SlateSource, Source
 from recsys.errors import DataError
 from recsys.ranges import at_least, finite, is_seed, within
+from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 
 POINTER_FILE = "dataset.json"
@@ -83,6 +84,47 @@ class ItemSequences(Protocol):
     @property
     def sequences(self) -> Jagged:
         """The items that each user took in training, one row a user, oldest first."""
+        ...
+
+
+@runtime_checkable
+class ServedData(Protocol):
+    """Prepared data whose users can be answered: `Dataset` with items, `PreparedSlates` with slates."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the data."""
+        ...
+
+    @property
+    def users(self) -> pl.DataFrame:
+        """One row a user, with the index (`user`) and the raw id (`user_id`)."""
+        ...
+
+    @property
+    def items(self) -> pl.DataFrame:
+        """One row an item, with its raw id (`item_id`) and the features of the source."""
+        ...
+
+    @property
+    def num_items(self) -> int:
+        """Number of items `N` of the catalogue."""
+        ...
+
+    @property
+    def slots(self) -> int | None:
+        """Number of slots of an answer; None where answers are lists of single items."""
+        ...
+
+    def recommend_context(self, user_ids: Sequence[int | str]) -> Context:
+        """Return requests of the given users, with all that is known of them as history.
+
+        Args:
+            user_ids: raw ids of users.
+
+        Raises:
+            DataError: an id is not in the data.
+        """
         ...
 
 

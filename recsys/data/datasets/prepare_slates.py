@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from recsys.atomic import write_json, write_parquet, write_tensors
 from recsys.data.datasets import clean
+from recsys.data.datasets.dataset import user_indices
 from recsys.data.datasets.examples import SlateExamples
 from recsys.data.datasets.slate_log import CLICK, LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateSource
 from recsys.data.tables.text import as_ids
+from recsys.types.context import Context
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 
@@ -68,9 +71,38 @@ class PreparedSlates:
         return self.log.items
 
     @property
+    def num_items(self) -> int:
+        """Number of items `N` of the log."""
+        return self.log.num_items
+
+    @property
+    def users(self) -> pl.DataFrame:
+        """The table of users of the log."""
+        return self.log.users
+
+    @property
+    def slots(self) -> int:
+        """Number of slots of the longest slate of the log."""
+        return self.examples.slots
+
+    @property
     def sequences(self) -> Jagged:
         """The items that each user took from training slates, one row a user, oldest first."""
         return self.examples.taken_from(self.split.train)
+
+    def recommend_context(self, user_ids: Sequence[int | str]) -> Context:
+        """Return requests of the given users, with all that they took, before the log and in it, as history.
+
+        Nothing is excluded, as in the examples that policies learn from.
+
+        Args:
+            user_ids: raw ids of users.
+
+        Raises:
+            DataError: an id is not in the data.
+        """
+        users = user_indices(self.users, user_ids, self.name)
+        return Context(users, self.examples.complete().select(users), Jagged.empty(len(users)))
 
     def describe(self) -> str:
         """Describe the log and the size of the parts in one line of text."""

@@ -98,6 +98,14 @@ def prefixes(log: SlateLog) -> Tensor:
     return torch.linspace(0.1, 1.0, len(log.slates.values), dtype=torch.float64)
 
 
+def test_the_complete_history_holds_all_clicks_and_what_was_before() -> None:
+    assert rows(SlateExamples(tiny_log()).complete()) == [[1, 3], [], [3, 3, 0], [4, 0]]
+    log = replace(tiny_log(), before=Jagged.from_rows([[5, 5], [], [0], []]))
+    assert rows(SlateExamples(log).complete()) == [[5, 5, 1, 3], [], [0, 3, 3, 0], [4, 0]]
+    seconds = SlateExamples(with_feedback(), "watch_time").complete()
+    assert sum(map(len, rows(seconds))) == len(tiny_log().slates.values) - 1, "the first slot was watched for 0 s"
+
+
 def test_propensities_travel_with_the_slates() -> None:
     log = tiny_log()
     whole = replace(log, propensity=torch.arange(1.0, 11).double() / 16)

@@ -14,6 +14,7 @@ from recsys.data.datasets.prepare_slates import PreparedSlates, prepare_slates
 from recsys.data.datasets.slate_log import LoggedChannel, SlateLog
 from recsys.data.datasets.split import SlateSplit
 from recsys.data.sources.source import SlateTables
+from recsys.errors import DataError
 from recsys.types.feedback import ChannelKind
 from recsys.types.jagged import Jagged
 from tests.slate_logs import tiny_log
@@ -207,3 +208,17 @@ def test_what_is_read_is_what_was_written(log: SlateLog, tmp_path: Path) -> None
 
 def test_another_split_has_another_fingerprint() -> None:
     assert replace(SPLIT, train=SPLIT.validation, validation=SPLIT.train).fingerprint != SPLIT.fingerprint
+
+
+def test_users_are_asked_about_by_their_raw_ids() -> None:
+    log = prepare_slates(Frames({}, histories=pl.DataFrame({"user_id": [1], "items": [[40, 20]]})))
+    held = torch.zeros(3, dtype=torch.bool)
+    slates = PreparedSlates(log, SlateSplit(~held, held, held))
+    found = slates.recommend_context([2, "1", 2])
+    ids = slates.items["item_id"].to_numpy()
+    assert found.users.tolist() == [1, 0, 1] and not found.restricts
+    histories = [ids[row.numpy()].tolist() for row in found.history.values.split(found.history.lengths.tolist())]
+    assert histories == [[30], [40, 20, 20, 30], [30]], "what was before the log comes first"
+    assert slates.num_items == 4 and slates.slots == 3 and slates.users["user_id"].to_list() == [1, 2]
+    with pytest.raises(DataError, match=r"user '3' is not in frames, which has 2 users, such as 1"):
+        slates.recommend_context([1, 3])
