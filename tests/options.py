@@ -110,8 +110,8 @@ def _trainings() -> list[Use]:
         found += [_use(group, one, ONEREC if one in ONEREC_OPTIONS else RERE) for one in options(group)]
     key = "feed_forward@network.decoder_feed_forward"
     found += [_use("feed_forward", one, ONEREC, key=key) for one in options("feed_forward")]
-    key = "preference@train.ipa.system.preference"
-    found += [_use("preference", one, ONEREC, key=key) for one in options("preference")]
+    for group in ("pairing", "preference"):
+        found += [_use(group, one, ONEREC, key=f"{group}@train.ipa.system.{group}") for one in options(group)]
     found += [_use("embedding", one, RERE, key="embedding@network.embedding") for one in options("embedding")]
     found += [_use("collisions", one, RERE, key="collisions@items.collisions") for one in options("collisions")]
     found += [_use("dataset", one, RERE if one in SEQUENCES else SLATE) for one in options("dataset")]

@@ -158,6 +158,7 @@ MAY_BE_ZERO = {
     "recsys.items.balanced_kmeans.BalancedKMeans.iterations": "the centres that it begins with",
     "recsys.items.rq_vae.RqVae.epochs": "the weights that it begins with",
     "recsys.models.slates.slate_model.SlateModel.from_log.slots": "those of the log",
+    "recsys.runs.tokenize.Tokenize.least_interactions": "all items are fitted",
     "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation.warmup_steps": "no warm-up",
     "recsys.systems.supervised.SupervisedSystem.warmup_steps": "no warm-up",
     "recsys.training.report_cards.RecommendationCards.users": "no users are shown",
