@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,8 +16,6 @@ from recsys.data.datasets.example_data import drawn
 from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.errors import ConfigurationError, DataError, RequestError
 from recsys.instantiation import PartError
-from recsys.metrics.calibration import reliability
-from recsys.metrics.discrimination import concordance
 from recsys.metrics.results import Results, summarise, values_per_user
 from recsys.metrics.sessions import session_ndcg, session_recall
 from recsys.models.rewards.session import SessionRewardModel
@@ -34,17 +32,12 @@ from recsys.systems.seeds import step_generator
 from recsys.training.evaluate import EvaluationResult
 from recsys.training.ranking_evaluation import BaselineFactory
 from recsys.training.row_validation import VALIDATION, finite_or_none, highest, stored_validation
+from recsys.training.session_details import MODELS, SESSIONS, quality_of, shown_sessions
 from recsys.training.session_tables import judged_table, outcome_table
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.jagged import Jagged
-
-MODELS = "reward_models"
-"""Name of the file with discrimination and calibration of the reward models."""
-
-SESSIONS = "sessions"
-"""Name of the file with the sessions of a few users."""
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +179,10 @@ class SessionEvaluation:
         reference = next((one for one in self.references if one in table), None)
         views = [judged_table(table, judge.heads, title), outcome_table(table, self.engaged, reference)]
         details = {
-            MODELS: {name: self._quality(one, batches) for name, one in (("reward_model", model), ("judge", judge))},
-            SESSIONS: self._shown(data, asked, shown),
+            MODELS: {
+                name: quality_of(one, self.labels, batches) for name, one in (("reward_model", model), ("judge", judge))
+            },
+            SESSIONS: shown_sessions(data, asked, shown, self.engaged[0], self.users),
             VALIDATION: self._validation(policies, data),
         }
         return EvaluationResult(table, values_per_user(values, ids, self.seed), views, details)
@@ -307,39 +302,6 @@ class SessionEvaluation:
             for row, cells in summarise(given, users[known], references=self.references, seed=self.seed).items():
                 table[row] |= {key: cell.to_dict() for key, cell in cells.items()}
         return table
-
-    def _quality(self, model: SessionRewardModel, batches: Sequence[Example]) -> dict[str, Any]:
-        """Return, for each head, how well it orders and predicts what happened in the test sessions."""
-        predicted = torch.cat([model(batch.context, batch.slates.items)[:, 0].sigmoid() for batch in batches])
-        quality: dict[str, Any] = {}
-        for at, head in enumerate(model.heads):
-            happened = torch.cat([self.labels[head](batch) for batch in batches])
-            curve = reliability(predicted[:, at], happened)
-            quality[head] = {
-                "auc": concordance(predicted[:, at], happened),
-                "calibration_error": curve.error,
-                "mean_predicted": float(predicted[:, at].mean()),
-                "mean_observed": float(happened.mean()),
-                "curve": {name: value.tolist() for name, value in vars(curve).items()},
-            }
-        return quality
-
-    def _shown(self, data: PreparedSlates, asked: Example, shown: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-        """Return the sessions of the first users, as item indices: history, logged, engaged, and those of every row."""
-        sessions = []
-        for row in range(min(self.users, len(asked))):
-            context = asked.context.select(torch.tensor([row])).recent(10)
-            logged = asked.slates.items[row, 0]
-            sessions.append(
-                {
-                    "user_id": data.log.users["user_id"][int(asked.context.users[row])],
-                    "history": context.history.values.tolist(),
-                    "logged": logged.tolist(),
-                    "engaged": logged[asked.feedback[self.engaged[0]][row, 0] > 0].tolist(),
-                    "answers": {name: items[row].tolist() for name, items in shown.items()},
-                }
-            )
-        return sessions
 
 
 def _check_heads(scalariser: Scalariser, labels: Mapping[str, Label]) -> None:

@@ -14,7 +14,7 @@ from recsys.report.table import metrics_table
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.training.report_sections import reliability_chart
-from recsys.training.session_evaluation import MODELS, SESSIONS
+from recsys.training.session_details import MODELS, SESSIONS
 
 
 @dataclass

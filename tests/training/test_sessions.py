@@ -264,7 +264,7 @@ def test_the_row_that_validates_best_is_served(run: RunFolder) -> None:
     [
         (["row=ipa_best_of_4"], "row=ipa_best_of_4: ask for the best of several with row=ipa best_of=4"),
         (["row=ippa"], "has no such row; did you mean 'ipa'?"),
-        (["row=reward_model"], "has no such row; known: ecpo, ecpo_pointwise, ipa, legal_set, pointwise, popularity, sasrec, sft"),
+        (["row=reward_model"], "has no such row; known: ecpo, ecpo_pointwise, ipa, legal_set, pointwise, popularity"),
         (["k=3"], "answers with one session of 3 items a user; leave k out"),
         (["user=999"], "user: 999 not among the 50 users of the run"),
     ],
