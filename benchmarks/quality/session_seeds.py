@@ -97,10 +97,10 @@ def text(interval: Interval | None, signed: bool = False) -> str:
     """
     if interval is None:
         return ""
-    sign = "+" if signed else ""
+    form = "{:+z.4f}" if signed else "{:.4f}"
     if interval.low is None or interval.high is None:
-        return f"{interval.value:{sign}.4f}"
-    return f"{interval.value:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+        return form.format(interval.value)
+    return f"{form.format(interval.value)} [{form.format(interval.low)}, {form.format(interval.high)}]"
 
 
 def disagreements(table: Table, head: str, channel: str, reference: str) -> list[str]:
@@ -143,7 +143,8 @@ def page(frame: pl.DataFrame, references: Sequence[str], other: pl.DataFrame | N
         "Mean and largest probability over the sampled sessions of a request.",
         _markdown(lines_of(table, {f"{h} {p}": f"judge_{p}/{h}" for h in heads for p in ("mean", "max")})),
         "## What users engaged with",
-        "Recall and NDCG of the session that is served.",
+        "Recall and NDCG of the session that is served. An item that the log did not show has no outcome, and counts as"
+        " not engaged with: policies that leave the log lose here, whatever users would have done.",
         _markdown(
             lines_of(
                 table,
