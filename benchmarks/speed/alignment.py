@@ -18,6 +18,7 @@ from recsys.objectives.preference import dpo
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.rewards.learned import LearnedReward, StandardisedSum
 from recsys.systems.group_sampling import BeamSampler
+from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import BestAgainstWorst
 from recsys.systems.preference_alignment import PreferenceAlignment
 from recsys.systems.reference_policy import EpochReference
@@ -49,7 +50,7 @@ class Sizes:
     requests: int = 128
     candidates: int = 128
     slots: int = 5
-    longest: int = 50
+    longest: int = 20
     steps: int = 20
     pair_share: float = 0.01
 
@@ -71,7 +72,7 @@ def against_supervised(sizes: Sizes, rounds: int) -> Result:
         catalogue_cross_entropy,
         EpochReference,
         BestAgainstWorst(),
-        judge=reward(sizes),
+        JudgedValidation(reward(sizes)),
         slots=sizes.slots,
         pair_share=sizes.pair_share,
         **shared,
@@ -96,7 +97,15 @@ def network(sizes: Sizes) -> EncoderDecoder:
     drawn = torch.randperm(CODES**LEVELS)[: sizes.items]
     codes = torch.stack([drawn // CODES ** (LEVELS - 1 - level) % CODES for level in range(LEVELS)], 1)
     experts = partial(MixtureOfExperts, experts=8, active=2, hidden=64, dropout=0.1)
-    shape = {"width": 64, "layers": 2, "heads": 4, "head_width": 16, "hidden": 128, "max_length": sizes.longest}
+    shape = {
+        "width": 64,
+        "layers": 1,
+        "decoder_layers": 2,
+        "heads": 4,
+        "head_width": 16,
+        "hidden": 128,
+        "max_length": sizes.longest,
+    }
     return EncoderDecoder(Trie.from_codes(codes), **shape, decoder_feed_forward=experts).train()
 
 

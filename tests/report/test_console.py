@@ -49,7 +49,7 @@ def tables(names: tuple[str, ...], title: str) -> dict[str, ConsoleTable]:
         "slates": results_table(numbers(forecast, names), first, title),
         "simulator": comparison_table(numbers(BENCH, names), title),
         "replay": estimate_tables(pl.DataFrame([estimate], SCHEMA))[0],
-        "codebook": codebook_table(diagnostics, 8),
+        "codebook": codebook_table(diagnostics, title),
         "recommend": ConsoleTable(words, [[name, f"the title of {name}", "0.1235"] for name in names], title),
     }
 
