@@ -25,6 +25,7 @@ from recsys.errors import DataError
 from recsys.metrics.intervals import Interval
 from recsys.metrics.results import summarise
 from recsys.runs.run_folder import RunFolder
+from recsys.training.session_tables import disagreements
 
 Table = Mapping[str, Mapping[str, Interval]]
 
@@ -103,22 +104,6 @@ def text(interval: Interval | None, signed: bool = False) -> str:
     return f"{form.format(interval.value)} [{form.format(interval.low)}, {form.format(interval.high)}]"
 
 
-def disagreements(table: Table, head: str, channel: str, reference: str) -> list[str]:
-    """Return a sentence for each row whose judged and real difference to the reference have opposite signs, both sure.
-
-    A difference is sure where its interval leaves out 0.
-    """
-    found = []
-    for row, cells in table.items():
-        judged = cells.get(f"judge_mean/{head}_minus_{reference}")
-        real = cells.get(f"ndcg/{channel}_minus_{reference}")
-        if judged is None or real is None or not (_sure(judged) and _sure(real)):
-            continue
-        if (judged.value > 0) != (real.value > 0):
-            found.append(f"{row}: the judge says {text(judged, True)}, users say {text(real, True)}")
-    return found
-
-
 def share_of_gain(table: Table, metric: str, reference: str) -> dict[str, float]:
     """Return what part of the gain of the largest share of pairs each smaller one has; empty without a sure gain."""
     key = f"{metric}_minus_{reference}"
@@ -163,8 +148,16 @@ def page(frame: pl.DataFrame, references: Sequence[str], other: pl.DataFrame | N
         for part in ("mean", "max"):
             gains = share_of_gain(table, f"judge_{part}/{head}", first)
             parts += [f"- {row}: {share:.0%} of the gain of ipa in judge_{part}/{head}" for row, share in gains.items()]
-    said = disagreements(table, heads[0], channels[0], first)
-    parts += ["## Where the judge and the users disagree", *(said or ["No row: nowhere are both differences sure."])]
+    plain = {row: {name: cell.to_dict() for name, cell in cells.items()} for row, cells in table.items()}
+    said = [
+        f"- {one.row}: the judge's {one.head} {text(Interval(**one.judged), True)}, the users' NDCG of {one.channel} "
+        f"{text(Interval(**one.real), True)}"
+        for one in disagreements(plain, heads, channels, first)
+    ]
+    parts += [
+        "## Where the judge and the users disagree",
+        *(said or ["Nowhere do both intervals leave out 0 on different sides."]),
+    ]
     if other is not None:
         names = {f"judged {h}": f"judge_mean/{h}_minus_other" for h in heads}
         names |= {f"NDCG {c}": f"ndcg/{c}_minus_other" for c in channels}

@@ -19,6 +19,9 @@ from recsys.types.example import Example
 MODELS = "reward_models"
 """Name of the file with discrimination and calibration of the reward models."""
 
+DISAGREEMENTS = "disagreements"
+"""Name of the file with the rows about which the judge and the users disagree."""
+
 SESSIONS = "sessions"
 """Name of the file with the sessions of a few users."""
 

@@ -32,8 +32,8 @@ from recsys.systems.seeds import step_generator
 from recsys.training.evaluate import EvaluationResult
 from recsys.training.ranking_evaluation import BaselineFactory
 from recsys.training.row_validation import VALIDATION, finite_or_none, highest, stored_validation
-from recsys.training.session_details import MODELS, SESSIONS, quality_of, shown_sessions
-from recsys.training.session_tables import judged_table, outcome_table
+from recsys.training.session_details import DISAGREEMENTS, MODELS, SESSIONS, quality_of, shown_sessions
+from recsys.training.session_tables import disagreement_table, disagreements, judged_table, outcome_table
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -177,11 +177,17 @@ class SessionEvaluation:
         ids = data.log.users["user_id"][asked.context.users.numpy()]
         title = f"{data.name}: {len(asked):,} held-out sessions of {len(asked.context.users.unique()):,} users"
         reference = next((one for one in self.references if one in table), None)
-        views = [judged_table(table, judge.heads, title), outcome_table(table, self.engaged, reference)]
+        apart = disagreements(table, judge.heads, self.engaged, reference)
+        views = [
+            judged_table(table, judge.heads, title),
+            outcome_table(table, self.engaged, reference),
+            *([] if reference is None else [disagreement_table(apart, reference)]),
+        ]
         details = {
             MODELS: {
                 name: quality_of(one, self.labels, batches) for name, one in (("reward_model", model), ("judge", judge))
             },
+            DISAGREEMENTS: [vars(one) for one in apart],
             SESSIONS: shown_sessions(data, asked, shown, self.engaged[0], self.users),
             VALIDATION: self._validation(policies, data),
         }

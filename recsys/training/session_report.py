@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from recsys.data.datasets.prepare_slates import PreparedSlates
+from recsys.report.formats import interval
 from recsys.report.markup import Markup, element, join
 from recsys.report.page import Section, small_multiples
 from recsys.report.table import metrics_table
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
 from recsys.training.report_sections import reliability_chart
-from recsys.training.session_details import MODELS, SESSIONS
+from recsys.training.session_details import DISAGREEMENTS, MODELS, SESSIONS
+from recsys.training.session_tables import DIFFERENCE
 
 
 @dataclass
@@ -37,7 +39,10 @@ class JudgedTable:
         columns = [name for name in next(iter(metrics.values())) if "_minus_" not in name]
         judged = [name for name in columns if name.startswith("judge_")]
         outcomes = [name for name in columns if name not in judged]
-        return Section("Results", join(metrics_table(metrics, judged), metrics_table(metrics, outcomes)), self.lead)
+        found = json.loads((run.stage("evaluate") / f"{DISAGREEMENTS}.json").read_text())
+        return Section(
+            "Results", join(metrics_table(metrics, judged), metrics_table(metrics, outcomes), _apart(found)), self.lead
+        )
 
 
 @dataclass
@@ -91,6 +96,27 @@ class RewardModels:
             for head, one in heads.items()
         ]
         return Section("Reward models", join(table, small_multiples(charts)), self.lead)
+
+
+def _apart(found: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return a sentence for each row about which the judge and the users disagree."""
+    if not found:
+        return element(
+            "p", "The judge and the users nowhere disagree so that both intervals leave out 0.", class_="note"
+        )
+    told = [
+        element(
+            "li",
+            f"{one['row']}: the judge's {one['head']} {_signed(one['judged'])}, the users' ndcg/{one['channel']} "
+            f"{_signed(one['real'])}",
+        )
+        for one in found
+    ]
+    return join(element("p", "The judge and the users disagree, against the first reference:"), element("ul", *told))
+
+
+def _signed(cell: Mapping[str, float]) -> str:
+    return f"{DIFFERENCE(cell['value'])} {interval(cell['low'], cell['high'], DIFFERENCE)}"
 
 
 def _titles(data: PreparedSlates) -> Callable[[int], str]:

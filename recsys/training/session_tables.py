@@ -1,8 +1,9 @@
-"""The tables that an evaluation of sessions prints."""
+"""The tables that an evaluation of sessions prints, and where its judge and the users disagree."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from recsys.metrics.results import Results
@@ -12,6 +13,76 @@ from recsys.report.formats import interval, number
 METRIC = partial(number, leading_zero=False)
 DIFFERENCE = partial(METRIC, signed=True)
 ROW = Column("", words=True)
+
+
+Cell = Mapping[str, float | None] | None
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A row whose judged and real differences to a reference have opposite signs, both with intervals that leave out 0.
+
+    Args:
+        row: of the results.
+        head: of the judge.
+        judged: difference of the judge's mean probability, with its interval.
+        channel: of outcomes.
+        real: difference of NDCG for it, with its interval.
+    """
+
+    row: str
+    head: str
+    judged: Mapping[str, float | None]
+    channel: str
+    real: Mapping[str, float | None]
+
+
+def disagreements(
+    table: Results, heads: Sequence[str], channels: Sequence[str], reference: str | None
+) -> list[Disagreement]:
+    """Return every disagreement of judge and users about how a row differs from the reference.
+
+    A head is compared with the channel of its name, other heads with the first channel.
+
+    Args:
+        table: results.
+        heads: of the judge.
+        channels: of outcomes, at least one.
+        reference: row that others are compared with; None finds nothing.
+    """
+    found = []
+    for row, cells in table.items():
+        for head in heads:
+            channel = head if head in channels else channels[0]
+            judged = cells.get(f"judge_mean/{head}_minus_{reference}")
+            real = cells.get(f"ndcg/{channel}_minus_{reference}")
+            if judged is not None and real is not None and _sign(judged) * _sign(real) < 0:
+                found.append(Disagreement(row, head, judged, channel, real))
+    return found
+
+
+def disagreement_table(found: Sequence[Disagreement], reference: str | None) -> ConsoleTable:
+    """Return the disagreements as a table; one line says so where there are none.
+
+    Args:
+        found: the disagreements.
+        reference: row that others are compared with.
+    """
+    columns = [ROW, Column("judged", words=True), Column("difference"), Column("95 %")]
+    columns += [Column("users", words=True), Column("difference", name="real difference"), Column("95 %", name="real")]
+    rows = [
+        [
+            one.row,
+            one.head,
+            *_value_and_interval(one.judged, DIFFERENCE),
+            f"ndcg/{one.channel}",
+            *_value_and_interval(one.real, DIFFERENCE),
+        ]
+        for one in found
+    ]
+    none = ["none", *[""] * (len(columns) - 1)]
+    title = f"where the judge and the users disagree about the difference to {reference}, both intervals without 0"
+    return ConsoleTable(columns, rows or [none], title)
 
 
 def judged_table(table: Results, heads: Sequence[str], title: str) -> ConsoleTable:
@@ -49,7 +120,12 @@ def outcome_table(table: Results, channels: Sequence[str], reference: str | None
     return ConsoleTable(columns, rows, "", "served sessions against what users engaged with")
 
 
-Cell = Mapping[str, float | None] | None
+def _sign(cell: Mapping[str, float | None]) -> int:
+    """Return the sign of a difference, 0 where its interval is unknown or holds 0."""
+    low, high = cell["low"], cell["high"]
+    if low is None or high is None:
+        return 0
+    return int(low > 0) - int(high < 0)
 
 
 def _value(cell: Cell) -> str:
