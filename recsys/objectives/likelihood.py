@@ -60,7 +60,7 @@ def legal_set_cross_entropy(
         network: what generates.
         memory: of the requests.
         examples: the requests with their logged answers.
-        normalisation: that of the policy; the formula is the conditional one's.
+        normalisation: that of the policy that will be served; the formula is the conditional one's.
     """
     items = examples.slates.items
     scores = score_slates(network, memory, examples.context, items, normalisation)
