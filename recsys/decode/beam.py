@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from recsys.decode.eligible import Branches, Eligible, MaskedBranches
 from recsys.decode.legal import LegalSet, require_mass, require_numbers, require_possible
-from recsys.decode.score import log_legal_mass
-from recsys.decode.step import DecodingStep, child_range, sibling_step, vocabulary_step, with_vocabulary
-from recsys.decode.subtree_mask import SubtreeMask, dead_branches
+from recsys.decode.normalisation import CONDITIONAL
+from recsys.decode.step import vocabulary_step, with_vocabulary
+from recsys.decode.subtree_mask import dead_branches
 from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
@@ -58,16 +59,18 @@ def beam_search(
         EmptyLegalSetError: a request allows no item, or none with a probability above 0.
         NonFiniteError: a logit on the way is NaN or +inf.
     """
-    return search_legal(network, memory, LegalSet.of(network.trie, context), beams, context.users)
+    eligible = CONDITIONAL.eligible(LegalSet.of(network.trie, context))
+    return search_eligible(network, memory, eligible, beams, context.users)
 
 
 @torch.no_grad()
-def search_legal(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, beams: int, users: Int[Tensor, " B"] | None = None
+def search_eligible(
+    network: Generator[Any, Any], memory: Any, eligible: Eligible, beams: int, users: Int[Tensor, " B"] | None = None
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
-    """`beam_search` over legal sets that are known; `users` fix the order of equal scores."""
-    items, log_prob = search(network, memory, legal, beams, sibling_step, users)
-    mass = log_legal_mass(network, memory, legal)
+    """`beam_search` over what rows may hold, by its own normalisation; `users` fix the order of equal scores."""
+    branches = eligible.to_search(network, memory)
+    items, log_prob = search(network, memory, branches, beams, users)
+    mass = branches.log_mass()
     require_mass(mass)
     log_prob[..., -1] -= mass.unsqueeze(1)
     return items, log_prob
@@ -77,22 +80,21 @@ def search_legal(
 def search(
     network: Generator[Any, Any],
     memory: Any,
-    legal: LegalSet,
+    branches: Branches,
     beams: int,
-    step: DecodingStep,
     users: Int[Tensor, " B"] | None = None,
 ) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
-    """`beam_search` by any step, without the legal set's correction."""
+    """`beam_search` along any branches, without the correction by their mass."""
     trie = network.trie
     state = network.begin(memory)
     root = trie.root(network.rows(memory))
     zeros = torch.zeros(root.shape, device=root.device)
     found = Beams(root, zeros.unsqueeze(-1)[..., :0], zeros)
-    for level, dead in enumerate(dead_branches(legal)):
-        first, mask = child_range(trie, found.nodes, level)
-        log_prob, state = step(network, memory, state, found.nodes, mask, level)
+    for level in range(trie.depth):
+        first, log_prob, state = branches.step(network, memory, state, found.nodes, level)
+        grown = branches.weigh(found.score.unsqueeze(-1) + log_prob, found.nodes, level).flatten(1)
         keys = None if users is None else users * trie.depth + level  # another order of ties at each level
-        found, parents = _advance(found, first, log_prob, dead, beams, keys)
+        found, parents = _advance(found, first, log_prob, grown, beams, keys)
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
     require_possible(found.score[:, 0])
@@ -109,13 +111,12 @@ def _advance(
     found: Beams,
     first: Int[Tensor, "B M"],
     log_prob: Float[Tensor, "B M C"],
-    dead: SubtreeMask,
+    grown: Float[Tensor, "B MC"],
     beams: int,
     keys: Int[Tensor, " B"] | None,
 ) -> tuple[Beams, Int[Tensor, "B K"]]:
-    """Return the best of all beams' children, and which beam each continues."""
+    """Return the best of all beams' children by their scores `grown`, and which beam each continues."""
     width = log_prob.shape[-1]
-    grown = dead.add_to(found.score.unsqueeze(-1) + log_prob, found.nodes).flatten(1)
     score, index = top_k(grown, min(beams, grown.shape[1]), keys)
     parents = index // width
     codes = found.log_prob.gather(1, parents.unsqueeze(-1).expand(-1, -1, found.log_prob.shape[-1]))
@@ -134,7 +135,10 @@ def unmasked_beam_search(
         NonFiniteError: a logit on the way is NaN or +inf.
         ConfigurationError: the network has no logits beyond the trie.
     """
-    return search(network, memory, LegalSet.of(network.trie, context), beams, vocabulary_step, context.users)
+    legal = LegalSet.of(network.trie, context)
+    nothing = torch.zeros(len(legal), device=legal.leaves.values.device)
+    branches = MaskedBranches(network.trie, nothing, dead_branches(legal), vocabulary_step)
+    return search(network, memory, branches, beams, context.users)
 
 
 def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:

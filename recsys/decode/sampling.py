@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from recsys.decode.eligible import Eligible
 from recsys.decode.legal import LegalSet, log1mexp, require_mass, require_numbers, require_possible
-from recsys.decode.legal_mass import legal_mass
-from recsys.decode.step import child_range, sibling_step
+from recsys.decode.normalisation import CONDITIONAL, Normalisation
 from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
@@ -39,30 +39,31 @@ def sample(
         EmptyLegalSetError: a request allows no item, or none with a probability above 0.
         NonFiniteError: a logit on the way is NaN or +inf.
     """
-    return sample_legal(network, memory, LegalSet.of(network.trie, context), draws, generator)
+    eligible = CONDITIONAL.eligible(LegalSet.of(network.trie, context))
+    return sample_eligible(network, memory, eligible, draws, generator)
 
 
 @torch.no_grad()
-def sample_legal(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, draws: int, generator: torch.Generator
+def sample_eligible(
+    network: Generator[Any, Any], memory: Any, eligible: Eligible, draws: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"]]:
-    """`sample` over legal sets that are known."""
+    """`sample` over what rows may hold, by its own normalisation."""
     trie = network.trie
-    mass = legal_mass(network, memory, legal)
-    require_mass(mass.total)
+    branches = eligible.to_draw(network, memory)
+    mass = branches.log_mass()
+    require_mass(mass)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
     codes: list[Tensor] = []
     for level in range(trie.depth):
-        first, mask = child_range(trie, nodes, level)
-        log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
-        weighted = mass.subtree_masks[level].add_to(log_prob, nodes).expand(-1, draws, -1)
+        first, log_prob, state = branches.step(network, memory, state, nodes, level)
+        weighted = branches.weigh(log_prob, nodes, level).expand(-1, draws, -1)
         noise = torch.empty(weighted.shape, device=weighted.device).exponential_(generator=generator).log_()
         taken = (weighted - noise).argmax(-1, keepdim=True)
         codes.append(log_prob.expand_as(weighted).gather(-1, taken).squeeze(-1))
         if level == 0:
             state = network.reorder(state, torch.zeros_like(taken).squeeze(-1))
         nodes = torch.where(codes[-1] > float("-inf"), first + taken.squeeze(-1), 0)
-    codes[-1] = codes[-1] - mass.total.unsqueeze(1)
+    codes[-1] = codes[-1] - mass.unsqueeze(1)
     found = torch.stack(codes, -1)
     require_numbers(found)
     return trie.leaf_item[nodes], found
@@ -74,7 +75,12 @@ IMPOSSIBLE = -1e30
 
 @torch.no_grad()
 def stochastic_beam_search(
-    network: Generator[Any, Any], memory: Any, context: Context, draws: int, generator: torch.Generator
+    network: Generator[Any, Any],
+    memory: Any,
+    context: Context,
+    draws: int,
+    generator: torch.Generator,
+    normalisation: Normalisation = CONDITIONAL,
 ) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"], Float[Tensor, "B G"]]:
     """Draw `G = draws` distinct legal items a request, in the order of drawing without replacement.
 
@@ -90,6 +96,7 @@ def stochastic_beam_search(
         context: the requests; only their legal sets are read.
         draws: `G`.
         generator: randomness, on the device of the network.
+        normalisation: makes the distribution over the legal set.
 
     Returns:
         The items, −1 where the legal set has fewer. The log-probability (nats) of each code over the legal set, equal
@@ -101,17 +108,17 @@ def stochastic_beam_search(
         NonFiniteError: a logit on the way is NaN or +inf.
     """
     trie = network.trie
-    mass = legal_mass(network, memory, LegalSet.of(trie, context))
-    require_mass(mass.total)
+    branches = normalisation.eligible(LegalSet.of(trie, context)).to_draw(network, memory)
+    mass = branches.log_mass()
+    require_mass(mass)
     nodes, state = trie.root(network.rows(memory)), network.begin(memory)
-    prefix = mass.total.new_zeros(nodes.shape)
+    prefix = mass.new_zeros(nodes.shape)
     perturbed = -torch.empty_like(prefix).exponential_(generator=generator).log_()
     location, codes = prefix, prefix.unsqueeze(-1)[..., :0]
-    for level, subtree_mask in enumerate(mass.subtree_masks):
-        first, mask = child_range(trie, nodes, level)
-        log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
+    for level in range(trie.depth):
+        first, log_prob, state = branches.step(network, memory, state, nodes, level)
         grown = prefix.unsqueeze(-1) + log_prob
-        legal = subtree_mask.add_to(grown, nodes) - mass.total[:, None, None]
+        legal = branches.weigh(grown, nodes, level) - mass[:, None, None]
         noisy = gumbel_given_maximum(legal, perturbed, generator).flatten(1)
         perturbed, index = top_k(noisy, min(draws + 1, noisy.shape[1]))
         parents = index // log_prob.shape[-1]
@@ -121,7 +128,7 @@ def stochastic_beam_search(
         if level + 1 < trie.depth:
             state = network.reorder(state, parents)
     require_possible(perturbed[:, 0])
-    codes[..., -1] -= mass.total.unsqueeze(1)
+    codes[..., -1] -= mass.unsqueeze(1)
     return _drawn(trie.leaf_item[nodes], codes, location, perturbed, draws)
 
 

@@ -10,12 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recsys.decode.beam import search_legal
+from recsys.decode.beam import search_eligible
+from recsys.decode.eligible import Eligible
 from recsys.decode.legal import LegalSet, require_mass, require_possible
-from recsys.decode.score import log_legal_mass
-from recsys.decode.slates import impossible_where
-from recsys.decode.step import child_range, sibling_step
-from recsys.decode.subtree_mask import dead_branches
+from recsys.decode.normalisation import CONDITIONAL, Normalisation, impossible_where
 from recsys.decode.top_k import top_k
 from recsys.models.generators.generator import Generator, by_request, by_row
 from recsys.types.context import Context
@@ -37,6 +35,7 @@ class SlateSearch(Protocol):
         slots: int,
         beams: int,
         extend: Extend,
+        normalisation: Normalisation = CONDITIONAL,
     ) -> tuple[Int[Tensor, "B count S"], Float[Tensor, "B count S L"]]:
         """Return distinct slates of each request by falling log-probability, and that of each code (nats).
 
@@ -51,6 +50,7 @@ class SlateSearch(Protocol):
             slots: `S`, at least 1.
             beams: least width of a search.
             extend: what the next slot knows of a placed item.
+            normalisation: makes the distribution of a slot.
 
         Raises:
             EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
@@ -61,7 +61,14 @@ class SlateSearch(Protocol):
 
 @torch.no_grad()
 def search_slates(
-    network: Generator[Any, Any], memory: Any, context: Context, count: int, slots: int, beams: int, extend: Extend
+    network: Generator[Any, Any],
+    memory: Any,
+    context: Context,
+    count: int,
+    slots: int,
+    beams: int,
+    extend: Extend,
+    normalisation: Normalisation = CONDITIONAL,
 ) -> tuple[Int[Tensor, "B count S"], Float[Tensor, "B count S L"]]:
     """Search with one beam of `max(count, beams)` hypotheses over the codes of all slots; see `SlateSearch`.
 
@@ -70,21 +77,29 @@ def search_slates(
     slate for each first item).
     """
     legal, width = LegalSet.of(network.trie, context), max(count, beams)
-    counts = legal.counts
-    found = _Found.first(*search_legal(network, memory, legal, min(width, network.trie.num_items), context.users))
+    counts, eligible = legal.counts, normalisation.eligible(legal)
+    found = _Found.first(*search_eligible(network, memory, eligible, min(width, network.trie.num_items), context.users))
     origin = torch.zeros_like(found.items[:, :, 0])
     for slot in range(1, slots):
-        memory, legal = network.branch(memory, origin), legal.select(_rows(origin, len(legal) // max(len(origin), 1)))
+        had = network.rows(memory) // max(len(origin), 1)
+        memory, eligible = network.branch(memory, origin), eligible.select(_rows(origin, had))
         placed = found.items[:, :, -1].flatten()
-        memory, legal = extend(memory, placed.clamp(min=0)), legal.without(placed)
-        origin, items, codes, score = _search_slot(network, memory, legal, found.score, width)
+        memory, eligible = extend(memory, placed.clamp(min=0)), eligible.without(placed)
+        origin, items, codes, score = _search_slot(network, memory, eligible, found.score, width)
         found = found.followed(origin, items, codes, score, counts <= slot)
     return found.best(count)
 
 
 @torch.no_grad()
 def greedy_slates(
-    network: Generator[Any, Any], memory: Any, context: Context, count: int, slots: int, beams: int, extend: Extend
+    network: Generator[Any, Any],
+    memory: Any,
+    context: Context,
+    count: int,
+    slots: int,
+    beams: int,
+    extend: Extend,
+    normalisation: Normalisation = CONDITIONAL,
 ) -> tuple[Int[Tensor, "B count S"], Float[Tensor, "B count S L"]]:
     """Begin a slate with each of the `count` best items and fill it greedily; see `SlateSearch`.
 
@@ -92,16 +107,16 @@ def greedy_slates(
     first item.
     """
     legal, num_items = LegalSet.of(network.trie, context), network.trie.num_items
-    counts = legal.counts
-    items, codes = search_legal(network, memory, legal, min(max(count, beams), num_items), context.users)
+    counts, eligible = legal.counts, normalisation.eligible(legal)
+    items, codes = search_eligible(network, memory, eligible, min(max(count, beams), num_items), context.users)
     found = _Found.first(items[:, :count], codes[:, :count])
     first = torch.zeros_like(found.items[:, :, 0])
     same = torch.arange(first.shape[1], device=first.device).expand_as(first)
-    memory, legal = network.branch(memory, first), legal.select(_rows(first, 1))
+    memory, eligible = network.branch(memory, first), eligible.select(_rows(first, 1))
     for slot in range(1, slots):
         placed = found.items[:, :, -1].flatten()
-        memory, legal = extend(memory, placed.clamp(min=0)), legal.without(placed)
-        items, codes = (best[:, 0] for best in search_legal(network, memory, legal, min(beams, num_items)))
+        memory, eligible = extend(memory, placed.clamp(min=0)), eligible.without(placed)
+        items, codes = (best[:, 0] for best in search_eligible(network, memory, eligible, min(beams, num_items)))
         items, codes = items.view(first.shape), codes.view(*first.shape, -1)
         found = found.followed(same, items, codes, found.score + codes.sum(-1), counts <= slot)
     return found.sorted().best(count)
@@ -169,7 +184,7 @@ class _Found:
 
 
 def _search_slot(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, score: Float[Tensor, "B W"], beams: int
+    network: Generator[Any, Any], memory: Any, eligible: Eligible, score: Float[Tensor, "B W"], beams: int
 ) -> tuple[Int[Tensor, "B V"], Int[Tensor, "B V"], Float[Tensor, "B V L"], Float[Tensor, "B V"]]:
     """Return the best continuations of all slates of a request by one item.
 
@@ -179,15 +194,16 @@ def _search_slot(
         Which slate each continues, its item, the log-probability of each code, and the score of slate and item.
     """
     trie, (requests, slates) = network.trie, score.shape
-    mass = log_legal_mass(network, memory, legal).view(requests, slates)
+    branches = eligible.to_search(network, memory)
+    mass = branches.log_mass().view(requests, slates)
     require_mass(mass.masked_fill(mass.isneginf() | score.isneginf(), 0.0))  # slates that end here are left out below
     nodes, state = trie.root(requests * slates), network.begin(memory)
     origin = torch.arange(slates, device=score.device).expand(requests, -1)
     codes, score = score.unsqueeze(-1)[..., :0], (score - mass).masked_fill(mass.isneginf(), float("-inf"))
-    for level, dead in enumerate(dead_branches(legal)):
-        first, mask = child_range(trie, nodes, level)
-        log_prob, state = sibling_step(network, memory, state, nodes, mask, level)
-        grown = dead.select(_rows(origin, slates)).add_to(score.reshape(-1, 1, 1) + log_prob, nodes)
+    for level in range(trie.depth):
+        here = branches.select(_rows(origin, slates))
+        first, log_prob, state = here.step(network, memory, state, nodes, level)
+        grown = here.weigh(score.reshape(-1, 1, 1) + log_prob, nodes, level)
         children = log_prob.shape[-1]
         score, index = top_k(grown.view(requests, -1), min(beams, grown.shape[0] // requests * children))
         parents = index // children

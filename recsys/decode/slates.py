@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from recsys.decode.legal import LegalSet
-from recsys.decode.sampling import sample_legal
-from recsys.decode.score import BLOCK, score_legal
+from recsys.decode.normalisation import CONDITIONAL, Normalisation, impossible_where
+from recsys.decode.sampling import sample_eligible
+from recsys.decode.score import BLOCK
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
 from recsys.types.slates import require_items
@@ -24,6 +25,7 @@ def sample_slates(
     candidates: int,
     slots: int,
     generator: torch.Generator,
+    normalisation: Normalisation = CONDITIONAL,
 ) -> tuple[Int[Tensor, "B G S"], Float[Tensor, "B G S L"]]:
     """Draw `G = candidates` independent slates a request, each slot given the placed items and without them.
 
@@ -37,6 +39,7 @@ def sample_slates(
         candidates: `G`, at least 1; a slate may come twice.
         slots: `S`, at least 1.
         generator: randomness, on the device of the network.
+        normalisation: makes the distribution of a slot.
 
     Returns:
         The items, −1 in the slots for which no item is left; and the log-probability (nats) of each code, equal to
@@ -47,14 +50,16 @@ def sample_slates(
         NonFiniteError: a logit on the way is NaN or +inf.
     """
     legal = LegalSet.of(network.trie, context)
-    counts = legal.counts.unsqueeze(1)
-    items, codes = sample_legal(network, memory, legal, candidates, generator)
+    counts, eligible = legal.counts.unsqueeze(1), normalisation.eligible(legal)
+    items, codes = sample_eligible(network, memory, eligible, candidates, generator)
     slates, scores = [items], [codes]
     if slots > 1:
-        memory, legal = _for_each_slate(network, memory, legal, candidates)
+        memory = network.branch(memory, torch.zeros_like(items))
+        eligible = eligible.select(torch.arange(len(legal), device=items.device).repeat_interleave(candidates))
     for slot in range(1, slots):
-        memory, legal = place(network, memory, legal, slates[-1].flatten())
-        items, codes = sample_legal(network, memory, legal, 1, generator)
+        placed = slates[-1].flatten()
+        memory, eligible = network.extend(memory, placed.clamp(min=0)), eligible.without(placed)
+        items, codes = sample_eligible(network, memory, eligible, 1, generator)
         missing = (counts <= slot).expand(-1, candidates)
         slates.append(items.view(missing.shape).masked_fill(missing, -1))
         scores.append(impossible_where(missing, codes.view(*missing.shape, -1)))
@@ -62,13 +67,17 @@ def sample_slates(
 
 
 def score_slates(
-    network: Generator[Any, Any], memory: Any, context: Context, items: Int[Tensor, "B G S"]
+    network: Generator[Any, Any],
+    memory: Any,
+    context: Context,
+    items: Int[Tensor, "B G S"],
+    normalisation: Normalisation = CONDITIONAL,
 ) -> Float[Tensor, "B G S L"]:
     """Return the log-probability (nats) of each code of each slot, given the slots before it. Carries gradient.
 
-    The codes of a slot are normalised over their siblings in the trie; the correction for what the request allows and
-    no earlier slot holds sits on the last one, see `recsys.decode.score.score`. A history is encoded once, and a placed
-    item once a slate.
+    Conditionally, the codes of a slot are normalised over their siblings in the trie, and the correction for what the
+    request allows and no earlier slot holds sits on the last one, see `recsys.decode.score.score`. Step by step, each
+    code is normalised over the siblings that are live. A history is encoded once, and a placed item once a slate.
 
     Args:
         network: what generates.
@@ -76,6 +85,7 @@ def score_slates(
         context: the requests; only their legal sets are read.
         items: `[B, G, S]`. The last code is −inf from the first slot on that holds no item (−1), an item outside the
             legal set or one that an earlier slot holds; what the other codes say there has no meaning.
+        normalisation: makes the distribution of a slot.
 
     Raises:
         EmptyLegalSetError: a request allows no item, or a slot has none left with a probability above 0.
@@ -86,52 +96,10 @@ def score_slates(
     legal = LegalSet.of(network.trie, context)
     requests, candidates, _ = items.shape
     if requests * candidates <= BLOCK:
-        return _score_block(network, memory, legal, items)
+        return normalisation.score(network, memory, legal, items)
     order = legal.leaves.lengths.argsort(stable=True)
     blocks = [
-        _score_block(network, network.select(memory, rows), legal.select(rows), items[rows])
+        normalisation.score(network, network.select(memory, rows), legal.select(rows), items[rows])
         for rows in order.split(max(1, BLOCK // candidates))
     ]
     return torch.cat(blocks)[order.argsort()]
-
-
-def possible_slots(legal: LegalSet, items: Int[Tensor, "B G S"]) -> Bool[Tensor, "B G S"]:
-    """Return where a slate has probability: true up to the first slot that holds no eligible item, or a placed one."""
-    repeated = (items.unsqueeze(-1) == items.unsqueeze(-2)).tril(-1).any(-1)
-    return (legal.contains(items.flatten(1)).view(items.shape) & ~repeated).cumprod(-1).bool()
-
-
-def place(network: Generator[Any, Any], memory: Any, legal: LegalSet, items: Int[Tensor, " R"]) -> tuple[Any, LegalSet]:
-    """Return memory and legal sets behind one placed item a row; −1 places some item and takes none away."""
-    return network.extend(memory, items.clamp(min=0)), legal.without(items)
-
-
-def impossible_where(missing: Bool[Tensor, "*slots"], codes: Float[Tensor, "*slots L"]) -> Float[Tensor, "*slots L"]:
-    """Return the codes' log-probabilities with −inf on the last code of the slots that are missing."""
-    last = torch.arange(codes.shape[-1], device=codes.device) == codes.shape[-1] - 1
-    return codes.masked_fill(missing.unsqueeze(-1) & last, float("-inf"))
-
-
-def _for_each_slate(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, candidates: int
-) -> tuple[Any, LegalSet]:
-    """Memory and legal set of every request, `candidates` times side by side."""
-    first = torch.zeros(len(legal), candidates, dtype=torch.int64, device=legal.leaves.values.device)
-    rows = torch.arange(len(legal), device=first.device).repeat_interleave(candidates)
-    return network.branch(memory, first), legal.select(rows)
-
-
-def _score_block(
-    network: Generator[Any, Any], memory: Any, legal: LegalSet, items: Int[Tensor, "B G S"]
-) -> Float[Tensor, "B G S L"]:
-    _, candidates, slots = items.shape
-    possible = possible_slots(legal, items)
-    placed = items.masked_fill(~possible, -1).flatten(0, 1)
-    scores = [score_legal(network, memory, legal, items[:, :, 0])]
-    if slots > 1:
-        memory, legal = _for_each_slate(network, memory, legal, candidates)
-    for slot in range(1, slots):
-        memory, legal = place(network, memory, legal, placed[:, slot - 1])
-        own = score_legal(network, memory, legal, items[:, :, slot].reshape(-1, 1))
-        scores.append(own.view(scores[0].shape))
-    return impossible_where(~possible, torch.stack(scores, 2))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from recsys.decode.score import score
+from recsys.decode.normalisation import CONDITIONAL, Normalisation
 from recsys.decode.slates import score_slates
 from recsys.models.generators.generator import Generator
 from recsys.objectives.group_terms import masked_mean
@@ -48,16 +48,23 @@ def item_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Exam
     return -_of_filled(network.path_log_prob(memory, items.squeeze(1).clamp(min=0)).unsqueeze(1), items).mean()
 
 
-def legal_set_cross_entropy(network: Generator[Any, Any], memory: Any, examples: Example) -> Float[Tensor, ""]:
+def legal_set_cross_entropy(
+    network: Generator[Any, Any], memory: Any, examples: Example, *, normalisation: Normalisation = CONDITIONAL
+) -> Float[Tensor, ""]:
     """Return `−mean [log π(y) − log(1 − Σ_{e excluded} π(e))]`: cross-entropy of the policy that will be served.
 
     Equal to `catalogue_cross_entropy` for single items where nothing is excluded. In a slate, a slot is renormalised
     over what the request allows and no earlier slot holds.
+
+    Args:
+        network: what generates.
+        memory: of the requests.
+        examples: the requests with their logged answers.
+        normalisation: that of the policy that will be served; the formula is the conditional one's.
     """
     items = examples.slates.items
-    if items.shape[2] == 1:
-        return -score(network, memory, examples.context, items.squeeze(2)).sum(-1).mean()
-    return -_of_filled(score_slates(network, memory, examples.context, items), items).mean()
+    scores = score_slates(network, memory, examples.context, items, normalisation)
+    return -_of_filled(scores, items).mean()
 
 
 def _of_filled(codes: Float[Tensor, "B 1 S L"], items: Int[Tensor, "B 1 S"]) -> Float[Tensor, "B 1"]:

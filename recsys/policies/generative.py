@@ -11,11 +11,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from recsys.decode.beam import beam_search, unmasked_beam_search, unmasked_score
+from recsys.decode.eligible import possible_slots
 from recsys.decode.legal import LegalSet
 from recsys.decode.sampling import sample, stochastic_beam_search
 from recsys.decode.score import score
 from recsys.decode.slate_search import search_slates
-from recsys.decode.slates import possible_slots
 from recsys.errors import ConfigurationError
 from recsys.policies.network_policy import NetworkPolicy, of_one_slot
 from recsys.policies.policy import ItemPolicy

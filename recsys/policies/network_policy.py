@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_mass
+from recsys.decode.normalisation import CONDITIONAL, Normalisation
 from recsys.decode.sampling import stochastic_beam_search
 from recsys.models.generators.generator import Generator
-from recsys.policies.policy import Policy, over_legal_set
+from recsys.policies.policy import Policy
 from recsys.ranges import at_least
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
@@ -35,6 +35,9 @@ class NetworkPolicy(nn.Module, Policy, ABC):
         beams: least width of a search (`top`), at least 1. A search for more items is as wide as their number. With as
             many beams as the catalogue has items, the search is exact.
     """
+
+    normalisation: Normalisation = CONDITIONAL
+    """Makes the distribution over the legal set."""
 
     def __init__(self, network: Generator[Any, Any], beams: int = 16) -> None:
         at_least(1, beams=beams)
@@ -89,15 +92,17 @@ class NetworkPolicy(nn.Module, Policy, ABC):
         self, memory: Any, context: Context, candidates: int, generator: torch.Generator
     ) -> Slates:
         """Draw `G = candidates` distinct items of each request without replacement, with inclusion probabilities."""
-        items, log_prob, inclusion = stochastic_beam_search(self.network, memory, context, candidates, generator)
+        items, log_prob, inclusion = stochastic_beam_search(
+            self.network, memory, context, candidates, generator, self.normalisation
+        )
         return of_one_slot(items, log_prob, SamplingMethod.WITHOUT_REPLACEMENT, inclusion)
 
     def log_prob_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
         """Return the log-probability, in nats, of each code of each slot given the earlier slots.
 
-        The sum over codes is `log_prob`. The last code of a slot includes the correction for the legal set; see
-        `recsys.decode.score`. From the first impossible slot on, the last code has −inf: a slot without an item (−1),
-        with an item outside the legal set, or with an item of an earlier slot.
+        The sum over codes is `log_prob`. By the conditional normalisation, the last code of a slot includes the
+        correction for the legal set; see `recsys.decode.score`. From the first impossible slot on, the last code has
+        −inf: a slot without an item (−1), with an item outside the legal set, or with an item of an earlier slot.
 
         Args:
             memory: encoding of the `B` requests.
@@ -108,11 +113,7 @@ class NetworkPolicy(nn.Module, Policy, ABC):
 
     def catalogue_log_prob_from(self, memory: Any, context: Context) -> Float[Tensor, "B N"]:
         """Return `catalogue_log_prob` of encoded requests."""
-        catalogue = self.network.catalogue_log_prob(memory)
-        found = over_legal_set(catalogue, context)
-        best = found.argmax(-1, keepdim=True)
-        require_mass((catalogue.gather(1, best) - found.gather(1, best)).squeeze(1))
-        return found
+        return self.normalisation.catalogue(self.network.catalogue_log_prob(memory), self.network.trie, context)
 
     @abstractmethod
     def _codes_from(self, memory: Any, context: Context, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:

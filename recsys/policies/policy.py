@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from recsys.decode.legal import require_legal, require_numbers
+from recsys.decode.catalogue import over_legal_set
+from recsys.decode.legal import require_numbers
 from recsys.decode.top_k import top_k
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.ranges import above
@@ -110,33 +111,6 @@ class ItemPolicy(nn.Module, Policy, ABC):
         items = nn.functional.pad(items, missing, value=-1)
         log_prob = nn.functional.pad(log_prob, missing, value=float("-inf"))
         return Slates(items.unsqueeze(-1), log_prob.unsqueeze(-1), SamplingMethod.TOP)
-
-
-def over_legal_set(scores: Float[Tensor, "B N"], context: Context) -> Float[Tensor, "B N"]:
-    """Return the log-softmax of scores over the legal set of each request, in nats; −inf outside it.
-
-    If the scores are log-probabilities, this is `log π(y) − log(1 − Σ_excluded π)`.
-
-    Args:
-        scores: `[B, N]`, finite or −inf. An item with score −inf has probability 0. Scores outside the legal set are
-            not read.
-        context: the requests.
-
-    Raises:
-        EmptyLegalSetError: no legal item of a request has a finite score.
-        NonFiniteError: the score of a legal item is NaN or +inf.
-
-    >>> from recsys.types.jagged import Jagged
-    >>> context = Context(torch.tensor([0]), Jagged.empty(1), Jagged.from_rows([[1]]))
-    >>> over_legal_set(torch.tensor([[0.25, 0.5, 0.25]]).log(), context).exp()
-    tensor([[0.5000, 0.0000, 0.5000]])
-    """
-    legal = scores.masked_fill(context.illegal(scores.shape[-1]), float("-inf"))
-    found = torch.log_softmax(legal, -1)
-    if found[:, :1].isnan().any():  # a row that cannot be normalised is NaN everywhere
-        require_legal(legal.isneginf().all(-1))
-        require_numbers(found)
-    return found
 
 
 class SoftmaxPolicy(ItemPolicy):

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from recsys.decode.normalisation import StepByStep
 from recsys.items.trie import Trie
 from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder
@@ -141,6 +142,20 @@ def slates_of_an_encoder_decoder() -> Policy:
     trie = Trie.from_codes(ragged_codes(NUM_ITEMS, 2, 4))
     network = EncoderDecoder(trie, width=8, layers=1, heads=2, head_width=4, hidden=16, dropout=0.0, max_length=5)
     return AutoregressiveSlatePolicy(network)
+
+
+@register
+def slates_of_a_table_generator_step_by_step() -> Policy:
+    network = TableGenerator(Trie.from_codes(ragged_codes(NUM_ITEMS, 3, 2)), NUM_USERS, scale=2.0)
+    return AutoregressiveSlatePolicy(network, normalisation=StepByStep())
+
+
+@register
+def slates_of_an_encoder_decoder_step_by_step() -> Policy:
+    torch.manual_seed(0)
+    trie = Trie.from_codes(ragged_codes(NUM_ITEMS, 2, 4))
+    network = EncoderDecoder(trie, width=8, layers=1, heads=2, head_width=4, hidden=16, dropout=0.0, max_length=5)
+    return AutoregressiveSlatePolicy(network, normalisation=StepByStep())
 
 
 @register

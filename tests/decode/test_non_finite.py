@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recsys.decode.beam import beam_search, unmasked_beam_search, unmasked_score
+from recsys.decode.normalisation import StepByStep
 from recsys.decode.sampling import sample, stochastic_beam_search
 from recsys.decode.score import score
 from recsys.decode.slate_search import greedy_slates, search_slates
@@ -114,6 +115,20 @@ MASKED: dict[str, Asks] = {
         asked, slates(SLATES)
     ),
 }
+STEPWISE: dict[str, Asks] = {
+    "search_slates": of_memory(search_slates, 2, 2, 4, lambda memory, _: memory, StepByStep()),
+    "greedy_slates": of_memory(greedy_slates, 2, 2, 4, lambda memory, _: memory, StepByStep()),
+    "sample_slates": lambda network, asked: sample_slates(
+        network, network.encode(asked), asked, 2, 2, generator(), StepByStep()
+    ),
+    "score_slates": of_memory(score_slates, SLATES, normalisation=StepByStep()),
+    "stochastic_beam_search": lambda network, asked: stochastic_beam_search(
+        network, network.encode(asked), asked, 2, generator(), StepByStep()
+    ),
+    "catalogue_log_prob": lambda network, asked: AutoregressiveSlatePolicy(
+        network, normalisation=StepByStep()
+    ).catalogue_log_prob(asked),
+}
 UNMASKED: dict[str, Asks] = {
     "unmasked_beam_search": of_memory(unmasked_beam_search, 2),
     "unmasked_score": lambda network, asked: unmasked_score(network, network.encode(asked), GIVEN),
@@ -128,7 +143,10 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("ask", [*MASKED.values(), *UNMASKED.values()], ids=[*MASKED, *UNMASKED])
+EVERY_ASK = {**MASKED, **UNMASKED, **{f"step by step {name}": ask for name, ask in STEPWISE.items()}}
+
+
+@pytest.mark.parametrize("ask", EVERY_ASK.values(), ids=EVERY_ASK)
 @pytest.mark.parametrize("legal", LEGAL.values(), ids=LEGAL)
 @pytest.mark.parametrize("value", [NAN, INF], ids=["nan", "inf"])
 def test_logits_that_are_no_number_are_refused(ask: Asks, legal: tuple[list[int], bool], value: float) -> None:
@@ -150,6 +168,14 @@ def test_logits_that_are_no_number_are_refused(ask: Asks, legal: tuple[list[int]
 def test_a_legal_set_of_probability_zero_cannot_be_answered(ask: Asks, inclusive: bool) -> None:
     network = Spoilt(0, 0, [0], -INF).requires_grad_(False)
     with pytest.raises(EmptyLegalSetError, match=r"probability above 0|allows no item"):
+        ask(network, context([2, 3, 4, 5], inclusive))
+
+
+@pytest.mark.parametrize("ask", STEPWISE.values(), ids=STEPWISE)
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_a_node_whose_live_children_are_impossible_cannot_be_normalised(ask: Asks, inclusive: bool) -> None:
+    network = Spoilt(0, 0, [0], -INF).requires_grad_(False)
+    with pytest.raises((NonFiniteError, EmptyLegalSetError), match=r"NaN for . of . requests|allows no item"):
         ask(network, context([2, 3, 4, 5], inclusive))
 
 
@@ -201,6 +227,14 @@ def test_legal_sets_that_float32_cannot_tell_apart_are_refused(
         NonFiniteError, match=r"\d of \d requests allow only items of a log-probability of -[\de.+]+ nats"
     ):
         ask(network, context(*legal))
+
+
+@pytest.mark.parametrize("shift", [1.1e3, 1e20])
+def test_step_by_step_however_improbable_the_legal_set_is(shift: float) -> None:
+    network, asked = Spoilt(0, 0, [2], shift).requires_grad_(False), context([4, 5], inclusive=False)
+    memory, every = network.encode(asked), torch.arange(4).view(1, 4, 1).expand(2, -1, -1)
+    found = score_slates(network, memory, asked, every, StepByStep()).sum((2, 3)).exp()
+    torch.testing.assert_close(found.sum(-1), torch.ones(2))
 
 
 @pytest.mark.parametrize("shift", [1.1e3, 1e20])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from recsys.decode.normalisation import Conditional, Normalisation, StepByStep
 from recsys.objectives.likelihood import (
     NextItemObjective,
     catalogue_cross_entropy,
@@ -78,15 +79,18 @@ def test_only_the_legal_form_lets_excluded_items_go() -> None:
     torch.testing.assert_close(legal[[1, 2, 9]], torch.zeros(3, 8), atol=1e-6, rtol=0.0)
 
 
-def test_slates_are_scored_slot_after_slot() -> None:
+@pytest.mark.parametrize("normalisation", [Conditional(), StepByStep()])
+def test_slates_are_scored_slot_after_slot(normalisation: Normalisation) -> None:
     """Over the catalogue each slot knows the earlier ones; over the legal set it cannot be one of them either."""
     network = tiny_generator(dropout=0.0)
     items = torch.tensor([[[4, 3]], [[0, 9]], [[3, 8]]])
     examples, memory = EXAMPLES.replace(slates=Slates(items, torch.zeros(items.shape))), network.encode(REQUESTS)
     by_slot = network.slate_log_prob(memory, items).sum(-1)
     assert torch.isclose(catalogue_cross_entropy(network, memory, examples), -by_slot.sum((1, 2)).mean())
-    legal = AutoregressiveSlatePolicy(network).log_prob(REQUESTS, examples.slates).sum((1, 2))
-    assert torch.isclose(legal_set_cross_entropy(network, memory, examples), -legal.mean())
+    policy = AutoregressiveSlatePolicy(network, normalisation=normalisation)
+    legal = policy.log_prob(REQUESTS, examples.slates).sum((1, 2))
+    loss = legal_set_cross_entropy(network, memory, examples, normalisation=normalisation)
+    assert torch.isclose(loss, -legal.mean())
     alone = network.path_log_prob(memory, items.squeeze(1)).sum(-1)
     assert torch.isclose(item_cross_entropy(network, memory, examples), -alone.sum(1).mean())
     assert not torch.isclose(alone.sum(1), by_slot.sum((1, 2))).all(), "items of a session see each other"

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recsys.decode.catalogue import over_legal_set
 from recsys.errors import RequestError
 from recsys.metrics.ranking import rank_in_scores
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.evaluation import evaluate
-from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.policies.policy import ItemPolicy
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.slates import Slates

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from recsys.decode.catalogue import over_legal_set
 from recsys.errors import EmptyLegalSetError
-from recsys.policies.policy import ItemPolicy, Policy, over_legal_set
+from recsys.policies.policy import ItemPolicy, Policy
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from recsys.types.slates import SamplingMethod, Slates

@@ -18,6 +18,7 @@ from recsys.cli.main import main
 from recsys.cli.recommend import recommend
 from recsys.config.folders import configuration_folder
 from recsys.data.datasets.prepare_slates import PreparedSlates
+from recsys.decode.normalisation import StepByStep
 from recsys.errors import ConfigurationError
 from recsys.metrics.sessions import session_ndcg
 from recsys.policies.allocation import AdaptiveAllocation
@@ -151,6 +152,8 @@ def test_the_page_shows_sessions_by_title(run: RunFolder) -> None:
 def test_what_it_leaves_is_a_policy_of_sessions(run: RunFolder) -> None:
     policy = recsys.load(run.path, "ipa")
     assert isinstance(policy, AutoregressiveSlatePolicy) and isinstance(policy, Policy)
+    for name in ("sft", "ipa", "ecpo", "legal_set"):
+        assert recsys.load(run.path, name).normalisation == StepByStep(), name
     data = recsys.load_data(run.path)
     assert isinstance(data, PreparedSlates)
     context = data.recommend_context([7, 31])

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from recsys.items.bundle import ItemBundle
 from recsys.items.trie import Trie
-from recsys.models.generators.generator import PrefixGenerator
+from recsys.models.generators.generator import PrefixGenerator, SiblingMasks
 from recsys.models.generators.history_encoder import HistoryCache, HistoryEncoder, LearnedPositions, RotaryPositions
 from recsys.models.generators.new_items import (
     longer_table,
@@ -202,10 +202,14 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
             return scores.gather(1, children.flatten(1)).view(children.shape), None
         return torch.einsum("bd,bmcd->bmc", memory.states, memory.nodes[level][children]), None
 
-    def path_log_prob(self, memory: CausalMemory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
-        """See `Generator.path_log_prob`; whole levels at a time where that is cheaper."""
-        if not self._dense_is_cheaper(items.shape[1] * self.trie.branching[-1], self.trie.depth - 1):
-            return super().path_log_prob(memory, items)
+    def path_log_prob(
+        self, memory: CausalMemory, items: Int[Tensor, "B G"], siblings: SiblingMasks | None = None
+    ) -> Float[Tensor, "B G L"]:
+        """See `Generator.path_log_prob`; whole levels at a time where that is cheaper and all siblings count."""
+        if siblings is not None or not self._dense_is_cheaper(
+            items.shape[1] * self.trie.branching[-1], self.trie.depth - 1
+        ):
+            return super().path_log_prob(memory, items, siblings)
         paths = self.trie.path(items)
         scores = [
             self._level_log_prob(memory, level).gather(1, self._slot(level)[paths[..., level]])

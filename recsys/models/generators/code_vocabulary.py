@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from recsys.errors import ConfigurationError
 from recsys.items.trie import Trie
-from recsys.models.generators.generator import Generator, Memory, State
+from recsys.models.generators.generator import Generator, Memory, SiblingMasks, State
 
 
 class CodeVocabulary(Generator[Memory, State]):
@@ -100,10 +100,12 @@ class CodeVocabulary(Generator[Memory, State]):
         return self._logits(hidden, slice(None)), state
 
     @override
-    def path_log_prob(self, memory: Memory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+    def path_log_prob(
+        self, memory: Memory, items: Int[Tensor, "B G"], siblings: SiblingMasks | None = None
+    ) -> Float[Tensor, "B G L"]:
         """All candidates go through the network in one pass."""
         paths = self.trie.path(items)
-        return self._sibling_scores(self.read_paths(memory, paths), paths)
+        return self._sibling_scores(self.read_paths(memory, paths), paths, siblings)
 
     def vocabulary_path_log_prob(self, memory: Memory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
         """`path_log_prob` in its published form: each code's log-probability (nats) over the whole vocabulary."""
@@ -116,7 +118,7 @@ class CodeVocabulary(Generator[Memory, State]):
         return torch.stack(scores, -1)
 
     def _sibling_scores(
-        self, hidden: Sequence[Float[Tensor, "B _ D"]], paths: Int[Tensor, "B G L"]
+        self, hidden: Sequence[Float[Tensor, "B _ D"]], paths: Int[Tensor, "B G L"], siblings: SiblingMasks | None
     ) -> Float[Tensor, "B G L"]:
         """Log-probability of each path's nodes among their siblings, from what each level is predicted from."""
         nodes = torch.zeros_like(paths[..., 0])
@@ -124,7 +126,7 @@ class CodeVocabulary(Generator[Memory, State]):
         for level, before in enumerate(hidden):
             children = self.trie.expand(nodes, level)
             logits = self._code_logits(before, level).expand(-1, paths.shape[1], -1).gather(-1, children.tokens)
-            log_prob = self.sibling_log_softmax(logits, children.mask)
+            log_prob = self.sibling_log_softmax(logits, children.mask if siblings is None else siblings[level])
             taken = (paths[..., level] - children.nodes[..., 0]).unsqueeze(-1)
             scores.append(log_prob.gather(-1, taken).squeeze(-1))
             nodes = paths[..., level]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from recsys.items.trie import Trie
@@ -19,6 +19,9 @@ Memory = TypeVar("Memory")
 """What encoding the history leaves behind: one row a request, opaque to everyone but the network."""
 State = TypeVar("State")
 """What a beam carries from level to level: None, a tensor, a record or a tuple of them, each tensor `[B, M, …]`."""
+SiblingMasks = Sequence[Bool[Tensor, "..."]]
+"""For each level, `[B, …, C]`: which children of the node where each path stands count as siblings, in the order of
+`Trie.expand`. A node without any gives −inf to all."""
 
 
 def by_request(state: State, requests: int) -> State:
@@ -111,11 +114,19 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         """Log-softmax over the children that exist; −inf elsewhere."""
         return torch.log_softmax(logits.masked_fill(~mask, float("-inf")), -1).masked_fill(~mask, float("-inf"))
 
-    def path_log_prob(self, memory: Memory, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:
+    def path_log_prob(
+        self, memory: Memory, items: Int[Tensor, "B G"], siblings: SiblingMasks | None = None
+    ) -> Float[Tensor, "B G L"]:
         """Teacher-forced log-probability (nats) of each code of each item, normalised over the siblings in the trie.
 
         The sum over levels is the item's log-probability over the whole catalogue. Networks override this with
         whatever needs one pass.
+
+        Args:
+            memory: of `B` requests.
+            items: `[B, G]`, in `0 .. N − 1`.
+            siblings: over which children each code is normalised, a mask `[B, G, C]` a level; one that is left out has
+                −inf. None takes all that exist.
         """
         paths = self.trie.path(items)
         nodes = torch.zeros_like(items)
@@ -124,13 +135,15 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         for level in range(self.trie.depth):
             children = self.trie.expand(nodes, level)
             logits, state = self.step(memory, state, nodes, level)
-            log_prob = self.sibling_log_softmax(logits, children.mask)
+            log_prob = self.sibling_log_softmax(logits, children.mask if siblings is None else siblings[level])
             taken = (paths[..., level] - children.nodes[..., 0]).unsqueeze(-1)
             scores.append(log_prob.gather(-1, taken).squeeze(-1))
             nodes = paths[..., level]
         return torch.stack(scores, -1)
 
-    def slate_log_prob(self, memory: Memory, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+    def slate_log_prob(
+        self, memory: Memory, items: Int[Tensor, "B G S"], siblings: SiblingMasks | None = None
+    ) -> Float[Tensor, "B G S L"]:
         """Return the teacher-forced log-probability (nats) of each code of each slot behind the slots before it.
 
         Each slot is normalised over the whole catalogue, as `path_log_prob` is: what supervised training of slates
@@ -140,13 +153,17 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         Args:
             memory: of `B` requests.
             items: `[B, G, S]`, in `0 .. N − 1`.
+            siblings: as in `path_log_prob`, `[B, G, S, C]` a level.
         """
         requests, candidates, slots = items.shape
-        scores = [self.path_log_prob(memory, items[:, :, 0])]
+        scores = [self.path_log_prob(memory, items[:, :, 0], _of_slot(siblings, 0))]
         memory = self.branch(memory, items.new_zeros(requests, candidates))
         for slot in range(1, slots):
             memory = self.extend(memory, items[:, :, slot - 1].flatten())
-            scores.append(self.path_log_prob(memory, items[:, :, slot].view(-1, 1)).view(requests, candidates, -1))
+            own = _of_slot(siblings, slot)
+            own = None if own is None else [mask.flatten(0, 1).unsqueeze(1) for mask in own]
+            found = self.path_log_prob(memory, items[:, :, slot].view(-1, 1), own)
+            scores.append(found.view(requests, candidates, -1))
         return torch.stack(scores, 2)
 
     def catalogue_log_prob(self, memory: Memory) -> Float[Tensor, "B N"]:
@@ -179,6 +196,11 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
     @abstractmethod
     def rows(self, memory: Memory) -> int:
         """How many requests the memory holds."""
+
+
+def _of_slot(siblings: SiblingMasks | None, slot: int) -> SiblingMasks | None:
+    """Return the masks `[B, G, C]` of one slot of masks `[B, G, S, C]`."""
+    return None if siblings is None else [mask[:, :, slot] for mask in siblings]
 
 
 class PrefixGenerator(Generator[Memory, State]):

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from recsys.models.generators.code_vocabulary import CodeVocabulary
 from recsys.models.generators.decoder_cache import BeamPast, EncodedHistory
-from recsys.models.generators.generator import by_request, by_row
+from recsys.models.generators.generator import SiblingMasks, by_request, by_row
 from recsys.nn.dropout import Dropout
 from recsys.nn.positions import RelativePositionBias
 from recsys.nn.transformer import DecoderBlock
@@ -82,13 +82,16 @@ class SlateDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         return hidden.squeeze(2), state
 
     @override
-    def slate_log_prob(self, memory: EncodedHistory, items: Int[Tensor, "B G S"]) -> Float[Tensor, "B G S L"]:
+    def slate_log_prob(
+        self, memory: EncodedHistory, items: Int[Tensor, "B G S"], siblings: SiblingMasks | None = None
+    ) -> Float[Tensor, "B G S L"]:
         """All slots of all candidates go through the decoder in one pass."""
         paths = self.trie.path(items)
         past = self.reorder(self.begin(memory), torch.zeros_like(items[:, :, 0]))
         hidden, _ = self._decode(self._slate_tokens(items), memory, past)
         before = hidden.unflatten(2, (items.shape[2], -1))[:, :, :, :-1].flatten(1, 2)
-        return self._sibling_scores(before.unbind(2), paths.flatten(1, 2)).view(paths.shape)
+        siblings = None if siblings is None else [mask.flatten(1, 2) for mask in siblings]
+        return self._sibling_scores(before.unbind(2), paths.flatten(1, 2), siblings).view(paths.shape)
 
     @override
     def read_paths(self, memory: EncodedHistory, paths: Int[Tensor, "B G L"]) -> list[Float[Tensor, "B _ D"]]:

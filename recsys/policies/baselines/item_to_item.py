@@ -9,8 +9,9 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
+from recsys.decode.catalogue import over_legal_set
 from recsys.policies.baselines.popularity import popularity_share
-from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.policies.policy import ItemPolicy
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 from typing_extensions import override
 
-from recsys.policies.policy import ItemPolicy, over_legal_set
+from recsys.decode.catalogue import over_legal_set
+from recsys.policies.policy import ItemPolicy
 from recsys.ranges import at_least
 from recsys.types.context import Context
 
