@@ -9,6 +9,7 @@ import lightning
 import torch
 
 from harness import Result, alternate, compare
+from recsys.decode.normalisation import StepByStep
 from recsys.items.trie import Trie
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.rewards.session import SessionRewardModel
@@ -63,7 +64,10 @@ def run(rounds: int) -> list[Result]:
 def against_supervised(sizes: Sizes, rounds: int) -> Result:
     """Both trainings step by step over the same batches."""
     batches = [sessions(sizes, seed) for seed in range(sizes.steps)]
-    shared = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "policy": AutoregressiveSlatePolicy}
+    shared = {
+        "optimizer": partial(torch.optim.AdamW, lr=1e-3),
+        "policy": partial(AutoregressiveSlatePolicy, normalisation=StepByStep()),
+    }
     alignment = PreferenceAlignment(
         network(sizes),
         BeamSampler(sizes.candidates),

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from harness import Result, Timing, alternate, compare
+from recsys.decode.normalisation import StepByStep
 from recsys.decode.slate_search import greedy_slates
 from recsys.items.trie import Trie
 from recsys.models.generators.encoder_decoder import EncoderDecoder
@@ -61,8 +62,8 @@ def against_generate(sizes: Sizes, rounds: int) -> list[Result]:
     context = requests(sizes)
     few = context.select(torch.arange(sizes.peer_users))
     difference = pair.check(few, *pair.generate(few, sizes.candidates, sizes.slots), sizes.slots)
-    policy, rng = AutoregressiveSlatePolicy(pair.ours), torch.Generator().manual_seed(0)
-    greedy = AutoregressiveSlatePolicy(pair.ours, search=greedy_slates)
+    policy, rng = AutoregressiveSlatePolicy(pair.ours, normalisation=StepByStep()), torch.Generator().manual_seed(0)
+    greedy = AutoregressiveSlatePolicy(pair.ours, search=greedy_slates, normalisation=StepByStep())
     sides: dict[str, Callable[[], object]] = {
         "one beam over the session": lambda: policy.top(context, sizes.candidates, sizes.slots),
         "a session for each first item": lambda: greedy.top(context, sizes.candidates, sizes.slots),
