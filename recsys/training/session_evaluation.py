@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -23,6 +23,7 @@ from recsys.policies.allocation import Allocation, UniformAllocation
 from recsys.policies.best_of import BestOf, most_probable_slate
 from recsys.policies.policy import Policy
 from recsys.ranges import at_least, is_seed
+from recsys.report.progress import progress_bar
 from recsys.rewards.labels import Label
 from recsys.rewards.learned import LearnedReward, Scalariser
 from recsys.runs.artifacts import artifacts, load
@@ -167,7 +168,10 @@ class SessionEvaluation:
         policies = self._policies(run, data)
         for name, policy in policies.items():
             chooser = BestOf(policy, reward, self.candidates, self.allocation) if name in self.best_of else None
-            parts = [self._answers(policy, batch, place, judge, chooser) for place, batch in enumerate(batches)]
+            parts = [
+                self._answers(policy, batch, place, judge, chooser)
+                for place, batch in enumerate(_shown_one_by_one(batches, f"{name}: test sessions"))
+            ]
             for suffix in parts[0]:
                 found = [part[suffix] for part in parts]
                 values[name + suffix] = {key: torch.cat([one[0][key] for one in found]) for key in found[0][0]}
@@ -262,7 +266,7 @@ class SessionEvaluation:
         for name, policy in policies.items():
             parts = [
                 session_ndcg(most_probable_slate(policy, one.context, self.slots).items[:, 0], *self._outcome(one))
-                for one in batches
+                for one in _shown_one_by_one(batches, f"{name}: validation sessions")
             ]
             found[name] = finite_or_none(float(torch.cat(parts).nanmean())) if parts else None
         return found
@@ -308,6 +312,12 @@ class SessionEvaluation:
             for row, cells in summarise(given, users[known], references=self.references, seed=self.seed).items():
                 table[row] |= {key: cell.to_dict() for key, cell in cells.items()}
         return table
+
+
+def _shown_one_by_one(batches: Sequence[Example], description: str) -> Iterator[Example]:
+    """Yield batches with a progress bar."""
+    with progress_bar() as bar:
+        yield from bar.track(batches, description=description)
 
 
 def _check_heads(scalariser: Scalariser, labels: Mapping[str, Label]) -> None:
