@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
@@ -37,10 +38,8 @@ class Scalariser(Protocol):
         ...
 
 
-class StandardisedSum(Scalariser):
-    """`Σ_t w_t (f_t − mean f_t) / std f_t` over the candidates of a request: heads of any scale count alike.
-
-    A head whose candidates are all alike adds 0. The result compares candidates of one request, not requests.
+class WeightedScalariser(Scalariser, ABC):
+    """The base of scalars in which every head has a weight.
 
     Args:
         weights: of heads by name; negative for what is unwanted. None weighs all heads 1.
@@ -49,10 +48,23 @@ class StandardisedSum(Scalariser):
         ConfigurationError: a weight is not finite, or there is none.
     """
 
-    compares_requests = False
-
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = _checked(weights)
+
+
+class StandardisedSum(WeightedScalariser):
+    """`Σ_t w_t (f_t − mean f_t) / std f_t` over the candidates of a request: heads of any scale count alike.
+
+    A head whose candidates are all alike adds 0. The result compares candidates of one request, not requests.
+
+    Args:
+        weights: see `WeightedScalariser`.
+
+    Raises:
+        ConfigurationError: see `WeightedScalariser`.
+    """
+
+    compares_requests = False
 
     @override
     def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
@@ -66,20 +78,17 @@ class StandardisedSum(Scalariser):
         return total
 
 
-class RankSum(Scalariser):
+class RankSum(WeightedScalariser):
     """`Σ_t w_t rank_t / G`, ranks from 0 (worst) within the `G` candidates of a request that exist; ties share a rank.
 
     Args:
-        weights: see `StandardisedSum`.
+        weights: see `WeightedScalariser`.
 
     Raises:
-        ConfigurationError: see `StandardisedSum`.
+        ConfigurationError: see `WeightedScalariser`.
     """
 
     compares_requests = False
-
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        self.weights = _checked(weights)
 
     @override
     def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
@@ -93,20 +102,17 @@ class RankSum(Scalariser):
         return total.masked_fill(~mask, 0.0)
 
 
-class ProbabilitySum(Scalariser):
+class ProbabilitySum(WeightedScalariser):
     """`Σ_t w_t σ(f_t)`: the expected feedback, comparable between requests and between models of the same labels.
 
     Args:
-        weights: see `StandardisedSum`.
+        weights: see `WeightedScalariser`.
 
     Raises:
-        ConfigurationError: see `StandardisedSum`.
+        ConfigurationError: see `WeightedScalariser`.
     """
 
     compares_requests = True
-
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        self.weights = _checked(weights)
 
     @override
     def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
@@ -114,23 +120,20 @@ class ProbabilitySum(Scalariser):
         return torch.stack([weight * log_odds[name].sigmoid() for name, weight in weights.items()]).sum(0)
 
 
-class ProbabilityMean(Scalariser):
+class ProbabilityMean(WeightedScalariser):
     """`Σ_t w_t σ(f_t) / Σ_t w_t`: what a model of several labels expects of their mean (`MeanLabel`), in [0, 1].
 
     It has the unit of `σ` of a head that is trained on the mean: a judge with a head a label, and a model with one head
     for all of them, can be compared. As in `MeanLabel`, a head with a negative weight counts by `1 − σ(f_t)`.
 
     Args:
-        weights: see `StandardisedSum`.
+        weights: see `WeightedScalariser`.
 
     Raises:
-        ConfigurationError: see `StandardisedSum`.
+        ConfigurationError: see `WeightedScalariser`.
     """
 
     compares_requests = True
-
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        self.weights = _checked(weights)
 
     @override
     def __call__(self, log_odds: Mapping[str, Float[Tensor, "B G"]], mask: Bool[Tensor, "B G"]) -> Float[Tensor, "B G"]:
