@@ -15,6 +15,7 @@ from recsys.decode.normalisation import CONDITIONAL
 from recsys.decode.step import vocabulary_step, with_vocabulary
 from recsys.decode.subtree_mask import dead_branches
 from recsys.decode.top_k import top_k
+from recsys.decode.walk import Walk
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
 from recsys.types.slates import require_items
@@ -60,20 +61,21 @@ def beam_search(
         NonFiniteError: a logit on the way is NaN or +inf.
     """
     eligible = CONDITIONAL.eligible(LegalSet.of(network.trie, context))
-    return search_eligible(network, memory, eligible, beams, context.users)
+    found = search_eligible(network, memory, eligible, beams, context.users)
+    return found.items, found.codes
 
 
 @torch.no_grad()
 def search_eligible(
     network: Generator[Any, Any], memory: Any, eligible: Eligible, beams: int, users: Int[Tensor, " B"] | None = None
-) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+) -> Walk:
     """`beam_search` over what rows may hold, by its own normalisation; `users` fix the order of equal scores."""
     branches = eligible.to_search(network, memory)
-    items, log_prob = search(network, memory, branches, beams, users)
+    found = search(network, memory, branches, beams, users)
     mass = branches.log_mass()
     require_mass(mass)
-    log_prob[..., -1] -= mass.unsqueeze(1)
-    return items, log_prob
+    found.codes[..., -1] -= mass.unsqueeze(1)
+    return found
 
 
 @torch.no_grad()
@@ -83,13 +85,13 @@ def search(
     branches: Branches,
     beams: int,
     users: Int[Tensor, " B"] | None = None,
-) -> tuple[Int[Tensor, "B M"], Float[Tensor, "B M L"]]:
+) -> Walk:
     """`beam_search` along any branches, without the correction by their mass."""
     trie = network.trie
     state = network.begin(memory)
     root = trie.root(network.rows(memory))
     zeros = torch.zeros(root.shape, device=root.device)
-    found = Beams(root, zeros.unsqueeze(-1)[..., :0], zeros)
+    found, parents = Beams(root, zeros.unsqueeze(-1)[..., :0], zeros), root
     for level in range(trie.depth):
         first, log_prob, state = branches.step(network, memory, state, found.nodes, level)
         grown = branches.weigh(found.score.unsqueeze(-1) + log_prob, found.nodes, level).flatten(1)
@@ -102,8 +104,11 @@ def search(
     items = trie.leaf_item[found.nodes].masked_fill(~alive, -1)
     log_prob = found.log_prob.masked_fill(~alive.unsqueeze(-1), float("-inf"))
     missing = beams - items.shape[1]
-    return nn.functional.pad(items, (0, missing), value=-1), nn.functional.pad(
-        log_prob, (0, 0, 0, missing), value=float("-inf")
+    return Walk(
+        nn.functional.pad(items, (0, missing), value=-1),
+        nn.functional.pad(log_prob, (0, 0, 0, missing), value=float("-inf")),
+        state,
+        nn.functional.pad(parents, (0, missing)),
     )
 
 
@@ -138,7 +143,8 @@ def unmasked_beam_search(
     legal = LegalSet.of(network.trie, context)
     nothing = torch.zeros(len(legal), device=legal.leaves.values.device)
     branches = MaskedBranches(network.trie, nothing, dead_branches(legal), vocabulary_step)
-    return search(network, memory, branches, beams, context.users)
+    found = search(network, memory, branches, beams, context.users)
+    return found.items, found.codes
 
 
 def unmasked_score(network: Generator[Any, Any], memory: Any, items: Int[Tensor, "B G"]) -> Float[Tensor, "B G L"]:

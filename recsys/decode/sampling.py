@@ -12,6 +12,7 @@ from recsys.decode.eligible import Eligible
 from recsys.decode.legal import LegalSet, log1mexp, require_mass, require_numbers, require_possible
 from recsys.decode.normalisation import CONDITIONAL, Normalisation
 from recsys.decode.top_k import top_k
+from recsys.decode.walk import Walk
 from recsys.models.generators.generator import Generator
 from recsys.types.context import Context
 
@@ -40,13 +41,14 @@ def sample(
         NonFiniteError: a logit on the way is NaN or +inf.
     """
     eligible = CONDITIONAL.eligible(LegalSet.of(network.trie, context))
-    return sample_eligible(network, memory, eligible, draws, generator)
+    drawn = sample_eligible(network, memory, eligible, draws, generator)
+    return drawn.items, drawn.codes
 
 
 @torch.no_grad()
 def sample_eligible(
     network: Generator[Any, Any], memory: Any, eligible: Eligible, draws: int, generator: torch.Generator
-) -> tuple[Int[Tensor, "B G"], Float[Tensor, "B G L"]]:
+) -> Walk:
     """`sample` over what rows may hold, by its own normalisation."""
     trie = network.trie
     branches = eligible.to_draw(network, memory)
@@ -66,7 +68,8 @@ def sample_eligible(
     codes[-1] = codes[-1] - mass.unsqueeze(1)
     found = torch.stack(codes, -1)
     require_numbers(found)
-    return trie.leaf_item[nodes], found
+    items = trie.leaf_item[nodes]
+    return Walk(items, found, state, torch.arange(draws, device=items.device).expand_as(items))
 
 
 IMPOSSIBLE = -1e30

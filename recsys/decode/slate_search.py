@@ -15,10 +15,11 @@ from recsys.decode.eligible import Eligible
 from recsys.decode.legal import LegalSet, require_mass, require_possible
 from recsys.decode.normalisation import CONDITIONAL, Normalisation, impossible_where
 from recsys.decode.top_k import top_k
+from recsys.decode.walk import Walk
 from recsys.models.generators.generator import Generator, by_request, by_row
 from recsys.types.context import Context
 
-Extend = Callable[[Any, Int[Tensor, " R"]], Any]
+Extend = Callable[[Any, Int[Tensor, " R"], Any], Any]
 """What a memory becomes when an item is placed: `Generator.extend`, or the memory itself where slots ignore it."""
 
 
@@ -78,15 +79,17 @@ def search_slates(
     """
     legal, width = LegalSet.of(network.trie, context), max(count, beams)
     counts, eligible = legal.counts, normalisation.eligible(legal)
-    found = _Found.first(*search_eligible(network, memory, eligible, min(width, network.trie.num_items), context.users))
+    walk = search_eligible(network, memory, eligible, min(width, network.trie.num_items), context.users)
+    found = _Found.first(walk)
     origin = torch.zeros_like(found.items[:, :, 0])
     for slot in range(1, slots):
         had = network.rows(memory) // max(len(origin), 1)
         memory, eligible = network.branch(memory, origin), eligible.select(_rows(origin, had))
         placed = found.items[:, :, -1].flatten()
-        memory, eligible = extend(memory, placed.clamp(min=0)), eligible.without(placed)
-        origin, items, codes, score = _search_slot(network, memory, eligible, found.score, width)
-        found = found.followed(origin, items, codes, score, counts <= slot)
+        memory = extend(memory, placed.clamp(min=0), walk.rows_state(network))
+        eligible = eligible.without(placed)
+        origin, walk, score = _search_slot(network, memory, eligible, found.score, width)
+        found = found.followed(origin, walk.items, walk.codes, score, counts <= slot)
     return found.best(count)
 
 
@@ -108,16 +111,17 @@ def greedy_slates(
     """
     legal, num_items = LegalSet.of(network.trie, context), network.trie.num_items
     counts, eligible = legal.counts, normalisation.eligible(legal)
-    items, codes = search_eligible(network, memory, eligible, min(max(count, beams), num_items), context.users)
-    found = _Found.first(items[:, :count], codes[:, :count])
+    walk = search_eligible(network, memory, eligible, min(max(count, beams), num_items), context.users).first(count)
+    found = _Found.first(walk)
     first = torch.zeros_like(found.items[:, :, 0])
     same = torch.arange(first.shape[1], device=first.device).expand_as(first)
     memory, eligible = network.branch(memory, first), eligible.select(_rows(first, 1))
     for slot in range(1, slots):
         placed = found.items[:, :, -1].flatten()
-        memory, eligible = extend(memory, placed.clamp(min=0)), eligible.without(placed)
-        items, codes = (best[:, 0] for best in search_eligible(network, memory, eligible, min(beams, num_items)))
-        items, codes = items.view(first.shape), codes.view(*first.shape, -1)
+        memory = extend(memory, placed.clamp(min=0), walk.rows_state(network))
+        eligible = eligible.without(placed)
+        walk = search_eligible(network, memory, eligible, min(beams, num_items)).first(1)
+        items, codes = walk.items.view(first.shape), walk.codes.view(*first.shape, -1)
         found = found.followed(same, items, codes, found.score + codes.sum(-1), counts <= slot)
     return found.sorted().best(count)
 
@@ -137,9 +141,9 @@ class _Found:
     score: Float[Tensor, "B W"]
 
     @classmethod
-    def first(cls, items: Int[Tensor, "B W"], codes: Float[Tensor, "B W L"]) -> _Found:
+    def first(cls, walk: Walk) -> _Found:
         """Slates of one slot."""
-        return cls(items.unsqueeze(2), codes.unsqueeze(2), codes.sum(-1))
+        return cls(walk.items.unsqueeze(2), walk.codes.unsqueeze(2), walk.codes.sum(-1))
 
     def followed(
         self,
@@ -185,13 +189,13 @@ class _Found:
 
 def _search_slot(
     network: Generator[Any, Any], memory: Any, eligible: Eligible, score: Float[Tensor, "B W"], beams: int
-) -> tuple[Int[Tensor, "B V"], Int[Tensor, "B V"], Float[Tensor, "B V L"], Float[Tensor, "B V"]]:
+) -> tuple[Int[Tensor, "B V"], Walk, Float[Tensor, "B V"]]:
     """Return the best continuations of all slates of a request by one item.
 
     Every hypothesis is a row of its own, with one beam, as hypotheses of one request stand behind different slates.
 
     Returns:
-        Which slate each continues, its item, the log-probability of each code, and the score of slate and item.
+        Which slate each continues, the walk to its item, and the score of slate and item.
     """
     trie, (requests, slates) = network.trie, score.shape
     branches = eligible.to_search(network, memory)
@@ -200,6 +204,7 @@ def _search_slot(
     nodes, state = trie.root(requests * slates), network.begin(memory)
     origin = torch.arange(slates, device=score.device).expand(requests, -1)
     codes, score = score.unsqueeze(-1)[..., :0], (score - mass).masked_fill(mass.isneginf(), float("-inf"))
+    parents = origin
     for level in range(trie.depth):
         here = branches.select(_rows(origin, slates))
         first, log_prob, state = here.step(network, memory, state, nodes, level)
@@ -217,7 +222,8 @@ def _search_slot(
             state = by_row(network.reorder(by_request(state, requests), parents))
     require_possible(score[:, 0])
     codes[..., -1] -= mass.gather(1, origin)
-    return origin, trie.leaf_item[nodes].view(score.shape).masked_fill(score.isneginf(), -1), codes, score
+    items = trie.leaf_item[nodes].view(score.shape).masked_fill(score.isneginf(), -1)
+    return origin, Walk(items, codes, by_request(state, requests), parents), score
 
 
 def _rows(beams: Int[Tensor, "B M"], had: int) -> Int[Tensor, " B_M"]:

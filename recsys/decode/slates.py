@@ -51,18 +51,19 @@ def sample_slates(
     """
     legal = LegalSet.of(network.trie, context)
     counts, eligible = legal.counts.unsqueeze(1), normalisation.eligible(legal)
-    items, codes = sample_eligible(network, memory, eligible, candidates, generator)
-    slates, scores = [items], [codes]
+    drawn = sample_eligible(network, memory, eligible, candidates, generator)
+    slates, scores = [drawn.items], [drawn.codes]
     if slots > 1:
-        memory = network.branch(memory, torch.zeros_like(items))
-        eligible = eligible.select(torch.arange(len(legal), device=items.device).repeat_interleave(candidates))
+        memory = network.branch(memory, torch.zeros_like(drawn.items))
+        eligible = eligible.select(torch.arange(len(legal), device=drawn.items.device).repeat_interleave(candidates))
     for slot in range(1, slots):
         placed = slates[-1].flatten()
-        memory, eligible = network.extend(memory, placed.clamp(min=0)), eligible.without(placed)
-        items, codes = sample_eligible(network, memory, eligible, 1, generator)
+        memory = network.extend(memory, placed.clamp(min=0), drawn.rows_state(network))
+        eligible = eligible.without(placed)
+        drawn = sample_eligible(network, memory, eligible, 1, generator)
         missing = (counts <= slot).expand(-1, candidates)
-        slates.append(items.view(missing.shape).masked_fill(missing, -1))
-        scores.append(impossible_where(missing, codes.view(*missing.shape, -1)))
+        slates.append(drawn.items.view(missing.shape).masked_fill(missing, -1))
+        scores.append(impossible_where(missing, drawn.codes.view(*missing.shape, -1)))
     return torch.stack(slates, 2), torch.stack(scores, 2)
 
 

@@ -36,7 +36,7 @@ class GenerativePolicy(NetworkPolicy, ItemPolicy):
         if slots == 1:
             items, log_prob = beam_search(self.network, memory, context, max(k, self.beams))
             return of_one_slot(items[:, :k], log_prob[:, :k], SamplingMethod.TOP)
-        items, codes = search_slates(self.network, memory, context, k, slots, self.beams, lambda known, _: known)
+        items, codes = search_slates(self.network, memory, context, k, slots, self.beams, lambda known, *_: known)
         return Slates(items, codes.sum(-1), SamplingMethod.TOP)
 
     @override

@@ -119,6 +119,17 @@ def test_rows_are_extended_each_with_its_own_item_alone_or_together(model: Gener
         torch.testing.assert_close(alone[0], together[row])
 
 
+def test_a_walked_item_is_placed_without_reading_it_again(model: Generator[Any, Any]) -> None:
+    items = torch.tensor([3, 8, 0, 5])
+    memory = after(model, 5)
+    nodes, state = model.trie.root(4), model.begin(memory)
+    for level, reached in enumerate(model.trie.path(items).unbind(-1)):
+        _, state = model.step(memory, state, nodes, level)
+        nodes = reached.unsqueeze(1)
+    walked = catalogue(model, model.extend(memory, items, state))
+    torch.testing.assert_close(walked, catalogue(model, model.extend(memory, items)))
+
+
 def test_selecting_and_extending_commute(model: Generator[Any, Any]) -> None:
     rows, items = torch.tensor([3, 0, 3]), torch.tensor([2, 6, 1])
     selected = model.extend(model.select(after(model, 5), rows), items)

@@ -44,7 +44,7 @@ class TableGenerator(Generator[Tensor, Carried]):
     def rows(self, memory: Tensor) -> int:
         return memory.shape[0]
 
-    def extend(self, memory: Tensor, items: Tensor) -> Tensor:
+    def extend(self, memory: Tensor, items: Tensor, state: object = None) -> Tensor:
         return torch.tanh(memory + self.placed[items])
 
     def begin(self, memory: Tensor) -> Carried:

@@ -96,8 +96,8 @@ MASKED: dict[str, Asks] = {
         network, network.encode(asked), asked, 2, generator()
     ),
     "score": of_memory(score, GIVEN),
-    "search_slates": of_memory(search_slates, 2, 2, 4, lambda memory, _: memory),
-    "greedy_slates": of_memory(greedy_slates, 2, 2, 4, lambda memory, _: memory),
+    "search_slates": of_memory(search_slates, 2, 2, 4, lambda memory, *_: memory),
+    "greedy_slates": of_memory(greedy_slates, 2, 2, 4, lambda memory, *_: memory),
     "sample_slates": lambda network, asked: sample_slates(network, network.encode(asked), asked, 2, 2, generator()),
     "score_slates": of_memory(score_slates, SLATES),
     "GenerativePolicy.top": lambda network, asked: GenerativePolicy(network).top(asked, 2),
@@ -116,8 +116,8 @@ MASKED: dict[str, Asks] = {
     ),
 }
 STEPWISE: dict[str, Asks] = {
-    "search_slates": of_memory(search_slates, 2, 2, 4, lambda memory, _: memory, StepByStep()),
-    "greedy_slates": of_memory(greedy_slates, 2, 2, 4, lambda memory, _: memory, StepByStep()),
+    "search_slates": of_memory(search_slates, 2, 2, 4, lambda memory, *_: memory, StepByStep()),
+    "greedy_slates": of_memory(greedy_slates, 2, 2, 4, lambda memory, *_: memory, StepByStep()),
     "sample_slates": lambda network, asked: sample_slates(
         network, network.encode(asked), asked, 2, 2, generator(), StepByStep()
     ),

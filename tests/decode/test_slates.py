@@ -223,7 +223,8 @@ def test_one_slot_is_the_search_for_items(name: str, kind: str, normalisation: N
     network, requests = NETWORKS[name], CONTEXTS[kind]
     memory = network.encode(requests)
     eligible = normalisation.eligible(LegalSet.of(network.trie, requests))
-    expected, log_prob = search_eligible(network, memory, eligible, 3, requests.users)
+    best = search_eligible(network, memory, eligible, 3, requests.users)
+    expected, log_prob = best.items, best.codes
     if normalisation == Conditional():
         assert torch.equal(beam_search(network, memory, requests, 3)[0], expected)
     for search in (search_slates, greedy_slates):

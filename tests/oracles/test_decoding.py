@@ -43,7 +43,7 @@ class PrefixLogits(Generator[Tensor, Tensor]):
     def begin(self, memory: Tensor) -> Tensor:
         return torch.full((memory.shape[0], 1, 0), -1)
 
-    def extend(self, memory: Tensor, items: Tensor) -> Tensor:
+    def extend(self, memory: Tensor, items: Tensor, state: object = None) -> Tensor:
         return memory
 
     def step(self, memory: Tensor, state: Tensor, nodes: Tensor, level: int) -> tuple[Tensor, Tensor]:

@@ -172,7 +172,7 @@ class CausalGenerator(PrefixGenerator[CausalMemory, None]):
         return CausalMemory(memory.states[rows], memory.nodes, memory.cache.select(rows))
 
     @override
-    def extend(self, memory: CausalMemory, items: Int[Tensor, " B"]) -> CausalMemory:
+    def extend(self, memory: CausalMemory, items: Int[Tensor, " B"], state: None = None) -> CausalMemory:
         """Return the memory with a placed item behind each history: what encoding the longer history gives.
 
         Positions are those behind the history that was read, so a network with learned positions takes as many items

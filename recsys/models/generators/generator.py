@@ -57,7 +57,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         """Return the memory of the named requests, in the order named; a request may be named more than once."""
 
     @abstractmethod
-    def extend(self, memory: Memory, items: Int[Tensor, " B"]) -> Memory:
+    def extend(self, memory: Memory, items: Int[Tensor, " B"], state: State | None = None) -> Memory:
         """Return the memory in front of the next slot of a slate: `memory` continued by one placed item a row.
 
         What the network says of the next item is then what training saw there (`slate_log_prob`). The history is not
@@ -66,6 +66,8 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
         Args:
             memory: of `B` rows, each with as many placed items.
             items: `[B]`, the item placed in each row, in `0 .. N − 1`.
+            state: what the last `step` on the walk to each row's item left, one beam a row, of this memory; what it
+                has read of the item is not read again. None reads the item from its first code on.
         """
 
     def branch(self, memory: Memory, beams: Int[Tensor, "B M"]) -> Memory:

@@ -65,9 +65,11 @@ class SlateDecoder(CodeVocabulary[EncodedHistory, BeamPast]):
         return replace(memory, placed=by_row(self.reorder(had, beams)))
 
     @override
-    def extend(self, memory: EncodedHistory, items: Int[Tensor, " B"]) -> EncodedHistory:
+    def extend(self, memory: EncodedHistory, items: Int[Tensor, " B"], state: BeamPast | None = None) -> EncodedHistory:
         """Return the memory with the keys and values of token 0 and of the item's codes behind those of each row."""
-        _, own = self._decode(self._slate_tokens(items[:, None, None]), memory, self.begin(memory))
+        tokens = self._slate_tokens(items[:, None, None])
+        unread = tokens if state is None else tokens[..., -1:]
+        _, own = self._decode(unread, memory, self.begin(memory) if state is None else state)
         return replace(memory, placed=memory.placed.followed_by(own))
 
     @override
