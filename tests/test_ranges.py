@@ -140,6 +140,9 @@ ANY_SIGN = {
     "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.sensitivity": "a slope",
     "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.chocolate_mean": "a mean",
     "recsys.simulate.long_term_satisfaction.LongTermSatisfaction.kale_mean": "a mean",
+    "recsys.simulate.novelty_seeking.NoveltySeeking.intent": "novelty may be worth less to those who seek it",
+    "recsys.simulate.novelty_seeking.NoveltySeeking.persistence": "a correlation",
+    "recsys.simulate.novelty_seeking.NoveltySeeking.taste": "far items may be liked",
 }
 """Numbers that may be negative, and why."""
 INFINITE = {"recsys.replay.actions.cressie_read.CressieRead.highest": "infinity stands for a largest weight unknown"}
@@ -159,6 +162,7 @@ MAY_BE_ZERO = {
     "recsys.items.rq_vae.RqVae.epochs": "the weights that it begins with",
     "recsys.models.slates.slate_model.SlateModel.from_log.slots": "those of the log",
     "recsys.runs.tokenize.Tokenize.least_interactions": "all items are fitted",
+    "recsys.simulate.novelty_seeking.NoveltySeeking.initial": "users come without a history",
     "recsys.systems.group_policy_optimisation.GroupPolicyOptimisation.warmup_steps": "no warm-up",
     "recsys.systems.supervised.SupervisedSystem.warmup_steps": "no warm-up",
     "recsys.training.report_cards.RecommendationCards.users": "no users are shown",

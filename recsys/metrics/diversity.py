@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from recsys.metrics.lists import require_distinct
@@ -114,3 +114,29 @@ def novelty(items: Int[Tensor, "B K"], information: Float[Tensor, " N"]) -> Floa
     require_distinct(items, len(information))
     valid_mask = items >= 0
     return (information[items.clamp(min=0)] * valid_mask).sum(1) / valid_mask.sum(1).clamp(min=1)
+
+
+def distance_to_history(
+    candidates: Float[Tensor, "#B N D"], history: Float[Tensor, "B W D"], known: Bool[Tensor, "B W"]
+) -> Float[Tensor, "B N"]:
+    """Return how new items are to users: `1 − max_w cos(v_i, v_w)`, in `[0, 2]`; 1 for an empty history.
+
+    It takes memory for `B × W × N` numbers.
+
+    Source: Vargas and Castells 2011, "Rank and relevance in novelty and diversity metrics", distance-based novelty; the
+    nearest item counts instead of the mean of all, so that an item that the user has had is not new at all.
+
+    Args:
+        candidates: unit vectors of `N` items, of each user or the same for all.
+        history: unit vectors of `W` items that each user had.
+        known: true where the history holds an item; other rows of it are not read.
+
+    >>> east, north = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> had = torch.tensor([[True], [False]])
+    >>> distance_to_history(torch.stack([east, north]).unsqueeze(0), torch.stack([east, east]).unsqueeze(1), had)
+    tensor([[0., 1.],
+            [1., 1.]])
+    """
+    cosine = history @ candidates.mT
+    nearest = cosine.masked_fill(~known.unsqueeze(-1), float("-inf")).amax(1)
+    return 1 - torch.where(known.any(1, keepdim=True), nearest, 0.0)

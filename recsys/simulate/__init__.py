@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit, MultinomialProportional
     from recsys.simulate.click_models import CascadeModel, DependentClickModel, PositionBasedModel
     from recsys.simulate.dynamics import Dynamics, GammaLinear, Recurrent, Reinforcing
-    from recsys.simulate.features import ClickbaitFeatures, GroupFeatures, TopicFeatures
+    from recsys.simulate.features import ClickbaitFeatures, GroupFeatures, NoveltyFeatures, TopicFeatures
     from recsys.simulate.gym import SlateVectorEnv
     from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
     from recsys.simulate.long_term_satisfaction import LongTermSatisfaction, SatisfactionContext
+    from recsys.simulate.novelty_seeking import NoveltySeeking, SessionContext
     from recsys.simulate.planted_groups import PlantedGroups
     from recsys.simulate.simulated_slates import SimulatedSlates
     from recsys.simulate.simulator import Simulator, feedback, one_slate_each
@@ -34,11 +35,14 @@ __all__ = [
     "LongTermSatisfaction",
     "MultinomialLogit",
     "MultinomialProportional",
+    "NoveltyFeatures",
+    "NoveltySeeking",
     "PlantedGroups",
     "PositionBasedModel",
     "Recurrent",
     "Reinforcing",
     "SatisfactionContext",
+    "SessionContext",
     "SimulatedSlates",
     "Simulator",
     "SlateVectorEnv",
@@ -53,10 +57,11 @@ __getattr__, __dir__ = lazy_names(
         "choice_models": ["ChoiceModel", "MultinomialLogit", "MultinomialProportional"],
         "click_models": ["CascadeModel", "DependentClickModel", "PositionBasedModel"],
         "dynamics": ["Dynamics", "GammaLinear", "Recurrent", "Reinforcing"],
-        "features": ["ClickbaitFeatures", "GroupFeatures", "TopicFeatures"],
+        "features": ["ClickbaitFeatures", "GroupFeatures", "NoveltyFeatures", "TopicFeatures"],
         "gym": ["SlateVectorEnv"],
         "interest_evolution": ["InterestContext", "InterestEvolution"],
         "long_term_satisfaction": ["LongTermSatisfaction", "SatisfactionContext"],
+        "novelty_seeking": ["NoveltySeeking", "SessionContext"],
         "planted_groups": ["PlantedGroups"],
         "simulated_slates": ["SimulatedSlates"],
         "simulator": ["Simulator", "feedback", "one_slate_each"],

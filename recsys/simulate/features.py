@@ -7,12 +7,14 @@ from typing import TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import normalize, one_hot
 
 from recsys.errors import RequestError
+from recsys.metrics.diversity import distance_to_history
 from recsys.ranges import at_least
 from recsys.simulate.interest_evolution import InterestContext
 from recsys.simulate.long_term_satisfaction import SatisfactionContext
+from recsys.simulate.novelty_seeking import NoveltySeeking, SessionContext
 from recsys.simulate.planted_groups import group_of
 from recsys.types.context import Context
 
@@ -80,6 +82,38 @@ class GroupFeatures:
         had.index_put_((history.row_ids(), group[history.values]), torch.ones((), device=group.device), accumulate=True)
         share = had / had.sum(1, keepdim=True).clamp(min=1)
         return torch.cat([item, share[:, group].unsqueeze(-1)], -1)
+
+
+class NoveltyFeatures:
+    """What a linear model may know of an item in `NoveltySeeking`.
+
+    For each item: 1; the cosine of its vector and the mean of those last consumed; its novelty, and that times each
+    number of the user's profile. With `personal=false`: 1 and its vector.
+
+    Args:
+        simulator: whose items they are.
+        personal: whether the numbers are of user and item.
+    """
+
+    def __init__(self, simulator: NoveltySeeking, personal: bool = True) -> None:
+        self.vectors = simulator.items
+        self.window = simulator.window
+        self.personal = personal
+        self.width = 3 + len(simulator.meaning) if personal else 1 + self.vectors.shape[1]
+
+    def __call__(self, context: Context) -> Float[Tensor, "B N F"]:
+        """Return `F` numbers an item; the cosine is 0 and the novelty 1 for an empty history."""
+        seen = expect(context, SessionContext, "NoveltyFeatures")
+        vectors = self.vectors.to(context.users.device)
+        one = vectors.new_ones(len(seen), len(vectors), 1)
+        if not self.personal:
+            return torch.cat([one, vectors.expand(len(seen), -1, -1)], -1)
+        recent = seen.history.last(self.window).to_padded(-1, self.window)
+        known = recent >= 0
+        history = vectors[recent.clamp(min=0)] * known.unsqueeze(-1)
+        cosine = normalize(history.sum(1), dim=1) @ vectors.T
+        novelty = distance_to_history(vectors.unsqueeze(0), history, known).unsqueeze(-1)
+        return torch.cat([one, cosine.unsqueeze(-1), novelty, novelty * seen.profile.unsqueeze(1)], -1)
 
 
 def expect(context: Context, kind: type[AnyContext], reader: str) -> AnyContext:

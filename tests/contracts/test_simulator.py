@@ -21,6 +21,7 @@ from recsys.simulate.click_models import PositionBasedModel
 from recsys.simulate.dynamics import Recurrent, Reinforcing
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.long_term_satisfaction import LongTermSatisfaction
+from recsys.simulate.novelty_seeking import NoveltySeeking
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.simulate.simulator import Simulator, observed_fields, show, with_rows
 from recsys.types.feedback import ChannelKind
@@ -51,6 +52,9 @@ SIMULATORS: dict[str, Callable[[], Simulator[Any]]] = {
     "recurrent_users": lambda: PlantedGroups(30, 5, 4, steps=4, recent=5, dynamics=Recurrent(4)),
     "filter_bubble": lambda: PlantedGroups(
         30, 5, 4, steps=4, affinity=inner_product, dynamics=Reinforcing(), choice=PositionBasedModel((0.9, 0.6, 0.4))
+    ),
+    "novelty_seeking": lambda: NoveltySeeking(
+        30, 4, profile=3, sessions=2, session_steps=2, window=3, recent=5, initial=2
     ),
     "example_of_the_guide": of_the_guide,
 }
