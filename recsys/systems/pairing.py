@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -64,6 +64,9 @@ class Candidates:
 class Pairing(Protocol):
     """Takes at most one pair of each request."""
 
+    compares_groups: bool
+    """Whether rewards of candidates of two policies are compared: the reward must have one unit for all of them."""
+
     def __call__(self, candidates: Candidates, context: Context) -> tuple[Int[Tensor, " R"], PreferencePairs]:
         """Return the indices of the requests that have a pair, and their pairs.
 
@@ -89,6 +92,8 @@ class BestAgainstWorst(Pairing):
         ConfigurationError: a number is out of range.
     """
 
+    compares_groups: ClassVar[bool] = False
+
     worse: int = 1
     margin: float = 0.0
     consistency: Callable[[RewardedSlates], Float[Tensor, " P"]] | None = None
@@ -112,12 +117,13 @@ class TemporalPairing(Pairing):
     Source: temporal self-rewarding (arXiv 2508.06026), with the epoch's begin as the past.
 
     Args:
-        margin: how much more than the worst the best must earn, at least 0, in the reward's unit. Rewards are compared
-            across the two groups: a scalar that is standardised within a group does not do.
+        margin: how much more than the worst the best must earn, at least 0, in the reward's unit.
 
     Raises:
         ConfigurationError: the margin is negative.
     """
+
+    compares_groups: ClassVar[bool] = True
 
     margin: float = 0.0
 

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from recsys.data.datasets.training_data import TrainingData
+from recsys.errors import ConfigurationError
+from recsys.instantiation import PartError, make
 from recsys.models.generators.generator import Generator
 from recsys.objectives.likelihood import NextItemObjective
 from recsys.objectives.preference import PreferenceObjective
@@ -59,7 +63,8 @@ class PreferenceAlignment(SequentialSystem):
         policy: see `SequentialSystem`.
 
     Raises:
-        ConfigurationError: a number is out of range.
+        ConfigurationError: a number is out of range, or the pairing compares rewards that the reward gives no common
+            unit.
         NonFiniteError: by `training_step`, if a reward is NaN or infinite.
     """
 
@@ -88,6 +93,9 @@ class PreferenceAlignment(SequentialSystem):
         within(0, 1, pair_share=pair_share)
         at_least(0, preference_weight=preference_weight)
         is_seed(seed=seed)
+        problem = _no_common_unit(pairing, reward)
+        if problem is not None:
+            raise ConfigurationError(f"pairing={type(pairing).__name__}: {problem}")
         super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward
@@ -101,6 +109,22 @@ class PreferenceAlignment(SequentialSystem):
         self.preference_weight = preference_weight
         self.seed = seed
         self._batches = 0
+
+    @staticmethod
+    def check_data(node: DictConfig, batches: TrainingData, key: str) -> None:
+        """Refuse a pairing that compares what the scalar of the reward does not, before anything is trained.
+
+        Args:
+            node: configuration of the system.
+            batches: data module of the training.
+            key: of the system, for the message.
+        """
+        scalariser = node.reward.get("scalariser")
+        if scalariser is None:
+            return
+        problem = _no_common_unit(make(node.pairing, key=f"{key}.pairing"), make(scalariser, key=f"{key}.reward"))
+        if problem is not None:
+            raise PartError(f"{key}.pairing", problem)
 
     def training_step(self, batch: Example, batch_index: int) -> Tensor:
         """Return the likelihood of the logged slates, and the preference of the pairs of the chosen requests."""
@@ -167,3 +191,13 @@ class PreferenceAlignment(SequentialSystem):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the next batch's draws."""
         self._batches = checkpoint["preference_batches"]
+
+
+def _no_common_unit(pairing: Pairing, reward: object) -> str | None:
+    """Return what is wrong with a reward, or its scalariser, for a pairing; None where nothing is."""
+    if not pairing.compares_groups or getattr(reward, "compares_requests", True):
+        return None
+    return (
+        f"it compares rewards of two groups of candidates, and {type(reward).__name__} those of one group only: set "
+        "reward.scalariser to one with one unit for all, such as {_target_: recsys.rewards.learned.ProbabilitySum}"
+    )

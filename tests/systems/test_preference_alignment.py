@@ -21,7 +21,7 @@ from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.judged_validation import JudgedValidation
-from recsys.systems.pairing import BestAgainstWorst
+from recsys.systems.pairing import BestAgainstWorst, TemporalPairing
 from recsys.systems.preference_alignment import PreferenceAlignment
 from recsys.systems.reference_policy import EpochReference
 from recsys.types.context import Context
@@ -50,6 +50,10 @@ def network() -> EncoderDecoder:
     return EncoderDecoder(
         Trie.from_codes(codes), width=8, layers=1, heads=2, head_width=4, hidden=16, dropout=0.0, max_length=4
     )
+
+
+class Ranks(Sum):
+    compares_requests = False
 
 
 def system(model: EncoderDecoder | None = None, **changes: Any) -> PreferenceAlignment:
@@ -179,3 +183,10 @@ def test_a_reward_that_is_not_finite_stops_the_training(watched: Watch, examples
 def test_numbers_out_of_range_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         system(**bad)
+
+
+def test_rewards_without_a_common_unit_are_not_compared_between_two_policies() -> None:
+    system(reward=Ranks())
+    system(pairing=TemporalPairing())
+    with pytest.raises(ConfigurationError, match=r"pairing=TemporalPairing: .*Ranks those of one.*ProbabilitySum"):
+        system(reward=Ranks(), pairing=TemporalPairing())
