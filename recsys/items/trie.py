@@ -140,6 +140,21 @@ class Trie(nn.Module):
         offset = torch.arange(self.branching[level], device=pointers.device)
         return Children(torch.minimum(low + offset, high - 1), offset < high - low, self.token(level + 1))
 
+    def equals(self, other: Trie) -> bool:
+        """Whether items part at the same codes in both, so that log-probabilities of codes can be compared.
+
+        Args:
+            other: a trie on the same device.
+
+        >>> codes = torch.tensor([[0, 1], [0, 2], [1, 0]])
+        >>> [Trie.from_codes(codes).equals(Trie.from_codes(other)) for other in (codes + 1, codes.flip(0))]
+        [True, False]
+        """
+        if self.level_size != other.level_size:
+            return False
+        every = torch.arange(self.num_items, device=self.leaf_item.device)
+        return torch.equal(self.path(every), other.path(every))
+
     def path(self, items: Int[Tensor, "*items"]) -> Int[Tensor, "*items L"]:
         """Return the nodes on the path of each item at levels `1 .. L`, `[..., L]`. The search starts at the leaf.
 

@@ -16,16 +16,17 @@ def session_recall(
 
     Args:
         items: recommended sessions of distinct items; −1 is no item.
-        logged: sessions of the log; −1 is no item.
+        logged: sessions of the log, of distinct items; −1 is no item.
         engaged: the logged items that the user engaged with.
 
     Raises:
-        ValueError: a recommended session holds an item twice.
+        ValueError: a session holds an item twice.
 
     >>> session_recall(torch.tensor([[4, 7, 1]]), torch.tensor([[7, 2, 4]]), torch.tensor([[True, True, False]]))
     tensor([0.5000])
     """
     require_distinct(items)
+    require_distinct(logged)
     found = _held(items, logged, engaged).any(1).sum(-1)
     return found / _count(logged, engaged)
 
@@ -44,12 +45,13 @@ def session_ndcg(
         engaged: see `session_recall`.
 
     Raises:
-        ValueError: a recommended session holds an item twice.
+        ValueError: a session holds an item twice.
 
     >>> session_ndcg(torch.tensor([[7, 1]]), torch.tensor([[7, 2, 4]]), torch.tensor([[True, False, False]]))
     tensor([1.])
     """
     require_distinct(items)
+    require_distinct(logged)
     slots = items.shape[1]
     discount = 1 / torch.log2(torch.arange(slots, device=items.device) + 2.0)
     gained = (_held(items, logged, engaged).any(-1) * discount).sum(-1)

@@ -102,14 +102,15 @@ class SelfAttentionMaps(nn.Module):
             bias: added to the logits, of the shared keys first.
         """
         rows, count = shared[0].shape[0], shared[0].shape[2]
+        beams = query.shape[0] // max(rows, 1)
 
         def by_row(x: Tensor) -> Tensor:
             """`[R, H, M · T, …]`: all queries of a row side by side."""
-            return x.unflatten(0, (rows, -1)).transpose(1, 2).flatten(2, 3)
+            return x.unflatten(0, (rows, beams)).transpose(1, 2).flatten(2, 3)
 
         def by_beam(x: Tensor) -> Tensor:
             """`[R · M, H, T, …]`."""
-            return x.unflatten(2, (-1, query.shape[2])).transpose(1, 2).flatten(0, 1)
+            return x.unflatten(2, (beams, query.shape[2])).transpose(1, 2).flatten(0, 1)
 
         query = query * (query.shape[-1] ** -0.5 if self.scale is None else self.scale)
         logits = torch.cat([by_beam(by_row(query) @ shared[0].mT), query @ own[0].mT], -1) + bias

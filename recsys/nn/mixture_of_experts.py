@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.distributed
@@ -93,16 +93,24 @@ class MixtureOfExperts(nn.Module):
         expert, order = chosen.flatten().sort(stable=True)
         load = torch.bincount(expert, minlength=len(self.balance))
         computed = self._experts(flat[order // self.active], load)
-        weighted = computed * gates.flatten()[order].unsqueeze(-1)
-        if self.training and torch.is_grad_enabled():
+        weighted = (computed * gates.flatten()[order].unsqueeze(-1)).to(flat.dtype)
+        if len(flat) and self.training and torch.is_grad_enabled():
             self._note(share.detach(), load)
         return torch.zeros_like(flat).index_add(0, order // self.active, weighted).view(x.shape)
 
     def _experts(self, x: Float[Tensor, "M D"], load: Int[Tensor, " N"]) -> Float[Tensor, "M D"]:
         """Apply each expert to its rows, which stand together in the order of the experts."""
-        ends = load.cumsum(0).to(torch.int32)
-        hidden = SwiGLUFunction.apply(F.grouped_mm(x, self.gate_up, offs=ends))
-        return F.grouped_mm(self.dropout(hidden), self.out, offs=ends)
+        hidden = SwiGLUFunction.apply(grouped_product(x, self.gate_up, load))
+        return grouped_product(self.dropout(hidden), self.out, load)
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MixtureOfExperts:
+        # A step of the balance is lost in the rounding of bfloat16: what is counted keeps its precision.
+        kept = {name: getattr(self, name) for name in ("balance", "load", "entropy")}
+        super()._apply(fn, recurse)
+        for name, value in kept.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
 
     @torch.no_grad()
     def _note(self, share: Float[Tensor, "M N"], load: Int[Tensor, " N"]) -> None:
@@ -113,6 +121,24 @@ class MixtureOfExperts(nn.Module):
         self.load.copy_(load)
         self.entropy.copy_(torch.special.entr(share).sum(-1).mean())
         self.balance.add_((load.mean() - load).sign(), alpha=self.balance_rate)
+
+
+def grouped_product(
+    x: Float[Tensor, "M D"], weights: Float[Tensor, "N D E"], load: Int[Tensor, " N"]
+) -> Float[Tensor, "M E"]:
+    """Return the product of each row with the matrix of its expert; rows stand together in the order of the experts.
+
+    One kernel for float32, bfloat16 and float16; expert by expert in float64, which the kernel does not take.
+
+    Args:
+        x: the rows; their precision is that of the product.
+        weights: a matrix an expert.
+        load: rows of each expert.
+    """
+    weights = weights.to(x.dtype)
+    if x.dtype != torch.float64:
+        return F.grouped_mm(x, weights, offs=load.cumsum(0).to(torch.int32))
+    return torch.cat([rows @ matrix for rows, matrix in zip(x.split(load.tolist()), weights, strict=True)])
 
 
 def expert_diagnostics(modules: Iterable[nn.Module]) -> dict[str, Float[Tensor, ""]]:

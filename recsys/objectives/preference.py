@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from recsys.errors import ConfigurationError
 from recsys.objectives.objective import Loss
-from recsys.ranges import above, at_least, within
+from recsys.ranges import above, at_least, below, within
 from recsys.types.preference_pairs import ScoredPairs
 
 CERTAIN = -1e-6
@@ -23,8 +23,9 @@ class PreferenceObjective(Protocol):
     """A pure function of scored pairs; its options are bound by configuration (`_partial_: true`).
 
     The loss is the weighted mean over the pairs, `Σ_p w_p ℓ_p / Σ_p w_p`, and 0 without a weight. Several worse slates
-    of a pair share its weight, except in `softmax_dpo`. Letters: `y⁺` the better slate, `y⁻` a worse one, `π` the
-    policy, `π_ref` the reference, `Δ(y) = log π(y) − log π_ref(y)`, all in nats.
+    of a pair share its weight, except in `softmax_dpo`. A pair of weight 0 has no influence, whatever it holds; other
+    log-probabilities are finite. Letters: `y⁺` the better slate, `y⁻` a worse one, `π` the policy, `π_ref` the
+    reference, `Δ(y) = log π(y) − log π_ref(y)`, all in nats.
     """
 
     def __call__(self, pairs: ScoredPairs) -> Loss:
@@ -52,7 +53,9 @@ def dpo(pairs: ScoredPairs, *, beta: float = 0.1, label_noise: float = 0.0) -> L
     above(0, beta=beta)
     within(0, 0.5, label_noise=label_noise)
     margin = beta * _gain(pairs, "dpo")
-    each = (1 - label_noise) * -logsigmoid(margin) - label_noise * logsigmoid(-margin)
+    each = (1 - label_noise) * -logsigmoid(margin)
+    if label_noise:
+        each = each - label_noise * logsigmoid(-margin)
     return _loss(pairs, each, margin)
 
 
@@ -72,7 +75,8 @@ def robust_dpo(pairs: ScoredPairs, *, beta: float = 0.1, label_noise: float = 0.
     Source: Chowdhury et al. 2024 (arXiv 2403.00409), equation 12.
     """
     above(0, beta=beta)
-    within(0, 0.499, label_noise=label_noise)
+    at_least(0, label_noise=label_noise)
+    below(0.5, label_noise=label_noise)
     margin = beta * _gain(pairs, "robust_dpo")
     each = ((1 - label_noise) * -logsigmoid(margin) + label_noise * logsigmoid(-margin)) / (1 - 2 * label_noise)
     return _loss(pairs, each, margin)
@@ -231,7 +235,8 @@ def _gain(pairs: ScoredPairs, objective: str) -> Float[Tensor, "P W"]:
             "the system one (`reference: frozen`)"
         )
     better = (pairs.better - pairs.reference_better).sum(-1, keepdim=True)
-    return better - (pairs.worse - pairs.reference_worse).sum(-1)
+    gain = better - (pairs.worse - pairs.reference_worse).sum(-1)
+    return gain.masked_fill((pairs.weight == 0).unsqueeze(-1), 0.0)
 
 
 def _log_odds(log_prob: Float[Tensor, "*slates S"]) -> Float[Tensor, "*slates"]:
@@ -249,10 +254,14 @@ def _loss(pairs: ScoredPairs, each: Float[Tensor, "P W"], margin: Float[Tensor, 
     total = pairs.weight.sum()
     share = pairs.weight / total.masked_fill(total == 0, 1.0)
     fixed = margin.detach()
+
+    def mean(value: Tensor) -> Tensor:
+        return (share * value.masked_fill(share == 0, 0.0)).sum()
+
     diagnostics = {
-        "preference_margin": (share * fixed.mean(-1)).sum(),
-        "preference_accuracy": (share * (fixed > 0).to(share.dtype).mean(-1)).sum(),
-        "better_log_prob": (share * pairs.better.detach().sum(-1)).sum(),
-        "worse_log_prob": (share * pairs.worse.detach().sum(-1).mean(-1)).sum(),
+        "preference_margin": mean(fixed.mean(-1)),
+        "preference_accuracy": mean((fixed > 0).to(share.dtype).mean(-1)),
+        "better_log_prob": mean(pairs.better.detach().sum(-1)),
+        "worse_log_prob": mean(pairs.worse.detach().sum(-1).mean(-1)),
     }
-    return Loss((share * each.mean(-1)).sum(), diagnostics)
+    return Loss(mean(each.mean(-1)), diagnostics)

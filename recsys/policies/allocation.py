@@ -116,7 +116,8 @@ class AdaptiveAllocation(Allocation):
 def expected_gains(reward: Float[Tensor, "B E"], mask: Bool[Tensor, "B E"], draws: int) -> Float[Tensor, "B draws"]:
     """Return what each of several further candidates is expected to add to the best reward of a request, in float64.
 
-    See `AdaptiveAllocation` for the formula. The integral is a trapezoidal sum. Equal rewards leave a gain of 0.
+    See `AdaptiveAllocation` for the formula. The integral is a trapezoidal sum. Equal rewards leave a gain of 0, as do
+    those whose squared differences are below the smallest number.
 
     Args:
         reward: of the explored candidates.
@@ -128,9 +129,9 @@ def expected_gains(reward: Float[Tensor, "B E"], mask: Bool[Tensor, "B E"], draw
     """
     value, count = reward.double(), mask.sum(-1, keepdim=True)
     highest = value.masked_fill(~mask, -torch.inf).amax(-1, keepdim=True)
-    spread = (count > 1) & (value.masked_fill(~mask, torch.inf).amin(-1, keepdim=True) < highest)
     mean = value.masked_fill(~mask, 0.0).sum(-1, keepdim=True) / count.clamp(min=1)
     square = (value - mean).square().masked_fill(~mask, 0.0).sum(-1, keepdim=True)
+    spread = (count > 1) & (square >= torch.finfo(square.dtype).tiny)
     deviation = torch.where(spread, (square / (count - 1).clamp(min=1)).sqrt(), 1.0)
     width = count.clamp(min=1) ** -0.2  # of a kernel, in standard deviations
     behind = ((highest - value) / (deviation * width)).masked_fill(~(mask & spread), 0.0)

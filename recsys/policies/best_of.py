@@ -16,7 +16,7 @@ from recsys.policies.policy import ItemPolicy, Policy
 from recsys.ranges import at_least
 from recsys.rewards.contract import checked_reward
 from recsys.rewards.finite import require_finite
-from recsys.rewards.reward import Reward
+from recsys.rewards.reward import Reward, compares_requests
 from recsys.types.context import Context
 from recsys.types.example import Example
 from recsys.types.record import TensorRecord
@@ -90,7 +90,7 @@ class BestOf:
     ) -> None:
         at_least(1, candidates=candidates)
         allocation = UniformAllocation() if allocation is None else allocation
-        if allocation.compares_requests and not getattr(reward, "compares_requests", True):
+        if allocation.compares_requests and not compares_requests(reward):
             raise ConfigurationError(
                 f"allocation={type(allocation).__name__}: it compares the rewards of different requests, and the "
                 f"reward {type(reward).__name__} compares candidates of one request only: choose a scalariser with one "

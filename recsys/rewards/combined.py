@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigurationError
 from recsys.ranges import finite
-from recsys.rewards.reward import Reward
+from recsys.rewards.reward import Reward, compares_requests
 from recsys.types.example import Example
 from recsys.types.slates import Slates
 
@@ -44,6 +44,9 @@ class WeightedSum(nn.Module, Reward):
         self.parts_that_move = nn.ModuleList(part for part in rewards.values() if isinstance(part, nn.Module))
         self.weights = {name: float(weights[name]) for name in self.rewards}
         self.order_matters = any(part.order_matters for name, part in self.rewards.items() if self.weights[name])
+        self.compares_requests = all(
+            compares_requests(part) for name, part in self.rewards.items() if self.weights[name]
+        )
         self.bounds = self._bounds()
 
     def _bounds(self) -> tuple[float, float] | None:
@@ -125,6 +128,7 @@ class ThresholdedReward(Reward):
         self.gate = gate
         self.threshold = threshold
         self.order_matters = reward.order_matters or gate.order_matters
+        self.compares_requests = compares_requests(reward) and compares_requests(gate)
         self.bounds = None if reward.bounds is None else (min(reward.bounds[0], 0.0), max(reward.bounds[1], 0.0))
 
     def __call__(self, example: Example, slates: Slates) -> Float[Tensor, "B G *S"]:

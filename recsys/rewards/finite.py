@@ -28,7 +28,11 @@ def not_finite(reward: Float[Tensor, "B G *S"], slates: Slates) -> Bool[Tensor, 
 
 
 def require_finite(
-    reward: Float[Tensor, "B G *S"], slates: Slates, name: str, parts: Mapping[str, Tensor] | None = None
+    reward: Float[Tensor, "B G *S"],
+    slates: Slates,
+    name: str,
+    parts: Mapping[str, Tensor] | None = None,
+    otherwise: str = "",
 ) -> None:
     """Refuse rewards of which one is NaN or infinite.
 
@@ -37,6 +41,7 @@ def require_finite(
         slates: what is rewarded; rewards of missing slates are not looked at.
         name: of the reward, for the message.
         parts: of the reward, by name; the message names those that are not finite.
+        otherwise: what else can be done, as the end of the message.
 
     Raises:
         NonFiniteError: names the part, the first slate and its reward, and says how many there are.
@@ -51,8 +56,8 @@ def require_finite(
     part = f"the reward {name}" + (f", in its part {' and '.join(guilty)}," if guilty else "")
     raise NonFiniteError(
         f"{part} is {value} for items {items} of request {row}, and not finite for {int(broken.sum())} of "
-        f"{int(slates.mask.sum())} candidates: give them a finite reward, or leave them out "
-        "(system.mask_non_finite_rewards=true)"
+        f"{int(slates.mask.sum())} candidates: give them a finite reward"
+        f"{otherwise}"
     )
 
 

@@ -153,8 +153,9 @@ class MeanLabel(Label):
     def __call__(self, example: Example) -> Float[Tensor, " B"]:
         """See the class."""
         assert self.weights is not None
-        total = torch.zeros(len(example), device=example.slates.items.device)
+        # In float64, so that rounding takes no mean of ones above 1.
+        total = torch.zeros(len(example), dtype=torch.float64, device=example.slates.items.device)
         for name, weight in self.weights.items():
-            value = self.labels[name](example)
+            value = self.labels[name](example).double()
             total = total + abs(weight) * (value if weight > 0 else 1 - value)
-        return total / sum(map(abs, self.weights.values()))
+        return (total / sum(map(abs, self.weights.values()))).to(torch.get_default_dtype())

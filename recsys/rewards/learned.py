@@ -17,6 +17,9 @@ from recsys.rewards.reward import Reward
 from recsys.types.example import Example
 from recsys.types.slates import Slates
 
+ROUNDINGS = 8
+"""Log-odds whose deviation is below so many roundings of the largest are all alike."""
+
 
 @runtime_checkable
 class Scalariser(Protocol):
@@ -55,7 +58,8 @@ class WeightedScalariser(Scalariser, ABC):
 class StandardisedSum(WeightedScalariser):
     """`Σ_t w_t (f_t − mean f_t) / std f_t` over the candidates of a request: heads of any scale count alike.
 
-    A head whose candidates are all alike adds 0. The result compares candidates of one request, not requests.
+    A head whose candidates are all alike, up to rounding, adds 0. The result compares candidates of one request, not
+    requests.
 
     Args:
         weights: see `WeightedScalariser`.
@@ -74,7 +78,9 @@ class StandardisedSum(WeightedScalariser):
             value = log_odds[name].masked_fill(~mask, 0.0)
             centred = (value - value.sum(-1, keepdim=True) / count).masked_fill(~mask, 0.0)
             deviation = (centred.square().sum(-1, keepdim=True) / count).sqrt()
-            total = total + weight * centred / deviation.clamp(min=1e-6)
+            rounding = ROUNDINGS * torch.finfo(value.dtype).eps * value.abs().amax(-1, keepdim=True)
+            differs = deviation > rounding
+            total = total + weight * torch.where(differs, centred / deviation.where(differs, 1.0), 0.0)
         return total
 
 

@@ -40,6 +40,14 @@ class Reward(Protocol):
         ...
 
 
+def compares_requests(reward: object) -> bool:
+    """Whether rewards of different requests can be compared; not those that are standardised within a request.
+
+    A reward, or a scalariser, says so by an attribute of this name; without it, they can.
+    """
+    return getattr(reward, "compares_requests", True)
+
+
 def is_hit(example: Example, slates: Slates) -> Bool[Tensor, "B G"]:
     """Return `[B, G]`, true where a slate holds the logged next item in any slot."""
     return (slates.items == example.item[:, None, None]).any(-1) & slates.mask

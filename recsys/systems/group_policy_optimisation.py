@@ -210,7 +210,8 @@ class GroupPolicyOptimisation(SequentialSystem):
             reward = reward.masked_fill(broken.view(*broken.shape, *[1] * (reward.ndim - 2)), 0.0)
             counted["masked_candidates"] = broken.sum().to(reward.dtype)
         else:
-            require_finite(reward, slates, type(self.reward).__name__, parts)
+            otherwise = ", or leave them out (system.mask_non_finite_rewards=true)"
+            require_finite(reward, slates, type(self.reward).__name__, parts, otherwise)
         self._reward_parts = {name: group_mean(value, slates.mask) for name, value in parts.items()} | counted
         return reward, slates
 

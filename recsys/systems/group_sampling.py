@@ -126,7 +126,7 @@ class TargetInsertionSampler(GroupSampler):
         slates = self.sampler(policy, memory, examples, slots, generator)
         items = insert_logged(slates.items, _logged_slates(examples, slots, "TargetInsertionSampler"))
         items = _if_legal(items, slates.items, examples, policy)
-        return Slates(items, slates.log_prob, SamplingMethod.GIVEN)
+        return _inserted(items, slates, policy, memory, examples)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class ReCastSampler(GroupSampler):
         trie = policy.network.trie
         score = structural_score(shared_codes(trie.path(asked), trie.path(logged)), trie.depth)
         repaired = _if_legal(recast_repair(items, logged, score), items, examples, policy)
-        return Slates(repaired, slates.log_prob, SamplingMethod.GIVEN)
+        return _inserted(repaired, slates, policy, memory, examples)
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,18 @@ def _if_legal(
     illegal = examples.context.illegal(policy.network.trie.num_items)
     legal = (logged >= 0) & ~illegal.gather(1, logged.clamp(min=0))
     return inserted.where(legal.all(-1)[:, None, None], sampled)
+
+
+@torch.no_grad()
+def _inserted(
+    items: Int[Tensor, "P G S"], sampled: Slates, policy: NetworkPolicy, memory: Any, examples: Example
+) -> Slates:
+    """Return groups in which at most one candidate is another than was sampled, with its own log-probability."""
+    other = (items != sampled.items).any(-1)
+    place = other.long().argmax(-1)[:, None, None].expand(-1, 1, items.shape[-1])
+    own = policy.log_prob_from(memory, examples.context, items.gather(1, place)).sum(-1)
+    log_prob = torch.where(other.unsqueeze(-1), own.to(sampled.log_prob.dtype), sampled.log_prob)
+    return Slates(items, log_prob, SamplingMethod.GIVEN)
 
 
 def _require_one_slot(slots: int, sampler: str) -> None:

@@ -7,10 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.diversity import coverage
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.ranges import at_least
-from recsys.rewards.reward import Reward
+from recsys.rewards.reward import Reward, compares_requests
 from recsys.types.example import Example
 from recsys.types.slates import without_repeats
 
@@ -22,7 +23,8 @@ class JudgedValidation(nn.Module):
     that it likes best. `proxy` is the same measure of the rewarding model: a gap that widens between the two shows that
     the reward is being gamed.
 
-    Figures of a batch, means over its requests; candidates that hold the same items in another order count once:
+    Figures of a batch, means over its requests that have a candidate of all slots, of which alone they speak;
+    candidates that hold the same items in another order count once:
 
     - `judge`, `proxy`: mean over the candidates found; `gap`: proxy minus judge.
     - `distinct_first_items`: different first items of a request's candidates, as a share of the candidates.
@@ -36,7 +38,7 @@ class JudgedValidation(nn.Module):
         candidates: of a request, the best that a search finds, at least 1.
 
     Raises:
-        ConfigurationError: `candidates` is below 1.
+        ConfigurationError: `candidates` is below 1, or the judge or the proxy does not compare requests.
     """
 
     monitor: ClassVar[str] = "validation/judge"
@@ -44,6 +46,12 @@ class JudgedValidation(nn.Module):
 
     def __init__(self, judge: Reward, proxy: Reward | None = None, candidates: int = 16) -> None:
         at_least(1, candidates=candidates)
+        for name, reward in {"judge": judge, "proxy": proxy}.items():
+            if not compares_requests(reward):
+                raise ConfigurationError(
+                    f"validation.{name}: {type(reward).__name__} compares candidates of one request only, and its mean "
+                    "over requests says nothing: set its scalariser to one with one unit for all (ProbabilitySum)"
+                )
         super().__init__()
         self.judge = judge
         self.proxy = proxy
@@ -58,22 +66,31 @@ class JudgedValidation(nn.Module):
             policy: as it is now.
             batch: requests; their logged answers are what the rewards make of them.
             slots: S, items of a slate.
+
+        Raises:
+            RequestError: no request of the batch allows as many items as there are slots.
         """
         slates, repeat = without_repeats(policy.top(batch.context, self.candidates, slots))
-        exists = slates.mask
-        count = exists.sum(-1).clamp(min=1)
+        exists = (slates.items >= 0).all(-1)
+        answered, count = exists.any(-1), exists.sum(-1)
+        if not answered.any():
+            raise RequestError(f"none of {len(batch)} validation requests allows {slots} items, a whole slate")
 
-        def mean(value: Tensor) -> Tensor:
-            return (value.masked_fill(~exists, 0.0).sum(-1) / count).mean()
+        def mean(share: Tensor) -> Tensor:
+            return (share / count)[answered].mean()
 
-        values = {"judge": mean(self.judge(batch, slates))}
+        def of_candidates(value: Tensor) -> Tensor:
+            return mean(value.masked_fill(~exists, 0.0).sum(-1))
+
+        values = {"judge": of_candidates(self.judge(batch, slates))}
         if self.proxy is not None:
-            values["proxy"] = mean(self.proxy(batch, slates))
+            values["proxy"] = of_candidates(self.proxy(batch, slates))
             values["gap"] = values["proxy"] - values["judge"]
-        first = slates.items[..., 0].sort(-1).values
+        first = slates.items[..., 0].masked_fill(~exists, -1).sort(-1).values
         fresh = (first[:, 1:] != first[:, :-1]) & (first[:, 1:] >= 0)
-        values["distinct_first_items"] = ((fresh.sum(-1) + (first[:, 0] >= 0)) / count).mean()
-        values["repeat_rate"] = (repeat.sum(-1) / (count + repeat.sum(-1))).mean()
+        values["distinct_first_items"] = mean(fresh.sum(-1) + (first[:, 0] >= 0))
+        repeats = repeat.sum(-1)
+        values["repeat_rate"] = (repeats / (count + repeats))[answered].mean()
         self._shown.append(slates.items.flatten(1))
         return {f"validation/{name}": value for name, value in values.items()}
 
@@ -83,6 +100,6 @@ class JudgedValidation(nn.Module):
         Args:
             num_items: of the catalogue.
         """
-        shown = torch.cat([items.flatten() for items in self._shown]).unsqueeze(1)
+        shown = torch.cat([torch.zeros(0, dtype=torch.int64), *(items.flatten().cpu() for items in self._shown)])
         self._shown.clear()
-        return {"validation/coverage": coverage(shown, num_items)}
+        return {"validation/coverage": coverage(shown.unsqueeze(1), num_items)}

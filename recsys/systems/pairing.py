@@ -64,7 +64,7 @@ class Candidates:
 class Pairing(Protocol):
     """Takes at most one pair of each request."""
 
-    compares_groups: bool
+    compares_groups: ClassVar[bool]
     """Whether rewards of candidates of two policies are compared: the reward must have one unit for all of them."""
 
     def __call__(self, candidates: Candidates, context: Context) -> tuple[Int[Tensor, " R"], PreferencePairs]:

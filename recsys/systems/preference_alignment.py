@@ -18,8 +18,9 @@ from recsys.objectives.preference import PreferenceObjective
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
 from recsys.policies.network_policy import NetworkPolicy
 from recsys.ranges import at_least, is_seed, within
+from recsys.rewards.contract import checked_reward
 from recsys.rewards.finite import require_finite
-from recsys.rewards.reward import Reward
+from recsys.rewards.reward import Reward, compares_requests
 from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import Candidates, Pairing, RewardedSlates
@@ -168,8 +169,9 @@ class PreferenceAlignment(SequentialSystem):
     def _rewarded(self, policy: NetworkPolicy, examples: Example, generator: torch.Generator) -> RewardedSlates:
         memory = policy.network.encode(examples.context)
         slates, _ = without_repeats(self.sampler(policy, memory, examples, self.slots, generator))
-        reward = self.reward(examples, slates)
-        require_finite(reward, slates, type(self.reward).__name__)
+        name = type(self.reward).__name__
+        reward = checked_reward(self.reward(examples, slates), slates, name)
+        require_finite(reward, slates, name)
         return RewardedSlates(slates, reward.sum(-1) if reward.ndim == 3 else reward)
 
     def _scored(self, pairs: PreferencePairs, memory: Any) -> ScoredPairs:
@@ -195,7 +197,7 @@ class PreferenceAlignment(SequentialSystem):
 
 def _no_common_unit(pairing: Pairing, reward: object) -> str | None:
     """Return what is wrong with a reward, or its scalariser, for a pairing; None where nothing is."""
-    if not pairing.compares_groups or getattr(reward, "compares_requests", True):
+    if not pairing.compares_groups or compares_requests(reward):
         return None
     return (
         f"it compares rewards of two groups of candidates, and {type(reward).__name__} those of one group only: set "

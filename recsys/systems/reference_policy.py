@@ -59,10 +59,10 @@ class FrozenReference(ReferencePolicy):
         if policy is None:
             super().__init__(network)
             return
-        if policy.network.trie.level_size != network.trie.level_size:
+        if not policy.network.trie.equals(network.trie):
             raise ConfigurationError(
-                f"reference: {type(policy.network).__name__} has {policy.network.trie.depth} codes an item, the policy "
-                f"{network.trie.depth}: name a training over the same semantic IDs"
+                f"reference: {type(policy.network).__name__} has other semantic IDs than the policy (codes a level "
+                f"{policy.network.trie.level_size} and {network.trie.level_size}): name a training over the same ones"
             )
         super().__init__(policy.network)
 

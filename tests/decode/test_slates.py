@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from recsys.models.generators.causal import CausalGenerator
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.models.generators.generator import Generator
 from recsys.models.generators.history_encoder import HistoryEncoder
+from recsys.models.generators.lazy_decoder import LazyDecoder
 from recsys.types.context import Context
 from recsys.types.jagged import Jagged
 from tests.decode.table_generator import TableGenerator, ragged_codes
@@ -52,6 +54,25 @@ def generators() -> dict[str, Generator[Any, Any]]:
 NETWORKS = {name: network.double().eval().requires_grad_(False) for name, network in generators().items()}
 CONTEXTS = {"excluded": REQUESTS, "candidates": RESTRICTED}
 NORMALISATIONS: dict[str, Normalisation] = {"conditional": Conditional(), "step by step": StepByStep()}
+
+
+@pytest.mark.parametrize("make", [EncoderDecoder, LazyDecoder])
+def test_a_trie_of_one_level_has_one_distribution(make: Callable[..., Generator[Any, Any]]) -> None:
+    """Both normalisations are the softmax over what is left; a row of codes has no code behind its first."""
+    torch.manual_seed(0)
+    shape = {"heads": 2, "head_width": 8, "hidden": 16, "max_length": 5}
+    network = make(Trie.from_codes(torch.arange(4).unsqueeze(1)), 16, 1, **shape).double().eval()
+    requests = Context(torch.arange(2), Jagged.from_rows([[1], []]), Jagged.from_rows([[2], []]))
+    memory = network.encode(requests)
+    slates = torch.tensor([[[0, 1, 3], [3, 1, 0]], [[0, 1, 3], [2, 0, 1]]])
+    scores = [score_slates(network, memory, requests, slates, one) for one in NORMALISATIONS.values()]
+    torch.testing.assert_close(*scores)
+    for normalisation in NORMALISATIONS.values():
+        every, codes = search_slates(network, memory, requests, 24, 3, 4, network.extend, normalisation)
+        assert (every[0] >= 0).all(-1).sum() == 6 and (every[1] >= 0).all(-1).sum() == 24
+        torch.testing.assert_close(codes.sum((2, 3)).exp().sum(-1), torch.ones(2).double())
+        drawn, codes = sample_slates(network, memory, requests, 5, 3, torch.Generator().manual_seed(0), normalisation)
+        torch.testing.assert_close(score_slates(network, memory, requests, drawn, normalisation), codes)
 
 
 @pytest.fixture(params=NETWORKS)

@@ -38,3 +38,5 @@ def test_a_session_that_holds_an_item_twice_is_refused() -> None:
     for metric in (session_recall, session_ndcg):
         with pytest.raises(ValueError, match="recommends item 7 twice"):
             metric(torch.tensor([[7, 7, 1]]), LOGGED[:1], ENGAGED[:1])
+        with pytest.raises(ValueError, match="item 7 twice"):
+            metric(torch.tensor([[7, 1]]), torch.tensor([[7, 7]]), torch.ones(1, 2, dtype=torch.bool))

@@ -123,3 +123,38 @@ def test_diagnostics_count_the_mixtures_of_a_network() -> None:
 def test_impossible_sizes_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(bad))):
         partial(MixtureOfExperts, 8)(**bad)
+
+
+def test_it_computes_in_float64() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(8, experts=5, hidden=8).double().eval()
+    x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(mixture(x), looped(mixture, x))
+    assert torch.autograd.gradcheck(mixture, x)
+
+
+def test_the_balance_keeps_its_precision_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(8, experts=5, hidden=8, balance_rate=1e-3)
+    mixture.balance.fill_(0.6)
+    mixture.bfloat16().train()
+    before = mixture.balance.clone()
+    found = mixture(torch.randn(64, 8, dtype=torch.bfloat16, requires_grad=True))
+    assert found.dtype == torch.bfloat16
+    moved = (mixture.balance - before).abs()
+    assert mixture.balance.dtype == torch.float32 and bool(((moved - 1e-3).abs() < 1e-6)[mixture.load != 25.6].all())
+
+
+def test_autocast_computes_in_the_precision_of_its_input() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(8, experts=5, hidden=8).eval()
+    x = torch.randn(6, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = mixture(x.bfloat16())
+    torch.testing.assert_close(found.float(), mixture(x), atol=0.03, rtol=0.1)
+
+
+def test_a_pass_without_positions_says_nothing_of_the_router() -> None:
+    mixture = MixtureOfExperts(8, experts=5, hidden=8).train()
+    mixture(torch.randn(0, 8))
+    assert not mixture.entropy and not mixture.load.any() and not mixture.balance.any()

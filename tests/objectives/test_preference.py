@@ -248,3 +248,26 @@ def test_consistency_is_asked_for() -> None:
 def test_options_outside_their_range_are_refused(objective: Callable[[ScoredPairs], object], option: str) -> None:
     with pytest.raises(ConfigurationError, match=option):
         objective(scored())
+
+
+def test_an_impossible_worse_slate_costs_nothing() -> None:
+    pairs = scored([-torch.inf, -1.0])
+    for objective in (dpo, softmax_dpo, cpo, simpo):
+        loss = objective(pairs).value
+        assert loss.item() == pytest.approx(-sum(BETTER) if objective is cpo else 0.0), objective
+
+
+@every_objective
+def test_what_a_pair_of_weight_zero_holds_has_no_influence(name: str) -> None:
+    pairs = ScoredPairs.cat([scored(), scored([-torch.inf, -1.0])])
+    pairs = pairs.replace(weight=torch.tensor([1.0, 0.0], dtype=torch.float64))
+    found, alone = OBJECTIVES[name](pairs), OBJECTIVES[name](pairs.select(torch.tensor([0])))
+    torch.testing.assert_close(found.value, alone.value)
+    for key, value in alone.diagnostics.items():
+        torch.testing.assert_close(found.diagnostics[key], value)
+    slope, expected = (torch.autograd.grad(one.value, pairs.better, retain_graph=True)[0] for one in (found, alone))
+    torch.testing.assert_close(slope, expected)
+
+
+def test_the_noise_of_robust_dpo_may_be_nearly_a_half() -> None:
+    assert robust_dpo(scored(), label_noise=0.4999).value.isfinite()

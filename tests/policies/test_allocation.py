@@ -68,6 +68,9 @@ def test_equal_rewards_and_unknown_ones_have_no_gain() -> None:
     mask[2, 1:] = False  # one reward is known
     gains = expected_gains(reward.masked_fill(~mask, float("nan")), mask, 4)
     assert bool((gains[0] > 0).all()) and not gains[1:].any()
+    tiny = torch.arange(8.0, dtype=torch.float64) * torch.tensor([[1.0], [1e-200]], dtype=torch.float64)
+    gains = expected_gains(tiny, all_known(tiny), 4)
+    assert bool((gains[0] > 0).all()) and not gains[1].any()
     nothing = torch.zeros(2, 8, dtype=torch.bool)
     assert AdaptiveAllocation().further(torch.full((2, 8), float("nan")), nothing, 9).tolist() == [1, 1]
     assert AdaptiveAllocation().further(torch.zeros(0, 8), torch.zeros(0, 8, dtype=torch.bool), 9).tolist() == []

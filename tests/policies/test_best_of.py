@@ -15,6 +15,7 @@ from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.policies.best_of import BestOf, most_probable_slate
 from recsys.policies.policy import Policy, SoftmaxPolicy
 from recsys.ranges import RangeError
+from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.learned import LearnedReward, ProbabilitySum, StandardisedSum
 from recsys.rewards.reward import Reward
 from recsys.types.context import Context
@@ -187,6 +188,16 @@ def test_what_cannot_be_compared_is_refused() -> None:
         BestOf(popular(), Worth(), 0)
     with pytest.raises(ConfigurationError, match="choose a scalariser with one unit for all, such as ProbabilitySum"):
         BestOf(popular(), LearnedReward(model, StandardisedSum()), allocation=AdaptiveAllocation())
+    within = LearnedReward(model, StandardisedSum())
+    wrapped = [
+        WeightedSum({"within": within, "worth": Worth()}, {"within": 0.1, "worth": 1.0}),
+        ThresholdedReward(Worth(), gate=within, threshold=0.0),
+        ThresholdedReward(within, gate=Worth(), threshold=0.0),
+    ]
+    for reward in wrapped:
+        with pytest.raises(ConfigurationError, match=type(reward).__name__):
+            BestOf(popular(), reward, allocation=AdaptiveAllocation())
+    BestOf(popular(), WeightedSum({"a": within, "b": Worth()}, {"a": 0.0, "b": 1.0}), allocation=AdaptiveAllocation())
     chooser = BestOf(popular(), LearnedReward(model, ProbabilitySum()), 12, AdaptiveAllocation())
     found = chooser.best(requests(), 2, seeded())
     odds = model(requests(), found.slates.items)[:, 0]

@@ -118,3 +118,11 @@ def test_a_label_that_cannot_be_made_or_is_no_share_is_refused_by_name(example: 
     for value in (2.0, float("nan")):
         with pytest.raises(LabelError, match=r"'mine': .* outside \[0, 1\]"):
             check_labels({"mine": Constant(value)}, [example])
+
+
+def test_a_mean_of_ones_is_one_whatever_the_weights(example: Example) -> None:
+    """In float32 the weighted sum of ones is above the sum of the weights for one in seven."""
+    generator = torch.Generator().manual_seed(0)
+    labels = {name: Constant(1.0) for name in "abcd"}
+    for weights in (torch.randint(1, 100, (300, 4), generator=generator) / 100).tolist():
+        assert MeanLabel(labels, dict(zip("abcd", weights, strict=True)))(example).tolist() == [1.0] * 3

@@ -68,3 +68,17 @@ def test_the_model_is_frozen_and_in_evaluation_mode() -> None:
     assert torch.equal(first, second) and first[0, 2] == 0 and not first.requires_grad
     assert not any(parameter.requires_grad for parameter in reward.parameters())
     torch.testing.assert_close(reward.log_odds(Example(context, slates), slates)["click"][:, :2], first[:, :2])
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 3.3, 17.7, -1e6])
+def test_candidates_that_are_alike_up_to_rounding_differ_by_nothing(value: float) -> None:
+    mask = torch.ones(1, 32, dtype=torch.bool)
+    alike = torch.full((1, 32), value)
+    assert not StandardisedSum()({"flat": alike}, mask).any()
+    odds = torch.linspace(-1, 1, 32).unsqueeze(0)
+    nearly = alike.clone()
+    nearly[0, 3] = torch.nextafter(nearly[0, 3], torch.tensor(torch.inf))
+    alone = StandardisedSum()({"click": odds}, mask)
+    assert torch.equal(StandardisedSum()({"click": odds, "flat": nearly}, mask), alone)
+    scaled = StandardisedSum()({"click": 1e-6 * odds}, mask)
+    torch.testing.assert_close(scaled, alone)

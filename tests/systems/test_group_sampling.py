@@ -175,3 +175,12 @@ def test_who_samples_single_items_says_so(policy: GenerativePolicy, sampler: Gro
 def test_who_needs_the_logged_answer_says_so(policy: GenerativePolicy, sampler: GroupSampler) -> None:
     with pytest.raises(ConfigurationError, match=rf"{type(sampler).__name__} .*2 slots.* the log has 1 of 1"):
         sampled(policy, sampler, slots=2)
+
+
+@pytest.mark.parametrize("sampler", [TargetInsertionSampler(BeamSampler(6)), ReCastSampler(BeamSampler(6))])
+def test_an_inserted_answer_has_its_own_probability(policy: GenerativePolicy, sampler: GroupSampler) -> None:
+    slates = sampled(policy, sampler)
+    own = policy.log_prob_from(policy.network.encode(REQUESTS), REQUESTS, slates.items).sum(-1)
+    assert (slates.items == EXAMPLES.item[:, None, None]).any((1, 2)).all()
+    exists = slates.mask.unsqueeze(-1)
+    torch.testing.assert_close(slates.log_prob.where(exists, 0.0), own.where(exists, 0.0))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.judged_validation import JudgedValidation
@@ -82,3 +82,26 @@ def test_coverage_is_that_of_all_batches_of_an_epoch() -> None:
 def test_there_is_at_least_one_candidate() -> None:
     with pytest.raises(ConfigurationError, match="candidates"):
         JudgedValidation(Sum(), candidates=0)
+
+
+def test_requests_without_a_whole_slate_are_left_out() -> None:
+    """The first has two slates that end early, the second one whole slate beside one that does."""
+    policy, batch = found([[7, -1], [8, -1]], [[4, 5], [6, -1]], [[1, 2], [1, 3]])
+    seen = JudgedValidation(Sum(), candidates=2).figures(policy, batch, 2)
+    assert float(seen["validation/judge"]) == (9 + 3.5) / 2
+    assert float(seen["validation/distinct_first_items"]) == (1 + 1 / 2) / 2
+    short, batch = found([[7, -1]], [[-1, -1]])
+    with pytest.raises(RequestError, match="none of 2 validation requests allows 2 items"):
+        JudgedValidation(Sum()).figures(short, batch, 2)
+
+
+def test_an_epoch_without_a_batch_covers_nothing() -> None:
+    assert JudgedValidation(Sum()).epoch_figures(6) == {"validation/coverage": 0.0}
+
+
+@pytest.mark.parametrize("name", ["judge", "proxy"])
+def test_a_reward_that_compares_one_request_is_no_judge(name: str) -> None:
+    ranks = Sum()
+    ranks.compares_requests = False
+    with pytest.raises(ConfigurationError, match=f"validation.{name}: Sum compares candidates of one request only"):
+        JudgedValidation(**{"judge": Sum(), name: ranks})

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.errors import ConfigurationError, NonFiniteError
+from recsys.errors import ConfigurationError, ContractError, NonFiniteError
 from recsys.items.trie import Trie
 from recsys.models.generators.encoder_decoder import EncoderDecoder
 from recsys.objectives.likelihood import catalogue_cross_entropy
@@ -190,3 +190,14 @@ def test_rewards_without_a_common_unit_are_not_compared_between_two_policies() -
     system(pairing=TemporalPairing())
     with pytest.raises(ConfigurationError, match=r"pairing=TemporalPairing: .*Ranks those of one.*ProbabilitySum"):
         system(reward=Ranks(), pairing=TemporalPairing())
+
+
+def test_rewards_that_are_no_floats_are_refused(watched: Watch, examples: Example) -> None:
+    class Whole(Sum):
+        def __call__(self, example: Example, slates: Slates) -> Tensor:
+            return super().__call__(example, slates).long()
+
+    aligned = system(reward=Whole())
+    watched(aligned)
+    with pytest.raises(ContractError, match=r"the reward Whole returned torch\.int64"):
+        aligned.training_step(examples, 0)

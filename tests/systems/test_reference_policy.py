@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigurationError
+from recsys.items.trie import Trie
 from recsys.models.generators.causal import CausalGenerator
 from recsys.policies.generative import GenerativePolicy
 from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
@@ -106,5 +107,12 @@ def test_a_decay_outside_of_its_range_is_refused(decay: float) -> None:
 
 def test_a_reference_over_other_codes_is_refused() -> None:
     """Its log-probabilities a code would be compared with those of other codes."""
-    with pytest.raises(ConfigurationError, match="SASRec has 1 codes an item, the policy 2"):
+    with pytest.raises(ConfigurationError, match="reference: SASRec has other semantic IDs than the policy"):
         FrozenReference(tiny_generator(), GenerativePolicy(tiny_sasrec()))
+    network, other = tiny_generator(), tiny_generator()
+    renamed = network.trie.path(torch.arange(network.trie.num_items)).flip(0)
+    other.trie = Trie.from_codes(renamed)
+    assert other.trie.level_size == network.trie.level_size
+    with pytest.raises(ConfigurationError, match="other semantic IDs"):
+        FrozenReference(network, GenerativePolicy(other))
+    FrozenReference(network, GenerativePolicy(tiny_generator()))

@@ -164,7 +164,7 @@ class Generator(nn.Module, ABC, Generic[Memory, State]):
             memory = self.extend(memory, items[:, :, slot - 1].flatten())
             own = _of_slot(siblings, slot)
             own = None if own is None else [mask.flatten(0, 1).unsqueeze(1) for mask in own]
-            found = self.path_log_prob(memory, items[:, :, slot].view(-1, 1), own)
+            found = self.path_log_prob(memory, items[:, :, slot].reshape(-1, 1), own)
             scores.append(found.view(requests, candidates, -1))
         return torch.stack(scores, 2)
 
