@@ -67,7 +67,7 @@ class Evaluate:
 
     @staticmethod
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
-        """Refuse an evaluation of other data, a training whose row another would replace, and a mistyped reference."""
+        """Refuse an evaluation of other data, a training whose row another would replace, and a mistyped row."""
         check_reads("evaluation", node.evaluation, config)
         own_rows = getattr(locate("evaluation._target_", node.evaluation["_target_"]), "own_rows", None)
         taken = set() if own_rows is None else set(own_rows(node.evaluation))
@@ -77,7 +77,8 @@ class Evaluate:
                     f"train.{name}: the evaluation has a row '{name}' of its own; choose another name"
                 )
         rows = {*taken, *map(str, config.get("train") or {})}
-        require_near(node.evaluation.get("references") or (), rows, "evaluation.references")
+        for key in ("references", "best_of"):
+            require_near(node.evaluation.get(key) or (), rows, f"evaluation.{key}")
 
     def check_data(self, run: RunFolder) -> None:
         """Refuse data that the evaluation cannot ask about, before anything is trained."""

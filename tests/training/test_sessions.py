@@ -297,6 +297,11 @@ def test_a_judge_that_rewards_is_refused(run: RunFolder, capsys: pytest.CaptureF
     assert "the judge must not be the model that rewards" in capsys.readouterr().err
 
 
+def test_a_mistyped_row_is_refused(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SMALL, "evaluation.best_of=[sft,ipaa]", f"dataset.root={run.path.parent}/tables"]) == 2
+    assert "evaluation.best_of: there is no 'ipaa'; did you mean 'ipa'?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
