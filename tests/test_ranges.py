@@ -160,6 +160,7 @@ MAY_BE_ZERO = {
     "recsys.data.datasets.split.split_slates_by_steps.steps": "no slate trains",
     "recsys.items.balanced_kmeans.BalancedKMeans.iterations": "the centres that it begins with",
     "recsys.items.rq_vae.RqVae.epochs": "the weights that it begins with",
+    "recsys.policies.marginal_relevance.MaximalMarginalRelevance.window": "the history does not count",
     "recsys.models.slates.slate_model.SlateModel.from_log.slots": "those of the log",
     "recsys.runs.tokenize.Tokenize.least_interactions": "all items are fitted",
     "recsys.simulate.novelty_seeking.NoveltySeeking.initial": "users come without a history",

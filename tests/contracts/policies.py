@@ -30,6 +30,7 @@ from recsys.policies.baselines.item_knn import ItemKNN
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.marginal_relevance import MaximalMarginalRelevance
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy, SoftmaxPolicy
 from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
@@ -219,6 +220,11 @@ def greedy() -> Policy:
 @register
 def epsilon_greedy() -> Policy:
     return EpsilonGreedy(linear_posterior(), epsilon=0.3)
+
+
+@register(partial=True, deterministic=True)
+def marginal_relevance() -> Policy:
+    return MaximalMarginalRelevance(linear_posterior(), ItemAndUser(), trade_off=0.5, window=2)
 
 
 @register(partial=True, deterministic=True)
