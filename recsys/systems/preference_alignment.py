@@ -94,10 +94,10 @@ class PreferenceAlignment(SequentialSystem):
         within(0, 1, pair_share=pair_share)
         at_least(0, preference_weight=preference_weight)
         is_seed(seed=seed)
+        super().__init__(network, optimizer, warmup_steps, repeats, policy)
         problem = _no_common_unit(pairing, reward)
         if problem is not None:
             raise ConfigurationError(f"pairing={type(pairing).__name__}: {problem}")
-        super().__init__(network, optimizer, warmup_steps, repeats, policy)
         self.sampler = sampler
         self.reward = reward
         self.preference = preference
