@@ -53,9 +53,11 @@ def trajectory_of(steps: Sequence[Step], critic: Critic | None = None) -> Trajec
     """
     transitions = [step.transition for step in steps]
     contexts = [*(one.context for one in transitions), transitions[-1].next_context]
+    latents = {name: torch.stack([step.latents[name] for step in steps]) for name in steps[0].latents}
     return Trajectory(
         Example.cat([Example(one.context, one.slates, one.feedback) for one in transitions]),
         torch.stack([one.active for one in transitions]),
         torch.stack([one.done for one in transitions]),
         None if critic is None else torch.stack([critic(context) for context in contexts]),
+        latents,
     )

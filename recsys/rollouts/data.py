@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from recsys.data.datasets.training_data import TrainingData
 from recsys.errors import ConfigurationError
+from recsys.policies.latent import Latents
 from recsys.policies.policy import Policy
 from recsys.ranges import at_least, is_seed
 from recsys.rollouts.buffer import ReplayBuffer
@@ -97,6 +98,7 @@ class SimulatorData(TrainingData):
         self._generators = EpisodeGenerators.seeded(TRAINING_SEED + seed)
         self._shuffle = torch.Generator().manual_seed(seed)
         self._users: Any = None
+        self._latents: Latents | None = None
         self._order = torch.zeros(0, users, dtype=torch.int64)
         self.given = 0
 
@@ -147,6 +149,7 @@ class SimulatorData(TrainingData):
             "generators": self._generators.state_dict(),
             "shuffle": self._shuffle.get_state(),
             "users": None if users is None else {one.name: getattr(users, one.name) for one in fields(users)},
+            "latents": None if self._latents is None else dict(self._latents),
             "buffer": self.buffer.state_dict(),
             "order": self._order,
             "given": self.given,
@@ -161,7 +164,9 @@ class SimulatorData(TrainingData):
             blank = self.simulator.reset(self.episode.users, torch.Generator(self._device))
             kept = {name: None if part is None else part.to(self._device) for name, part in users.items()}
             self._users = replace(blank, **kept)
-        like = blank_trajectory(self.simulator, self.episode).to(self._device)
+        latents = state_dict["latents"]
+        self._latents = None if latents is None else {name: one.to(self._device) for name, one in latents.items()}
+        like = blank_trajectory(self.simulator, self.episode, latents or {}).to(self._device)
         self.buffer.load_state_dict(state_dict["buffer"], like)
         self._order, self.given = state_dict["order"], state_dict["given"]
 
@@ -176,8 +181,9 @@ class SimulatorData(TrainingData):
     @torch.no_grad()
     def _collect(self) -> None:
         learner = self.learner
-        steps = list(play(self.simulator, learner.policy, self.episode, self._generators, self._present_users()))
-        self._users = steps[-1].after
+        users = self._present_users()
+        steps = list(play(self.simulator, learner.policy, self.episode, self._generators, users, self._latents))
+        self._users, self._latents = steps[-1].after, steps[-1].latents
         self.buffer.add(trajectory_of(steps, learner.value))
         draws = [torch.randperm(len(self.buffer), generator=self._shuffle) for _ in range(self.passes)]
         self._order = torch.stack([draw[: self.episode.users] for draw in draws])
@@ -236,17 +242,19 @@ class ValidationEpisode:
         yield collect(data.simulator, data.learner.policy, data.validation, generators)
 
 
-def blank_trajectory(simulator: Simulator[Any], episode: EpisodeConfig) -> Trajectory:
+def blank_trajectory(simulator: Simulator[Any], episode: EpisodeConfig, latents: Latents) -> Trajectory:
     """Return a trajectory of one user with the fields, values included, that trajectories of a simulator have.
 
     Args:
         simulator: whose users they would be.
         episode: its steps and slots.
+        latents: of a step of any users, at least one if there are any names.
     """
     generator = torch.Generator().manual_seed(0)
     state = simulator.reset(1, generator)
     items = torch.arange(episode.slots).view(1, 1, -1)
     slates = Slates(items, torch.zeros(items.shape), SamplingMethod.SAMPLE)
     after, transition = show(simulator, state, simulator.observe(state), slates, generator)
-    steps: Sequence[Step] = [Step(state, transition, after, 0.0)] * episode.steps
+    one = {name: value[:1] for name, value in latents.items()}
+    steps: Sequence[Step] = [Step(state, transition, after, 0.0, one)] * episode.steps
     return trajectory_of(steps, lambda context: torch.zeros(len(context)))

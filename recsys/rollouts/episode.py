@@ -6,13 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recsys.policies.baselines.oracle import Oracle, OracleContext
+from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.policy import Policy
 from recsys.policies.scorer import update
 from recsys.protocols import require_protocol
@@ -110,12 +111,14 @@ class Step:
         transition: what happened.
         after: where they stand then.
         seconds: how long the policy took to choose the slates.
+        latents: latent actions that the slates follow from; none unless the policy is a `LatentPolicy`.
     """
 
     state: Any
     transition: Transition
     after: Any
     seconds: float
+    latents: Latents = field(default_factory=dict)
 
 
 def play(
@@ -124,6 +127,7 @@ def play(
     config: EpisodeConfig,
     generators: EpisodeGenerators,
     state: Any = None,
+    latents: Latents | None = None,
 ) -> Iterator[Step]:
     """Yield `config.steps` steps of a policy; one that learns learns from each step after it was yielded.
 
@@ -136,6 +140,7 @@ def play(
         config: how many users, steps and slots.
         generators: randomness, on the device where all of it takes place.
         state: where the users stand; None begins with fresh users.
+        latents: of the last step before that state, of a `LatentPolicy`.
 
     Raises:
         ContractError: the policy shows slates, or the simulator answers feedback, that its contract excludes.
@@ -153,12 +158,15 @@ def play(
             check_finite("scores", worth, ~state.done, number)
             seen = OracleContext.of(context, worth)
         started = time.perf_counter()
-        answered: object = policy.sample(seen, 1, config.slots, generators.policy)
+        if isinstance(policy, LatentPolicy):
+            answered, latents = policy.act(seen, latents, config.slots, generators.policy)
+        else:
+            answered = policy.sample(seen, 1, config.slots, generators.policy)
         seconds = time.perf_counter() - started
         slates = sampled(answered, type(policy).__name__)
         check_slates(slates, seen, config.slots, simulator.num_items, ~state.done, number)
         after, transition = show(simulator, state, seen, slates, generators.simulator)
         check_feedback(transition.feedback, transition.slates, transition.active, transition.done, number)
-        yield Step(state, transition, after, seconds)
+        yield Step(state, transition, after, seconds, latents or {})
         update(policy, transition, generators.policy)
         state, context = after, transition.next_context

@@ -11,20 +11,39 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from recsys.decode.catalogue import over_legal_set
 from recsys.objectives.actor_critic import proximal_policy_optimisation
 from recsys.policies.feature_network import FeatureCritic, FeatureScorer
+from recsys.policies.latent import Latents
+from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.policies.policy import SoftmaxPolicy
 from recsys.rollouts.data import SimulatorData
 from recsys.simulate.features import TopicFeatures
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.systems.actor_critic import ActorCritic
+from recsys.types.context import Context
+from recsys.types.slates import SamplingMethod, Slates
 from recsys.types.trajectory import Trajectory
 
 
-def actor_critic(lr: float = 0.01, **options: Any) -> ActorCritic:
+class Moody(SoftmaxPolicy):
+    """A policy in a mood that it draws once; scores fall with it."""
+
+    def act(
+        self, context: Context, latents: Latents | None, slots: int, generator: torch.Generator
+    ) -> tuple[Slates, Latents]:
+        kept = latents or {"mood": torch.rand(len(context), generator=generator), "age": torch.zeros(len(context))}
+        mood = kept["mood"]
+        log_prob = over_legal_set(self.scorer(context) / (1 + mood.unsqueeze(1)), context)
+        items = draw_slates(log_prob, 1, slots, generator)
+        shown = Slates(items, slot_log_prob(log_prob, items), SamplingMethod.SAMPLE)
+        return shown, {"mood": mood, "age": kept["age"] + 1}
+
+
+def actor_critic(lr: float = 0.01, kind: type[SoftmaxPolicy] = SoftmaxPolicy, **options: Any) -> ActorCritic:
     torch.manual_seed(0)
     features = TopicFeatures(20)
-    policy, critic = SoftmaxPolicy(FeatureScorer(features, hidden=8)), FeatureCritic(features, hidden=8)
+    policy, critic = kind(FeatureScorer(features, hidden=8)), FeatureCritic(features, hidden=8)
     objective = partial(proximal_policy_optimisation, entropy_weight=0.01)
     return ActorCritic(policy, critic, partial(torch.optim.Adam, lr=lr), **{"objective": objective, **options})
 

@@ -10,7 +10,7 @@ from recsys.errors import ConfigurationError
 from recsys.rollouts.data import SimulatorData
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.types.trajectory import Trajectory
-from tests.rollouts.learners import Seen, actor_critic, data, trained
+from tests.rollouts.learners import Moody, Seen, actor_critic, data, trained
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
@@ -72,6 +72,20 @@ def test_resumed_equals_uninterrupted_at_any_batch(after: int, seen: Seen, tmp_p
     assert len(batches) == len(seen.batches)
     for one, two in zip(batches, seen.batches, strict=True):
         assert all(torch.equal(part, twin) for part, twin in zip(one.tensors(), two.tensors(), strict=True))
+
+
+@pytest.mark.parametrize("after", [1, 6, 7])
+def test_latent_actions_outlast_an_epoch_and_an_interruption(after: int, tmp_path: Path) -> None:
+    whole = trained(actor_critic(kind=Moody), data(), tmp_path / "whole")
+    for number in range(3):
+        found = epoch_of(whole, number).latents
+        assert (found["age"] == torch.arange(1, 5).unsqueeze(1) + 4 * number).all()
+        assert torch.equal(found["mood"], epoch_of(whole, 0).latents["mood"])
+    first = trained(actor_critic(kind=Moody), data(), tmp_path, after=after)
+    rest = trained(actor_critic(kind=Moody), data(), tmp_path, resume=True)
+    for one, two in zip([*first.batches, *rest.batches], whole.batches, strict=True):
+        assert all(torch.equal(part, twin) for part, twin in zip(one.tensors(), two.tensors(), strict=True))
+        assert one.latents.keys() == two.latents.keys() == {"mood", "age"}
 
 
 def test_older_trajectories_are_drawn_from_a_larger_buffer(tmp_path: Path) -> None:

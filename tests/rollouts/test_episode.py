@@ -14,6 +14,7 @@ from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.context import Context
 from recsys.types.slates import Slates
 from recsys.types.transition import Transition
+from tests.rollouts.learners import Moody
 
 EPISODE = EpisodeConfig(users=12, steps=6, slots=3)
 
@@ -51,6 +52,18 @@ def test_each_step_begins_where_the_one_before_ended() -> None:
         assert torch.equal(two.transition.active, ~one.transition.done)
     assert [step.transition.active.all().item() for step in steps] == [True] * 4 + [False] * 2
     assert all(step.seconds > 0 for step in steps)
+
+
+def test_latent_actions_are_handed_from_step_to_step() -> None:
+    def scores(context: Context) -> torch.Tensor:
+        return torch.zeros(len(context), 20)
+
+    steps = list(play(simulator(), Moody(scores), EPISODE, EpisodeGenerators.seeded(0)))
+    assert [step.latents["age"].unique().tolist() for step in steps] == [[1.0], [2.0], [3.0], [4.0], [5.0], [6.0]]
+    assert all(torch.equal(step.latents["mood"], steps[0].latents["mood"]) for step in steps)
+    kept = {"mood": torch.full((12,), 0.5), "age": torch.full((12,), 7.0)}
+    [step, *_] = play(simulator(), Moody(scores), EPISODE, EpisodeGenerators.seeded(0), latents=kept)
+    assert (step.latents["mood"] == 0.5).all() and (step.latents["age"] == 8).all()
 
 
 def test_a_learner_is_taught_every_step_after_it_was_given_out() -> None:

@@ -1,0 +1,47 @@
+"""Policies with latent actions that outlast a step, such as the intent of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from recsys.policies.policy import Policy
+from recsys.types.context import Context
+from recsys.types.slates import Slates
+
+Latents = Mapping[str, Shaped[Tensor, "B ..."]]
+"""Latent actions of `B` users and what was known of them, by name."""
+
+
+@runtime_checkable
+class LatentPolicy(Policy, Protocol):
+    """A policy that draws a latent action, keeps it for some steps, and lets slates follow from it.
+
+    Whoever plays it hands the latent actions of a step to the next one (`recsys.rollouts.episode.play`), because a
+    policy keeps nothing of its users. `sample` and `log_prob` are those of a first step, the latent action summed out.
+    """
+
+    def act(
+        self, context: Context, latents: Latents | None, slots: int, generator: torch.Generator
+    ) -> tuple[Slates, Latents]:
+        """Draw one slate for each request, and the latent actions that it follows from.
+
+        The slates' log-probability is that given the latent actions. As a propensity of the slate it is as good as the
+        marginal one: the average of a weight over what was drawn with it is the same.
+
+        Args:
+            context: `B` requests.
+            latents: of the same users' last step; None where there was none. The policy sees from the context for whom
+                it draws anew, at least for those who were not there before.
+            slots: `S`.
+            generator: as in `Policy.sample`.
+
+        Raises:
+            EmptyLegalSetError: as in `Policy.sample`.
+            NonFiniteError: as in `Policy.sample`.
+        """
+        ...
