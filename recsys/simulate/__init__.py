@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recsys.simulate.gym import SlateVectorEnv
     from recsys.simulate.interest_evolution import InterestContext, InterestEvolution
     from recsys.simulate.long_term_satisfaction import LongTermSatisfaction, SatisfactionContext
-    from recsys.simulate.novelty_seeking import NoveltySeeking, SessionContext
+    from recsys.simulate.novelty_seeking import NoveltySeeking
     from recsys.simulate.planted_groups import PlantedGroups
     from recsys.simulate.simulated_slates import SimulatedSlates
     from recsys.simulate.simulator import Simulator, feedback, one_slate_each
@@ -42,7 +42,6 @@ __all__ = [
     "Recurrent",
     "Reinforcing",
     "SatisfactionContext",
-    "SessionContext",
     "SimulatedSlates",
     "Simulator",
     "SlateVectorEnv",
@@ -61,7 +60,7 @@ __getattr__, __dir__ = lazy_names(
         "gym": ["SlateVectorEnv"],
         "interest_evolution": ["InterestContext", "InterestEvolution"],
         "long_term_satisfaction": ["LongTermSatisfaction", "SatisfactionContext"],
-        "novelty_seeking": ["NoveltySeeking", "SessionContext"],
+        "novelty_seeking": ["NoveltySeeking"],
         "planted_groups": ["PlantedGroups"],
         "simulated_slates": ["SimulatedSlates"],
         "simulator": ["Simulator", "feedback", "one_slate_each"],

@@ -14,9 +14,10 @@ from recsys.metrics.diversity import distance_to_history
 from recsys.ranges import at_least
 from recsys.simulate.interest_evolution import InterestContext
 from recsys.simulate.long_term_satisfaction import SatisfactionContext
-from recsys.simulate.novelty_seeking import NoveltySeeking, SessionContext
+from recsys.simulate.novelty_seeking import NoveltySeeking
 from recsys.simulate.planted_groups import group_of
 from recsys.types.context import Context
+from recsys.types.session_context import SessionContext
 
 AnyContext = TypeVar("AnyContext", bound=Context)
 

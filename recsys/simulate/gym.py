@@ -9,10 +9,8 @@ import torch
 from gymnasium import Space, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from torch import Tensor
 
 from recsys.simulate.simulator import Simulator, observed_fields, show, with_rows
-from recsys.types.context import Context
 from recsys.types.slates import Slates
 
 
@@ -75,20 +73,7 @@ class SlateVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     def _observed(self) -> dict[str, np.ndarray]:
         context = self.context
         seen = {name: value.numpy() for name, value in observed_fields(context).items()}
-        return seen | {"history": recent(context, self.history).numpy()} if self.history else seen
-
-
-def recent(context: Context, count: int) -> Tensor:
-    """Return `[B, count]`, the last items of each history, the latest last, −1 before the first.
-
-    >>> from recsys.types.jagged import Jagged
-    >>> recent(Context(torch.arange(1), Jagged.from_rows([[7, 8]]), Jagged.empty(1)), 3)
-    tensor([[-1,  7,  8]])
-    """
-    last = context.history.last(count)
-    padded = torch.full((len(context), count), -1)
-    padded[last.row_ids(), last.positions() + count - last.lengths.repeat_interleave(last.lengths)] = last.values
-    return padded
+        return seen | {"history": context.history.latest(self.history, -1).numpy()} if self.history else seen
 
 
 def _space(value: np.ndarray) -> Space[Any]:

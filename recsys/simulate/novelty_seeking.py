@@ -16,32 +16,14 @@ from recsys.ranges import at_least, finite, is_seed, within
 from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.planted_groups import with_clicked
 from recsys.simulate.simulator import Simulator, feedback, one_slate_each
-from recsys.types.context import Context
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
+from recsys.types.session_context import SessionContext
 from recsys.types.slates import Slates
 
 LOGIT = MultinomialLogit(no_click=8.0)
 NUMBERS_AT_ONCE = 2**24
 """Size of the largest table on the way to a row of scores."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionContext(Context):
-    """What a policy sees of users who come back in sessions.
-
-    Args:
-        profile: `[B, P]`, what is known of each user from elsewhere, without unit.
-        session: `[B]`, number of the session from 1.
-        step: `[B]`, slates that the session has shown.
-        history_sessions: `[B, H]`, session of each item of `history`, of the latest in the last column; 0 for what a
-            user came with, −1 before the first.
-    """
-
-    profile: Float[Tensor, "B P"]
-    session: Int[Tensor, " B"]
-    step: Int[Tensor, " B"]
-    history_sessions: Int[Tensor, "B H"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recsys.types.preference_pairs import PreferencePairs
     from recsys.types.record import TensorRecord
     from recsys.types.rollout import Rollout
+    from recsys.types.session_context import SessionContext
     from recsys.types.slates import SamplingMethod, Slates
     from recsys.types.trajectory import Trajectory
     from recsys.types.transition import Transition
@@ -31,6 +32,7 @@ __all__ = [
     "PreferencePairs",
     "Rollout",
     "SamplingMethod",
+    "SessionContext",
     "Slates",
     "TensorRecord",
     "Trajectory",
@@ -47,6 +49,7 @@ __getattr__, __dir__ = lazy_names(
         "preference_pairs": ["PreferencePairs"],
         "record": ["TensorRecord"],
         "rollout": ["Rollout"],
+        "session_context": ["SessionContext"],
         "slates": ["SamplingMethod", "Slates"],
         "trajectory": ["Trajectory"],
         "transition": ["Transition"],

@@ -142,6 +142,20 @@ class Jagged:
         padded[self.row_ids(), self.positions()] = self.values
         return padded
 
+    def latest(self, count: int, fill: float) -> Shaped[Tensor, "B count *rest"]:
+        """Return the last `count` values of each row, the latest in the last column, `fill` before the first.
+
+        >>> Jagged.from_rows([[7, 8], [], [9, 3, 4, 5]]).latest(3, -1)
+        tensor([[-1,  7,  8],
+                [-1, -1, -1],
+                [ 3,  4,  5]])
+        """
+        last = self.last(count)
+        padded = last.values.new_full((len(self), count, *last.values.shape[1:]), fill)
+        start = (count - last.lengths).repeat_interleave(last.lengths, output_size=last.values.shape[0])
+        padded[last.row_ids(), last.positions() + start] = last.values
+        return padded
+
     def mask(self, columns: int) -> Bool[Tensor, "B columns"]:
         """Return `[B, columns]`, true at `(b, v)` if row `b` holds the value `v`, in `0 .. columns - 1`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from recsys.policies.baselines.item_knn import ItemKNN
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
 from recsys.policies.marginal_relevance import MaximalMarginalRelevance
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy, SoftmaxPolicy
@@ -42,6 +43,7 @@ from recsys.retrieve.index import ExactIndex
 from recsys.types.context import Context
 from recsys.types.feedback import Feedback
 from recsys.types.jagged import Jagged
+from recsys.types.session_context import SessionContext
 from recsys.types.slates import Slates
 from recsys.types.transition import Transition
 from tests.decode.table_generator import TableGenerator, ragged_codes
@@ -220,6 +222,41 @@ def greedy() -> Policy:
 @register
 def epsilon_greedy() -> Policy:
     return EpsilonGreedy(linear_posterior(), epsilon=0.3)
+
+
+class OfSessions(TwoLevelPolicy):
+    """Whose requests say nothing of sessions: each user has a profile, and two items a session."""
+
+    def catalogue_log_prob(self, context: Context) -> torch.Tensor:
+        return super().catalogue_log_prob(self.seen(context))
+
+    def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+        return super().sample(self.seen(context), candidates, slots, generator)
+
+    def log_prob(self, context: Context, slates: Slates) -> torch.Tensor:
+        return super().log_prob(self.seen(context), slates)
+
+    def seen(self, context: Context) -> SessionContext:
+        parts = {one.name: getattr(context, one.name) for one in fields(context)}
+        profile = torch.stack([context.users.float(), (context.users.float() * 3).sin()], -1)
+        lengths = context.history.lengths
+        place = torch.arange(4) - 4 + lengths.clamp(max=4).unsqueeze(1)
+        return SessionContext(
+            **parts,
+            profile=profile,
+            session=lengths // 2 + 1,
+            step=torch.zeros_like(lengths),
+            history_sessions=torch.where(place >= 0, place // 2, -1),
+        )
+
+
+@register
+def two_levels() -> Policy:
+    torch.manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(NUM_ITEMS, 3), dim=1)
+    scorer = ConditionedScorer(vectors, profile=2, window=2, hidden=4)
+    torch.nn.init.normal_(scorer.bias)
+    return OfSessions(IntentNetwork(vectors, 2, bins=3, sessions=2, window=2, hidden=4), scorer)
 
 
 @register(partial=True, deterministic=True)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from recsys.errors import ConfigurationError, RequestError
+from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.policies.latent import LatentPolicy
+from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, play
+from recsys.simulate.novelty_seeking import NoveltySeeking
+from recsys.types.context import Context
+from recsys.types.jagged import Jagged
+from recsys.types.session_context import SessionContext
+from recsys.types.slates import Slates
+
+ITEMS, BINS = 8, 3
+VECTORS = normalize(torch.randn(ITEMS, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+CONTEXT = SessionContext(
+    torch.arange(4),
+    Jagged.from_rows([[0, 1], [], [4, 2, 2], [7]]),
+    Jagged.from_rows([[3], [], [], [0, 1, 2, 3, 4]]),
+    profile=torch.randn(4, 2, generator=torch.Generator().manual_seed(1)),
+    session=torch.tensor([2, 1, 3, 1]),
+    step=torch.tensor([0, 0, 1, 0]),
+    history_sessions=torch.tensor([[-1, 0, 1], [-1] * 3, [0, 1, 2], [-1, -1, 0]]),
+)
+
+
+def policy(seed: int = 0, **parts: bool) -> TwoLevelPolicy:
+    torch.manual_seed(seed)
+    scorer = ConditionedScorer(VECTORS, profile=2, window=2, hidden=4)
+    torch.nn.init.normal_(scorer.bias)
+    scorer.novelty.data = torch.tensor([0.5, 3.0])
+    return TwoLevelPolicy(IntentNetwork(VECTORS, 2, BINS, sessions=2, window=2, hidden=4, **parts), scorer).eval()
+
+
+def slates(seed: int = 0) -> Slates:
+    return policy().sample(CONTEXT, 5, 3, torch.Generator().manual_seed(seed))
+
+
+def test_the_bins_are_a_beta_density_with_the_propensity_as_mode() -> None:
+    network = policy().intent
+    mean, log_prob = network.propensity(CONTEXT), network(CONTEXT)
+    sharpness = BINS * math.log1p(math.exp(1.0))
+    middles = torch.tensor([1 / 6, 1 / 2, 5 / 6])
+    density = mean[:, None] * middles.log() + (1 - mean[:, None]) * (1 - middles).log()
+    torch.testing.assert_close(log_prob, (sharpness * density).log_softmax(-1))
+    fine = IntentNetwork(VECTORS, 2, bins=101, sessions=2, window=2, hidden=4)
+    best = fine.middles[fine(CONTEXT).argmax(-1)]
+    assert (best - fine.propensity(CONTEXT)).abs().max() <= 1 / 101
+
+
+@pytest.mark.parametrize("part", ["static", "dynamic"])
+def test_a_part_that_is_left_out_is_not_read(part: str) -> None:
+    network = policy(**{part: False}).intent
+    other = {
+        "static": CONTEXT.replace(profile=CONTEXT.profile + 1),
+        "dynamic": CONTEXT.replace(history=Jagged.from_rows([[5, 6], [], [1, 3, 0], [2]])),
+    }
+    assert torch.equal(network.propensity(CONTEXT), network.propensity(other[part]))
+    rest = "dynamic" if part == "static" else "static"
+    assert not torch.equal(network.propensity(CONTEXT), network.propensity(other[rest]))
+
+
+def test_the_log_probability_is_that_of_the_mixture_over_the_bins() -> None:
+    two, shown = policy(), slates()
+    high = two.intent(CONTEXT)
+    each = torch.stack([two.log_prob_given(CONTEXT, shown, torch.full((4,), one)) for one in range(BINS)], -1)
+    expected = (each.sum(2) + high[:, None]).logsumexp(-1)
+    torch.testing.assert_close(two.log_prob(CONTEXT, shown).sum(-1), expected)
+    torch.testing.assert_close(shown.slate_log_prob, expected)
+
+
+def test_novelty_counts_by_the_intent() -> None:
+    """With the slope 3, the log-odds of a new and a known item move by 6 (g' − g) times the difference in novelty."""
+    two = policy()
+    low, high = (two.given(CONTEXT, torch.full((4,), one)) for one in (0, 2))
+    novelty = 1 - (VECTORS[[0, 1]] @ VECTORS.T).amax(0)
+    gained = (high - low)[0]
+    expected = 6 * (5 / 6 - 1 / 6) * (novelty[5] - novelty[1])
+    torch.testing.assert_close(gained[5] - gained[1], expected)
+
+
+def test_an_intent_is_drawn_where_a_session_begins_and_kept_elsewhere() -> None:
+    two, generator = policy(), torch.Generator().manual_seed(0)
+    assert isinstance(two, LatentPolicy)
+    before = {
+        "bin": torch.tensor([0, 1, 2, 1]),
+        "log_prob": torch.tensor([-9.0, -8.0, -7.0, -6.0]),
+        "begins": torch.zeros(4, dtype=torch.bool),
+    }
+    drawn = [two.act(CONTEXT, before, 2, generator)[1] for _ in range(400)]
+    assert all(one["bin"][2] == 2 and one["log_prob"][2] == -7 for one in drawn)
+    assert all(one["begins"].tolist() == [True, True, False, True] for one in drawn)
+    share = torch.stack([one["bin"] for one in drawn])
+    expected = two.intent(CONTEXT).exp()
+    for user in (0, 1, 3):
+        seen = torch.bincount(share[:, user], minlength=BINS) / 400
+        torch.testing.assert_close(seen, expected[user], atol=0.08, rtol=0)
+    _, fresh = two.act(CONTEXT, None, 2, generator)
+    assert fresh["begins"].all()
+    torch.testing.assert_close(fresh["log_prob"], two.intent(CONTEXT).gather(1, fresh["bin"].unsqueeze(1)).squeeze(1))
+
+
+def test_a_slate_has_the_probability_given_the_intent() -> None:
+    two = policy()
+    shown, latents = two.act(CONTEXT, None, 3, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(shown.log_prob, two.log_prob_given(CONTEXT, shown, latents["bin"]))
+
+
+def test_intents_last_for_a_session_of_the_simulator() -> None:
+    world = NoveltySeeking(ITEMS, 3, profile=2, sessions=3, session_steps=4, window=2, recent=3, initial=2)
+    torch.manual_seed(0)
+    two = TwoLevelPolicy(
+        IntentNetwork(world.items, 2, 11, sessions=2, window=2, hidden=4), ConditionedScorer(world.items, 2, 2, 4)
+    )
+    steps = list(play(world, two, EpisodeConfig(30, 12, 2), EpisodeGenerators.seeded(0)))
+    bins = torch.stack([step.latents["bin"] for step in steps])
+    begins = torch.stack([step.latents["begins"] for step in steps])
+    assert begins[::4].all() and begins.sum() == 3 * 30
+    for session in bins.split(4):
+        assert (session == session[0]).all()
+    assert not torch.equal(bins[0], bins[4])
+
+
+def test_gradients_reach_both_levels() -> None:
+    two, shown = policy(), slates()
+    two.log_prob(CONTEXT, shown).sum().backward()
+    assert all(one.grad is not None and one.grad.any() for one in two.parameters())
+
+
+def test_other_requests_are_refused() -> None:
+    plain = Context(torch.arange(1), Jagged.empty(1), Jagged.empty(1))
+    with pytest.raises(RequestError, match="reads a SessionContext, found a Context"):
+        policy().sample(plain, 1, 2, torch.Generator())
+    wrong = replace(CONTEXT, history=Jagged.from_rows([[0, 9], [], [4, 2, 2], [7]]))
+    with pytest.raises(RequestError, match="history holds item 9"):
+        policy().act(wrong, None, 2, torch.Generator())
+
+
+@pytest.mark.parametrize("wrong", [{"bins": 1}, {"sessions": 0}, {"window": 0}, {"hidden": 0}, {"profile": 0}])
+def test_sizes_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        IntentNetwork(VECTORS, **{"profile": 2, **wrong})
