@@ -1,7 +1,9 @@
 """Returns of trajectories: discounted sums, λ-returns and generalised advantages.
 
 All are one recursion from the last step to the first, over `T` steps of `B` users. A session that is over (`done`)
-expects nothing more; one that goes on after the last step is worth what the critic expects there.
+expects nothing more; one that goes on after the last step is worth what the critic expects there. Rates may differ
+from step to step: an action that lasts for several steps, such as the intent of a session, has `λ = 1` within them and
+a rate of its own where the next one is taken.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ def lambda_returns(
     value: Float[Tensor, "T1 B"],
     done: Bool[Tensor, "T B"],
     *,
-    discount: float,
-    trace: float,
+    discount: float | Float[Tensor, "T B"],
+    trace: float | Float[Tensor, "T B"],
 ) -> Float[Tensor, "T B"]:
     """Return `G_t = r_t + γ (1 − d_t) [(1 − λ) V_{t+1} + λ G_{t+1}]` with `G_T = V_T`, in the reward's unit.
 
@@ -30,8 +32,8 @@ def lambda_returns(
         reward: `[T, B]`, what each step earned.
         value: `[T + 1, B]`, what a critic expects at each step and after the last; the first row is not read.
         done: `[T, B]`, true where the session is over after the step.
-        discount: `γ`, in [0, 1]: what a reward one step later is worth.
-        trace: `λ`, in [0, 1].
+        discount: `γ`, in [0, 1]: what a reward one step later is worth; or that of each step, `γ_t`.
+        trace: `λ`, in [0, 1]; or that of each step, `λ_t`.
 
     >>> reward, value = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [4.0], [8.0]])
     >>> goes_on = torch.zeros(2, 1, dtype=torch.bool)
@@ -42,8 +44,8 @@ def lambda_returns(
     """
     following, found = value[-1], []
     for step in reversed(range(len(reward))):
-        ahead = torch.lerp(value[step + 1], following, trace).masked_fill(done[step], 0.0)
-        following = reward[step] + discount * ahead
+        ahead = torch.lerp(value[step + 1], following, _of_step(trace, step)).masked_fill(done[step], 0.0)
+        following = reward[step] + _of_step(discount, step) * ahead
         found.append(following)
     return torch.stack(found[::-1])
 
@@ -78,8 +80,8 @@ def generalised_advantages(
     done: Bool[Tensor, "T B"],
     active: Bool[Tensor, "T B"],
     *,
-    discount: float,
-    trace: float,
+    discount: float | Float[Tensor, "T B"],
+    trace: float | Float[Tensor, "T B"],
 ) -> Float[Tensor, "T B"]:
     """Return `A_t = Σ_k (γλ)^k δ_{t+k}` with `δ_t = r_t + γ (1 − d_t) V_{t+1} − V_t`, in the reward's unit.
 
@@ -116,3 +118,7 @@ def standardised(advantage: Float[Tensor, "T B"], active: Bool[Tensor, "T B"]) -
 def as_they_are(advantage: Float[Tensor, "T B"], active: Bool[Tensor, "T B"]) -> Float[Tensor, "T B"]:
     """Return the advantages in the reward's own unit."""
     return advantage
+
+
+def _of_step(rate: float | Float[Tensor, "T B"], step: int) -> float | Float[Tensor, " B"]:
+    return rate[step] if isinstance(rate, Tensor) else rate

@@ -54,6 +54,34 @@ def test_lambda_returns_are_mixtures_of_n_step_returns(trajectory, discount: flo
     assert not found[~active].any()
 
 
+def test_rates_may_differ_from_step_to_step(trajectory, generator: torch.Generator) -> None:
+    reward, value, done, _ = trajectory
+    discount, trace = (torch.rand(STEPS, USERS, generator=generator).double() for _ in range(2))
+    found = lambda_returns(reward, value, done, discount=discount, trace=trace)
+    for user in range(USERS):
+        ahead = float(value[-1, user])
+        for step in reversed(range(STEPS)):
+            mixed = (1 - trace[step, user]) * value[step + 1, user] + trace[step, user] * ahead
+            ahead = float(reward[step, user] + (0.0 if done[step, user] else discount[step, user] * mixed))
+            assert float(found[step, user]) == pytest.approx(ahead)
+    same = lambda_returns(
+        reward, value, done, discount=torch.full_like(discount, 0.9), trace=torch.full_like(trace, 0.6)
+    )
+    assert torch.equal(same, lambda_returns(reward, value, done, discount=0.9, trace=0.6))
+
+
+def test_an_action_that_lasts_for_a_session_is_worth_the_session_and_what_follows(trajectory) -> None:
+    """Sessions of three steps: rewards within a session are discounted by γ, the next session counts by γ_h V."""
+    reward, value, _, _ = trajectory
+    goes_on = torch.zeros(STEPS, USERS, dtype=torch.bool)
+    last = torch.tensor([[False], [False], [True]] * 2).expand(-1, USERS)
+    discount = torch.full_like(reward, 0.9).masked_fill(last, 0.5)
+    found = lambda_returns(reward, value, goes_on, discount=discount, trace=(~last).double())
+    for start in (0, 3):
+        within = sum(0.9**step * reward[start + step] for step in range(3))
+        torch.testing.assert_close(found[start], within + 0.9**2 * 0.5 * value[start + 3])
+
+
 @pytest.mark.parametrize("discount", [0.0, 0.9, 1.0])
 def test_discounted_returns_are_sums_until_the_end(trajectory, discount: float) -> None:
     reward, value, done, _ = trajectory

@@ -192,3 +192,15 @@ def test_features_of_another_simulator_are_refused() -> None:
     context = other.observe(other.reset(2, torch.Generator().manual_seed(0)))
     with pytest.raises(RequestError, match="NoveltyFeatures reads a SessionContext, found a InterestContext"):
         NoveltyFeatures(world())(context)
+
+
+def test_an_oracle_shows_seekers_of_novelty_what_is_far_and_others_what_is_near() -> None:
+    """Golden value: with α + β > 0 the best item is farther from the history than the median item."""
+    simulator = NoveltySeeking(num_items=400, intent=20.0)
+    state = fresh(simulator, 256)
+    intent = state.static + state.dynamic
+    every = torch.arange(400).expand(256, -1)
+    novelty = simulator.novelty(state, every)
+    best = novelty.gather(1, simulator.scores(state).argmax(1, keepdim=True)).squeeze(1)
+    median = novelty.median(1).values
+    assert (best > median)[intent > 0.3].all() and (best < median)[intent < -0.3].all()
