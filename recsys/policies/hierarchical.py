@@ -161,15 +161,19 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
         shown = Slates(items, slot_log_prob(catalogue, items), SamplingMethod.SAMPLE)
         return shown, {"bin": drawn, "log_prob": own, "begins": begins | (latents is None)}
 
+    @override
+    def latent_log_prob(self, context: Context, latents: Latents) -> Float[Tensor, " B"]:
+        return self.intent(self._seen(context)).gather(1, latents["bin"].unsqueeze(1)).squeeze(1)
+
     def given(self, context: SessionContext, bins: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
         """Return the log-probability (nats) of every item as the only one of a slate, given the bin of each intent."""
         base, novelty = self.scorer.parts(context)
         weight = self.scorer.weight(self.intent.middles[bins])
         return over_legal_set(base + weight.unsqueeze(1) * novelty, context)
 
-    def log_prob_given(self, context: Context, slates: Slates, bins: Int[Tensor, " B"]) -> Float[Tensor, "B G S"]:
-        """Return `log_prob` given the bin of each intent."""
-        catalogue = self.given(self._seen(context), bins)
+    @override
+    def log_prob_given(self, context: Context, slates: Slates, latents: Latents) -> Float[Tensor, "B G S"]:
+        catalogue = self.given(self._seen(context), latents["bin"])
         slates.check(catalogue.shape[-1])
         return slot_log_prob(catalogue, slates.items)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from recsys.policies.policy import Policy
@@ -43,5 +43,28 @@ class LatentPolicy(Policy, Protocol):
         Raises:
             EmptyLegalSetError: as in `Policy.sample`.
             NonFiniteError: as in `Policy.sample`.
+
+        Returns:
+            The slates, and the latent actions by name, among them `begins`, `[B]`, true where they were drawn now, and
+            `log_prob`, `[B]`, nats, the log-probability with which they were drawn.
+        """
+        ...
+
+    def log_prob_given(self, context: Context, slates: Slates, latents: Latents) -> Float[Tensor, "B G S"]:
+        """Return the log-probability (nats) of each slot given the earlier ones and the latent actions, with gradient.
+
+        Args:
+            context: `B` requests.
+            slates: of each request.
+            latents: that `act` returned.
+        """
+        ...
+
+    def latent_log_prob(self, context: Context, latents: Latents) -> Float[Tensor, " B"]:
+        """Return the log-probability (nats) with which the latent actions are drawn now, with gradient.
+
+        Args:
+            context: `B` requests at which they were drawn.
+            latents: that `act` returned.
         """
         ...

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import lightning
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recsys.errors import NonFiniteError
+from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
+from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.policy import ItemPolicy
-from recsys.ranges import within
+from recsys.ranges import at_least, within
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class LatentLevel:
+    """How the latent actions of a policy are learned, each of which lasts until the next one is drawn.
+
+    A latent action is worth the discounted rewards until the next one, and from there on what generalised advantages
+    make of it: with `R` the rewards of its steps, `A = R + γ_h (…) − V`, the critic's value where it was drawn.
+
+    Args:
+        discount: `γ_h`, in [0, 1]: what a reward behind the next latent action is worth, beside the `γ` of steps.
+        trace: `λ_h`, in [0, 1]: how far the rewards behind it count instead of the critic.
+        weight: of its loss beside that of the slates, at least 0.
+
+    Raises:
+        ConfigurationError: a number is out of range.
+    """
+
+    discount: float = 0.99
+    trace: float = 0.95
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(0, 1, discount=self.discount, trace=self.trace)
+        at_least(0, weight=self.weight)
 
 
 class ActorCritic(lightning.LightningModule):
@@ -30,17 +57,22 @@ class ActorCritic(lightning.LightningModule):
     at collection, log-probabilities of whole slates, steps after a session left out. Validation is the mean reward of
     an episode on fixed users.
 
+    A `LatentPolicy` learns on two levels from the same critic: slates given the latent actions, step by step, and the
+    latent actions where they were drawn (`LatentLevel`).
+
     Args:
-        policy: shows slates; its `log_prob` carries gradient.
+        policy: shows slates; its `log_prob`, or those of its two levels, carry gradient.
         critic: maps `B` requests to what is expected of them, `[B]`, in the reward's unit.
         optimizer: makes the optimizer of the parameters of both.
         objective: the loss of a minibatch's steps; options are bound by configuration.
         discount: `γ`, in [0, 1]: what a reward one step later is worth.
         trace: `λ` of generalised advantages, in [0, 1].
         scale_advantages: of a minibatch, given advantages and which steps count; `as_they_are` leaves them.
+        latent: how the latent actions of a `LatentPolicy` are learned; None for any other policy.
 
     Raises:
-        ConfigurationError: `discount` or `trace` is outside [0, 1].
+        ConfigurationError: `discount` or `trace` is outside [0, 1], or `latent` is given for a policy without latent
+            actions, or missing for one that has them.
     """
 
     monitor: ClassVar[str] = "validation/reward"
@@ -56,9 +88,15 @@ class ActorCritic(lightning.LightningModule):
         discount: float = 0.99,
         trace: float = 0.95,
         scale_advantages: Callable[[Tensor, Tensor], Tensor] = standardised,
+        latent: LatentLevel | None = None,
     ) -> None:
         super().__init__()
         within(0, 1, discount=discount, trace=trace)
+        if (latent is not None) != isinstance(policy, LatentPolicy):
+            has = (
+                "has no latent actions: leave system.latent out" if latent else "has latent actions: set system.latent"
+            )
+            raise ConfigurationError(f"latent: {type(policy).__name__} {has}")
         self.policy = policy
         self.critic = critic
         self.optimizer = optimizer
@@ -66,6 +104,7 @@ class ActorCritic(lightning.LightningModule):
         self.discount = discount
         self.trace = trace
         self.scale_advantages = scale_advantages
+        self.latent = latent
 
     def value(self, context: Context) -> Float[Tensor, " B"]:
         """Return what the critic expects of each request from now on, in the reward's unit."""
@@ -73,11 +112,15 @@ class ActorCritic(lightning.LightningModule):
 
     def training_step(self, batch: Trajectory, batch_index: int) -> Tensor:
         """Return the objective of the active steps of some users' trajectories."""
-        steps = self.steps(batch)
-        loss = self.objective(steps)
-        watched = {**loss.diagnostics, "loss": loss.value.detach(), "reward": batch.reward.sum(0).mean()}
+        loss = self.objective(self.steps(batch))
+        total, watched = loss.value, {**loss.diagnostics, "reward": batch.reward.sum(0).mean()}
+        if self.latent is not None:
+            high = self.objective(self.latent_steps(batch))
+            total = total + self.latent.weight * high.value
+            watched |= {f"latent/{name}": value for name, value in high.diagnostics.items()}
+        watched["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in watched.items()}, batch_size=batch.users)
-        return loss.value
+        return total
 
     def steps(self, batch: Trajectory) -> ActorCriticSteps:
         """Return what the objective sees of some users' trajectories.
@@ -88,24 +131,53 @@ class ActorCritic(lightning.LightningModule):
         Raises:
             NonFiniteError: a reward of a session, or what the critic expects of one, is NaN or infinite.
         """
-        assert batch.value is not None, "trajectories are collected with a critic"
-        _require_finite(batch.reward, batch.active, "the reward")
-        _require_finite(batch.value[:-1], batch.active, "the critic's value")
+        value = _checked_value(batch)
         rates = {"discount": self.discount, "trace": self.trace}
-        advantage = generalised_advantages(batch.reward, batch.value, batch.done, batch.active, **rates)
+        advantage = generalised_advantages(batch.reward, value, batch.done, batch.active, **rates)
         rows = batch.active.flatten().nonzero().squeeze(1)
         shown = batch.example.select(rows)
         empty = shown.slates.items < 0
-        log_prob, behaviour = (
-            slots.masked_fill(empty, 0.0).sum((1, 2))
-            for slots in (self.policy.log_prob(shown.context, shown.slates), shown.slates.log_prob)
-        )
+        if isinstance(self.policy, LatentPolicy):
+            found = self.policy.log_prob_given(shown.context, shown.slates, _of_rows(batch, rows))
+        else:
+            found = self.policy.log_prob(shown.context, shown.slates)
+        log_prob, behaviour = (slots.masked_fill(empty, 0.0).sum((1, 2)) for slots in (found, shown.slates.log_prob))
         return ActorCriticSteps(
             log_prob=log_prob,
             behaviour_log_prob=behaviour,
             advantage=_flat(self.scale_advantages(advantage, batch.active), batch.active),
             value=self.value(shown.context),
-            target=_flat(advantage + batch.value[:-1], batch.active),
+            target=_flat(advantage + value[:-1], batch.active),
+        )
+
+    def latent_steps(self, batch: Trajectory) -> ActorCriticSteps:
+        """Return what the objective sees of the latent actions that were drawn in some users' trajectories.
+
+        The critic learns from the steps alone: value and target are equal here. One that was drawn before the first
+        step is left out.
+
+        Args:
+            batch: with the critic's values and the policy's latent actions.
+
+        Raises:
+            NonFiniteError: see `steps`.
+        """
+        assert self.latent is not None and isinstance(self.policy, LatentPolicy)
+        value, begins = _checked_value(batch), batch.latents["begins"]
+        ends = torch.cat([begins[1:], torch.zeros_like(begins[:1])])
+        discount = batch.reward.new_full(ends.shape, self.discount).masked_fill(ends, self.latent.discount)
+        trace = torch.ones_like(discount).masked_fill(ends, self.latent.trace)
+        drawn = begins & batch.active
+        advantage = generalised_advantages(batch.reward, value, batch.done, drawn, discount=discount, trace=trace)
+        rows = drawn.flatten().nonzero().squeeze(1)
+        latents, context = _of_rows(batch, rows), batch.example.context.select(rows)
+        known = _flat(value[:-1], drawn)
+        return ActorCriticSteps(
+            log_prob=self.policy.latent_log_prob(context, latents),
+            behaviour_log_prob=latents["log_prob"],
+            advantage=_flat(self.scale_advantages(advantage, drawn), drawn),
+            value=known,
+            target=known,
         )
 
     def validation_step(self, batch: Trajectory, batch_index: int) -> None:
@@ -115,6 +187,19 @@ class ActorCritic(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of policy and critic."""
         return make_optimizer(self.optimizer, self.parameters())
+
+
+def _checked_value(batch: Trajectory) -> Float[Tensor, "T1 B"]:
+    """Return the critic's values, once they and the rewards are known to be finite."""
+    assert batch.value is not None, "trajectories are collected with a critic"
+    _require_finite(batch.reward, batch.active, "the reward")
+    _require_finite(batch.value[:-1], batch.active, "the critic's value")
+    return batch.value
+
+
+def _of_rows(batch: Trajectory, rows: Int[Tensor, " R"]) -> Latents:
+    """Return the latent actions of some rows of the trajectory's examples."""
+    return {name: value.flatten(0, 1)[rows] for name, value in batch.latents.items()}
 
 
 def _require_finite(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:

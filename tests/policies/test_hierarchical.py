@@ -69,7 +69,7 @@ def test_a_part_that_is_left_out_is_not_read(part: str) -> None:
 def test_the_log_probability_is_that_of_the_mixture_over_the_bins() -> None:
     two, shown = policy(), slates()
     high = two.intent(CONTEXT)
-    each = torch.stack([two.log_prob_given(CONTEXT, shown, torch.full((4,), one)) for one in range(BINS)], -1)
+    each = torch.stack([two.log_prob_given(CONTEXT, shown, {"bin": torch.full((4,), one)}) for one in range(BINS)], -1)
     expected = (each.sum(2) + high[:, None]).logsumexp(-1)
     torch.testing.assert_close(two.log_prob(CONTEXT, shown).sum(-1), expected)
     torch.testing.assert_close(shown.slate_log_prob, expected)
@@ -103,13 +103,15 @@ def test_an_intent_is_drawn_where_a_session_begins_and_kept_elsewhere() -> None:
         torch.testing.assert_close(seen, expected[user], atol=0.08, rtol=0)
     _, fresh = two.act(CONTEXT, None, 2, generator)
     assert fresh["begins"].all()
-    torch.testing.assert_close(fresh["log_prob"], two.intent(CONTEXT).gather(1, fresh["bin"].unsqueeze(1)).squeeze(1))
+    expected = two.intent(CONTEXT).gather(1, fresh["bin"].unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(fresh["log_prob"], expected)
+    assert torch.equal(two.latent_log_prob(CONTEXT, fresh), fresh["log_prob"])
 
 
 def test_a_slate_has_the_probability_given_the_intent() -> None:
     two = policy()
     shown, latents = two.act(CONTEXT, None, 3, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(shown.log_prob, two.log_prob_given(CONTEXT, shown, latents["bin"]))
+    torch.testing.assert_close(shown.log_prob, two.log_prob_given(CONTEXT, shown, latents))
 
 
 def test_intents_last_for_a_session_of_the_simulator() -> None:

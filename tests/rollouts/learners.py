@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from recsys.decode.catalogue import over_legal_set
 from recsys.objectives.actor_critic import proximal_policy_optimisation
@@ -20,7 +22,7 @@ from recsys.policies.policy import SoftmaxPolicy
 from recsys.rollouts.data import SimulatorData
 from recsys.simulate.features import TopicFeatures
 from recsys.simulate.interest_evolution import InterestEvolution
-from recsys.systems.actor_critic import ActorCritic
+from recsys.systems.actor_critic import ActorCritic, LatentLevel
 from recsys.types.context import Context
 from recsys.types.slates import SamplingMethod, Slates
 from recsys.types.trajectory import Trajectory
@@ -32,12 +34,23 @@ class Moody(SoftmaxPolicy):
     def act(
         self, context: Context, latents: Latents | None, slots: int, generator: torch.Generator
     ) -> tuple[Slates, Latents]:
-        kept = latents or {"mood": torch.rand(len(context), generator=generator), "age": torch.zeros(len(context))}
-        mood = kept["mood"]
-        log_prob = over_legal_set(self.scorer(context) / (1 + mood.unsqueeze(1)), context)
+        first = {"mood": torch.rand(len(context), generator=generator).round(), "age": torch.zeros(len(context))}
+        kept = latents or first
+        log_prob = self.in_mood(context, kept["mood"])
         items = draw_slates(log_prob, 1, slots, generator)
         shown = Slates(items, slot_log_prob(log_prob, items), SamplingMethod.SAMPLE)
-        return shown, {"mood": mood, "age": kept["age"] + 1}
+        age = kept["age"] + 1
+        drawn = torch.full_like(age, -math.log(2))
+        return shown, {"mood": kept["mood"], "age": age, "begins": age == 1, "log_prob": drawn}
+
+    def in_mood(self, context: Context, mood: Tensor) -> Tensor:
+        return over_legal_set(self.scorer(context) / (1 + mood.unsqueeze(1)), context)
+
+    def log_prob_given(self, context: Context, slates: Slates, latents: Latents) -> Tensor:
+        return slot_log_prob(self.in_mood(context, latents["mood"]), slates.items)
+
+    def latent_log_prob(self, context: Context, latents: Latents) -> Tensor:
+        return torch.full((len(context),), -math.log(2))
 
 
 def actor_critic(lr: float = 0.01, kind: type[SoftmaxPolicy] = SoftmaxPolicy, **options: Any) -> ActorCritic:
@@ -45,6 +58,8 @@ def actor_critic(lr: float = 0.01, kind: type[SoftmaxPolicy] = SoftmaxPolicy, **
     features = TopicFeatures(20)
     policy, critic = kind(FeatureScorer(features, hidden=8)), FeatureCritic(features, hidden=8)
     objective = partial(proximal_policy_optimisation, entropy_weight=0.01)
+    if kind is Moody:
+        options = {"latent": LatentLevel(), **options}
     return ActorCritic(policy, critic, partial(torch.optim.Adam, lr=lr), **{"objective": objective, **options})
 
 

@@ -85,7 +85,7 @@ def test_latent_actions_outlast_an_epoch_and_an_interruption(after: int, tmp_pat
     rest = trained(actor_critic(kind=Moody), data(), tmp_path, resume=True)
     for one, two in zip([*first.batches, *rest.batches], whole.batches, strict=True):
         assert all(torch.equal(part, twin) for part, twin in zip(one.tensors(), two.tensors(), strict=True))
-        assert one.latents.keys() == two.latents.keys() == {"mood", "age"}
+        assert one.latents.keys() == two.latents.keys() == {"mood", "age", "begins", "log_prob"}
 
 
 def test_older_trajectories_are_drawn_from_a_larger_buffer(tmp_path: Path) -> None:

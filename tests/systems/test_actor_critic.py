@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from recsys.errors import ConfigurationError, NonFiniteError
-from recsys.objectives.actor_critic import ActorCriticSteps
+from recsys.objectives.actor_critic import ActorCriticSteps, advantage_actor_critic
 from recsys.objectives.returns import as_they_are, generalised_advantages
+from recsys.policies.feature_network import FeatureCritic
+from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
 from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators
+from recsys.simulate.features import NoveltyFeatures
 from recsys.simulate.interest_evolution import InterestEvolution
-from recsys.systems.actor_critic import ActorCritic
+from recsys.simulate.novelty_seeking import NoveltySeeking
+from recsys.systems.actor_critic import ActorCritic, LatentLevel
 from recsys.types.feedback import Feedback
 from recsys.types.trajectory import Trajectory
 from tests.rollouts.learners import actor_critic, data, trained
@@ -111,3 +117,103 @@ def test_feedback_after_a_session_is_not_read_whatever_it_is(value: float) -> No
     losses = [system.objective(system.steps(one)).value for one in (batch, other)]
     assert torch.equal(losses[0], losses[1])
     assert torch.equal(batch.reward, other.reward)
+
+
+WORLD = NoveltySeeking(12, 3, profile=2, sessions=3, session_steps=2, window=2, recent=3, initial=2)
+
+
+def of_two_levels(**options: Any) -> ActorCritic:
+    torch.manual_seed(0)
+    policy = TwoLevelPolicy(
+        IntentNetwork(WORLD.items, 2, 3, sessions=2, window=2, hidden=4), ConditionedScorer(WORLD.items, 2, 2, 4)
+    )
+    critic = FeatureCritic(NoveltyFeatures(WORLD), hidden=4)
+    given = {"scale_advantages": as_they_are, "discount": 0.9, "latent": LatentLevel(0.5, 0.0), **options}
+    return ActorCritic(policy, critic, partial(torch.optim.Adam, lr=0.01), advantage_actor_critic, **given)
+
+
+def test_latent_actions_are_worth_their_session_and_the_next_ones_value() -> None:
+    system = of_two_levels()
+    batch = collect(WORLD, system.policy, EpisodeConfig(5, 6, 2), EpisodeGenerators.seeded(0), critic=system.value)
+    high, reward, value = system.latent_steps(batch), batch.reward, batch.value
+    assert value is not None and len(high.log_prob) == 3 * 5
+    for number, start in enumerate((0, 2, 4)):
+        rows = slice(5 * number, 5 * number + 5)
+        follows = 0.0 if start == 4 else 0.5 * value[start + 2]
+        worth = reward[start] + 0.9 * (reward[start + 1] + follows)
+        torch.testing.assert_close(high.advantage[rows], worth - value[start])
+        torch.testing.assert_close(high.log_prob[rows], batch.latents["log_prob"][start])
+        torch.testing.assert_close(high.behaviour_log_prob[rows], batch.latents["log_prob"][start])
+    assert torch.equal(high.value, high.target)
+
+
+def test_slates_are_learned_given_the_latent_actions() -> None:
+    system = of_two_levels()
+    batch = collect(WORLD, system.policy, EpisodeConfig(5, 6, 2), EpisodeGenerators.seeded(0), critic=system.value)
+    low = system.steps(batch)
+    torch.testing.assert_close(low.log_prob, low.behaviour_log_prob)
+    marginal = system.policy.log_prob(batch.example.context, batch.example.slates).sum((1, 2))
+    assert (marginal - low.log_prob).abs().max() > 1e-3
+
+
+def test_a_latent_action_of_before_is_left_out() -> None:
+    system = of_two_levels()
+    whole = collect(WORLD, system.policy, EpisodeConfig(5, 3, 2), EpisodeGenerators.seeded(0), critic=system.value)
+    later = Trajectory(
+        whole.example.select(torch.arange(5, 15)),
+        whole.active[1:],
+        whole.done[1:],
+        whole.value[1:],  # type: ignore[index]
+        {name: one[1:] for name, one in whole.latents.items()},
+    )
+    assert len(system.latent_steps(later).log_prob) == 5
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_both_levels_have_gradients_by_their_weight(weight: float) -> None:
+    system = of_two_levels(latent=LatentLevel(weight=weight))
+    logged: dict[str, Any] = {}
+    system.log_dict = lambda values, **options: logged.update(values)  # type: ignore[method-assign]
+    batch = collect(WORLD, system.policy, EpisodeConfig(40, 6, 2), EpisodeGenerators.seeded(0), critic=system.value)
+    system.training_step(batch, 0).backward()
+    low = [one.grad for one in system.policy.scorer.parameters()]
+    assert all(one is not None and one.any() for one in low)
+    high = [one.grad for one in system.policy.intent.parameters()]
+    assert any(one is not None and bool(one.any()) for one in high) == (weight > 0)
+    assert {"train/latent/entropy", "train/entropy", "train/loss"} <= set(logged)
+
+
+def test_the_gradient_of_the_high_level_is_that_of_the_expected_reward() -> None:
+    """One session of one slate of one item: every intent and every item enumerated, no baseline needed."""
+    world = NoveltySeeking(4, 3, profile=2, sessions=1, session_steps=1, window=2, recent=3, initial=2, seed=1)
+    torch.manual_seed(0)
+    policy = TwoLevelPolicy(
+        IntentNetwork(world.items, 2, 3, sessions=2, window=2, hidden=4), ConditionedScorer(world.items, 2, 2, 4)
+    ).double()
+    policy.scorer.novelty.data = torch.tensor([0.0, 4.0], dtype=torch.float64)
+    context = world.observe(world.reset(1, torch.Generator().manual_seed(0)))
+    context = context.replace(profile=context.profile.double())
+    reward = torch.tensor([0.1, 0.9, 0.4, 0.0], dtype=torch.float64)
+    parts = list(policy.intent.parameters())
+    high = policy.intent(context)[0]
+    low = torch.stack([policy.given(context, torch.tensor([one]))[0] for one in range(3)]).exp().detach()
+    exact = torch.autograd.grad((high.exp() * (low @ reward)).sum(), parts, allow_unused=True)
+    sampled = policy.latent_log_prob(context.select(torch.zeros(3, dtype=torch.int64)), {"bin": torch.arange(3)})
+    estimate = torch.autograd.grad((high.exp().detach() * (low @ reward) * sampled).sum(), parts, allow_unused=True)
+    for one, other in zip(exact, estimate, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+def test_two_levels_and_their_options_belong_together() -> None:
+    with pytest.raises(ConfigurationError, match=r"TwoLevelPolicy has latent actions: set system\.latent"):
+        of_two_levels(latent=None)
+    with pytest.raises(ConfigurationError, match=r"has no latent actions: leave system\.latent out"):
+        actor_critic(latent=LatentLevel())
+
+
+@pytest.mark.parametrize("wrong", [{"discount": 1.1}, {"trace": -0.1}, {"weight": -1.0}])
+def test_numbers_of_the_latent_level_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        LatentLevel(**wrong)
