@@ -17,7 +17,7 @@ from recsys.nn.mixture_of_experts import MixtureOfExperts
 from recsys.objectives.likelihood import catalogue_cross_entropy
 from recsys.objectives.preference import dpo
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
-from recsys.rewards.learned import LearnedReward, StandardisedSum
+from recsys.rewards.learned import LearnedReward, ProbabilitySum, Scalariser, StandardisedSum
 from recsys.systems.group_sampling import BeamSampler
 from recsys.systems.judged_validation import JudgedValidation
 from recsys.systems.pairing import BestAgainstWorst
@@ -71,12 +71,12 @@ def against_supervised(sizes: Sizes, rounds: int) -> Result:
     alignment = PreferenceAlignment(
         network(sizes),
         BeamSampler(sizes.candidates),
-        reward(sizes),
+        reward(sizes, StandardisedSum()),
         dpo,
         catalogue_cross_entropy,
         EpochReference,
         BestAgainstWorst(),
-        JudgedValidation(reward(sizes)),
+        JudgedValidation(reward(sizes, ProbabilitySum())),
         slots=sizes.slots,
         pair_share=sizes.pair_share,
         **shared,
@@ -113,11 +113,11 @@ def network(sizes: Sizes) -> EncoderDecoder:
     return EncoderDecoder(Trie.from_codes(codes), **shape, decoder_feed_forward=experts).train()
 
 
-def reward(sizes: Sizes) -> LearnedReward:
+def reward(sizes: Sizes, scalariser: Scalariser) -> LearnedReward:
     """A reward model of one head with random weights."""
     torch.manual_seed(1)
     model = SessionRewardModel(torch.randn(sizes.items, 128), ["like"], max_length=sizes.longest)
-    return LearnedReward(model.eval(), StandardisedSum())
+    return LearnedReward(model.eval(), scalariser)
 
 
 def sessions(sizes: Sizes, seed: int) -> Example:

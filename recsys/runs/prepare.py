@@ -75,6 +75,8 @@ def load_data(run: RunFolder | Path | str, modules: Sequence[str] = ()) -> Prepa
 
 
 def _load_data(run: RunFolder) -> PreparedData:
+    if not run.path.is_dir():
+        raise RequestError(f"{run.path}: there is no such folder; name one that `recsys train` left")
     folder = run.stage(Prepare.name)
     if not (folder / PREPARED_FILE).exists():
         raise RequestError(f"{run.path} holds no prepared data; its stages begin with `{Prepare.name}`")

@@ -108,11 +108,14 @@ class TrainedRecommender:
             best_of: number of candidates of each user, at least 1; None for none.
 
         Raises:
-            RequestError: the run answers with single items, or has no reward model to choose by.
+            RequestError: the run answers with single items, has fewer items than slots, or has no reward model to
+                choose by.
             DataError: a user is not in the data.
         """
         if self.slots is None:
             raise RequestError(f"{self.row} ranks single items: ask for k of them, not for a session")
+        if slots is not None and slots > len(self.items):
+            raise RequestError(f"slots={slots}: the run has {len(self.items):,} items; ask for at most so many")
         if best_of is not None and self.reward is None:
             raise RequestError(f"best_of={best_of}: the run has no reward model to choose by; leave best_of out")
         together = best_of is not None and len(user_ids) > 0 and self.allocation.compares_requests

@@ -125,7 +125,7 @@ class PreferenceAlignment(SequentialSystem):
             return
         problem = _no_common_unit(make(node.pairing, key=f"{key}.pairing"), make(scalariser, key=f"{key}.reward"))
         if problem is not None:
-            raise PartError(f"{key}.pairing", problem)
+            raise PartError(f"{key}.pairing", f"{problem} ({key}.reward.scalariser)")
 
     def training_step(self, batch: Example, batch_index: int) -> Tensor:
         """Return the likelihood of the logged slates, and the preference of the pairs of the chosen requests."""
@@ -201,5 +201,5 @@ def _no_common_unit(pairing: Pairing, reward: object) -> str | None:
         return None
     return (
         f"it compares rewards of two groups of candidates, and {type(reward).__name__} those of one group only: set "
-        "reward.scalariser to one with one unit for all, such as {_target_: recsys.rewards.learned.ProbabilitySum}"
+        "its scalariser to one with one unit for all, such as {_target_: recsys.rewards.learned.ProbabilitySum}"
     )

@@ -54,17 +54,18 @@ def quality_of(model: SessionRewardModel, labels: Mapping[str, Label], batches: 
 def shown_sessions(
     data: PreparedSlates, asked: Example, answers: Mapping[str, Int[Tensor, "B S"]], channel: str, users: int
 ) -> list[dict[str, Any]]:
-    """Return the sessions of the first requests, as item indices: history, logged, engaged, and those of every row.
+    """Return a session of each of the first users, as item indices: history, logged, engaged, and those of every row.
 
     Args:
         data: what the requests come from.
         asked: the requests.
         answers: the session that each row serves.
         channel: of the feedback; an item is engaged if its value is above 0.
-        users: how many requests, at most.
+        users: how many, at most.
     """
     sessions = []
-    for row in range(min(users, len(asked))):
+    first = dict(zip(reversed(asked.context.users.tolist()), reversed(range(len(asked))), strict=True))
+    for row in sorted(first.values())[:users]:
         context = asked.context.select(torch.tensor([row])).recent(10)
         logged = asked.slates.items[row, 0]
         sessions.append(

@@ -26,6 +26,7 @@ from recsys.ranges import at_least, is_seed
 from recsys.report.progress import progress_bar
 from recsys.rewards.labels import Label
 from recsys.rewards.learned import LearnedReward, Scalariser
+from recsys.rewards.reward import compares_requests
 from recsys.runs.artifacts import artifacts, load
 from recsys.runs.prepare import load_data_of
 from recsys.runs.run_folder import RunFolder
@@ -34,7 +35,7 @@ from recsys.training.evaluate import EvaluationResult
 from recsys.training.ranking_evaluation import BaselineFactory
 from recsys.training.row_validation import VALIDATION, finite_or_none, highest, stored_validation
 from recsys.training.session_details import DISAGREEMENTS, MODELS, SESSIONS, quality_of, shown_sessions
-from recsys.training.session_tables import disagreement_table, disagreements, judged_table, outcome_table
+from recsys.training.session_tables import disagreement_table, disagreements, judged_table, outcome_table, quality_table
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.example import Example
@@ -123,6 +124,13 @@ class SessionEvaluation:
         self.requests = requests
         self.limit = limit
         _check_heads(scalariser, labels)
+        if self.allocation.compares_requests and not compares_requests(scalariser):
+            raise PartError(
+                "evaluation.scalariser",
+                f"{type(scalariser).__name__} compares candidates of one request only, and {type(allocation).__name__} "
+                "those of different requests: choose one with one unit for all, such as "
+                "{_target_: recsys.rewards.learned.ProbabilitySum}, or leave evaluation.allocation out",
+            )
 
     reads: ClassVar[type] = PreparedSlates
 
@@ -182,15 +190,17 @@ class SessionEvaluation:
         title = f"{data.name}: {len(asked):,} held-out sessions of {len(asked.context.users.unique()):,} users"
         reference = next((one for one in self.references if one in table), None)
         apart = disagreements(table, judge.heads, self.engaged, reference)
+        quality = {
+            name: quality_of(one, self.labels, batches) for name, one in (("reward_model", model), ("judge", judge))
+        }
         views = [
-            judged_table(table, judge.heads, title),
+            quality_table(quality),
+            judged_table(table, judge.heads, self.candidates, title),
             outcome_table(table, self.engaged, reference),
             *([] if reference is None else [disagreement_table(apart, reference)]),
         ]
         details = {
-            MODELS: {
-                name: quality_of(one, self.labels, batches) for name, one in (("reward_model", model), ("judge", judge))
-            },
+            MODELS: quality,
             DISAGREEMENTS: [vars(one) for one in apart],
             SESSIONS: shown_sessions(data, asked, shown, self.engaged[0], self.users),
             VALIDATION: self._validation(policies, data),

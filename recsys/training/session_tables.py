@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from recsys.metrics.results import Results
 from recsys.report.console import Column, ConsoleTable
@@ -85,18 +86,35 @@ def disagreement_table(found: Sequence[Disagreement], reference: str | None) -> 
     return ConsoleTable(columns, rows or [none], title)
 
 
-def judged_table(table: Results, heads: Sequence[str], title: str) -> ConsoleTable:
+def quality_table(quality: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> ConsoleTable:
+    """Return how well each reward model orders logged sessions by what happened: ½ is chance, 1 is perfect.
+
+    Args:
+        quality: of each model and each of its heads, as `recsys.training.session_details.quality_of` tells.
+    """
+    heads = list(next(iter(quality.values())))
+    rows = [[name, *(METRIC(of[head]["auc"]) for head in heads)] for name, of in quality.items()]
+    title = "AUC on the test sessions; a model at .5 knows nothing of them, and neither does what it prefers"
+    return ConsoleTable([Column("", words=True), *map(Column, heads)], rows, title)
+
+
+def judged_table(table: Results, heads: Sequence[str], candidates: int, title: str) -> ConsoleTable:
     """Return the judge's probability of each head: the mean over a row's sampled sessions, and the largest.
 
     Args:
         table: results.
         heads: of the judge.
+        candidates: sampled sessions of a request.
         title: of the table.
     """
     parts = [(part, head) for head in heads for part in ("mean", "max")]
     rows = [[row, *(_value(cells.get(f"judge_{part}/{head}")) for part, head in parts)] for row, cells in table.items()]
     columns = [ROW, *(Column(f"{head}\n{part}") for part, head in parts)]
-    return ConsoleTable(columns, rows, title, "the judge's probability: mean and largest of a request's sessions")
+    caption = (
+        f"the judge's probability: mean and largest of {candidates} sampled sessions of a request; of best-of rows, of "
+        "the one that is served"
+    )
+    return ConsoleTable(columns, rows, title, caption)
 
 
 def outcome_table(table: Results, channels: Sequence[str], reference: str | None) -> ConsoleTable:

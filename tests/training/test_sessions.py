@@ -19,7 +19,7 @@ from recsys.cli.recommend import recommend
 from recsys.config.folders import configuration_folder
 from recsys.data.datasets.prepare_slates import PreparedSlates
 from recsys.decode.normalisation import StepByStep
-from recsys.errors import ConfigurationError
+from recsys.errors import ConfigurationError, RequestError
 from recsys.metrics.sessions import session_ndcg
 from recsys.policies.allocation import AdaptiveAllocation
 from recsys.policies.autoregressive import AutoregressiveSlatePolicy
@@ -241,7 +241,7 @@ def test_users_asked_about_together_can_share_a_budget(run: RunFolder) -> None:
 
 def test_baselines_and_short_sessions_are_served_too(run: RunFolder) -> None:
     served, _ = load_policy(run, "popularity")
-    [found] = served.sessions([7], slots=30)
+    [found] = served.sessions([7], slots=24)
     assert len(found.items) == 24 and math.isfinite(found.log_prob) and found.reward is None
     assert found.items[-1][2] == pytest.approx(1.0), "the last item that is left"
     assert len(served.sessions([7, 31])[1].items) == 3
@@ -268,6 +268,7 @@ def test_the_row_that_validates_best_is_served(run: RunFolder) -> None:
         (["row=ipa_best_of_4"], "row=ipa_best_of_4: ask for the best of several with row=ipa best_of=4"),
         (["row=ippa"], "has no such row; did you mean 'ipa'?"),
         (["row=reward_model"], "has no such row; known: ecpo, ecpo_pointwise, ipa, legal_set, pointwise, popularity"),
+        (["slots=25"], "slots=25: the run has 24 items; ask for at most so many"),
         (["k=3"], "answers with one session of 3 items a user; leave k out"),
         (["user=999"], "user: 999 not among the 50 users of the run"),
     ],
@@ -295,6 +296,31 @@ def test_a_policy_of_sessions_acts_on_the_items_of_others(run: RunFolder, row: s
 def test_a_judge_that_rewards_is_refused(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *SMALL, "evaluation.judge=reward_model", f"dataset.root={run.path.parent}/tables"]) == 2
     assert "the judge must not be the model that rewards" in capsys.readouterr().err
+
+
+def test_an_allocation_that_compares_requests_is_refused_before_anything_is_trained(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptive = "evaluation.allocation={_target_: recsys.policies.allocation.AdaptiveAllocation, exploration: 4}"
+    assert main(["train", *SMALL, adaptive, f"dataset.root={run.path.parent}/tables"]) == 2
+    said = capsys.readouterr()
+    assert "evaluation.scalariser: StandardisedSum compares candidates of one request only" in said.err
+    assert "train: begins" not in said.out
+
+
+def test_the_report_shows_sessions_of_different_users(run: RunFolder) -> None:
+    shown = json.loads((run.stage("evaluate") / "sessions.json").read_text())
+    assert len({one["user_id"] for one in shown}) == len(shown) == 3
+
+
+def test_data_of_no_run_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="there is no such folder"):
+        recsys.load_data(tmp_path / "none")
+    assert not any(tmp_path.iterdir())
+
+
+def test_one_raw_id_is_one_user(run: RunFolder) -> None:
+    assert len(recsys.load_data(run.path).recommend_context("7")) == 1
 
 
 def test_a_mistyped_row_is_refused(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,13 +193,14 @@ def user_indices(users: pl.DataFrame, user_ids: Sequence[int | str], name: str) 
 
     Args:
         users: one row a user: `user` and `user_id`.
-        user_ids: raw ids, as they are or as text; one may occur several times.
+        user_ids: raw ids, as they are or as text; one may occur several times. A text is one id.
         name: of the data, for the message.
 
     Raises:
         DataError: an id is not in the data.
     """
-    asked = pl.Series("user_id", [str(user_id) for user_id in user_ids], dtype=pl.String)
+    given = [user_ids] if isinstance(user_ids, str) else user_ids
+    asked = pl.Series("user_id", [str(user_id) for user_id in given], dtype=pl.String)
     known = users.select("user", pl.col("user_id").cast(pl.String))
     found = asked.to_frame().join(known, on="user_id", how="left", maintain_order="left")
     unknown = found.filter(pl.col("user").is_null()).get_column("user_id")
