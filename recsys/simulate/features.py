@@ -11,6 +11,7 @@ from torch.nn.functional import normalize, one_hot
 
 from recsys.errors import RequestError
 from recsys.metrics.diversity import distance_to_history
+from recsys.policies.session_summaries import recent_vectors
 from recsys.ranges import at_least
 from recsys.simulate.interest_evolution import InterestContext
 from recsys.simulate.long_term_satisfaction import SatisfactionContext
@@ -109,9 +110,7 @@ class NoveltyFeatures:
         one = vectors.new_ones(len(seen), len(vectors), 1)
         if not self.personal:
             return torch.cat([one, vectors.expand(len(seen), -1, -1)], -1)
-        recent = seen.history.last(self.window).to_padded(-1, self.window)
-        known = recent >= 0
-        history = vectors[recent.clamp(min=0)] * known.unsqueeze(-1)
+        history, known = recent_vectors(seen, vectors, self.window)
         cosine = normalize(history.sum(1), dim=1) @ vectors.T
         novelty = distance_to_history(vectors.unsqueeze(0), history, known).unsqueeze(-1)
         return torch.cat([one, cosine.unsqueeze(-1), novelty, novelty * seen.profile.unsqueeze(1)], -1)

@@ -223,7 +223,7 @@ class NoveltySeeking(Simulator[NoveltyState]):
     @override
     def vectors(self, state: NoveltyState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S D"]:
         """Return the vectors of the shown items."""
-        return self.items.to(state.key.device)[items.clamp(min=0)]
+        return self._items(state)[items.clamp(min=0)]
 
     @override
     def step(
@@ -265,7 +265,7 @@ class NoveltySeeking(Simulator[NoveltyState]):
         recent, lowest, spread = [], [], []
         every = torch.arange(self.num_items, device=state.key.device)
         for part in self._parts(state):
-            liked = self._without_intent(part, every, self._vectors_like(state)).topk(self.initial, dim=1).indices
+            liked = self._without_intent(part, every, self._items(state)).topk(self.initial, dim=1).indices
             had = torch.cat([part.recent[:, self.initial :], liked.flip(1)], 1)
             least, most = self._utilities(replace(part, recent=had)).aminmax(dim=1)
             recent.append(had)
@@ -283,7 +283,7 @@ class NoveltySeeking(Simulator[NoveltyState]):
 
     def _utilities(self, state: NoveltyState) -> Float[Tensor, "B N"]:
         every = torch.arange(self.num_items, device=state.key.device)
-        vectors, recent = self._vectors_like(state), state.recent[:, -self.window :]
+        vectors, recent = self._items(state), state.recent[:, -self.window :]
         novelty = distance_to_history(vectors.unsqueeze(0), self.vectors(state, recent), recent >= 0)
         return self._without_intent(state, every, vectors) + self._intent(state) * novelty
 
@@ -311,7 +311,7 @@ class NoveltySeeking(Simulator[NoveltyState]):
         drawn = torch.randn(1 if self.common else users, generator=generator, device=generator.device)
         return drawn.expand(users)
 
-    def _vectors_like(self, state: NoveltyState) -> Float[Tensor, "N D"]:
+    def _items(self, state: NoveltyState) -> Float[Tensor, "N D"]:
         return self.items.to(state.key.device)
 
 
