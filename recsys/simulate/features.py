@@ -11,7 +11,7 @@ from torch.nn.functional import normalize, one_hot
 
 from recsys.errors import RequestError
 from recsys.metrics.diversity import distance_to_history
-from recsys.policies.session_summaries import recent_vectors
+from recsys.policies.hierarchical.session_summaries import recent_vectors
 from recsys.ranges import at_least
 from recsys.simulate.interest_evolution import InterestContext
 from recsys.simulate.long_term_satisfaction import SatisfactionContext

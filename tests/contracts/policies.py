@@ -30,7 +30,9 @@ from recsys.policies.baselines.item_knn import ItemKNN
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.generative import GenerativePolicy
-from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.policies.hierarchical.intent import IntentNetwork
+from recsys.policies.hierarchical.scorer import ConditionedScorer
+from recsys.policies.hierarchical.two_level import TwoLevelPolicy
 from recsys.policies.marginal_relevance import MaximalMarginalRelevance
 from recsys.policies.mixture import Mixture
 from recsys.policies.policy import Policy, SoftmaxPolicy

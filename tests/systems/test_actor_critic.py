@@ -11,7 +11,9 @@ from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.objectives.actor_critic import ActorCriticSteps, advantage_actor_critic
 from recsys.objectives.returns import as_they_are, generalised_advantages
 from recsys.policies.feature_network import FeatureCritic
-from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.policies.hierarchical.intent import IntentNetwork
+from recsys.policies.hierarchical.scorer import ConditionedScorer
+from recsys.policies.hierarchical.two_level import TwoLevelPolicy
 from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators
 from recsys.simulate.features import NoveltyFeatures

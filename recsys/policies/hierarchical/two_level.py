@@ -4,122 +4,19 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch import Tensor
 from typing_extensions import override
 
 from recsys.decode.catalogue import over_legal_set
 from recsys.errors import RequestError
-from recsys.metrics.diversity import distance_to_history
+from recsys.policies.hierarchical.intent import IntentNetwork
+from recsys.policies.hierarchical.scorer import ConditionedScorer
 from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.policies.policy import ItemPolicy
-from recsys.policies.session_summaries import recent_vectors, session_summaries
-from recsys.ranges import at_least
 from recsys.types.context import Context
 from recsys.types.session_context import SessionContext
 from recsys.types.slates import SamplingMethod, Slates
-
-
-class IntentNetwork(nn.Module):
-    """The high level: how likely a user wants novelty `g` in the session that begins, `g` one of `B` bins of (0, 1).
-
-    `π_h(g_b) ∝ g_b^{c m} (1 − g_b)^{c (1 − m)}`, a Beta density at the middles of the bins, with the mode
-    `m = σ(static + dynamic)`. `static` is a network of the user's profile, `dynamic` one of a recurrent state over the
-    summaries of earlier sessions (`session_summaries`); either can be left out.
-
-    Args:
-        vectors: of all items, unit length.
-        profile: numbers of a profile.
-        bins: `B`, at least 2.
-        sessions: earlier sessions that are read.
-        window: of the realised novelty.
-        hidden: width of both networks.
-        static: whether the profile is read.
-        dynamic: whether earlier sessions are read.
-    """
-
-    vectors: Tensor
-    middles: Tensor
-
-    def __init__(
-        self,
-        vectors: Float[Tensor, "N D"],
-        profile: int,
-        bins: int = 11,
-        sessions: int = 5,
-        window: int = 10,
-        hidden: int = 16,
-        static: bool = True,
-        dynamic: bool = True,
-    ) -> None:
-        at_least(2, bins=bins)
-        at_least(1, profile=profile, sessions=sessions, window=window, hidden=hidden)
-        super().__init__()
-        self.register_buffer("vectors", vectors)
-        self.register_buffer("middles", (torch.arange(bins) + 0.5) / bins)
-        self.sessions = sessions
-        self.window = window
-        self.static = _scored(profile, hidden) if static else None
-        self.recurrent = nn.GRU(vectors.shape[1] + 2, hidden, batch_first=True) if dynamic else None
-        self.dynamic = nn.Linear(hidden, 1) if dynamic else None
-        self.sharpness = nn.Parameter(torch.tensor(1.0))
-
-    def propensity(self, context: SessionContext) -> Float[Tensor, " B"]:
-        """Return `m`, in (0, 1): what the policy takes the user's intent for."""
-        total = torch.zeros(len(context), device=self.middles.device)
-        if self.static is not None:
-            total = total + self.static(context.profile).squeeze(-1)
-        if self.recurrent is not None and self.dynamic is not None:
-            summaries = session_summaries(context, self.vectors, self.sessions, self.window)
-            _, state = self.recurrent(summaries)
-            total = total + self.dynamic(state[0]).squeeze(-1)
-        return total.sigmoid()
-
-    @override
-    def forward(self, context: SessionContext) -> Float[Tensor, "B bins"]:
-        """Return `log π_h` of each bin, nats."""
-        mean, middles = self.propensity(context).unsqueeze(1), self.middles
-        log_density = mean * middles.log() + (1 - mean) * (1 - middles).log()
-        return (softplus(self.sharpness) * len(middles) * log_density).log_softmax(-1)
-
-
-class ConditionedScorer(nn.Module):
-    """The low level: `f(s)ᵀ v_a + b_a + w(g) · novelty(a)`, with `w(g) = w_0 + w_1 (2g − 1)`.
-
-    `s` is the mean vector of the last items consumed, that of the latest, and the profile; the novelty of an item is
-    its distance to the nearest of them (`distance_to_history`).
-
-    Args:
-        vectors: of all items, unit length.
-        profile: numbers of a profile.
-        window: items that are looked back on.
-        hidden: width of `f`.
-    """
-
-    vectors: Tensor
-
-    def __init__(self, vectors: Float[Tensor, "N D"], profile: int, window: int = 10, hidden: int = 32) -> None:
-        at_least(1, profile=profile, window=window, hidden=hidden)
-        super().__init__()
-        self.register_buffer("vectors", vectors)
-        self.window = window
-        width = vectors.shape[1]
-        self.query = nn.Sequential(nn.Linear(2 * width + profile, hidden), nn.Tanh(), nn.Linear(hidden, width))
-        self.bias = nn.Parameter(torch.zeros(len(vectors)))
-        self.novelty = nn.Parameter(torch.tensor([0.0, 1.0]))
-
-    def parts(self, context: SessionContext) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
-        """Return what the intent does not change, and the novelty of every item."""
-        had, known = recent_vectors(context, self.vectors, self.window)
-        mean = had.sum(1) / known.sum(1, keepdim=True).clamp(min=1)
-        query = self.query(torch.cat([mean, had[:, -1], context.profile], -1))
-        novelty = distance_to_history(self.vectors.unsqueeze(0), had, known)
-        return query @ self.vectors.T + self.bias, novelty
-
-    def weight(self, intent: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Return `w(g)`."""
-        return self.novelty[0] + self.novelty[1] * (2 * intent - 1)
 
 
 class TwoLevelPolicy(ItemPolicy, LatentPolicy):
@@ -226,7 +123,3 @@ def _marginal(
     impossible = prefix.isneginf()
     before = torch.nn.functional.pad(prefix[..., :-1], (1, 0))
     return (prefix - before.masked_fill(before.isneginf(), 0.0)).masked_fill(impossible, float("-inf"))
-
-
-def _scored(width: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1))

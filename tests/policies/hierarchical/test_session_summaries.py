@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from recsys.policies.session_summaries import realised_novelty, recent_vectors, session_summaries
+from recsys.policies.hierarchical.session_summaries import realised_novelty, recent_vectors, session_summaries
 from recsys.types.jagged import Jagged
 from recsys.types.session_context import SessionContext
 

@@ -8,7 +8,9 @@ import torch
 from torch.nn.functional import normalize
 
 from recsys.errors import ConfigurationError, RequestError
-from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.policies.hierarchical.intent import IntentNetwork
+from recsys.policies.hierarchical.scorer import ConditionedScorer
+from recsys.policies.hierarchical.two_level import TwoLevelPolicy
 from recsys.policies.latent import LatentPolicy
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators, play
 from recsys.simulate.novelty_seeking import NoveltySeeking

@@ -1,0 +1,1 @@
+"""Policies of two levels: an intent for each session, and slates that follow from it."""
