@@ -137,6 +137,10 @@ def distance_to_history(
     tensor([[0., 1.],
             [1., 1.]])
     """
-    cosine = history @ candidates.mT
-    nearest = cosine.masked_fill(~known.unsqueeze(-1), float("-inf")).amax(1)
-    return 1 - torch.where(known.any(1, keepdim=True), nearest, 0.0)
+    some = history.gather(1, known.long().argmax(1).view(-1, 1, 1).expand(-1, 1, history.shape[2]))
+    had = torch.where(known.unsqueeze(-1), history, some)  # an item twice changes no maximum
+    if len(candidates) == 1:
+        cosine = (had.flatten(0, 1) @ candidates[0].mT).unflatten(0, known.shape)
+    else:
+        cosine = had @ candidates.mT
+    return 1 - torch.where(known.any(1, keepdim=True), cosine.amax(1), 0.0)

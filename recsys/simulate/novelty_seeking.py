@@ -315,6 +315,11 @@ class NoveltySeeking(Simulator[NoveltyState]):
         return self.items.to(state.key.device)
 
 
+def item_vectors(simulator: NoveltySeeking) -> Float[Tensor, "N D"]:
+    """Return the unit vectors of the simulator's items, for policies that are configured apart from it."""
+    return simulator.items
+
+
 def hashed_normal(first: Int[Tensor, "*#shape"], second: Int[Tensor, "*#shape"]) -> Float[Tensor, "*shape"]:
     """Return a standard normal number for each pair of integers, always the same for the same pair.
 

@@ -14,14 +14,21 @@ from torch import Tensor, nn
 from recsys.errors import ConfigurationError, NonFiniteError
 from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
+from recsys.objectives.latent_class import conditional_log_prob, session_log_likelihood
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
+from recsys.policies.hierarchical.choices import SessionChoices
 from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.policy import ItemPolicy
 from recsys.ranges import at_least, within
+from recsys.rewards.combined import with_parts
+from recsys.rewards.contract import checked_reward
+from recsys.rewards.novelty import IntrinsicReward
+from recsys.rewards.reward import Reward
 from recsys.systems.sequential import OptimizerFactory
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
+from recsys.types.feedback import REWARD, Channel
 from recsys.types.trajectory import Trajectory
 
 
@@ -36,6 +43,8 @@ class LatentLevel:
         discount: `γ_h`, in [0, 1]: what a reward behind the next latent action is worth, beside the `γ` of steps.
         trace: `λ_h`, in [0, 1]: how far the rewards behind it count instead of the critic.
         weight: of its loss beside that of the slates, at least 0.
+        intrinsic: what slates earn beside the reward for following the latent actions, in its step alone; neither the
+            critic nor the latent actions see it. None for nothing.
 
     Raises:
         ConfigurationError: a number is out of range.
@@ -44,6 +53,7 @@ class LatentLevel:
     discount: float = 0.99
     trace: float = 0.95
     weight: float = 1.0
+    intrinsic: IntrinsicReward | None = None
 
     def __post_init__(self) -> None:
         within(0, 1, discount=self.discount, trace=self.trace)
@@ -69,10 +79,16 @@ class ActorCritic(lightning.LightningModule):
         trace: `λ` of generalised advantages, in [0, 1].
         scale_advantages: of a minibatch, given advantages and which steps count; `as_they_are` leaves them.
         latent: how the latent actions of a `LatentPolicy` are learned; None for any other policy.
+        choice_weight: of `−log p(choices)` a choice, in reward a nat, of a policy that says what users choose
+            (`SessionChoices`); 0 learns from rewards alone.
+        reward: what steps are worth, from the requests, slates and feedback of the trajectory; parts of a weighted sum
+            are logged one by one. None takes the channel `reward` of the feedback.
+        stride: of the steps from which slates and critic learn: each minibatch takes every so many-th, the first one in
+            turn. Scoring catalogues costs many times what choices and latent actions cost, which learn from all steps.
 
     Raises:
-        ConfigurationError: `discount` or `trace` is outside [0, 1], or `latent` is given for a policy without latent
-            actions, or missing for one that has them.
+        ConfigurationError: a number is out of range; `latent` is given for a policy without latent actions, or missing
+            for one that has them; choices count for a policy that says nothing of them.
     """
 
     monitor: ClassVar[str] = "validation/reward"
@@ -89,9 +105,18 @@ class ActorCritic(lightning.LightningModule):
         trace: float = 0.95,
         scale_advantages: Callable[[Tensor, Tensor], Tensor] = standardised,
         latent: LatentLevel | None = None,
+        choice_weight: float = 0.0,
+        reward: Reward | None = None,
+        stride: int = 1,
     ) -> None:
         super().__init__()
         within(0, 1, discount=discount, trace=trace)
+        at_least(0, choice_weight=choice_weight)
+        at_least(1, stride=stride)
+        if choice_weight and not isinstance(policy, SessionChoices):
+            raise ConfigurationError(
+                f"choice_weight: {type(policy).__name__} does not say what users choose: leave system.choice_weight out"
+            )
         if (latent is not None) != isinstance(policy, LatentPolicy):
             has = (
                 "has no latent actions: leave system.latent out" if latent else "has latent actions: set system.latent"
@@ -105,6 +130,9 @@ class ActorCritic(lightning.LightningModule):
         self.trace = trace
         self.scale_advantages = scale_advantages
         self.latent = latent
+        self.choice_weight = choice_weight
+        self.reward = reward
+        self.stride = stride
 
     def value(self, context: Context) -> Float[Tensor, " B"]:
         """Return what the critic expects of each request from now on, in the reward's unit."""
@@ -112,21 +140,47 @@ class ActorCritic(lightning.LightningModule):
 
     def training_step(self, batch: Trajectory, batch_index: int) -> Tensor:
         """Return the objective of the active steps of some users' trajectories."""
-        loss = self.objective(self.steps(batch))
-        total, watched = loss.value, {**loss.diagnostics, "reward": batch.reward.sum(0).mean()}
+        batch, parts = self.rewarded(batch)
+        loss = self.objective(self.steps(batch, batch_index % self.stride))
+        total, watched = loss.value, {**loss.diagnostics, **parts, "reward": batch.reward.sum(0).mean()}
         if self.latent is not None:
             high = self.objective(self.latent_steps(batch))
             total = total + self.latent.weight * high.value
             watched |= {f"latent/{name}": value for name, value in high.diagnostics.items()}
+        if self.choice_weight:
+            choices = self.choice_loss(batch)
+            total = total + self.choice_weight * choices
+            watched["choice_loss"] = choices.detach()
         watched["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in watched.items()}, batch_size=batch.users)
         return total
 
-    def steps(self, batch: Trajectory) -> ActorCriticSteps:
+    def rewarded(self, batch: Trajectory) -> tuple[Trajectory, dict[str, Tensor]]:
+        """Return some users' trajectories with the rewards to learn from, and what each part earned an episode.
+
+        Args:
+            batch: as the users answered.
+
+        Raises:
+            ContractError: the reward returned anything else than its contract says.
+        """
+        if self.reward is None:
+            return batch, {}
+        example = batch.example
+        found, parts = with_parts(self.reward, example, example.slates)
+        earned = checked_reward(found, example.slates, type(self.reward).__name__)
+        channels = {**example.feedback.channels, REWARD: Channel(earned)}
+        feedback = example.feedback.replace(channels=channels)
+        active = batch.active.view(-1, 1)
+        means = {f"reward/{name}": (value * active).sum() / batch.users for name, value in parts.items()}
+        return batch.replace(example=example.replace(feedback=feedback)), means
+
+    def steps(self, batch: Trajectory, first: int = 0) -> ActorCriticSteps:
         """Return what the objective sees of some users' trajectories.
 
         Args:
             batch: with the critic's values.
+            first: of the steps that count; every `stride`-th from it on does.
 
         Raises:
             NonFiniteError: a reward of a session, or what the critic expects of one, is NaN or infinite.
@@ -134,7 +188,13 @@ class ActorCritic(lightning.LightningModule):
         value = _checked_value(batch)
         rates = {"discount": self.discount, "trace": self.trace}
         advantage = generalised_advantages(batch.reward, value, batch.done, batch.active, **rates)
-        rows = batch.active.flatten().nonzero().squeeze(1)
+        target = advantage + value[:-1]
+        if self.latent is not None and self.latent.intrinsic is not None:
+            latents = _of_rows(batch, torch.arange(batch.active.numel(), device=batch.active.device))
+            advantage = advantage + self.latent.intrinsic(batch.example, latents).view_as(advantage)
+        counts = torch.zeros_like(batch.active)
+        counts[first :: self.stride] = batch.active[first :: self.stride]
+        rows = counts.flatten().nonzero().squeeze(1)
         shown = batch.example.select(rows)
         empty = shown.slates.items < 0
         if isinstance(self.policy, LatentPolicy):
@@ -145,9 +205,9 @@ class ActorCritic(lightning.LightningModule):
         return ActorCriticSteps(
             log_prob=log_prob,
             behaviour_log_prob=behaviour,
-            advantage=_flat(self.scale_advantages(advantage, batch.active), batch.active),
+            advantage=_flat(self.scale_advantages(advantage, batch.active), counts),
             value=self.value(shown.context),
-            target=_flat(advantage + value[:-1], batch.active),
+            target=_flat(target, counts),
         )
 
     def latent_steps(self, batch: Trajectory) -> ActorCriticSteps:
@@ -180,8 +240,29 @@ class ActorCritic(lightning.LightningModule):
             target=known,
         )
 
+    def choice_loss(self, batch: Trajectory) -> Tensor:
+        """Return `−log p(choices)` of some users' sessions, nats a choice; 0 without one.
+
+        Args:
+            batch: with the channel `click`, which says what was chosen.
+        """
+        assert isinstance(self.policy, SessionChoices)
+        steps, users = batch.active.shape
+        context, items = batch.example.context, batch.example.slates.items[:, 0]
+        shown = (items >= 0) & batch.active.view(-1, 1)
+        chosen = (batch.example.feedback["click"][:, 0] > 0) & shown
+        scores = self.policy.choice_scores(context, items)
+        log_prob = conditional_log_prob(scores, *(one.unsqueeze(1).expand_as(scores) for one in (shown, chosen)))
+        begins = self.policy.begins(context)
+        belief = log_prob.new_zeros(log_prob.shape)
+        belief[begins] = self.policy.belief(context.select(begins.nonzero().squeeze(1)))
+        grid = (steps, users, -1)
+        total = session_log_likelihood(log_prob.view(grid), belief.view(grid), begins.view(steps, users))
+        return -total / chosen.sum().clamp(min=1)
+
     def validation_step(self, batch: Trajectory, batch_index: int) -> None:
         """Log `validation/reward`: what a user's episode earns on average."""
+        batch, _ = self.rewarded(batch)
         self.log("validation/reward", batch.reward.sum(0).mean(), batch_size=batch.users, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

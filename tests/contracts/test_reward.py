@@ -14,6 +14,7 @@ from recsys.rewards.combined import ThresholdedReward, WeightedSum
 from recsys.rewards.frozen_model import CollaborativeReward, SemanticReward
 from recsys.rewards.learned import LearnedReward, OneHead, ProbabilityMean, RankSum, StandardisedSum
 from recsys.rewards.legality import LegalityReward
+from recsys.rewards.novelty import SlateDiversity
 from recsys.rewards.rank import NdcgReward, RankingReward, ReleasedRankingReward
 from recsys.rewards.reward import HitReward, Reward, SlotHitReward
 from recsys.types.context import Context
@@ -51,6 +52,7 @@ REWARDS: dict[str, Callable[[], Reward]] = {
     "semantic": lambda: SemanticReward(item_vectors()),
     "collaborative": lambda: CollaborativeReward(FrozenScorer(), floor=-3.0),
     "weighted": lambda: WeightedSum({"hit": HitReward(), "ranking": RankingReward()}, {"hit": 1.0, "ranking": -0.5}),
+    "diversity": lambda: SlateDiversity(item_vectors()),
     "gated": lambda: ThresholdedReward(NdcgReward(), gate=SemanticReward(item_vectors()), threshold=0.1),
 }
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 from typing_extensions import override
 
 from recsys.policies.hierarchical.session_summaries import session_summaries
-from recsys.ranges import at_least
+from recsys.ranges import above, at_least
 from recsys.types.session_context import SessionContext
 
 
 class IntentNetwork(nn.Module):
-    """The high level: how likely a user wants novelty `g` in the session that begins, `g` one of `B` bins of (0, 1).
+    """How likely a user wants novelty `g` in the session that begins, `g` one of `B` bins of (0, 1).
 
-    `π_h(g_b) ∝ g_b^{c m} (1 − g_b)^{c (1 − m)}`, a Beta density at the middles of the bins, with the mode
-    `m = σ(static + dynamic)`. `static` is a network of the user's profile, `dynamic` one of a recurrent state over the
-    summaries of earlier sessions (`session_summaries`); either can be left out.
+    The propensity `m = σ(static + dynamic)` adds a linear function of the user's profile and one of a recurrent state
+    over summaries of earlier sessions (`session_summaries`); either can be left out. Around it lie two distributions of
+    the form `p(g) ∝ g^{c m} (1 − g)^{c (1 − m)}`, Beta densities at the middles of the bins with the mode `m`: the
+    belief of what users want, and the policy `π_h` that acts on it. They have concentrations `c` of their own, because
+    a policy does well to be surer than it knows.
 
     Args:
         vectors: of all items, unit length.
@@ -26,9 +29,10 @@ class IntentNetwork(nn.Module):
         bins: `B`, at least 2.
         sessions: earlier sessions that are read.
         window: of the realised novelty.
-        hidden: width of both networks.
+        hidden: width of the recurrent state.
         static: whether the profile is read.
         dynamic: whether earlier sessions are read.
+        concentration: `c` of `π_h` before training, above 0; that of the belief begins at 3.
     """
 
     vectors: Tensor
@@ -44,18 +48,21 @@ class IntentNetwork(nn.Module):
         hidden: int = 16,
         static: bool = True,
         dynamic: bool = True,
+        concentration: float = 3.0,
     ) -> None:
         at_least(2, bins=bins)
         at_least(1, profile=profile, sessions=sessions, window=window, hidden=hidden)
+        above(0, concentration=concentration)
         super().__init__()
         self.register_buffer("vectors", vectors)
         self.register_buffer("middles", (torch.arange(bins) + 0.5) / bins)
         self.sessions = sessions
         self.window = window
-        self.static = _scored(profile, hidden) if static else None
-        self.recurrent = nn.GRU(vectors.shape[1] + 2, hidden, batch_first=True) if dynamic else None
+        self.static = nn.Linear(profile, 1) if static else None
+        self.recurrent = nn.GRU(3, hidden, batch_first=True) if dynamic else None
         self.dynamic = nn.Linear(hidden, 1) if dynamic else None
-        self.sharpness = nn.Parameter(torch.tensor(1.0))
+        self.log_concentration = nn.Parameter(torch.tensor(math.log(concentration)))
+        self.log_belief_concentration = nn.Parameter(torch.tensor(math.log(3.0)))
 
     def propensity(self, context: SessionContext) -> Float[Tensor, " B"]:
         """Return `m`, in (0, 1): what the policy takes the user's intent for."""
@@ -63,18 +70,20 @@ class IntentNetwork(nn.Module):
         if self.static is not None:
             total = total + self.static(context.profile).squeeze(-1)
         if self.recurrent is not None and self.dynamic is not None:
-            summaries = session_summaries(context, self.vectors, self.sessions, self.window)
-            _, state = self.recurrent(summaries)
+            _, state = self.recurrent(session_summaries(context, self.vectors, self.sessions, self.window))
             total = total + self.dynamic(state[0]).squeeze(-1)
         return total.sigmoid()
 
     @override
     def forward(self, context: SessionContext) -> Float[Tensor, "B bins"]:
         """Return `log π_h` of each bin, nats."""
-        mean, middles = self.propensity(context).unsqueeze(1), self.middles
-        log_density = mean * middles.log() + (1 - mean) * (1 - middles).log()
-        return (softplus(self.sharpness) * len(middles) * log_density).log_softmax(-1)
+        return self._around(self.propensity(context), self.log_concentration)
 
+    def belief(self, context: SessionContext) -> Float[Tensor, "B bins"]:
+        """Return the log-probability of each bin before anything of the session is seen, nats."""
+        return self._around(self.propensity(context), self.log_belief_concentration)
 
-def _scored(width: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+    def _around(self, mode: Float[Tensor, " B"], log_concentration: Tensor) -> Float[Tensor, "B bins"]:
+        mode, middles = mode.unsqueeze(1), self.middles
+        log_density = mode * middles.log() + (1 - mode) * (1 - middles).log()
+        return (log_concentration.exp() * log_density).log_softmax(-1)

@@ -1,4 +1,4 @@
-"""What earlier sessions of a user say of the next one: what was consumed, how new it was, and how much."""
+"""What earlier sessions of a user say of the next one: how new what they consumed was, and how much it was."""
 
 from __future__ import annotations
 
@@ -6,7 +6,26 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from recsys.errors import RequestError
+from recsys.types.context import Context
 from recsys.types.session_context import SessionContext
+
+
+def session_requests(context: Context, num_items: int, reader: str) -> SessionContext:
+    """Return requests that say which session it is, and whose histories hold items of the catalogue only.
+
+    Args:
+        context: some requests.
+        num_items: `N`.
+        reader: who reads them, for the message.
+
+    Raises:
+        RequestError: they say nothing of sessions, or a history holds an index outside `0 .. N − 1`.
+    """
+    if not isinstance(context, SessionContext):
+        raise RequestError(f"{reader} reads a SessionContext, found a {type(context).__name__}")
+    context.check(num_items, ["history"])
+    return context
 
 
 def realised_novelty(vectors: Float[Tensor, "B H D"], known: Bool[Tensor, "B H"], window: int) -> Float[Tensor, "B H"]:
@@ -28,11 +47,12 @@ def realised_novelty(vectors: Float[Tensor, "B H D"], known: Bool[Tensor, "B H"]
 
 def session_summaries(
     context: SessionContext, vectors: Float[Tensor, "N D"], sessions: int, window: int
-) -> Float[Tensor, "B sessions F"]:
-    """Return the last `sessions` sessions of each user before the present one, oldest first, `F = D + 2` numbers each.
+) -> Float[Tensor, "B sessions 3"]:
+    """Return the last `sessions` sessions of each user before the present one, oldest first, three numbers each.
 
-    The mean vector of the items consumed, their mean realised novelty, and `log(1 + number of items)`: all 0 for a
-    session without one, and for those before the first. What a user came with is session 0.
+    With `ν` the mean realised novelty of the items consumed and `n` their number: `4 ν − 2`, `log(1 + n) − 1`, and the
+    product of both, about centred, so that a network tells few new items from many at once. The first and the third are
+    0 for a session without an item, as are all of one before the first. What a user came with is session 0.
 
     Args:
         context: the requests.
@@ -47,9 +67,11 @@ def session_summaries(
     novelty = realised_novelty(had, known, window)
     wanted = context.session.unsqueeze(1) - torch.arange(sessions, 0, -1, device=items.device)
     member = ((of_session.unsqueeze(1) == wanted.unsqueeze(-1)) & known.unsqueeze(1)).to(had.dtype)
-    number = member.sum(-1, keepdim=True)
-    mean = (member @ torch.cat([had, novelty.unsqueeze(-1)], -1)) / number.clamp(min=1)
-    return torch.cat([mean, number.log1p()], -1)
+    number = member.sum(-1)
+    mean = (member @ novelty.unsqueeze(-1)).squeeze(-1) / number.clamp(min=1)
+    tone = (4 * mean - 2).masked_fill(number == 0, 0.0)
+    amount = (number.log1p() - 1).masked_fill(wanted < 0, 0.0)
+    return torch.stack([tone, amount, tone * amount], -1)
 
 
 def recent_vectors(

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 from typing_extensions import override
 
 from recsys.decode.catalogue import over_legal_set
-from recsys.errors import RequestError
+from recsys.policies.hierarchical.choices import SessionChoices
 from recsys.policies.hierarchical.intent import IntentNetwork
 from recsys.policies.hierarchical.scorer import ConditionedScorer
+from recsys.policies.hierarchical.session_summaries import session_requests
 from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
 from recsys.policies.policy import ItemPolicy
+from recsys.ranges import above
 from recsys.types.context import Context
 from recsys.types.session_context import SessionContext
 from recsys.types.slates import SamplingMethod, Slates
 
 
-class TwoLevelPolicy(ItemPolicy, LatentPolicy):
+class TwoLevelPolicy(ItemPolicy, LatentPolicy, SessionChoices):
     """Draw an intent when a session begins and keep it; fill slates by Plackett and Luce given the intent.
 
     `sample` and `log_prob` sum the intent out exactly: with `p_b` the probability of bin `b`, a slate has probability
-    `Σ_b p_b π_l(slate | g_b)`. `act` draws the intent and gives the slate's probability given it. Sessions begin where
-    `SessionContext.step` is 0.
+    `Σ_b p_b π_l(slate | g_b)`, and `π_l` is Plackett–Luce with the scores times a learned sharpness. `act` draws the
+    intent and gives the slate's probability given it. Sessions begin where `SessionContext.step` is 0.
+
+    The scores given an intent are also what users are taken to choose by (`SessionChoices`): the sharpness and the
+    concentration of `π_h` belong to the policy alone.
 
     Source: Li, Wang, Chi, Chen 2023 (arXiv 2306.01476), whose session policy conditions nothing as released; the two
     levels, the bins and the low level's use of novelty are ours (docs/papers.md#novelty-seeking-intent).
@@ -32,12 +39,27 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
     Args:
         intent: the high level.
         scorer: the low level.
+        sharpness: factor of the scores before training, above 0.
     """
 
-    def __init__(self, intent: IntentNetwork, scorer: ConditionedScorer) -> None:
+    def __init__(self, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0) -> None:
+        above(0, sharpness=sharpness)
         super().__init__()
         self.intent = intent
         self.scorer = scorer
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(sharpness)))
+
+    @classmethod
+    def for_run(cls, materials: object, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0) -> TwoLevelPolicy:
+        """Return a policy for a run, whose networks know the items from elsewhere.
+
+        Args:
+            materials: what the run prepared.
+            intent: see the class.
+            scorer: see the class.
+            sharpness: see the class.
+        """
+        return cls(intent, scorer, sharpness)
 
     @override
     def act(
@@ -56,7 +78,8 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
         catalogue = self.given(seen, drawn)
         items = draw_slates(catalogue, 1, slots, generator)
         shown = Slates(items, slot_log_prob(catalogue, items), SamplingMethod.SAMPLE)
-        return shown, {"bin": drawn, "log_prob": own, "begins": begins | (latents is None)}
+        intent = self.intent.middles[drawn]
+        return shown, {"bin": drawn, "intent": intent, "log_prob": own, "begins": begins | (latents is None)}
 
     @override
     def latent_log_prob(self, context: Context, latents: Latents) -> Float[Tensor, " B"]:
@@ -66,7 +89,7 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
         """Return the log-probability (nats) of every item as the only one of a slate, given the bin of each intent."""
         base, novelty = self.scorer.parts(context)
         weight = self.scorer.weight(self.intent.middles[bins])
-        return over_legal_set(base + weight.unsqueeze(1) * novelty, context)
+        return over_legal_set(self.log_sharpness.exp() * (base + weight.unsqueeze(1) * novelty), context)
 
     @override
     def log_prob_given(self, context: Context, slates: Slates, latents: Latents) -> Float[Tensor, "B G S"]:
@@ -96,17 +119,27 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
         slates.check(low.shape[-1])
         return _marginal(self.intent(seen), low, slates.items)
 
+    @override
+    def choice_scores(self, context: Context, items: Int[Tensor, "B S"]) -> Float[Tensor, "B K S"]:
+        base, novelty = self.scorer.parts(self._seen(context), items)
+        weight = self.scorer.weight(self.intent.middles)
+        return base.unsqueeze(1) + weight[:, None] * novelty.unsqueeze(1)
+
+    @override
+    def belief(self, context: Context) -> Float[Tensor, "B K"]:
+        return self.intent.belief(self._seen(context))
+
+    @override
+    def begins(self, context: Context) -> Bool[Tensor, " B"]:
+        return self._seen(context).step == 0
+
     def _seen(self, context: Context) -> SessionContext:
-        """Return requests that say which session it is, and hold items only."""
-        if not isinstance(context, SessionContext):
-            raise RequestError(f"TwoLevelPolicy reads a SessionContext, found a {type(context).__name__}")
-        context.check(len(self.scorer.bias), ["history"])
-        return context
+        return session_requests(context, len(self.scorer.bias), type(self).__name__)
 
     def _every_bin(self, context: SessionContext) -> Float[Tensor, "B bins N"]:
         base, novelty = self.scorer.parts(context)
         weight = self.scorer.weight(self.intent.middles)
-        scores = base.unsqueeze(1) + weight[:, None] * novelty.unsqueeze(1)
+        scores = self.log_sharpness.exp() * (base.unsqueeze(1) + weight[:, None] * novelty.unsqueeze(1))
         return torch.stack([over_legal_set(one, context) for one in scores.unbind(1)], 1)
 
 
