@@ -159,7 +159,8 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy):
         catalogue = self.given(seen, drawn)
         items = draw_slates(catalogue, 1, slots, generator)
         shown = Slates(items, slot_log_prob(catalogue, items), SamplingMethod.SAMPLE)
-        return shown, {"bin": drawn, "log_prob": own, "begins": begins | (latents is None)}
+        known = {"bin": drawn, "intent": self.intent.middles[drawn], "log_prob": own}
+        return shown, {**known, "begins": begins | (latents is None)}
 
     @override
     def latent_log_prob(self, context: Context, latents: Latents) -> Float[Tensor, " B"]:
