@@ -119,6 +119,13 @@ KINDS = [
     (RERE, "evaluation=forecast", r"evaluation: .*reads PreparedSlates, `data` prepares Dataset"),
     (RERE, "evaluation.references=[sfft]", r"references: there is no 'sfft'; did you mean 'sft'"),
     (RERE, "report=forecast", r"report\.cards: .*reads PreparedSlates, `data` prepares Dataset"),
+    (SIMULATOR, "evaluation.references=[rndom]", r"references: there is no 'rndom'; did you mean 'random'"),
+    (
+        SIMULATOR,
+        "+report.trade_off.lines.greed=[greedi]",
+        r"report\.trade_off\.lines\.greed: there is no 'greedi'; did you mean 'greedy'",
+    ),
+    (SIMULATOR, "evaluation.novelty_threshold=-1", r"evaluation: novelty_threshold=-1: expected at least 0"),
     (SIMULATOR, "+learner.nope=3", r"^learner\.nope: nothing reads this key"),
     (SIMULATOR, "+learner.objective.no_such_key=1", r"^learner\.objective\.no_such_key: nothing reads this key"),
 ]

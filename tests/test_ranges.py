@@ -67,6 +67,7 @@ BENCH = [
     *((f"{key}=0", [], f"{key}=0: expected at least 1") for key in ("users", "steps", "slots", "seeds")),
     ("processes=-1", [], "processes=-1: expected at least 0"),
     ("slot_draws=-1", [], "slot_draws=-1: expected at least 0"),
+    ("novelty_threshold=-0.1", [], "novelty_threshold=-0.1: expected at least 0"),
     ("limit=0", [], "limit=0: expected at least 1"),
 ]
 

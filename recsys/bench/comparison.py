@@ -103,10 +103,12 @@ class BenchResult:
     Args:
         metrics: `{policy: {metric: {"value": v, "low": l, "high": h}}}` as `recsys.bench.metrics.results` describes it.
         records: slates and rewards of each policy, one episode a seed.
+        novelty_threshold: see `compare`.
     """
 
     metrics: Results
     records: RecordsByPolicy
+    novelty_threshold: float = 0.5
 
     def per_user(self) -> pl.DataFrame:
         """Return each user's own figures: columns `user_id`, `row` (the policy), `metric`, `seed` and `value`."""
@@ -119,7 +121,7 @@ class BenchResult:
                 "value",
             )
             for name, records in self.records.items()
-            for metric, value in user_metrics(records).items()
+            for metric, value in user_metrics(records, self.novelty_threshold).items()
             for seed in range(len(records))
         ]
         return pl.concat(frames)
@@ -154,6 +156,7 @@ def compare(
     *,
     references: Sequence[str] = ("random",),
     slot_draws: int = 0,
+    novelty_threshold: float = 0.5,
     runner: Runner = play_here,
 ) -> BenchResult:
     """Play every policy with every seed in one simulator, and report means with 95 % intervals.
@@ -161,7 +164,8 @@ def compare(
     Every policy meets the same users with the same luck: the simulator's randomness depends on the seed alone. What a
     policy draws depends on the seed and its name: policies draw independently of each other, and adding or leaving out
     one changes nothing of the others. Equal arguments give equal numbers (on one thread to the last digit), but for
-    `latency`. Needs memory for `len(policies) × seeds × steps × users × slots` rows of 16 bytes.
+    `latency`. Needs memory for `len(policies) × seeds × steps × users × slots` rows of 16 bytes, of 20
+    where the simulator tells novelty.
 
     Args:
         simulator: makes the simulator; a class without required arguments will do.
@@ -173,10 +177,13 @@ def compare(
         seeds: how many, from 0.
         references: policies that the others are compared with, user by user.
         slot_draws: further slates drawn a request to estimate the probability of each item at its slot; 0 for none.
+        novelty_threshold: novelty from which an item counts for `serendipity`, at least 0, on the scale of the channel
+            `novelty`; no effect in simulators without it. 0 counts every item, and a value above the scale none.
         runner: plays the runs; in this process unless told otherwise.
 
     Raises:
-        ConfigurationError: there is no policy, a number is below 1, or torch's default precision is not float32.
+        ConfigurationError: there is no policy, a number is outside its range, or torch's default precision is not
+            float32.
         ContractError: a policy or the simulator breaks its contract; it names the run, the step and the user.
         FailedBenchRuns: a runner that goes on after errors had some.
 
@@ -193,7 +200,7 @@ def compare(
         raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
     require_default_precision()
     at_least(1, seeds=seeds)
-    at_least(0, slot_draws=slot_draws)
+    at_least(0, slot_draws=slot_draws, novelty_threshold=novelty_threshold)
     episode = EpisodeConfig(users, steps, slots)
     runs = [
         BenchRun(name, seed, simulator, make, episode, slot_draws)
@@ -203,7 +210,10 @@ def compare(
     played = runner(runs)
     records = {name: [played.records.get(run.name) for run in runs if run.policy == name] for name in policies}
     whole = {name: [one for one in kept if one is not None] for name, kept in records.items() if None not in kept}
-    result = BenchResult(results(whole, simulator().num_items, references), whole) if whole else None
+    result = None
+    if whole:
+        metrics = results(whole, simulator().num_items, references, novelty_threshold=novelty_threshold)
+        result = BenchResult(metrics, whole, novelty_threshold)
     if result is None or played.problems:
         raise FailedBenchRuns(played.problems, result)
     return result

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from recsys.bench.metrics import CORRELATION, shown_figures
 from recsys.metrics.results import Results
 from recsys.report.console import Column, ConsoleTable
 from recsys.report.formats import significant, with_interval
 
-WITH_INTERVAL, PLAIN = ("reward", "click_rate", "regret"), ("diversity", "coverage", "steps", "latency")
-"""Figures shown with their intervals, and without; `metrics.json` has all."""
+WITH_INTERVAL = ("reward", "click_rate", "regret")
+"""Figures shown with their intervals, as correlations are; `metrics.json` has all."""
 
 
 def comparison_table(metrics: Results, simulator: str) -> ConsoleTable:
@@ -20,11 +21,15 @@ def comparison_table(metrics: Results, simulator: str) -> ConsoleTable:
         metrics: of each policy, by its name.
         simulator: its name.
     """
-    names = (*WITH_INTERVAL, *PLAIN)
+    names = shown_figures(metrics)
     heads = ["ms a slate" if name == "latency" else name.replace("_", " ") for name in names]
-    rows = [[row, *(_cell(cells.get(name), name in WITH_INTERVAL) for name in names)] for row, cells in metrics.items()]
+    rows = [[row, *(_cell(cells.get(name), _with_interval(name)) for name in names)] for row, cells in metrics.items()]
     columns = [Column("", words=True), *map(Column, heads)]
     return ConsoleTable(columns, rows, f"{simulator}: means a user and session, 95 % intervals", lines="none")
+
+
+def _with_interval(name: str) -> bool:
+    return name in WITH_INTERVAL or name.endswith(CORRELATION)
 
 
 def _cell(cell: Mapping[str, float | None] | None, interval: bool) -> str:

@@ -33,7 +33,7 @@ from recsys.runs.fingerprint import FINGERPRINT_FILE, check_result, fingerprint,
 from recsys.runs.notices import keep_libraries_quiet
 from recsys.stored import Trusted, trusted, trusting
 
-RECORD_VERSION = 4
+RECORD_VERSION = 5
 """Raised whenever what is played or kept changes: older runs are then played again."""
 
 log = logging.getLogger(__name__)

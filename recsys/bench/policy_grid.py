@@ -44,6 +44,8 @@ class PolicyGrid:
         log: whether what was played is written as the table `feedback.parquet`.
         slot_draws: further slates drawn a request for the table's `slot_propensities`; 0 leaves them out. No effect
             without `log`.
+        novelty_threshold: novelty from which an item counts for `serendipity`; see `recsys.bench.compare`. It changes
+            the figures only: what was played stays.
         limit: steps and users at most, None = all.
     """
 
@@ -63,12 +65,13 @@ class PolicyGrid:
         references: Sequence[str] = ("random",),
         log: bool = False,
         slot_draws: int = 0,
+        novelty_threshold: float = 0.5,
         limit: int | None = None,
     ) -> None:
         at_least(1, users=users, steps=steps, slots=slots, limit=limit)
         if not policies:
             raise ConfigurationError("policy: none is configured; for instance policy=[random,in_slate_thompson]")
-        at_least(0, processes=processes, slot_draws=slot_draws)
+        at_least(0, processes=processes, slot_draws=slot_draws, novelty_threshold=novelty_threshold)
         at_least(1, seeds=seeds)
         for name in map(str, policies):
             if not name or name in (".", "..") or "/" in name or "\0" in name:
@@ -79,6 +82,7 @@ class PolicyGrid:
         few = limit or max(users, steps)
         self.episode = EpisodeConfig(min(users, few), min(steps, few), slots)
         self.slot_draws = slot_draws if log else 0
+        self.novelty_threshold = novelty_threshold
         self.seeds = seeds if limit is None else min(seeds, 2)
         self.processes = processes
         self.references = list(references)
@@ -127,6 +131,7 @@ class PolicyGrid:
                 self.seeds,
                 references=self.references,
                 slot_draws=self.slot_draws,
+                novelty_threshold=self.novelty_threshold,
                 runner=ProcessGrid(run.stage("play"), self.processes),
             )
         except FailedBenchRuns as failed:

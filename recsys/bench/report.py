@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from recsys.atomic import write_text
-from recsys.bench.metrics import RecordsByPolicy, curve, per_step
+from recsys.bench.metrics import CORRELATION, RecordsByPolicy, curve, per_step, shown_figures
 from recsys.bench.policy_grid import PolicyGrid
 from recsys.bench.record import EpisodeRecord
+from recsys.config.suggest import require_near_lines
 from recsys.ranges import at_least
 from recsys.report.cards import Card, Suggestion, card_grid
 from recsys.report.chart import Series, line_chart
@@ -20,29 +21,37 @@ from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, page
 from recsys.report.table import metrics_table
+from recsys.report.trade_off import LEAD as TRADE_OFF
+from recsys.report.trade_off import trade_off_chart
 from recsys.rollouts.episode import EpisodeConfig
 from recsys.runs.run import make_stage
 from recsys.runs.run_folder import RunFolder
 
-COLUMNS = ["reward", "click_rate", "regret", "diversity", "coverage", "steps", "latency"]
 NAMES = {"click_rate": "click rate", "latency": "ms a slate"}
 
 
 @dataclass
 class BenchReport:
-    """The table, differences, curves over time, and the slates of a few simulated users.
+    """The table, differences, the trade-off, curves over time, and the slates of a few simulated users.
 
     Args:
         users: how many users' slates are shown, for each of `shown`.
         shown: policies whose slates are shown.
+        lines: policies that a line joins in the chart of the trade-off, in this order, by the name of the line.
     """
 
     users: int = 3
     shown: Sequence[str] = ("greedy", "slate_thompson", "in_slate_thompson")
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     results: ClassVar[Sequence[str]] = ("report.html",)
 
     def __post_init__(self) -> None:
         at_least(0, users=self.users)
+
+    @staticmethod
+    def check_configuration(node: DictConfig, config: DictConfig) -> None:
+        """Refuse lines through policies that are mistyped."""
+        require_near_lines(node.get("lines") or {}, config.stage.play.get("policies") or {}, "lines")
 
     def run(self, run: RunFolder) -> None:
         """Write `report.html`."""
@@ -50,11 +59,14 @@ class BenchReport:
         stage: PolicyGrid = make_stage(config.stage.play)
         records = stage.records(run)
         metrics = {row.removeprefix(f"{stage.simulator_name}/"): cells for row, cells in run.read_metrics().items()}
+        columns = shown_figures(metrics)
+        names = NAMES | {name: name.replace("_", " ") for name in columns if name.endswith(CORRELATION)}
         sections = [
             Section(
-                "Results", metrics_table(metrics, COLUMNS, names=NAMES, lower_is_better=("regret", "latency")), LEAD
+                "Results", metrics_table(metrics, columns, names=names, lower_is_better=("regret", "latency")), LEAD
             ),
             Section("Paired differences", difference_charts(metrics, "reward", "Reward", stage.references)),
+            Section("Trade-off", trade_off_chart(metrics, self.lines, names), TRADE_OFF),
             Section("Over time", _curves(records), "Means over users; bands are 95 % intervals over seeds."),
             Section("Slates", self._slates(records), "The last slate of the first users, and what they clicked."),
             Section("Configuration", collapsible("config.yaml", run.config.read_text())),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from omegaconf import DictConfig
+
 from recsys.bench.comparison import compare
 from recsys.bench.console import comparison_table
 from recsys.bench.grid import Configured
@@ -31,6 +33,7 @@ class SimulatorEvaluation:
         slots: of a slate.
         seeds: how many, from 0.
         references: rows that the others are compared with.
+        novelty_threshold: novelty from which an item counts for `serendipity`; see `recsys.bench.compare`.
         limit: steps and users at most, None = all.
     """
 
@@ -42,10 +45,17 @@ class SimulatorEvaluation:
     slots: int = 2
     seeds: int = 5
     references: Sequence[str] = ("random",)
+    novelty_threshold: float = 0.5
     limit: int | None = None
 
     def __post_init__(self) -> None:
         at_least(1, users=self.users, steps=self.steps, slots=self.slots, seeds=self.seeds, limit=self.limit)
+        at_least(0, novelty_threshold=self.novelty_threshold)
+
+    @staticmethod
+    def own_rows(node: DictConfig) -> list[str]:
+        """Return the names of the baselines."""
+        return [str(name) for name in node.baselines]
 
     def evaluate(self, run: RunFolder) -> EvaluationResult:
         """Return a row for each policy of the run and for each baseline."""
@@ -63,5 +73,6 @@ class SimulatorEvaluation:
             self.slots,
             self.seeds if self.limit is None else 1,
             references=self.references,
+            novelty_threshold=self.novelty_threshold,
         )
         return EvaluationResult(result.metrics, result.per_user(), [comparison_table(result.metrics, prepared.name)])

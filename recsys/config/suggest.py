@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from recsys.config.renamed import RENAMED
@@ -47,6 +47,26 @@ def require_near(words: Iterable[str], known: Iterable[str], key: str) -> None:
     for word in map(str, words):
         if word not in there and (near := nearest_word(word, there)) is not None:
             raise ConfigurationError(f"{key}: there is no {word!r}; did you mean {near!r}?")
+
+
+def require_near_lines(lines: Mapping[str, Iterable[str]], known: Iterable[str], key: str) -> None:
+    """Refuse lines of a chart of which a row is mistyped (`require_near`).
+
+    Args:
+        lines: rows that each line joins, by its name.
+        known: rows that there are.
+        key: full key of the lines, for the message.
+
+    Raises:
+        ConfigurationError: names the line, the word and the one that is near.
+
+    >>> require_near_lines({"MMR": ["mmr_3", "mrm_7"]}, ["mmr_3", "mmr_7"], "lines")
+    Traceback (most recent call last):
+    recsys.errors.ConfigurationError: lines.MMR: there is no 'mrm_7'; did you mean 'mmr_7'?
+    """
+    there = list(known)
+    for name, rows in lines.items():
+        require_near(rows, there, f"{key}.{name}")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ arbitrary order" for resampling users and seeds independently of each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -69,18 +70,77 @@ def bootstrap(
     Interval(value=0.5, low=0.0, high=1.0)
     """
     means = values.double().mean((0, 1)).tolist()
+    drawn = resampled_means(values, users, samples=samples, resample_seeds=resample_seeds, seed=seed)
+    if drawn is None:
+        return [Interval(mean) for mean in means]
+    low, high = torch.quantile(drawn, _ends(confidence), dim=0).tolist()
+    return [Interval(*ends) for ends in zip(means, low, high, strict=True)]
+
+
+def bootstrap_of(
+    function: Callable[[Float[Tensor, "samples M"]], Float[Tensor, " samples"]],
+    values: Float[Tensor, "seeds B M"],
+    users: Int[Tensor, " B"],
+    *,
+    samples: int = 2000,
+    confidence: float = 0.95,
+    resample_seeds: bool = False,
+    seed: int = 0,
+) -> Interval:
+    """Return a function of means, such as a ratio, with a percentile interval of the function over resampled users.
+
+    Resamples for which the function is NaN are left out; where it is NaN for all there is no interval, and as in
+    `bootstrap` there is none with fewer than two users.
+
+    Args:
+        function: of rows of `M` means.
+        values: as in `bootstrap`.
+        users: as in `bootstrap`.
+        samples: as in `bootstrap`.
+        confidence: as in `bootstrap`.
+        resample_seeds: as in `bootstrap`.
+        seed: as in `bootstrap`.
+
+    >>> values = torch.tensor([[[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]])
+    >>> bootstrap_of(lambda means: means[:, 0] / means[:, 1], values, torch.arange(3))
+    Interval(value=0.5, low=0.5, high=0.5)
+    """
+    value = function(values.double().mean((0, 1)).unsqueeze(0)).item()
+    drawn = resampled_means(values, users, samples=samples, resample_seeds=resample_seeds, seed=seed)
+    found = None if drawn is None else function(drawn)
+    if found is None or found.isnan().all():
+        return Interval(value)
+    low, high = torch.nanquantile(found, _ends(confidence)).tolist()
+    return Interval(value, low, high)
+
+
+def resampled_means(
+    values: Float[Tensor, "seeds B M"],
+    users: Int[Tensor, " B"],
+    *,
+    samples: int,
+    resample_seeds: bool = False,
+    seed: int = 0,
+) -> Float[Tensor, "samples M"] | None:
+    """Return the means of each resample of the bootstrap; None with fewer than two users.
+
+    Args:
+        values: as in `bootstrap`.
+        users: as in `bootstrap`.
+        samples: as in `bootstrap`.
+        resample_seeds: as in `bootstrap`.
+        seed: as in `bootstrap`.
+    """
     numbers, counts = _user_sums(values.double().cpu(), users.cpu())
     if counts.numel() < 2:
-        return [Interval(mean) for mean in means]
+        return None
     generator = torch.Generator().manual_seed(seed)
     chunk = max(1, CHUNK_NUMBERS // counts.numel())
     drawn = [
         _resampled_means(numbers, counts, min(chunk, samples - start), resample_seeds, generator)
         for start in range(0, samples, chunk)
     ]
-    tail = (1 - confidence) / 2
-    low, high = torch.quantile(torch.cat(drawn), torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0).tolist()
-    return [Interval(*ends) for ends in zip(means, low, high, strict=True)]
+    return torch.cat(drawn)
 
 
 def paired_difference(
@@ -111,6 +171,12 @@ def paired_difference(
     """
     difference = values.double().mean(0, keepdim=True) - reference.double().mean(0, keepdim=True)
     return bootstrap(difference, users, samples=samples, confidence=confidence, seed=seed)
+
+
+def _ends(confidence: float) -> Float[Tensor, "2"]:
+    """Return the shares of the resamples below both ends of an interval."""
+    tail = (1 - confidence) / 2
+    return torch.tensor([tail, 1 - tail], dtype=torch.float64)
 
 
 def _user_sums(

@@ -46,7 +46,8 @@ class LatentPolicy(Policy, Protocol):
 
         Returns:
             The slates, and the latent actions by name, among them `begins`, `[B]`, true where they were drawn now, and
-            `log_prob`, `[B]`, nats, the log-probability with which they were drawn.
+            `log_prob`, `[B]`, nats, the log-probability with which they were drawn. One that bears the name of a hidden
+            number of the simulator (`recsys.simulate.PlantedTruth`) is `[B]`, floats, and is compared with it.
         """
         ...
 

@@ -75,7 +75,7 @@ def line_chart(
     endings = [one.name if len(series) > 1 else number(_last(one)[1], 4) for one in drawable]
     room = 14 + CHARACTER * max((len(word) for word in [*endings, *levels]), default=0)
     x, y, grid = _axes(drawable, levels, size, room, x_label)
-    lines = [_line(one, _colour(series.index(one)), x, y) for one in drawable]
+    lines = [_line(one, colour(series.index(one)), x, y) for one in drawable]
     ends = [y(_last(one)[1]) for one in drawable] + [y(level) for level in levels.values()]
     places = spread_labels(ends, 15, y.end, y.start)
     labels = [
@@ -83,7 +83,7 @@ def line_chart(
         for place, word, kind in zip(
             places,
             [*endings, *levels],
-            [*(_colour(series.index(one)) for one in drawable), *("reference" for _ in levels)],
+            [*(colour(series.index(one)) for one in drawable), *("reference" for _ in levels)],
             strict=True,
         )
     ]
@@ -122,21 +122,37 @@ def _axes(
         [*(value for one in series for part in (one.y, one.low, one.high) for value in part or ()), *levels.values()],
         0.06,
     )
-    first, last = extent([at for one in series for at in one.x])
+    steps = extent([at for one in series for at in one.x])
+    x, y, grid = axes(steps, (low, high), size, room, x_label)
+    dashed = [line(x.start, y(level), x.end, y(level), "dashed") for level in levels.values()]
+    return x, y, join(grid, *dashed)
+
+
+def axes(
+    across: tuple[float, float], upwards: tuple[float, float], size: Size, room: float, x_label: str = ""
+) -> tuple[Scale, Scale, Markup]:
+    """Return the horizontal and the vertical scale of a chart, and its grid with the numbers.
+
+    Args:
+        across: least and largest horizontal value.
+        upwards: least and largest vertical value.
+        size: of the chart.
+        room: pixels that are left free on the right.
+        x_label: name of the quantity on the horizontal axis; may be empty.
+    """
     top, bottom = 12.0, size.height - (40.0 if x_label else 24.0)
-    marks = ticks(low, high, max(3, round((bottom - top) / 55)))
+    marks = ticks(*upwards, max(3, round((bottom - top) / 55)))
     words = [number(mark, decimals(marks)) for mark in marks]
     left = 8 + CHARACTER * max(len(word) for word in words) if words else 8
-    x, y = Scale(first, last, left, max(left + 40, size.width - room)), Scale(low, high, bottom, top)
+    x, y = Scale(*across, left, max(left + 40, size.width - room)), Scale(*upwards, bottom, top)
     rows = [
         join(line(x.start, y(mark), x.end, y(mark), "grid"), text(x.start - 6, y(mark) + 4, word, "end", "axis"))
         for mark, word in zip(marks, words, strict=True)
     ]
-    below = ticks(first, last, max(2, round((x.end - x.start) / 90)))
+    below = ticks(*across, max(2, round((x.end - x.start) / 90)))
     columns = [text(x(mark), bottom + 18, number(mark, decimals(below)), "middle", "axis") for mark in below]
-    dashed = [line(x.start, y(level), x.end, y(level), "dashed") for level in levels.values()]
     name = text((x.start + x.end) / 2, size.height - 4, x_label, "middle", "axis") if x_label else Markup()
-    return x, y, join(*rows, *columns, line(x.start, bottom, x.end, bottom, "base"), *dashed, name)
+    return x, y, join(*rows, *columns, line(x.start, bottom, x.end, bottom, "base"), name)
 
 
 def _line(series: Series, colour: str, x: Scale, y: Scale) -> Markup:
@@ -166,7 +182,8 @@ def _line(series: Series, colour: str, x: Scale, y: Scale) -> Markup:
     return element("g", Markup(shade), stroke, dot, hover, class_=colour)
 
 
-def _colour(index: int) -> str:
+def colour(index: int) -> str:
+    """Return the CSS class of the series at a place of the chart."""
     return f"series-{index + 1}" if index < COLOURS else "series-more"
 
 

@@ -87,7 +87,7 @@ def figure(*drawn: str, title: str, description: str, width: float, height: floa
         height: height in pixels.
         note: one line below the drawing; may be empty.
     """
-    name = "d" + sha256("".join((title, description, *drawn)).encode()).hexdigest()[:12]
+    name = "d" + sha256("".join((title, description, *drawn)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     drawing = element(
         "svg",
         element("desc", description, id=name),

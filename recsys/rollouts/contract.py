@@ -167,20 +167,23 @@ def check_feedback(
     _refuse("the simulator", faults, torch.ones_like(active), step, reward=reward, click=click)
 
 
-def check_finite(name: str, values: Float[Tensor, "B *rest"], active: Bool[Tensor, " B"], step: int) -> None:
-    """Refuse numbers of a simulator that are not finite.
+def check_finite(
+    name: str, values: Float[Tensor, "B *rest"], active: Bool[Tensor, " B"], step: int, who: str = "the simulator"
+) -> None:
+    """Refuse numbers that are not finite.
 
     Args:
         name: what they are, for the message.
         values: `[B, …]`.
         active: users that count.
         step: number of the step, for the message.
+        who: whose numbers they are, for the message.
 
     Raises:
         ContractError: one of a user that counts is NaN or infinite.
     """
     wrong = ~np.isfinite(_array(values)).reshape(len(values), -1)
-    _refuse("the simulator", {f"the {name} are not all finite": wrong}, active, step)
+    _refuse(who, {f"the {name} are not all finite": wrong}, active, step)
 
 
 def _same_size(expected: int, found: int) -> bool:

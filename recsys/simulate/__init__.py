@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recsys.simulate.novelty_seeking import NoveltySeeking
     from recsys.simulate.planted_groups import PlantedGroups
     from recsys.simulate.simulated_slates import SimulatedSlates
-    from recsys.simulate.simulator import Simulator, feedback, one_slate_each
+    from recsys.simulate.simulator import PlantedTruth, Simulator, feedback, one_slate_each
 
 __all__ = [
     "CascadeModel",
@@ -38,6 +38,7 @@ __all__ = [
     "NoveltyFeatures",
     "NoveltySeeking",
     "PlantedGroups",
+    "PlantedTruth",
     "PositionBasedModel",
     "Recurrent",
     "Reinforcing",
@@ -63,6 +64,6 @@ __getattr__, __dir__ = lazy_names(
         "novelty_seeking": ["NoveltySeeking"],
         "planted_groups": ["PlantedGroups"],
         "simulated_slates": ["SimulatedSlates"],
-        "simulator": ["Simulator", "feedback", "one_slate_each"],
+        "simulator": ["PlantedTruth", "Simulator", "feedback", "one_slate_each"],
     },
 )

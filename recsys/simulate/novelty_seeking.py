@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -15,7 +16,7 @@ from recsys.metrics.diversity import distance_to_history
 from recsys.ranges import at_least, finite, is_seed, within
 from recsys.simulate.choice_models import ChoiceModel, MultinomialLogit
 from recsys.simulate.planted_groups import with_clicked
-from recsys.simulate.simulator import Simulator, feedback, one_slate_each
+from recsys.simulate.simulator import PlantedTruth, Simulator, feedback, one_slate_each
 from recsys.types.feedback import Channel, ChannelKind, Feedback
 from recsys.types.jagged import Jagged
 from recsys.types.session_context import SessionContext
@@ -62,7 +63,7 @@ class NoveltyState:
         return self.steps_left <= 0
 
 
-class NoveltySeeking(Simulator[NoveltyState]):
+class NoveltySeeking(Simulator[NoveltyState], PlantedTruth):
     """Users whose intent says whether what is new to them is worth more or less.
 
     - utility of item `i` to user `u`: `taste · cos(e_u, v_i) + b_i + ε_ui + intent · (α_u + β_us) · novelty`, where the
@@ -81,7 +82,7 @@ class NoveltySeeking(Simulator[NoveltyState]):
     items lie in all directions, with √3 their cosines have the mean ¾ of vectors with coordinates uniform in (0, 1).
 
     Policies see a `SessionContext`. Feedback: `click` and `reward`, 1 for the item consumed; `novelty` of each item
-    that was shown.
+    that was shown. `truth` tells the intent `α_u + β_us`, which policies do not see.
 
     Source: Li, Wang, Chi, Chen 2023 (arXiv 2306.01476), as far as their released code shows the world; what was wrong
     with that code is in docs/papers.md.
@@ -254,6 +255,11 @@ class NoveltySeeking(Simulator[NoveltyState]):
         )
         found = Channel((novelty * shown).unsqueeze(1), ChannelKind.NUMBER)
         return after, feedback(slates, clicks, clicks.to(utility.dtype), novelty=found), after.done
+
+    @override
+    def truth(self, state: NoveltyState) -> Mapping[str, Float[Tensor, " B"]]:
+        """Return `intent`: `α_u + β_us` of the session of the next slate, without the factor and without a unit."""
+        return {"intent": state.static + state.dynamic}
 
     def novelty(self, state: NoveltyState, items: Int[Tensor, "B S"]) -> Float[Tensor, "B S"]:
         """Return how new each shown item is to its user now, in [0, 2]; anything where the slot is empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -86,6 +87,23 @@ class Simulator(Protocol[AnyState]):
 
         Raises:
             ValueError: the slates are not one a user; `one_slate_each` raises it.
+        """
+        ...
+
+
+@runtime_checkable
+class PlantedTruth(Protocol):
+    """A simulator that also tells what no policy sees, so that what a policy infers can be compared with it.
+
+    The bench correlates each number with the latent action of the same name, of policies that have one
+    (`recsys.policies.latent.LatentPolicy`).
+    """
+
+    def truth(self, state: Any) -> Mapping[str, Float[Tensor, " B"]]:
+        """Return hidden numbers of each user now, by name: finite, always the same names.
+
+        Args:
+            state: where the users stand, before they are shown a slate.
         """
         ...
 

@@ -52,6 +52,12 @@ class RunEvaluation(Protocol):
         ...
 
 
+def own_rows(evaluation: DictConfig) -> set[str]:
+    """Return the names of the rows of an evaluation that are no trainings, from its configuration."""
+    names = getattr(locate("evaluation._target_", evaluation["_target_"]), "own_rows", None)
+    return set() if names is None else set(names(evaluation))
+
+
 @dataclass
 class Evaluate:
     """Evaluate, write `metrics.json` and `metrics.parquet`, and print the tables.
@@ -69,8 +75,7 @@ class Evaluate:
     def check_configuration(node: DictConfig, config: DictConfig) -> None:
         """Refuse an evaluation of other data, a training whose row another would replace, and a mistyped row."""
         check_reads("evaluation", node.evaluation, config)
-        own_rows = getattr(locate("evaluation._target_", node.evaluation["_target_"]), "own_rows", None)
-        taken = set() if own_rows is None else set(own_rows(node.evaluation))
+        taken = own_rows(node.evaluation)
         for name in config.get("train") or {}:
             if name in taken:
                 raise ConfigurationError(

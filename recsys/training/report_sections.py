@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import polars as pl
+from omegaconf import DictConfig
 
+from recsys.config.suggest import require_near_lines
 from recsys.report.chart import SMALL, Series, downsampled, line_chart
 from recsys.report.forest import difference_charts
 from recsys.report.markup import Markup, join
 from recsys.report.page import Section, collapsible, small_multiples
 from recsys.report.table import metrics_table
+from recsys.report.trade_off import LEAD as TRADE_OFF
+from recsys.report.trade_off import trade_off_chart
 from recsys.runs.artifacts import Artifact, artifact_folders
 from recsys.runs.run_folder import RunFolder
 from recsys.training.forecast_evaluation import CALIBRATION
@@ -23,7 +28,7 @@ class ResultsTable:
     """The metrics of every row with their intervals.
 
     Args:
-        columns: metrics to show; those that no row has are left out.
+        columns: metrics to show; those that no row has are left out. `*` stands for any text, as in `*_correlation`.
         names: what rows and metrics are called on the page, if not by their key.
         lower_is_better: metrics whose smallest value is the best.
         lead: what is said above the table.
@@ -37,7 +42,9 @@ class ResultsTable:
     def section(self, run: RunFolder) -> Section:
         """Return the table."""
         metrics = run.read_metrics()
-        columns = [name for name in self.columns if any(name in cells for cells in metrics.values())]
+        there = dict.fromkeys(name for cells in metrics.values() for name in cells)
+        matching = [name for column in self.columns for name in there if fnmatchcase(name, column)]
+        columns = list(dict.fromkeys(matching))
         return Section("Results", metrics_table(metrics, columns, None, self.names, self.lower_is_better), self.lead)
 
 
@@ -61,6 +68,30 @@ class PairedDifferences:
         """Return a chart for each reference."""
         charts = difference_charts(run.read_metrics(), self.metric, self.label, list(self.references))
         return Section("Paired differences", charts, self.lead)
+
+
+@dataclass
+class TradeOff:
+    """What each row earns over how new, or how unlike each other, the items are that it shows.
+
+    Args:
+        lines: rows that a line joins, in this order, such as one policy at several settings, by the name of the line.
+        names: what rows are called on the page, if not by their key.
+        lead: what is said above the chart.
+    """
+
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    lead: str = TRADE_OFF
+
+    @staticmethod
+    def check_rows(node: DictConfig, rows: Collection[str], key: str) -> None:
+        """Refuse lines through rows that are mistyped."""
+        require_near_lines(node.get("lines") or {}, rows, f"{key}.lines")
+
+    def section(self, run: RunFolder) -> Section:
+        """Return the chart."""
+        return Section("Trade-off", trade_off_chart(run.read_metrics(), self.lines, self.names), self.lead)
 
 
 @dataclass

@@ -9,8 +9,16 @@ import time
 import torch
 
 from recsys.policies.bandits.greedy import UniformPolicy
+from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.simulate.novelty_seeking import NoveltySeeking
 from recsys.types.context import Context
 from recsys.types.slates import Slates
+
+
+def two_levels(simulator: NoveltySeeking) -> TwoLevelPolicy:
+    """A policy that infers an intent, which has not learnt yet."""
+    items, profile = simulator.items, len(simulator.meaning)
+    return TwoLevelPolicy(IntentNetwork(items, profile), ConditionedScorer(items, profile))
 
 
 class Failing(UniformPolicy):

@@ -29,6 +29,7 @@ from recsys.errors import ConfigurationError, ContractError
 from recsys.nn.affinity import inner_product, negative_distance
 from recsys.policies.bandits.greedy import UniformPolicy
 from recsys.rollouts.episode import EpisodeConfig
+from recsys.runs.fingerprint import mark_result
 from recsys.runs.run import run_stages
 from recsys.runs.run_folder import RunFolder
 from recsys.simulate.interest_evolution import InterestEvolution
@@ -289,6 +290,79 @@ def test_a_reference_that_is_mistyped_is_refused_and_one_that_is_left_out_is_not
     check("[greedy,oracle]", "[random]")
     with pytest.raises(ConfigurationError, match="references: there is no 'rndom'; did you mean 'random'"):
         check("[random,oracle]", "[rndom]")
+
+
+def test_a_line_through_a_mistyped_policy_is_refused_and_through_one_that_is_left_out_is_not() -> None:
+    def check(line: str) -> None:
+        config = compose(["policy=[random,greedy,oracle]", f"+lines.best={line}"], "bench")
+        stage = config.stage.report
+        locate("stage", stage._target_).check_configuration(stage, config)
+
+    check("[greedy,linucb]")
+    with pytest.raises(ConfigurationError, match=r"lines\.best: there is no 'gredy'; did you mean 'greedy'"):
+        check("[gredy,oracle]")
+
+
+NOVELTY = "simulator=slate/novelty"
+
+
+def test_the_threshold_of_novelty_changes_figures_and_what_was_played_stays(tmp_path: Path) -> None:
+    config = small(tmp_path, NOVELTY, "policy=[random]", "novelty_threshold=0")
+    first = run_stages(config)
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("stages/play/*/*/record.pt")}
+    config.run, config.novelty_threshold = str(first.folder), 3
+    second = run_stages(config)
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items()) and kept
+    before, after = (one.metrics["novelty/random"] for one in (first, second))
+    assert before["serendipity"] == before["click_rate"] and after["serendipity"]["value"] == 0
+    assert before["novelty"] == after["novelty"]
+    users = pl.read_parquet(second.folder / "metrics.parquet")
+    assert users.filter(pl.col("metric") == "serendipity")["value"].to_list() == [0.0] * 12
+
+
+def test_only_simulators_that_tell_novelty_have_its_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for simulator, there in ((NOVELTY, True), ("simulator=slate/planted", False)):
+        given = ["bench", simulator, "policy=[random,greedy]", "+lines.both=[random,greedy]", "limit=4", "processes=1"]
+        assert main([*given, f"root={tmp_path}"]) == 0
+        shown = capsys.readouterr().out
+        assert ("novelty  serendipity" in shown) == there and "correlation" not in shown
+        page = (Path(shown.splitlines()[-1]) / "report.html").read_text()
+        assert ("serendipity</th>" in page) == there
+        assert f"over {'novelty' if there else 'diversity'}</figcaption>" in page
+        assert "both: random, greedy." in page
+
+
+def test_an_intent_is_compared_with_that_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = "+policies.two={_target_: tests.bench.fakes.two_levels, simulator: ${simulator}}"
+    command = ["bench", NOVELTY, "policy=[random]", given, "limit=8", "processes=1", f"root={tmp_path}"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "intent correlation" in shown
+    folder = Path(shown.splitlines()[-1])
+    cells = RunFolder(folder).read_metrics()
+    assert "intent_correlation" not in cells["novelty/random"]
+    found = cells["novelty/two"]["intent_correlation"]
+    low, value, high = (found[name] for name in ("low", "value", "high"))
+    assert low is not None and value is not None and high is not None and -1 <= low < value < high <= 1
+    assert "intent correlation</th>" in (folder / "report.html").read_text()
+    assert "intent_correlation" not in set(pl.read_parquet(folder / "metrics.parquet")["metric"])
+
+
+def test_a_record_of_an_earlier_version_is_read_and_played_again(tmp_path: Path) -> None:
+    """It lacks novelty, latent actions and truth."""
+    config = small(tmp_path, NOVELTY, "policy=[random]")
+    first = run_stages(config)
+    [path, *_] = sorted(first.folder.glob("stages/play/random/*/record.pt"))
+    parts = torch.load(path, weights_only=True)
+    torch.save({name: parts[name] for name in list(parts)[:7]}, path)
+    mark_result(path.parent, "earlier")
+    make = Configured.of(config.simulator), Configured.of(config.policies.random)
+    kept = KeptRun(BenchRun("random", 0, *make, EpisodeConfig(6, 6, 2)), path.parent)
+    record = kept.read()
+    assert record.novelty is None and record.truth == record.latents == {} and not kept.done
+    config.run = str(first.folder)
+    assert figures(run_stages(config).folder)["novelty/random"]["novelty"]["value"] > 0
+    assert "novelty" in torch.load(path, weights_only=True)
 
 
 def test_foreign_folders_among_the_records_stay(tmp_path: Path) -> None:

@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
 import torch
 from torch import Tensor
 
+from recsys.bench.metrics import identification
 from recsys.bench.record import EpisodeRecord, in_slate_distance, record_episode, slot_propensity
+from recsys.errors import ContractError
 from recsys.policies.bandits.greedy import Greedy, UniformPolicy
 from recsys.policies.bandits.posteriors import LinearPosterior
 from recsys.policies.bandits.thompson import InSlateThompson
 from recsys.policies.baselines.oracle import Oracle
+from recsys.policies.latent import Latents
 from recsys.policies.policy import Policy
 from recsys.rollouts.episode import EpisodeConfig
 from recsys.simulate.features import GroupFeatures
+from recsys.simulate.novelty_seeking import NoveltySeeking, NoveltyState
 from recsys.simulate.planted_groups import PlantedGroups
 from recsys.types.context import Context
+from recsys.types.feedback import Channel, Feedback
+from recsys.types.session_context import SessionContext
 from recsys.types.slates import Slates
 from recsys.types.transition import Transition
 
@@ -129,3 +137,151 @@ def test_what_is_kept_does_not_change_with_the_tensors_of_a_policy() -> None:
     assert record.log_prob[:, 0, 0].tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]
     assert record.reward.max() <= 1
     assert record.items[0].tolist() == [[0, 1, 2]] * GAME.users
+
+
+class Told(NoveltySeeking):
+    """Users whose profile tells all of their intent; what the simulator answers can be changed."""
+
+    def __init__(self, change: Callable[[Feedback, int], Feedback] | None = None, **other: float) -> None:
+        sizes = {"num_items": 20, "width": 4, "sessions": 2, "session_steps": 2, "window": 3, "recent": 5}
+        super().__init__(**{**sizes, "initial": 2, "known": 1.0, "dynamic": 0.0, **other})  # type: ignore[arg-type]
+        self.change = change
+
+    def step(
+        self, state: NoveltyState, slates: Slates, generator: torch.Generator
+    ) -> tuple[NoveltyState, Feedback, Tensor]:
+        after, answer, done = super().step(state, slates, generator)
+        return after, answer if self.change is None else self.change(answer, int(state.shown[0])), done
+
+
+class Inferring(UniformPolicy):
+    """Shows items by chance and infers an intent."""
+
+    def __init__(self, infer: Callable[[SessionContext, torch.Generator], Tensor], name: str = "intent") -> None:
+        super().__init__(20)
+        self.infer = infer
+        self.name = name
+
+    def act(
+        self, context: Context, latents: Latents | None, slots: int, generator: torch.Generator
+    ) -> tuple[Slates, Latents]:
+        assert isinstance(context, SessionContext)
+        known = {self.name: self.infer(context, generator), "begins": context.step == 0}
+        return self.sample(context, 1, slots, generator), known
+
+    def log_prob_given(self, context: Context, slates: Slates, latents: Latents) -> Tensor:
+        return self.log_prob(context, slates)
+
+    def latent_log_prob(self, context: Context, latents: Latents) -> Tensor:
+        return torch.zeros(len(context))
+
+
+def knowing(context: SessionContext, generator: torch.Generator) -> Tensor:
+    """The intent, but for its scale."""
+    return 3 * context.profile @ Told().meaning + 1
+
+
+def noise(context: SessionContext, generator: torch.Generator) -> Tensor:
+    return torch.randn(len(context), generator=generator)
+
+
+def test_novelty_is_kept_where_the_simulator_tells_it() -> None:
+    assert record_episode(simulator(), UniformPolicy(20), GAME, 0).novelty is None
+    record = record_episode(Told(), UniformPolicy(20), GAME, 0)
+    assert record.novelty is not None and record.novelty.shape == (6, 12, 3)
+    assert (record.novelty[:4] > 0).float().mean() > 0.9
+    assert not record.novelty[4:].any(), "the sessions are over"
+
+
+def test_novelty_of_empty_slots_is_none_whatever_the_simulator_says() -> None:
+    class OneItem(UniformPolicy):
+        def sample(self, context: Context, candidates: int, slots: int, generator: torch.Generator) -> Slates:
+            shown = super().sample(context, candidates, slots, generator)
+            return Slates(shown.items.index_fill(2, torch.arange(1, slots), -1), shown.log_prob)
+
+    def everywhere(answer: Feedback, step: int) -> Feedback:
+        value = torch.full_like(answer["novelty"], torch.nan)
+        value[..., 0] = 0.25
+        return answer.replace(channels={**answer.channels, "novelty": Channel(value)})
+
+    record = record_episode(Told(everywhere), OneItem(20), GAME, 0)
+    assert record.novelty is not None
+    assert (record.novelty[:4, :, 0] == 0.25).all() and not record.novelty[..., 1:].any()
+
+
+def test_novelty_that_is_not_finite_or_comes_and_goes_is_refused() -> None:
+    def infinite(answer: Feedback, step: int) -> Feedback:
+        return answer.replace(channels={**answer.channels, "novelty": Channel(answer["novelty"] / 0)})
+
+    def at_first(answer: Feedback, step: int) -> Feedback:
+        kept = {name: one for name, one in answer.channels.items() if step < 2 or name != "novelty"}
+        return answer.replace(channels=kept)
+
+    with pytest.raises(
+        ContractError, match=r"step 0, user 0: the simulator .*novelties of shown items are not all fin"
+    ):
+        record_episode(Told(infinite), UniformPolicy(20), GAME, 0)
+    with pytest.raises(ContractError, match=r"step 2: the channels are not those of step 0; .* has novelty"):
+        record_episode(Told(at_first), UniformPolicy(20), GAME, 0)
+
+
+def test_what_is_inferred_is_kept_beside_what_is_true_before_the_step() -> None:
+    world = Told(known=0.5, dynamic=1.0, persistence=0.0)
+    record = record_episode(world, Inferring(knowing), GAME, 0)
+    assert set(record.latents) == set(record.truth) == {"intent"}, "`begins` has no truth"
+    true = record.truth["intent"]
+    assert true.shape == (6, 12)
+    assert torch.equal(true[0], true[1]) and not torch.equal(true[1], true[2]), "the second session begins at step 2"
+    fresh = world.reset(12, torch.Generator().manual_seed(0))
+    assert torch.equal(true[0], fresh.static + fresh.dynamic)
+
+
+def test_nothing_is_kept_of_names_that_only_one_side_has() -> None:
+    for world, policy in (
+        (Told(), Inferring(knowing, "mood")),
+        (Told(), UniformPolicy(20)),
+        (simulator(), UniformPolicy(20)),
+    ):
+        record = record_episode(world, policy, GAME, 0)
+        assert record.latents == record.truth == {}
+
+
+def test_a_policy_that_knows_the_truth_has_1_and_one_that_guesses_an_interval_around_0() -> None:
+    game = EpisodeConfig(users=300, steps=6, slots=2)
+    found: dict[Callable[[SessionContext, torch.Generator], Tensor], Mapping[str, float | None]] = {}
+    for infer in (knowing, noise):
+        records = [record_episode(Told(), Inferring(infer), game, seed) for seed in range(2)]
+        found[infer] = identification(records)["intent_correlation"].to_dict()
+    assert list(found[knowing].values()) == pytest.approx([1, 1, 1], abs=1e-5)
+    low, high = found[noise]["low"], found[noise]["high"]
+    assert low is not None and high is not None and -0.15 < low < 0 < high < 0.15
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda context, _: torch.zeros(len(context), 2), r"Inferring.act, as intent, returned .* floats \[12\]"),
+        (lambda context, _: torch.zeros(len(context), dtype=torch.int64), r"Inferring.act, as intent, returned"),
+        (lambda context, _: torch.full((len(context),), torch.nan), "user 0: the policy .* latent actions 'intent'"),
+    ],
+)
+def test_an_inference_that_cannot_be_compared_is_refused(
+    wrong: Callable[[SessionContext, torch.Generator], Tensor], said: str
+) -> None:
+    with pytest.raises(ContractError, match=said):
+        record_episode(Told(), Inferring(wrong), GAME, 0)
+
+
+def test_a_truth_that_is_no_number_of_each_user_is_refused() -> None:
+    class Wrong(Told):
+        def truth(self, state: NoveltyState) -> Mapping[str, Tensor]:
+            return {"intent": state.static[:3]}
+
+    class List(Told):
+        def truth(self, state: NoveltyState) -> Mapping[str, Tensor]:
+            return [state.static]  # type: ignore[return-value]
+
+    with pytest.raises(ContractError, match=r"List.truth returned a list, expected a mapping"):
+        record_episode(List(), Inferring(knowing), GAME, 0)
+    with pytest.raises(ContractError, match=r"Wrong.truth, as intent, returned torch.float32 \[3\]"):
+        record_episode(Wrong(), Inferring(knowing), GAME, 0)

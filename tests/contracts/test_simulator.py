@@ -23,7 +23,7 @@ from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.long_term_satisfaction import LongTermSatisfaction
 from recsys.simulate.novelty_seeking import NoveltySeeking
 from recsys.simulate.planted_groups import PlantedGroups
-from recsys.simulate.simulator import Simulator, observed_fields, show, with_rows
+from recsys.simulate.simulator import PlantedTruth, Simulator, observed_fields, show, with_rows
 from recsys.types.feedback import ChannelKind
 from recsys.types.slates import Slates
 from recsys.types.transition import Transition
@@ -145,6 +145,21 @@ def test_policies_see_one_request_a_user(make: Callable[[], Simulator[Any]]) -> 
     assert type(few) is type(context) and len(few) == 2
     for name, value in observed_fields(few).items():
         assert torch.equal(value, observed_fields(context)[name][rows])
+
+
+@every_simulator
+def test_hidden_numbers_are_finite_and_one_a_user_under_the_same_names(make: Callable[[], Simulator[Any]]) -> None:
+    simulator, generator = make(), torch.Generator().manual_seed(3)
+    if not isinstance(simulator, PlantedTruth):
+        return
+    state, names = simulator.reset(USERS, generator), []
+    for _ in range(STEPS):
+        hidden = simulator.truth(state)
+        names.append(set(hidden))
+        assert all(one.shape == (USERS,) and one.isfinite().all() for one in hidden.values())
+        assert all(torch.equal(one, hidden[name]) for name, one in simulator.truth(state).items())
+        state, _, _ = simulator.step(state, random_slates(simulator, generator), generator)
+    assert names[0] and all(one == names[0] for one in names)
 
 
 @every_simulator

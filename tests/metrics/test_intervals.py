@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.metrics.intervals import Interval, bootstrap, paired_difference
+from recsys.metrics.intervals import Interval, bootstrap, bootstrap_of, paired_difference
 
 
 def ends(interval: Interval) -> tuple[float, float]:
@@ -108,3 +108,24 @@ def test_covers_the_truth_as_often_as_it_says(generator: torch.Generator) -> Non
         low, high = ends(bootstrap(column(values), users, samples=300, seed=trial)[0])
         inside += low <= 1 <= high
     assert 0.89 <= inside / 200 <= 0.99
+
+
+def test_a_function_of_means_is_resampled_whole() -> None:
+    """Of a mean itself it is the interval of the mean; of a ratio of multiples it has no width."""
+    values = torch.rand(2, 50, 2, generator=torch.Generator().manual_seed(0))
+    users = torch.arange(50)
+    [first, _] = bootstrap(values, users, resample_seeds=True)
+    assert bootstrap_of(lambda means: means[:, 0], values, users, resample_seeds=True) == first
+    values[..., 1] = 4 * values[..., 0]
+    ratio = bootstrap_of(lambda means: means[:, 1] / means[:, 0], values, users)
+    assert [ratio.value, *ends(ratio)] == pytest.approx([4, 4, 4])
+
+
+def test_resamples_without_a_value_are_left_out_and_without_any_there_is_no_interval() -> None:
+    values = torch.tensor([[[0.0], [1.0]]])
+    users = torch.arange(2)
+    some = bootstrap_of(lambda means: means[:, 0].where(means[:, 0] > 0.25, torch.nan), values, users)
+    assert (some.value, *ends(some)) == (0.5, 0.5, 1.0)
+    none = bootstrap_of(lambda means: means[:, 0].where(means[:, 0] > 2, torch.nan), values, users)
+    assert none.low is None and none.high is None
+    assert bootstrap_of(lambda means: means[:, 0], values[:, :1], users[:1]) == Interval(0.0)

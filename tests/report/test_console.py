@@ -30,6 +30,7 @@ def numbers(metrics: list[str], names: tuple[str, ...]) -> Results:
 RANKING = [f"{name}@{k}" for name in ("hr", "ndcg", "coverage") for k in (1, 3, 5, 10, 20, 50)]
 FORECAST = ["log_likelihood", "click_log_likelihood"]
 BENCH = ["reward", "click_rate", "regret", "diversity", "coverage", "steps", "latency"]
+NOVELTY = ["novelty", "serendipity", "intent_correlation"]
 VALUES = {pl.Float64: 0.123456, pl.Int64: 12}
 
 
@@ -48,6 +49,7 @@ def tables(names: tuple[str, ...], title: str) -> dict[str, ConsoleTable]:
         "depth": depth_table(numbers(RANKING, names)),
         "slates": results_table(numbers(forecast, names), first, title),
         "simulator": comparison_table(numbers(BENCH, names), title),
+        "novelty": comparison_table(numbers([*BENCH, *NOVELTY], names), title),
         "replay": estimate_tables(pl.DataFrame([estimate], SCHEMA))[0],
         "codebook": codebook_table(diagnostics, title),
         "recommend": ConsoleTable(words, [[name, f"the title of {name}", "0.1235"] for name in names], title),

@@ -48,6 +48,10 @@ def test_two_figures_of_a_page_have_different_names(parsed):
     assert names[0] != names[1]
 
 
+def test_words_that_are_no_utf8_can_be_told(parsed):
+    assert parsed(figure(title="", description="bytes\udcff", width=1, height=1)).find(".//desc").text
+
+
 finite = st.floats(-1e3, 1e3, allow_nan=False)
 
 

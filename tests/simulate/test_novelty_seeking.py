@@ -11,6 +11,7 @@ from recsys.simulate.choice_models import MultinomialLogit
 from recsys.simulate.features import NoveltyFeatures
 from recsys.simulate.interest_evolution import InterestEvolution
 from recsys.simulate.novelty_seeking import NoveltySeeking, NoveltyState, hashed_normal
+from recsys.simulate.simulator import PlantedTruth
 from tests.simulate.worlds import everyone_gets
 
 ALWAYS = MultinomialLogit(no_click=-torch.inf)
@@ -132,6 +133,17 @@ def test_without_intent_nothing_of_it_is_seen() -> None:
     other = replace(state, static=state.static + 3, dynamic=-state.dynamic)
     assert torch.equal(simulator.scores(state), simulator.scores(other))
     assert not torch.equal(world().scores(state), world().scores(other))
+
+
+def test_the_truth_is_the_intent_of_the_session_of_the_next_slate() -> None:
+    simulator, generator = world(intent=7.0), torch.Generator().manual_seed(0)
+    assert isinstance(simulator, PlantedTruth)
+    state, seen = fresh(simulator), []
+    for _ in range(4):
+        seen.append(simulator.truth(state)["intent"])
+        assert torch.equal(seen[-1], state.static + state.dynamic)
+        state, _, _ = simulator.step(state, everyone_gets([0], 64), generator)
+    assert torch.equal(seen[0], seen[1]) and torch.equal(seen[2], seen[3]) and not torch.equal(seen[1], seen[2])
 
 
 def test_sessions_are_counted_and_end() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from recsys.atomic import write_json
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.runs.run import Stage
@@ -20,6 +21,7 @@ from recsys.training.report_sections import (
     PairedDifferences,
     ResultsTable,
     RewardDiagnostics,
+    TradeOff,
 )
 from tests.training.trainings import ADAM, going_on, training_of
 
@@ -78,3 +80,21 @@ def test_users_are_chosen_by_the_seed(page: Callable[..., str]) -> None:
 
 def test_without_a_reward_it_says_so(page: Callable[..., str]) -> None:
     assert "No training of this run had a reward." in page(rewarded=False)
+
+
+def test_columns_of_any_ending_are_shown_once_and_in_order(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    cell = {"value": 0.5, "low": 0.4, "high": 0.6}
+    names = ["mood_correlation", "steps", "intent_correlation", "reward"]
+    write_json(run.metrics, {"a": dict.fromkeys(names[:2], cell), "b": dict.fromkeys(names, cell)})
+    body = ResultsTable(["reward", "*_correlation", "absent", "intent_correlation", "steps"]).section(run).body
+    heads = [part.rpartition(">")[2] for part in body.partition("</thead>")[0].split("</th>")[:-1]]
+    assert heads == ["reward", "mood_correlation", "intent_correlation", "steps"]
+
+
+def test_the_trade_off_has_the_names_and_lines_that_are_given(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    both = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("reward", "diversity")}
+    write_json(run.metrics, {"a": both, "b": both})
+    section = TradeOff({"two": ["b", "a"]}, {"b": "the better"}, "said above").section(run)
+    assert section.lead == "said above" and "two: the better, a." in section.body and "over diversity" in section.body

@@ -108,6 +108,8 @@ def test_an_intent_is_drawn_where_a_session_begins_and_kept_elsewhere() -> None:
     expected = two.intent(CONTEXT).gather(1, fresh["bin"].unsqueeze(1)).squeeze(1)
     torch.testing.assert_close(fresh["log_prob"], expected)
     assert torch.equal(two.latent_log_prob(CONTEXT, fresh), fresh["log_prob"])
+    middles = torch.tensor([1 / 6, 1 / 2, 5 / 6])
+    assert all(torch.allclose(one["intent"], middles[one["bin"]]) for one in (*drawn, fresh))
 
 
 def test_a_slate_has_the_probability_given_the_intent() -> None:
