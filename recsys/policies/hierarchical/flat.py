@@ -39,7 +39,9 @@ class FlatPolicy(ItemPolicy, SessionChoices):
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(sharpness)))
 
     @classmethod
-    def for_run(cls, materials: object, scorer: ConditionedScorer, propensity: IntentNetwork, sharpness: float = 1.0) -> FlatPolicy:
+    def for_run(
+        cls, materials: object, scorer: ConditionedScorer, propensity: IntentNetwork, sharpness: float = 1.0
+    ) -> FlatPolicy:
         """Return a policy for a run, whose networks know the items from elsewhere.
 
         Args:

@@ -50,7 +50,9 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy, SessionChoices):
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(sharpness)))
 
     @classmethod
-    def for_run(cls, materials: object, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0) -> TwoLevelPolicy:
+    def for_run(
+        cls, materials: object, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0
+    ) -> TwoLevelPolicy:
         """Return a policy for a run, whose networks know the items from elsewhere.
 
         Args:

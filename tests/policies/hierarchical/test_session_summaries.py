@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn.functional import normalize
 
@@ -32,19 +34,25 @@ def test_novelty_is_the_distance_to_the_nearest_item_before() -> None:
     assert abs(float(lone) - (1 - cosine(1, 2))) < 1e-6, "the window is one item"
 
 
+def summary(novelty: float, number: float) -> list[float]:
+    tone, amount = 4 * novelty - 2, math.log1p(number) - 1
+    return [tone, amount, tone * amount]
+
+
 def test_each_session_is_summed_up_by_itself() -> None:
     found = session_summaries(CONTEXT, VECTORS, 3, 2)
-    assert found.shape == (3, 3, 5)
-    mean = (VECTORS[1] + VECTORS[2]) / 2
+    assert found.shape == (3, 3, 3)
     novelty = (1 - cosine(1, 0) + 1 - max(cosine(2, 0), cosine(2, 1))) / 2
-    of_session = {
-        0: [*VECTORS[0].tolist(), 1.0, torch.tensor(1.0).log1p().item()],
-        1: [*mean.tolist(), novelty, torch.tensor(2.0).log1p().item()],
-        2: [*VECTORS[1].tolist(), 0.0, torch.tensor(1.0).log1p().item()],
-    }
-    torch.testing.assert_close(found[0], torch.tensor([of_session[one] for one in range(3)]), atol=1e-6, rtol=0)
-    assert not found[1].any()
-    assert not found[2, :2].any() and found[2, 2, 3] == 1
+    expected = torch.tensor([summary(1.0, 1), summary(novelty, 2), summary(0.0, 1)])
+    torch.testing.assert_close(found[0], expected, atol=1e-6, rtol=0)
+
+
+def test_a_session_without_an_item_is_none_but_not_as_one_that_never_was() -> None:
+    """The second user is in session 1, and came with nothing; the third consumed one item in session 1."""
+    found = session_summaries(CONTEXT, VECTORS, 3, 2)
+    assert found[1].tolist() == [[0.0, 0.0, 0.0]] * 2 + [[0.0, -1.0, 0.0]]
+    assert found[2, 0].tolist() == [0.0, 0.0, 0.0] and found[2, 1].tolist() == [0.0, -1.0, 0.0]
+    torch.testing.assert_close(found[2, 2], torch.tensor(summary(1.0, 1)))
 
 
 def test_the_present_session_is_no_summary() -> None:

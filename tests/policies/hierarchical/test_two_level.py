@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from recsys.errors import ConfigurationError, RequestError
+from recsys.policies.hierarchical.choices import SessionChoices
 from recsys.policies.hierarchical.intent import IntentNetwork
 from recsys.policies.hierarchical.scorer import ConditionedScorer
 from recsys.policies.hierarchical.two_level import TwoLevelPolicy
@@ -32,40 +32,16 @@ CONTEXT = SessionContext(
 )
 
 
-def policy(seed: int = 0, **parts: bool) -> TwoLevelPolicy:
+def policy(seed: int = 0) -> TwoLevelPolicy:
     torch.manual_seed(seed)
     scorer = ConditionedScorer(VECTORS, profile=2, window=2, hidden=4)
     torch.nn.init.normal_(scorer.bias)
     scorer.novelty.data = torch.tensor([0.5, 3.0])
-    return TwoLevelPolicy(IntentNetwork(VECTORS, 2, BINS, sessions=2, window=2, hidden=4, **parts), scorer).eval()
+    return TwoLevelPolicy(IntentNetwork(VECTORS, 2, BINS, sessions=2, window=2, hidden=4), scorer, 2.0).eval()
 
 
 def slates(seed: int = 0) -> Slates:
     return policy().sample(CONTEXT, 5, 3, torch.Generator().manual_seed(seed))
-
-
-def test_the_bins_are_a_beta_density_with_the_propensity_as_mode() -> None:
-    network = policy().intent
-    mean, log_prob = network.propensity(CONTEXT), network(CONTEXT)
-    sharpness = BINS * math.log1p(math.exp(1.0))
-    middles = torch.tensor([1 / 6, 1 / 2, 5 / 6])
-    density = mean[:, None] * middles.log() + (1 - mean[:, None]) * (1 - middles).log()
-    torch.testing.assert_close(log_prob, (sharpness * density).log_softmax(-1))
-    fine = IntentNetwork(VECTORS, 2, bins=101, sessions=2, window=2, hidden=4)
-    best = fine.middles[fine(CONTEXT).argmax(-1)]
-    assert (best - fine.propensity(CONTEXT)).abs().max() <= 1 / 101
-
-
-@pytest.mark.parametrize("part", ["static", "dynamic"])
-def test_a_part_that_is_left_out_is_not_read(part: str) -> None:
-    network = policy(**{part: False}).intent
-    other = {
-        "static": CONTEXT.replace(profile=CONTEXT.profile + 1),
-        "dynamic": CONTEXT.replace(history=Jagged.from_rows([[5, 6], [], [1, 3, 0], [2]])),
-    }
-    assert torch.equal(network.propensity(CONTEXT), network.propensity(other[part]))
-    rest = "dynamic" if part == "static" else "static"
-    assert not torch.equal(network.propensity(CONTEXT), network.propensity(other[rest]))
 
 
 def test_the_log_probability_is_that_of_the_mixture_over_the_bins() -> None:
@@ -78,12 +54,12 @@ def test_the_log_probability_is_that_of_the_mixture_over_the_bins() -> None:
 
 
 def test_novelty_counts_by_the_intent() -> None:
-    """With the slope 3, the log-odds of a new and a known item move by 6 (g' − g) times the difference in novelty."""
+    """With slope 3 and sharpness 2, log-odds of a new and a known item move by 12 (g' − g) times their novelty."""
     two = policy()
     low, high = (two.given(CONTEXT, torch.full((4,), one)) for one in (0, 2))
     novelty = 1 - (VECTORS[[0, 1]] @ VECTORS.T).amax(0)
     gained = (high - low)[0]
-    expected = 6 * (5 / 6 - 1 / 6) * (novelty[5] - novelty[1])
+    expected = 2 * 6 * (5 / 6 - 1 / 6) * (novelty[5] - novelty[1])
     torch.testing.assert_close(gained[5] - gained[1], expected)
 
 
@@ -135,8 +111,33 @@ def test_intents_last_for_a_session_of_the_simulator() -> None:
 
 def test_gradients_reach_both_levels() -> None:
     two, shown = policy(), slates()
+    torch.nn.init.normal_(two.scorer.query[2].weight)
     two.log_prob(CONTEXT, shown).sum().backward()
-    assert all(one.grad is not None and one.grad.any() for one in two.parameters())
+    moved = {name: one.grad is not None and bool(one.grad.any()) for name, one in two.named_parameters()}
+    assert moved.pop("intent.log_belief_concentration") is False, "the belief is no part of the policy"
+    assert all(moved.values()), moved
+
+
+def test_users_choose_by_the_scores_under_every_intent() -> None:
+    two = policy()
+    assert isinstance(two, SessionChoices)
+    items = torch.tensor([[3, 1], [0, 2], [7, -1], [5, 6]])
+    found = two.choice_scores(CONTEXT, items)
+    assert found.shape == (4, BINS, 2)
+    for one in range(BINS):
+        odds = two.given(CONTEXT, torch.full((4,), one)).gather(1, items.clamp(min=0))
+        expected = (odds[:, 0] - odds[:, 1]) / 2.0
+        both = torch.tensor(
+            [False, True, False, False]
+        )  # 2 is the sharpness; the others have an item excluded, or none
+        torch.testing.assert_close((found[:, one, 0] - found[:, one, 1])[both], expected[both])
+    torch.testing.assert_close(two.belief(CONTEXT), two.intent.belief(CONTEXT))
+    assert two.begins(CONTEXT).tolist() == [True, True, False, True]
+
+
+def test_a_sharpness_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="sharpness"):
+        TwoLevelPolicy(policy().intent, policy().scorer, sharpness=0.0)
 
 
 def test_other_requests_are_refused() -> None:
@@ -146,9 +147,3 @@ def test_other_requests_are_refused() -> None:
     wrong = replace(CONTEXT, history=Jagged.from_rows([[0, 9], [], [4, 2, 2], [7]]))
     with pytest.raises(RequestError, match="history holds item 9"):
         policy().act(wrong, None, 2, torch.Generator())
-
-
-@pytest.mark.parametrize("wrong", [{"bins": 1}, {"sessions": 0}, {"window": 0}, {"hidden": 0}, {"profile": 0}])
-def test_sizes_out_of_range_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        IntentNetwork(VECTORS, **{"profile": 2, **wrong})
