@@ -64,7 +64,7 @@ def off_policy_weight(
     The cap bounds the variance and leaves a bias towards the behaviour policy. An item that μ could not have shown has
     the weight `c`, or infinity without a cap.
 
-    Source: Chen et al. 2019, section 4.1 and, for the cap, section 4.4.
+    Source: Chen et al. 2019, section 4 and, for the cap, section 4.4.
 
     Args:
         log_prob: `[R]`, `log π(a|s)` in nats, finite.
@@ -99,6 +99,7 @@ def top_k_reinforce(items: ConsumedItems, *, cap: float | None = CAP, slate_corr
         cap: see `off_policy_weight`.
         slate_correction: whether `λ_K` is used; without it, an item is learned as if it had been shown alone.
     """
+    above(0, cap=cap)
     weight = off_policy_weight(items.log_prob, items.behaviour_log_prob, cap)
     slate = top_k_weight(items.log_prob, items.slots) if slate_correction else torch.ones_like(weight)
     capped = torch.zeros_like(weight) if cap is None else (weight >= cap).to(weight.dtype)

@@ -129,6 +129,8 @@ def test_the_off_policy_weight_is_capped_and_has_no_gradient() -> None:
 def test_a_cap_out_of_range_is_refused(cap: float) -> None:
     with pytest.raises(ConfigurationError, match=r"cap=.*expected above 0"):
         off_policy_weight(torch.zeros(1), torch.zeros(1), cap)
+    with pytest.raises(ConfigurationError, match=r"cap=.*expected above 0"):
+        top_k_reinforce(items_of([0.0]), cap=cap)
 
 
 def items_of(log_ratio: list[float]) -> ConsumedItems:
