@@ -52,7 +52,7 @@ def top_k_weight(log_prob: Float[Tensor, " R"], slots: Int[Tensor, " R"] | int) 
     >>> top_k_weight(torch.tensor([0.5, 1.0]).log(), 2)  # 2 · .5 and 2 · 0
     tensor([1., 0.])
     """
-    missed = -log_prob.detach().clamp(max=0).expm1()
+    missed = log_prob.detach().clamp(max=0).expm1().abs()
     return slots * missed ** (slots - 1)
 
 

@@ -64,7 +64,7 @@ def item_worth(
         no_choice: `Q(s,⊥)`.
 
     >>> item_worth(torch.tensor([0.0, 0.6931472]), torch.tensor([4.0, 3.0]), torch.tensor(2.0))  # 2 and 2 · 1
-    tensor([1.0000, 1.0000])
+    tensor([1., 1.])
     """
     relative = (choice - choice.amax(-1, keepdim=True)).exp()
     return relative * (value - no_choice.unsqueeze(-1))
