@@ -10,6 +10,7 @@ CONF = configuration_folder()
 RERE, SLATE, SIMULATOR = (
     f"experiment={one}" for one in ("rere/movielens_100k", "slate/simulated", "simulator/interest")
 )
+LEARNERS = "experiment=simulator/learners"
 PLANTED = "simulator=slate/planted"
 SEQUENCES = ("movielens_100k", "movielens_1m", "movielens_32m", "parquet", "feedback")
 UNIFORM = "{_target_: recsys.policies.bandits.greedy.UniformPolicy, num_items: 3}"
@@ -92,6 +93,7 @@ GOES_WITH = {
     "item_cross_entropy": (RERE, "train.sft"),
     "legal_set_cross_entropy": (RERE, "train.sft"),
     "proximal_policy_optimisation": (SIMULATOR, "train.actor_critic"),
+    "top_k_reinforce": (LEARNERS, "train.reinforce"),
 }
 """The experiment and the training of objectives that are not for groups of rewarded slates."""
 ONEREC_OPTIONS = ("behaviour_and_content", "behaviour_and_content_unbalanced", "lazy_session", "session")
@@ -123,7 +125,7 @@ def _trainings() -> list[Use]:
         ("onerec", EXPERIMENTS["onerec"]),
         ("rere", EXPERIMENTS["rere"]),
         ("slate", EXPERIMENTS["slate"]),
-        ("simulator", ("interest",)),
+        ("simulator", EXPERIMENTS["simulator"]),
     ):
         found += [_use(f"experiment/{kind}", one, key="experiment") for one in names]
     return [
@@ -155,7 +157,8 @@ def _slates() -> list[Use]:
     for group in ("data", "evaluation", "report"):
         found += [_use(group, one, KIND[one]) for one in options(group)]
     homes = {"actor_critic": (SIMULATOR, "actor_critic"), "slate_elbo": (SLATE, "gamma"), "supervised": (RERE, "sft")}
-    homes["preference_alignment"] = (ONEREC, "ipa")
+    homes |= {"preference_alignment": (ONEREC, "ipa")}
+    homes |= {one: (LEARNERS, one) for one in ("reinforce", "slate_q")}
     for one in options("system"):
         experiment, training = homes.get(one, (RERE, "rere"))
         found.append(_use("system", one, experiment, key=f"system@train.{training}.system"))

@@ -211,11 +211,14 @@ def test_a_policy_learns_in_every_simulator_and_is_compared(experiment: str, sim
         "steps=5",
     ]
     plain = "objective@train.actor_critic.system.objective=advantage_actor_critic"
-    result = run_stages(compose([f"experiment={experiment}", *given, *([plain] if simulator == "planted" else [])]))
-    assert set(result.metrics) == {"random", "greedy", "oracle", "actor_critic"}
-    assert {"reward", "regret", "reward_minus_random", "reward_minus_greedy"} <= set(result.metrics["actor_critic"])
-    history = pl.read_parquet(result.folder / "history.parquet")
-    assert {"actor_critic/train/entropy", "actor_critic/validation/reward"} <= set(history["metric"])
+    config = compose([f"experiment={experiment}", *given, *([plain] if simulator == "planted" else [])])
+    result = run_stages(config)
+    assert set(result.metrics) == {"random", "greedy", "oracle", *config.train}
+    history = set(pl.read_parquet(result.folder / "history.parquet")["metric"])
+    for name in config.train:
+        assert {"reward", "regret", "reward_minus_random", "reward_minus_greedy"} <= set(result.metrics[name])
+        assert {f"{name}/train/loss", f"{name}/validation/reward"} <= history
+    assert "actor_critic/train/entropy" in history
     page = (result.folder / "report.html").read_text()
     assert all(title in page for title in ("Results", "Learning curves", "actor-critic"))
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         simpo,
         softmax_dpo,
     )
+    from recsys.objectives.reinforce import top_k_reinforce
     from recsys.objectives.returns import discounted_returns, generalised_advantages, lambda_returns
     from recsys.objectives.weighted_sum import mixture
 
@@ -83,6 +84,7 @@ __all__ = [
     "robust_dpo",
     "simpo",
     "softmax_dpo",
+    "top_k_reinforce",
     "truncated_expectation",
     "without_replacement",
 ]
@@ -112,6 +114,7 @@ __getattr__, __dir__ = lazy_names(
             "simpo",
             "softmax_dpo",
         ],
+        "reinforce": ["top_k_reinforce"],
         "returns": ["discounted_returns", "generalised_advantages", "lambda_returns"],
         "weighted_sum": ["mixture"],
     },

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recsys.policies.scorer import OnlineLearner, Posterior, Scorer
     from recsys.policies.slate_learner import SlateLearner
     from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
+    from recsys.policies.slate_q import SlateQPolicy
     from recsys.policies.two_stage import TwoStagePolicy
     from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
 
@@ -56,6 +57,7 @@ __all__ = [
     "Scorer",
     "SlateLearner",
     "SlatePosterior",
+    "SlateQPolicy",
     "SlateThompson",
     "SoftmaxPolicy",
     "TwoStagePolicy",
@@ -92,6 +94,7 @@ __getattr__, __dir__ = lazy_names(
         "scorer": ["OnlineLearner", "Posterior", "Scorer"],
         "slate_learner": ["SlateLearner"],
         "slate_posterior": ["InnerProductPosterior", "SlatePosterior"],
+        "slate_q": ["SlateQPolicy"],
         "two_stage": ["TwoStagePolicy"],
         "two_stage_posterior": ["InnerProductTwoStagePosterior", "TwoStagePosterior"],
     },

@@ -26,6 +26,7 @@ class FeatureScorer(nn.Module):
         at_least(1, hidden=hidden)
         super().__init__()
         self.features = features
+        self.hidden = hidden
         self.layers = nn.Sequential(
             nn.Linear(features.width, hidden),
             nn.Tanh(),
@@ -36,7 +37,11 @@ class FeatureScorer(nn.Module):
 
     def forward(self, context: Context) -> Float[Tensor, "B N"]:
         """Return the score of every item, legal or not."""
-        return self.layers(self.features(context)).squeeze(-1)
+        return self.layers[-1](self.state(context)).squeeze(-1)
+
+    def state(self, context: Context) -> Float[Tensor, "B N hidden"]:
+        """Return the last hidden layer of every item, of which the score is a linear function."""
+        return self.layers[:-1](self.features(context))
 
 
 class FeaturePolicy(SoftmaxPolicy):

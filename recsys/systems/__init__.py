@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         TargetInsertionSampler,
     )
     from recsys.systems.reference_policy import EpochReference, FrozenReference, MovingAverageReference, ReferencePolicy
+    from recsys.systems.reinforce import Reinforce
     from recsys.systems.seeds import step_generator
     from recsys.systems.sequential import SequentialSystem
     from recsys.systems.slate_elbo import SlateElboSystem
+    from recsys.systems.slate_q import SlateQ
     from recsys.systems.supervised import SupervisedSystem
 
 __all__ = [
@@ -39,8 +41,10 @@ __all__ = [
     "MovingAverageReference",
     "ReCastSampler",
     "ReferencePolicy",
+    "Reinforce",
     "SequentialSystem",
     "SlateElboSystem",
+    "SlateQ",
     "StochasticBeamSampler",
     "SupervisedSystem",
     "TargetInsertionSampler",
@@ -62,9 +66,11 @@ __getattr__, __dir__ = lazy_names(
             "TargetInsertionSampler",
         ],
         "reference_policy": ["EpochReference", "FrozenReference", "MovingAverageReference", "ReferencePolicy"],
+        "reinforce": ["Reinforce"],
         "seeds": ["step_generator"],
         "sequential": ["SequentialSystem"],
         "slate_elbo": ["SlateElboSystem"],
+        "slate_q": ["SlateQ"],
         "supervised": ["SupervisedSystem"],
     },
 )

@@ -273,8 +273,8 @@ class ActorCritic(lightning.LightningModule):
 def _checked_value(batch: Trajectory) -> Float[Tensor, "T1 B"]:
     """Return the critic's values, once they and the rewards are known to be finite."""
     assert batch.value is not None, "trajectories are collected with a critic"
-    _require_finite(batch.reward, batch.active, "the reward")
-    _require_finite(batch.value[:-1], batch.active, "the critic's value")
+    require_finite_steps(batch.reward, batch.active, "the reward")
+    require_finite_steps(batch.value[:-1], batch.active, "the critic's value")
     return batch.value
 
 
@@ -283,7 +283,17 @@ def _of_rows(batch: Trajectory, rows: Int[Tensor, " R"]) -> Latents:
     return {name: value.flatten(0, 1)[rows] for name, value in batch.latents.items()}
 
 
-def _require_finite(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:
+def require_finite_steps(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:
+    """Refuse numbers of sessions that are not finite.
+
+    Args:
+        values: `[T, B]`.
+        active: `[T, B]`, true where a number counts.
+        name: what they are, for the message.
+
+    Raises:
+        NonFiniteError: it names the first step and user, and how many steps are wrong.
+    """
     broken = ~values.isfinite() & active
     if broken.any():
         step, user = broken.nonzero()[0].tolist()

@@ -117,8 +117,20 @@ class MovingAverageReference(ReferencePolicy):
         """Move once where the policy took a step since the last call."""
         if step == int(self.step):
             return
-        for own, other in zip(self.network.parameters(), network.parameters(), strict=True):
-            own.lerp_(other, 1 - self.decay)
-        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
-            own.copy_(other)
+        move_towards(self.network, network, 1 - self.decay)
         self.step.fill_(step)
+
+
+@torch.no_grad()
+def move_towards(follower: nn.Module, leader: nn.Module, rate: float) -> None:
+    """Move the parameters of a network towards those of another, and copy its buffers: `θ ← θ + rate (θ' − θ)`.
+
+    Args:
+        follower: is changed in place.
+        leader: of the same architecture.
+        rate: in [0, 1]; 1 copies.
+    """
+    for own, other in zip(follower.parameters(), leader.parameters(), strict=True):
+        own.lerp_(other, rate)
+    for own, other in zip(follower.buffers(), leader.buffers(), strict=True):
+        own.copy_(other)

@@ -17,6 +17,7 @@ from recsys.config.validate import validate
 from recsys.errors import ConfigurationError
 from recsys.objectives.actor_critic import ActorCriticSteps
 from recsys.objectives.objective import Loss
+from recsys.objectives.reinforce import ConsumedItems
 from recsys.policies.generative import GenerativePolicy
 from recsys.rewards.reward import Reward
 from recsys.systems.group_sampling import GroupSampler
@@ -29,6 +30,7 @@ CONF = configuration_folder()
 EXPERIMENT = "experiment=rere/movielens_100k"
 SUPERVISED = {"catalogue_cross_entropy", "item_cross_entropy", "legal_set_cross_entropy"}
 ACTOR_CRITIC = {"advantage_actor_critic", "proximal_policy_optimisation"}
+REINFORCE = {"top_k_reinforce"}
 
 
 def options(group: str) -> list[str]:
@@ -48,7 +50,7 @@ def composed(group: str, training: str = "rere") -> dict[str, DictConfig]:
 
 def fitting(group: str, training: str) -> list[str]:
     """The options of a group that the system of a training takes."""
-    others = ACTOR_CRITIC | (SUPERVISED if training == "rere" else set(options("objective")) - SUPERVISED)
+    others = ACTOR_CRITIC | REINFORCE | (SUPERVISED if training == "rere" else set(options("objective")) - SUPERVISED)
     return sorted(set(options(group)) - (others if group == "objective" else set()))
 
 
@@ -78,7 +80,7 @@ def artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys.runs.artifacts.artifact", lambda name: left[name])
 
 
-@pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED - ACTOR_CRITIC))
+@pytest.mark.parametrize("option", sorted({*options("objective")} - SUPERVISED - ACTOR_CRITIC - REINFORCE))
 def test_objectives(option: str) -> None:
     loss = instantiate(composed("objective")[option])(rollout())
     assert isinstance(loss, Loss)
@@ -95,6 +97,13 @@ def test_objectives_of_actor_critic_learning(option: str) -> None:
     objective = instantiate(OmegaConf.load(CONF / "objective" / f"{option}.yaml"))
     numbers = torch.tensor([-1.0, -2.0])
     assert objective(ActorCriticSteps(numbers, numbers, numbers, numbers, numbers)).value.isfinite()
+
+
+@pytest.mark.parametrize("option", sorted(REINFORCE))
+def test_objectives_of_reinforce(option: str) -> None:
+    objective = instantiate(OmegaConf.load(CONF / "objective" / f"{option}.yaml"))
+    numbers = torch.tensor([-1.0, -2.0])
+    assert objective(ConsumedItems(numbers, numbers, torch.tensor([1, 2]), numbers)).value.isfinite()
 
 
 @pytest.mark.parametrize("option", options("sampler"))
@@ -118,7 +127,7 @@ def test_objectives_say_what_they_go_with(path: Path) -> None:
 
 
 def test_every_objective_of_the_package_has_a_file() -> None:
-    """A function of a rollout, or of the steps of an actor, that returns a loss is one."""
+    """A function of a rollout, of the steps of an actor, or of consumed items, that returns a loss is one."""
     import importlib
     import inspect
     import pkgutil
@@ -132,7 +141,7 @@ def test_every_objective_of_the_package_has_a_file() -> None:
         if inspect.isfunction(value)
         and not name.startswith("_")
         and getattr(kind := inspect.signature(value).return_annotation, "__name__", kind) == "Loss"
-        and next(iter(inspect.signature(value).parameters)) in ("rollout", "steps")
+        and next(iter(inspect.signature(value).parameters)) in ("rollout", "steps", "items")
     }
     configured = {str(OmegaConf.load(path)["_target_"]).rpartition(".")[2] for path in CONF.glob("objective/*.yaml")}
     assert found <= configured

@@ -39,6 +39,7 @@ from recsys.policies.policy import Policy, SoftmaxPolicy
 from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
 from recsys.policies.slate_learner import SlateLearner
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
+from recsys.policies.slate_q import SlateQNetwork, SlateQPolicy
 from recsys.policies.two_stage import RETRIEVED, TwoStagePolicy
 from recsys.policies.two_stage_posterior import InnerProductTwoStagePosterior, TwoStagePosterior
 from recsys.retrieve.index import ExactIndex
@@ -269,6 +270,21 @@ def marginal_relevance() -> Policy:
 @register(partial=True, deterministic=True)
 def linucb() -> Policy:
     return Greedy(UpperConfidenceBound(linear_posterior()))
+
+
+def slate_q(epsilon: float) -> Policy:
+    torch.manual_seed(0)
+    return SlateQPolicy(SlateQNetwork(ItemAndUser(), hidden=4), NUM_ITEMS, epsilon)
+
+
+@register(partial=True, deterministic=True)
+def greedy_slate_q() -> Policy:
+    return slate_q(epsilon=0.0)
+
+
+@register
+def exploring_slate_q() -> Policy:
+    return slate_q(epsilon=0.3)
 
 
 @register(partial=True)

@@ -88,7 +88,12 @@ class Seen(Callback):
 
 
 def trained(
-    system: ActorCritic, module: SimulatorData, folder: Path, epochs: int = 3, resume: bool = False, after: int = 0
+    system: lightning.LightningModule,
+    module: SimulatorData,
+    folder: Path,
+    epochs: int = 3,
+    resume: bool = False,
+    after: int = 0,
 ) -> Seen:
     """Train for some epochs, or until it is killed after so many batches."""
     seen = Seen(after)
