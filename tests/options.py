@@ -11,6 +11,7 @@ RERE, SLATE, SIMULATOR = (
     f"experiment={one}" for one in ("rere/movielens_100k", "slate/simulated", "simulator/interest")
 )
 LEARNERS = "experiment=simulator/learners"
+NOVELTY = "experiment=novelty/simulated"
 PLANTED = "simulator=slate/planted"
 SEQUENCES = ("movielens_100k", "movielens_1m", "movielens_32m", "parquet", "feedback")
 UNIFORM = "{_target_: recsys.policies.bandits.greedy.UniformPolicy, num_items: 3}"
@@ -96,6 +97,8 @@ GOES_WITH = {
     "top_k_reinforce": (LEARNERS, "train.reinforce"),
 }
 """The experiment and the training of objectives that are not for groups of rewarded slates."""
+OF_FEEDBACK = ("consumption", "novelty_seeking")
+"""Rewards of what users did with the slates that they were shown."""
 ONEREC_OPTIONS = ("behaviour_and_content", "behaviour_and_content_unbalanced", "lazy_session", "session")
 SAMPLERS = {"normalised_without_replacement": "stochastic_beam", "without_replacement": "stochastic_beam"}
 
@@ -103,7 +106,9 @@ SAMPLERS = {"normalised_without_replacement": "stochastic_beam", "without_replac
 def _trainings() -> list[Use]:
     found = []
     for group in ("reward", "sampler", "reference"):
-        found += [_use(group, one, RERE, key=f"{group}@train.rere.system.{group}") for one in options(group)]
+        for one in options(group):
+            experiment, training = (NOVELTY, "two_level") if one in OF_FEEDBACK else (RERE, "rere")
+            found.append(_use(group, one, experiment, key=f"{group}@train.{training}.system.{group}"))
     for one in options("objective"):
         experiment, training = GOES_WITH.get(one, (RERE, "train.rere"))
         sampler = [f"sampler@{training}.system.sampler={SAMPLERS[one]}"] if one in SAMPLERS else []
@@ -121,7 +126,12 @@ def _trainings() -> list[Use]:
     found += [_use("training", one, RERE, key="+training@train.added") for one in options("training")]
     added = "+training/onerec@train.added"
     found += [_use("training/onerec", one, ONEREC, key=added) for one in options("training/onerec")]
+    parts = {"agent": "two_level", "intent": "two_level.model.intent"}
+    for one in options("training/novelty"):
+        place = parts.get(one, f"added{one}")
+        found.append(_use("training/novelty", one, NOVELTY, key=f"+training/novelty@train.{place}"))
     for kind, names in (
+        ("novelty", EXPERIMENTS["novelty"]),
         ("onerec", EXPERIMENTS["onerec"]),
         ("rere", EXPERIMENTS["rere"]),
         ("slate", EXPERIMENTS["slate"]),
@@ -136,7 +146,9 @@ def _trainings() -> list[Use]:
     ]
 
 
-EXPERIMENTS = {kind: tuple(options(f"experiment/{kind}")) for kind in ("onerec", "rere", "slate", "simulator")}
+EXPERIMENTS = {
+    kind: tuple(options(f"experiment/{kind}")) for kind in ("novelty", "onerec", "rere", "slate", "simulator")
+}
 KIND = {
     "sessions": ONEREC,
     "sequences": RERE,
@@ -144,6 +156,7 @@ KIND = {
     "simulator": SIMULATOR,
     "ranking": RERE,
     "forecast": SLATE,
+    "novelty": NOVELTY,
 }
 
 

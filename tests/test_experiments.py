@@ -36,6 +36,7 @@ SLATES = [name for name in EXPERIMENTS if name.startswith("slate/")]
 SESSIONS = [name for name in EXPERIMENTS if name.startswith("onerec/")]
 """Run by `tests/training/test_sessions.py`: one recipe, of which these choose the data."""
 SIMULATORS = [name for name in EXPERIMENTS if name.startswith("simulator/")]
+NOVELTY = [name for name in EXPERIMENTS if name.startswith("novelty/")]
 WITH_FEATURES = [
     file.stem
     for file in sorted(CONF.glob("simulator/slate/*.yaml"))
@@ -152,7 +153,7 @@ def test_what_is_for_debugging_reaches_every_training(debug: str, heard: tuple[o
 
 
 def test_every_experiment_is_of_a_kind_that_is_run_below() -> None:
-    assert sorted([*SEQUENCES, *SESSIONS, *SLATES, *SIMULATORS]) == EXPERIMENTS
+    assert sorted([*SEQUENCES, *SESSIONS, *SLATES, *SIMULATORS, *NOVELTY]) == EXPERIMENTS
 
 
 @pytest.mark.parametrize("experiment", SEQUENCES)
@@ -221,6 +222,22 @@ def test_a_policy_learns_in_every_simulator_and_is_compared(experiment: str, sim
     assert "actor_critic/train/entropy" in history
     page = (result.folder / "report.html").read_text()
     assert all(title in page for title in ("Results", "Learning curves", "actor-critic"))
+
+
+@pytest.mark.parametrize("experiment", NOVELTY)
+def test_agents_of_two_levels_and_of_one_are_compared(experiment: str, tmp_path: Path) -> None:
+    size = ["users=12", "steps=10", "collected_users=8", "simulator.num_items=30", "evaluation.limit=10"]
+    reward = "reward@train.two_level.system.reward=novelty_seeking"
+    config = compose([f"experiment={experiment}", "debug=limit", f"root={tmp_path}", *size, reward])
+    result = run_stages(config)
+    assert set(result.metrics) == {*config.train, *config.evaluation.baselines}
+    told = {name for name, row in result.metrics.items() if "intent_correlation" in row}
+    assert told <= {"two_level", "without_static", "without_dynamic"}
+    assert all({"novelty", "serendipity", "regret"} <= set(row) for row in result.metrics.values())
+    history = set(pl.read_parquet(result.folder / "history.parquet")["metric"])
+    watched = {"choice_loss", "latent/entropy", "reward/consumed", "reward/novelty", "reward/diversity"}
+    assert {f"two_level/train/{name}" for name in watched} <= history
+    assert "Trade-off" in (result.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

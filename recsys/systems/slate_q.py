@@ -25,12 +25,12 @@ from recsys.types.context import Context
 from recsys.types.trajectory import Trajectory
 
 
-def best_slates(values: SlateQValues, shown: Int[Tensor, "B S"], best: Int[Tensor, "B S"]) -> Float[Tensor, " B"]:
+def best_slates(values: SlateQValues, shown: Int[Tensor, "B S"], best: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
     """Return the values of the best slates, as Q-learning has them: those of the policy that always shows them."""
     return values.of_slates(best)
 
 
-def shown_slates(values: SlateQValues, shown: Int[Tensor, "B S"], best: Int[Tensor, "B S"]) -> Float[Tensor, " B"]:
+def shown_slates(values: SlateQValues, shown: Int[Tensor, "B S"], best: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
     """Return the values of the slates that were shown, as SARSA has them: those of the policies that showed them."""
     return values.of_slates(shown)
 
@@ -45,8 +45,8 @@ class SlateQ(lightning.LightningModule):
     nothing, and its value is what goes on from the next request. (RecSim's agent takes it for 0, which rates slates
     that keep a user without a click as worthless.) `Q̄` is a target network, a moving average of the one that is
     trained. `A'` is the best next slate by the target network, as in Q-learning (`best_slates`), or the one that was
-    shown, as in SARSA (`shown_slates`), which gives the value of the policies that showed the slates. After the last step of a trajectory it is in both
-    cases the best slate, valued by the target network when the trajectory was collected.
+    shown, as in SARSA (`shown_slates`), which gives the value of the policies that showed the slates. After the last
+    step of a trajectory it is in both cases the best slate, valued by the target network when it was collected.
 
     It learns from minibatches of trajectories (`recsys.rollouts.data.SimulatorData`) of any policies. While it trains
     it shows slates with ε-greedy exploration; it is validated and served as the policy is configured, which is greedy

@@ -24,6 +24,7 @@ from recsys.systems.group_sampling import GroupSampler
 from recsys.systems.reference_policy import ReferencePolicy
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.rollout import Rollout
+from tests.options import NOVELTY, OF_FEEDBACK
 from tests.tiny import tiny_generator
 
 CONF = configuration_folder()
@@ -51,7 +52,8 @@ def composed(group: str, training: str = "rere") -> dict[str, DictConfig]:
 def fitting(group: str, training: str) -> list[str]:
     """The options of a group that the system of a training takes."""
     others = ACTOR_CRITIC | REINFORCE | (SUPERVISED if training == "rere" else set(options("objective")) - SUPERVISED)
-    return sorted(set(options(group)) - (others if group == "objective" else set()))
+    elsewhere = {"objective": others, "reward": set(OF_FEEDBACK)}
+    return sorted(set(options(group)) - elsewhere.get(group, set()))
 
 
 def rollout() -> Rollout:
@@ -116,9 +118,16 @@ def test_references(option: str, artifacts: None) -> None:
     assert isinstance(instantiate(composed("reference")[option])(tiny_generator()), ReferencePolicy)
 
 
-@pytest.mark.parametrize("option", options("reward"))
+@pytest.mark.parametrize("option", sorted({*options("reward")} - {*OF_FEEDBACK}))
 def test_rewards(option: str, artifacts: None) -> None:
     assert isinstance(instantiate(composed("reward")[option]), Reward)
+
+
+@pytest.mark.parametrize("option", OF_FEEDBACK)
+def test_rewards_of_feedback(option: str) -> None:
+    config = compose([NOVELTY, f"reward@train.two_level.system.reward={option}"])
+    validate(config)
+    assert isinstance(instantiate(config.train.two_level.system.reward), Reward)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("objective/*.yaml")), ids=lambda path: path.stem)

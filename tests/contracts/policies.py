@@ -30,12 +30,13 @@ from recsys.policies.baselines.item_knn import ItemKNN
 from recsys.policies.baselines.markov_chain import MarkovChain
 from recsys.policies.baselines.popularity import PopularityPolicy
 from recsys.policies.generative import GenerativePolicy
+from recsys.policies.hierarchical.flat import FlatPolicy
 from recsys.policies.hierarchical.intent import IntentNetwork
 from recsys.policies.hierarchical.scorer import ConditionedScorer
 from recsys.policies.hierarchical.two_level import TwoLevelPolicy
 from recsys.policies.marginal_relevance import MaximalMarginalRelevance
 from recsys.policies.mixture import Mixture
-from recsys.policies.policy import Policy, SoftmaxPolicy
+from recsys.policies.policy import ItemPolicy, Policy, SoftmaxPolicy
 from recsys.policies.retrieval_query import MeanQuery, UpperConfidenceQuery
 from recsys.policies.slate_learner import SlateLearner
 from recsys.policies.slate_posterior import InnerProductPosterior, SlatePosterior
@@ -227,7 +228,7 @@ def epsilon_greedy() -> Policy:
     return EpsilonGreedy(linear_posterior(), epsilon=0.3)
 
 
-class OfSessions(TwoLevelPolicy):
+class OfSessions(ItemPolicy):
     """Whose requests say nothing of sessions: each user has a profile, and two items a session."""
 
     def catalogue_log_prob(self, context: Context) -> torch.Tensor:
@@ -253,13 +254,30 @@ class OfSessions(TwoLevelPolicy):
         )
 
 
-@register
-def two_levels() -> Policy:
+class TwoLevels(OfSessions, TwoLevelPolicy):
+    """Of two levels."""
+
+
+class OneLevel(OfSessions, FlatPolicy):
+    """Of one."""
+
+
+def networks_of_sessions() -> tuple[IntentNetwork, ConditionedScorer]:
     torch.manual_seed(0)
     vectors = torch.nn.functional.normalize(torch.randn(NUM_ITEMS, 3), dim=1)
     scorer = ConditionedScorer(vectors, profile=2, window=2, hidden=4)
     torch.nn.init.normal_(scorer.bias)
-    return OfSessions(IntentNetwork(vectors, 2, bins=3, sessions=2, window=2, hidden=4), scorer)
+    return IntentNetwork(vectors, 2, bins=3, sessions=2, window=2, hidden=4), scorer
+
+
+@register
+def two_levels() -> Policy:
+    return TwoLevels(*networks_of_sessions())
+
+
+@register
+def one_level() -> Policy:
+    return OneLevel(*reversed(networks_of_sessions()))
 
 
 @register(partial=True, deterministic=True)
