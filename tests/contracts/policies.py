@@ -241,6 +241,8 @@ class OfSessions(ItemPolicy):
         return super().log_prob(self.seen(context), slates)
 
     def seen(self, context: Context) -> SessionContext:
+        if isinstance(context, SessionContext):
+            return context
         parts = {one.name: getattr(context, one.name) for one in fields(context)}
         profile = torch.stack([context.users.float(), (context.users.float() * 3).sin()], -1)
         lengths = context.history.lengths
