@@ -25,6 +25,7 @@ BENCHMARKS = (
     "mixture_of_experts",
     "sessions",
     "alignment",
+    "novelty",
 )
 HERE = Path(__file__).parent
 
