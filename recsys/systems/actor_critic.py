@@ -11,24 +11,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from recsys.errors import ConfigurationError, NonFiniteError
+from recsys.errors import ConfigurationError
 from recsys.nn.optimizer import make_optimizer
 from recsys.objectives.actor_critic import ActorCriticSteps, proximal_policy_optimisation
-from recsys.objectives.latent_class import conditional_log_prob, session_log_likelihood
 from recsys.objectives.objective import Loss
 from recsys.objectives.returns import generalised_advantages, standardised
 from recsys.policies.hierarchical.choices import SessionChoices
 from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.policy import ItemPolicy
 from recsys.ranges import at_least, within
-from recsys.rewards.combined import with_parts
-from recsys.rewards.contract import checked_reward
 from recsys.rewards.novelty import IntrinsicReward
 from recsys.rewards.reward import Reward
 from recsys.systems.sequential import OptimizerFactory
+from recsys.systems.trajectories import checked_value, choice_loss, rewarded
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
-from recsys.types.feedback import REWARD, Channel
 from recsys.types.trajectory import Trajectory
 
 
@@ -140,7 +137,7 @@ class ActorCritic(lightning.LightningModule):
 
     def training_step(self, batch: Trajectory, batch_index: int) -> Tensor:
         """Return the objective of the active steps of some users' trajectories."""
-        batch, parts = self.rewarded(batch)
+        batch, parts = rewarded(batch, self.reward)
         loss = self.objective(self.steps(batch, batch_index % self.stride))
         total, watched = loss.value, {**loss.diagnostics, **parts, "reward": batch.reward.sum(0).mean()}
         if self.latent is not None:
@@ -148,32 +145,13 @@ class ActorCritic(lightning.LightningModule):
             total = total + self.latent.weight * high.value
             watched |= {f"latent/{name}": value for name, value in high.diagnostics.items()}
         if self.choice_weight:
-            choices = self.choice_loss(batch)
+            assert isinstance(self.policy, SessionChoices)
+            choices = choice_loss(self.policy, batch)
             total = total + self.choice_weight * choices
             watched["choice_loss"] = choices.detach()
         watched["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in watched.items()}, batch_size=batch.users)
         return total
-
-    def rewarded(self, batch: Trajectory) -> tuple[Trajectory, dict[str, Tensor]]:
-        """Return some users' trajectories with the rewards to learn from, and what each part earned an episode.
-
-        Args:
-            batch: as the users answered.
-
-        Raises:
-            ContractError: the reward returned anything else than its contract says.
-        """
-        if self.reward is None:
-            return batch, {}
-        example = batch.example
-        found, parts = with_parts(self.reward, example, example.slates)
-        earned = checked_reward(found, example.slates, type(self.reward).__name__)
-        channels = {**example.feedback.channels, REWARD: Channel(earned)}
-        feedback = example.feedback.replace(channels=channels)
-        active = batch.active.view(-1, 1)
-        means = {f"reward/{name}": (value * active).sum() / batch.users for name, value in parts.items()}
-        return batch.replace(example=example.replace(feedback=feedback)), means
 
     def steps(self, batch: Trajectory, first: int = 0) -> ActorCriticSteps:
         """Return what the objective sees of some users' trajectories.
@@ -185,7 +163,7 @@ class ActorCritic(lightning.LightningModule):
         Raises:
             NonFiniteError: a reward of a session, or what the critic expects of one, is NaN or infinite.
         """
-        value = _checked_value(batch)
+        value = checked_value(batch)
         rates = {"discount": self.discount, "trace": self.trace}
         advantage = generalised_advantages(batch.reward, value, batch.done, batch.active, **rates)
         target = advantage + value[:-1]
@@ -223,7 +201,7 @@ class ActorCritic(lightning.LightningModule):
             NonFiniteError: see `steps`.
         """
         assert self.latent is not None and isinstance(self.policy, LatentPolicy)
-        value, begins = _checked_value(batch), batch.latents["begins"]
+        value, begins = checked_value(batch), batch.latents["begins"]
         ends = torch.cat([begins[1:], torch.zeros_like(begins[:1])])
         discount = batch.reward.new_full(ends.shape, self.discount).masked_fill(ends, self.latent.discount)
         trace = torch.ones_like(discount).masked_fill(ends, self.latent.trace)
@@ -240,29 +218,9 @@ class ActorCritic(lightning.LightningModule):
             target=known,
         )
 
-    def choice_loss(self, batch: Trajectory) -> Tensor:
-        """Return `−log p(choices)` of some users' sessions, nats a choice; 0 without one.
-
-        Args:
-            batch: with the channel `click`, which says what was chosen.
-        """
-        assert isinstance(self.policy, SessionChoices)
-        steps, users = batch.active.shape
-        context, items = batch.example.context, batch.example.slates.items[:, 0]
-        shown = (items >= 0) & batch.active.view(-1, 1)
-        chosen = (batch.example.feedback["click"][:, 0] > 0) & shown
-        scores = self.policy.choice_scores(context, items)
-        log_prob = conditional_log_prob(scores, *(one.unsqueeze(1).expand_as(scores) for one in (shown, chosen)))
-        begins = self.policy.begins(context)
-        belief = log_prob.new_zeros(log_prob.shape)
-        belief[begins] = self.policy.belief(context.select(begins.nonzero().squeeze(1)))
-        grid = (steps, users, -1)
-        total = session_log_likelihood(log_prob.view(grid), belief.view(grid), begins.view(steps, users))
-        return -total / chosen.sum().clamp(min=1)
-
     def validation_step(self, batch: Trajectory, batch_index: int) -> None:
         """Log `validation/reward`: what a user's episode earns on average."""
-        batch, _ = self.rewarded(batch)
+        batch, _ = rewarded(batch, self.reward)
         self.log("validation/reward", batch.reward.sum(0).mean(), batch_size=batch.users, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -270,38 +228,9 @@ class ActorCritic(lightning.LightningModule):
         return make_optimizer(self.optimizer, self.parameters())
 
 
-def _checked_value(batch: Trajectory) -> Float[Tensor, "T1 B"]:
-    """Return the critic's values, once they and the rewards are known to be finite."""
-    assert batch.value is not None, "trajectories are collected with a critic"
-    require_finite_steps(batch.reward, batch.active, "the reward")
-    require_finite_steps(batch.value[:-1], batch.active, "the critic's value")
-    return batch.value
-
-
 def _of_rows(batch: Trajectory, rows: Int[Tensor, " R"]) -> Latents:
     """Return the latent actions of some rows of the trajectory's examples."""
     return {name: value.flatten(0, 1)[rows] for name, value in batch.latents.items()}
-
-
-def require_finite_steps(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"], name: str) -> None:
-    """Refuse numbers of sessions that are not finite.
-
-    Args:
-        values: `[T, B]`.
-        active: `[T, B]`, true where a number counts.
-        name: what they are, for the message.
-
-    Raises:
-        NonFiniteError: it names the first step and user, and how many steps are wrong.
-    """
-    broken = ~values.isfinite() & active
-    if broken.any():
-        step, user = broken.nonzero()[0].tolist()
-        raise NonFiniteError(
-            f"{name} is {float(values[step, user])} in step {step} of the session of user {user} of the batch, and not "
-            f"finite in {int(broken.sum())} of {int(active.sum())} steps: look at the simulator's feedback, or train "
-            "with a smaller learning rate"
-        )
 
 
 def _flat(values: Float[Tensor, "T B"], active: Bool[Tensor, "T B"]) -> Float[Tensor, " R"]:

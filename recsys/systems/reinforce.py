@@ -20,8 +20,8 @@ from recsys.policies.behaviour import Behaviour, SlatePropensities
 from recsys.policies.latent import LatentPolicy
 from recsys.policies.policy import ItemPolicy
 from recsys.ranges import at_least, within
-from recsys.systems.actor_critic import require_finite_steps
 from recsys.systems.sequential import OptimizerFactory
+from recsys.systems.trajectories import require_finite_steps
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.trajectory import Trajectory

@@ -17,9 +17,9 @@ from recsys.policies.bandits.greedy import EpsilonGreedy
 from recsys.policies.slate_learner import clicked_slot
 from recsys.policies.slate_q import SlateQPolicy, SlateQValues
 from recsys.ranges import above, at_least, within
-from recsys.systems.actor_critic import require_finite_steps
 from recsys.systems.reference_policy import move_towards
 from recsys.systems.sequential import OptimizerFactory
+from recsys.systems.trajectories import require_finite_steps
 from recsys.types.artifact_kind import ArtifactKind
 from recsys.types.context import Context
 from recsys.types.trajectory import Trajectory

@@ -14,9 +14,7 @@ from recsys.policies.feature_network import FeatureCritic
 from recsys.policies.hierarchical.intent import IntentNetwork
 from recsys.policies.hierarchical.scorer import ConditionedScorer
 from recsys.policies.hierarchical.two_level import TwoLevelPolicy
-from recsys.rewards.combined import WeightedSum
-from recsys.rewards.feedback import ChannelReward
-from recsys.rewards.novelty import ConsumedNovelty, DistanceNovelty, IntentMatch
+from recsys.rewards.novelty import DistanceNovelty, IntentMatch
 from recsys.rollouts.collection import collect
 from recsys.rollouts.episode import EpisodeConfig, EpisodeGenerators
 from recsys.simulate.features import NoveltyFeatures
@@ -229,35 +227,6 @@ def of_two_levels_played(system: ActorCritic, users: int = 5) -> Trajectory:
     return collect(WORLD, system.policy, EpisodeConfig(users, 6, 3), EpisodeGenerators.seeded(0), critic=system.value)
 
 
-def test_choices_are_a_mixture_over_the_intents_of_each_session() -> None:
-    """Session by session, in another way: the belief at its first step, and all its clicks under each intent."""
-    system = of_two_levels(choice_weight=1.0)
-    batch = of_two_levels_played(system)
-    policy, context, slates = system.policy, batch.example.context, batch.example.slates.items[:, 0]
-    clicks = batch.example.feedback["click"][:, 0]
-    scores = policy.choice_scores(context, slates)
-    total, count = torch.zeros(()), 0
-    for user in range(5):
-        for first in (0, 2, 4):
-            rows = torch.tensor([first * 5 + user, (first + 1) * 5 + user])
-            under = policy.belief(context.select(rows[:1]))[0]
-            for row in rows.tolist():
-                for slot in clicks[row].nonzero().flatten().tolist():
-                    under = under + scores[row].log_softmax(-1)[:, slot]
-                    count += 1
-            total = total - under.logsumexp(0)
-    assert count > 10
-    torch.testing.assert_close(system.choice_loss(batch), total / count)
-
-
-def test_choices_move_what_users_choose_by_and_not_what_the_policy_makes_of_it() -> None:
-    system = of_two_levels(choice_weight=1.0)
-    system.choice_loss(of_two_levels_played(system, 40)).backward()
-    moved = {name for name, one in system.policy.named_parameters() if one.grad is not None and one.grad.any()}
-    fixed = {name for name, _ in system.policy.named_parameters()} - moved
-    assert fixed == {"log_sharpness", "intent.log_concentration"}
-
-
 def test_choices_need_a_policy_that_knows_of_them() -> None:
     with pytest.raises(ConfigurationError, match="choice_weight: SoftmaxPolicy does not say what users choose"):
         actor_critic(choice_weight=1.0)
@@ -275,23 +244,6 @@ def test_slates_are_learned_from_every_so_many_th_step() -> None:
         taken = every % 3 == first
         for name in ("log_prob", "advantage", "target", "value"):
             torch.testing.assert_close(getattr(found, name), getattr(steps, name)[taken])
-
-
-def test_a_reward_stands_for_that_of_the_feedback_and_its_parts_are_logged() -> None:
-    novelty = ConsumedNovelty(DistanceNovelty(WORLD.items, window=2))
-    reward = WeightedSum({"consumed": ChannelReward(), "novelty": novelty}, {"consumed": 1.0, "novelty": 2.0})
-    system = of_two_levels(reward=reward)
-    logged: dict[str, Any] = {}
-    system.log_dict = lambda values, **options: logged.update(values)  # type: ignore[method-assign]
-    batch = of_two_levels_played(system)
-    rewarded, parts = system.rewarded(batch)
-    new = batch.example.feedback["novelty"] * batch.example.feedback["click"]
-    torch.testing.assert_close(rewarded.reward, batch.reward + 2 * new.sum((1, 2)).view(6, 5), atol=1e-5, rtol=0)
-    torch.testing.assert_close(parts["reward/novelty"], new.sum() / 5, atol=1e-5, rtol=0)
-    system.training_step(batch, 0)
-    torch.testing.assert_close(logged["train/reward"], rewarded.reward.sum(0).mean())
-    torch.testing.assert_close(logged["train/reward/consumed"], batch.reward.sum(0).mean())
-    assert torch.equal(of_two_levels(reward=ChannelReward()).rewarded(batch)[0].reward, batch.reward)
 
 
 def test_following_the_intent_pays_in_its_step_and_for_slates_alone() -> None:
