@@ -40,7 +40,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Label:
+class PlacedLabel:
     """Where a label stands.
 
     Args:
@@ -58,7 +58,7 @@ class Label:
 
 def labels_beside(
     points: Sequence[tuple[float, float]], words: Sequence[str], inside: Box, taken: Sequence[Box] = ()
-) -> list[Label]:
+) -> list[PlacedLabel]:
     """Return a place for each label, to the right or to the left of its point, moved up or down where it must be.
 
     Labels are placed one after the other, each where it overlaps least and is moved least; a label for which there is
@@ -73,24 +73,24 @@ def labels_beside(
     >>> [one.anchor for one in labels_beside([(10, 50), (95, 50)], ["left", "right"], Box(0, 0, 100, 100))]
     ['start', 'end']
     """
-    placed: list[Label] = []
+    placed: list[PlacedLabel] = []
     for point, word in zip(points, words, strict=True):
         others = [*taken, *(one.box for one in placed)]
         placed.append(min(_candidates(*point, word), key=lambda one: _cost(one, point[1], inside, others)))
     return placed
 
 
-def _candidates(x: float, y: float, word: str) -> list[Label]:
+def _candidates(x: float, y: float, word: str) -> list[PlacedLabel]:
     """Return the places of a label, the nearest first."""
     width, found = CHARACTER * len(word), []
     for step in sorted(range(-FURTHEST, FURTHEST + 1), key=abs):
         middle = y + step * HEIGHT
         top, bottom = middle - HEIGHT / 2, middle + HEIGHT / 2
-        found.append(Label(x + APART, middle, "start", Box(x + APART, top, x + APART + width, bottom)))
-        found.append(Label(x - APART, middle, "end", Box(x - APART - width, top, x - APART, bottom)))
+        found.append(PlacedLabel(x + APART, middle, "start", Box(x + APART, top, x + APART + width, bottom)))
+        found.append(PlacedLabel(x - APART, middle, "end", Box(x - APART - width, top, x - APART, bottom)))
     return found
 
 
-def _cost(label: Label, wanted: float, inside: Box, others: Sequence[Box]) -> float:
+def _cost(label: PlacedLabel, wanted: float, inside: Box, others: Sequence[Box]) -> float:
     outside = label.box.area - label.box.overlap(inside)
     return sum(map(label.box.overlap, others)) + OUTSIDE * outside + MOVED * abs(label.y - wanted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from recsys.report.chart import LARGE, axes, colour
 from recsys.report.drawing import Scale, extent, figure, line, text
 from recsys.report.formats import significant, with_interval
-from recsys.report.labels import HEIGHT, Box, Label, labels_beside
+from recsys.report.labels import HEIGHT, Box, PlacedLabel, labels_beside
 from recsys.report.markup import Markup, element
 from recsys.report.table import Metrics
 
@@ -148,7 +148,7 @@ def _dots(points: Sequence[Point], across: str, x: Scale, y: Scale) -> list[Mark
     ]
 
 
-def _leader(place: tuple[float, float], label: Label) -> Markup:
+def _leader(place: tuple[float, float], label: PlacedLabel) -> Markup:
     """Return a thin line from a point to its label where that stands further off."""
     far = abs(label.y - place[1]) > HEIGHT
     return line(*place, label.x, label.y, "leader") if far else Markup()

@@ -9,7 +9,9 @@ import time
 import torch
 
 from recsys.policies.bandits.greedy import UniformPolicy
-from recsys.policies.hierarchical import ConditionedScorer, IntentNetwork, TwoLevelPolicy
+from recsys.policies.hierarchical.intent import IntentNetwork
+from recsys.policies.hierarchical.scorer import ConditionedScorer
+from recsys.policies.hierarchical.two_level import TwoLevelPolicy
 from recsys.simulate.novelty_seeking import NoveltySeeking
 from recsys.types.context import Context
 from recsys.types.slates import Slates
