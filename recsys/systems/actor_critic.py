@@ -80,8 +80,9 @@ class ActorCritic(lightning.LightningModule):
             (`SessionChoices`); 0 learns from rewards alone.
         reward: what steps are worth, from the requests, slates and feedback of the trajectory; parts of a weighted sum
             are logged one by one. None takes the channel `reward` of the feedback.
-        stride: of the steps from which slates and critic learn: each minibatch takes every so many-th, the first one in
-            turn. Scoring catalogues costs many times what choices and latent actions cost, which learn from all steps.
+        stride: of the steps from which slates and critic learn: each optimizer step takes every so many-th, beginning
+            one later than the one before. Scoring catalogues costs many times what choices and latent actions cost,
+            which learn from all steps.
 
     Raises:
         ConfigurationError: a number is out of range; `latent` is given for a policy without latent actions, or missing
@@ -127,6 +128,7 @@ class ActorCritic(lightning.LightningModule):
         self.trace = trace
         self.scale_advantages = scale_advantages
         self.latent = latent
+        self.intrinsic = None if latent is None else latent.intrinsic  # here, so that it moves to the device
         self.choice_weight = choice_weight
         self.reward = reward
         self.stride = stride
@@ -138,10 +140,10 @@ class ActorCritic(lightning.LightningModule):
     def training_step(self, batch: Trajectory, batch_index: int) -> Tensor:
         """Return the objective of the active steps of some users' trajectories."""
         batch, parts = rewarded(batch, self.reward)
-        loss = self.objective(self.steps(batch, batch_index % self.stride))
+        loss = self._loss(self.steps(batch, self.global_step % self.stride))
         total, watched = loss.value, {**loss.diagnostics, **parts, "reward": batch.reward.sum(0).mean()}
         if self.latent is not None:
-            high = self.objective(self.latent_steps(batch))
+            high = self._loss(self.latent_steps(batch))
             total = total + self.latent.weight * high.value
             watched |= {f"latent/{name}": value for name, value in high.diagnostics.items()}
         if self.choice_weight:
@@ -152,6 +154,12 @@ class ActorCritic(lightning.LightningModule):
         watched["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in watched.items()}, batch_size=batch.users)
         return total
+
+    def _loss(self, steps: ActorCriticSteps) -> Loss:
+        """Return the objective; 0, and nothing to watch, where no step counts."""
+        if not len(steps.log_prob):
+            return Loss(steps.log_prob.sum() + steps.value.sum(), {})
+        return self.objective(steps)
 
     def steps(self, batch: Trajectory, first: int = 0) -> ActorCriticSteps:
         """Return what the objective sees of some users' trajectories.
@@ -167,9 +175,9 @@ class ActorCritic(lightning.LightningModule):
         rates = {"discount": self.discount, "trace": self.trace}
         advantage = generalised_advantages(batch.reward, value, batch.done, batch.active, **rates)
         target = advantage + value[:-1]
-        if self.latent is not None and self.latent.intrinsic is not None:
+        if self.intrinsic is not None:
             latents = _of_rows(batch, torch.arange(batch.active.numel(), device=batch.active.device))
-            advantage = advantage + self.latent.intrinsic(batch.example, latents).view_as(advantage)
+            advantage = advantage + self.intrinsic(batch.example, latents).view_as(advantage)
         counts = torch.zeros_like(batch.active)
         counts[first :: self.stride] = batch.active[first :: self.stride]
         rows = counts.flatten().nonzero().squeeze(1)

@@ -55,7 +55,8 @@ def choice_loss(policy: SessionChoices, batch: Trajectory) -> Float[Tensor, ""]:
     belief[begins] = policy.belief(context.select(begins.nonzero().squeeze(1)))
     grid = (batch.steps, batch.users, -1)
     total = session_log_likelihood(log_prob.view(grid), belief.view(grid), begins.view(grid[:2]))
-    return -total / chosen.sum().clamp(min=1)
+    in_sessions = (begins.view(grid[:2]).cumsum(0) > 0).flatten()
+    return -total / chosen[in_sessions].sum().clamp(min=1)
 
 
 def checked_value(batch: Trajectory) -> Float[Tensor, "T1 B"]:

@@ -256,3 +256,28 @@ def test_following_the_intent_pays_in_its_step_and_for_slates_alone() -> None:
     torch.testing.assert_close(after.advantage - before.advantage, paid, atol=1e-5, rtol=0)
     assert torch.equal(after.target, before.target)
     assert torch.equal(bound.latent_steps(batch).advantage, plain.latent_steps(batch).advantage)
+
+
+def test_nothing_that_counts_is_a_loss_of_nothing() -> None:
+    """Of three steps none is the sixth, and in the second step of a session none begins."""
+    system = of_two_levels(stride=6)
+    system.log_dict = lambda values, **options: None  # type: ignore[method-assign]
+    whole = of_two_levels_played(system)
+    rows = torch.arange(5, 10)
+    latents = {name: one[1:2] for name, one in whole.latents.items()}
+    values = whole.value[1:3]  # type: ignore[index]
+    later = Trajectory(whole.example.select(rows), whole.active[1:2], whole.done[1:2], values, latents)
+    assert not later.latents["begins"].any()
+    assert system._loss(system.steps(later, 5)).value == 0
+    assert system._loss(system.latent_steps(later)).value == 0
+    loss = system.training_step(later, 0)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(one.grad is None or one.grad.isfinite().all() for one in system.parameters())
+
+
+def test_what_pays_for_following_the_intent_moves_with_the_system() -> None:
+    match = IntentMatch(DistanceNovelty(WORLD.items, window=2))
+    system = of_two_levels(latent=LatentLevel(intrinsic=match))
+    assert match in list(system.modules())
+    assert not any("intrinsic" in name for name in system.state_dict())

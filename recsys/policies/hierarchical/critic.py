@@ -13,7 +13,7 @@ from recsys.types.context import Context
 
 
 class SessionCritic(nn.Module):
-    """`V = g(profile, summaries of earlier sessions, log session, step)`, in the unit of the reward.
+    """`V = g(profile, summaries of earlier sessions, log session, log(1 + step))`, in the unit of the reward.
 
     Args:
         vectors: of all items, unit length.
@@ -40,5 +40,5 @@ class SessionCritic(nn.Module):
         """Return the value of each request."""
         seen = session_requests(context, len(self.vectors), "SessionCritic")
         summaries = session_summaries(seen, self.vectors, self.sessions, self.window).flatten(1)
-        place = torch.stack([seen.session.log(), seen.step / 5], -1).to(summaries.dtype)
+        place = torch.stack([seen.session.log(), seen.step.log1p()], -1).to(summaries.dtype)
         return self.layers(torch.cat([summaries, seen.profile, place], -1)).squeeze(-1)

@@ -31,7 +31,7 @@ def session_requests(context: Context, num_items: int, reader: str) -> SessionCo
 def realised_novelty(vectors: Float[Tensor, "B H D"], known: Bool[Tensor, "B H"], window: int) -> Float[Tensor, "B H"]:
     """Return how new each consumed item was when it was consumed, `1 − max cos` to up to `window` items before it.
 
-    It is 1 for the first item, and 0 where there is none.
+    It is 1 for the first item that the history holds, whatever was before it, and 0 where there is none.
 
     Args:
         vectors: unit vectors of the consumed items, oldest first.
