@@ -279,7 +279,7 @@ def two_levels() -> Policy:
 
 @register
 def one_level() -> Policy:
-    return OneLevel(*reversed(networks_of_sessions()))
+    return OneLevel(*networks_of_sessions())
 
 
 @register(partial=True, deterministic=True)

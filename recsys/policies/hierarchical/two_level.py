@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float, Int
+from torch import Tensor
 from typing_extensions import override
 
 from recsys.decode.catalogue import over_legal_set
-from recsys.policies.hierarchical.choices import SessionChoices
-from recsys.policies.hierarchical.intent import IntentNetwork
-from recsys.policies.hierarchical.scorer import ConditionedScorer
-from recsys.policies.hierarchical.session_summaries import session_requests
+from recsys.policies.hierarchical.session_policy import SessionPolicy
 from recsys.policies.latent import LatentPolicy, Latents
 from recsys.policies.plackett_luce import draw_slates, slot_log_prob
-from recsys.policies.policy import ItemPolicy
-from recsys.ranges import above
 from recsys.types.context import Context
 from recsys.types.session_context import SessionContext
 from recsys.types.slates import SamplingMethod, Slates
 
 
-class TwoLevelPolicy(ItemPolicy, LatentPolicy, SessionChoices):
+class TwoLevelPolicy(SessionPolicy, LatentPolicy):
     """Draw an intent when a session begins and keep it; fill slates by Plackett and Luce given the intent.
 
     `sample` and `log_prob` sum the intent out exactly: with `p_b` the probability of bin `b`, a slate has probability
@@ -41,27 +34,6 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy, SessionChoices):
         scorer: the low level.
         sharpness: factor of the scores before training, above 0.
     """
-
-    def __init__(self, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0) -> None:
-        above(0, sharpness=sharpness)
-        super().__init__()
-        self.intent = intent
-        self.scorer = scorer
-        self.log_sharpness = nn.Parameter(torch.tensor(math.log(sharpness)))
-
-    @classmethod
-    def for_run(
-        cls, materials: object, intent: IntentNetwork, scorer: ConditionedScorer, sharpness: float = 1.0
-    ) -> TwoLevelPolicy:
-        """Return a policy for a run, whose networks know the items from elsewhere.
-
-        Args:
-            materials: what the run prepared.
-            intent: see the class.
-            scorer: see the class.
-            sharpness: see the class.
-        """
-        return cls(intent, scorer, sharpness)
 
     @override
     def act(
@@ -130,13 +102,6 @@ class TwoLevelPolicy(ItemPolicy, LatentPolicy, SessionChoices):
     @override
     def belief(self, context: Context) -> Float[Tensor, "B K"]:
         return self.intent.belief(self._seen(context))
-
-    @override
-    def begins(self, context: Context) -> Bool[Tensor, " B"]:
-        return self._seen(context).step == 0
-
-    def _seen(self, context: Context) -> SessionContext:
-        return session_requests(context, len(self.scorer.bias), type(self).__name__)
 
     def _every_bin(self, context: SessionContext) -> Float[Tensor, "B bins N"]:
         base, novelty = self.scorer.parts(context)

@@ -44,7 +44,7 @@ def test_the_weight_of_novelty_is_linear_in_the_intent() -> None:
 
 def test_one_level_takes_the_propensity_for_the_intent() -> None:
     low, propensity = scorer(), network()
-    flat = FlatPolicy(low, propensity, sharpness=2.0)
+    flat = FlatPolicy(propensity, low, sharpness=2.0)
     base, novelty = low.parts(CONTEXT)
     scores = base + low.weight(propensity.propensity(CONTEXT))[:, None] * novelty
     torch.testing.assert_close(flat.catalogue_log_prob(CONTEXT), (2 * scores).log_softmax(-1))
@@ -53,7 +53,7 @@ def test_one_level_takes_the_propensity_for_the_intent() -> None:
     assert flat.belief(CONTEXT).tolist() == [[0.0]] * 4
     assert flat.begins(CONTEXT).tolist() == [True, True, False, True]
     with pytest.raises(ConfigurationError, match="sharpness"):
-        FlatPolicy(low, propensity, sharpness=-1.0)
+        FlatPolicy(propensity, low, sharpness=-1.0)
 
 
 def test_a_critic_tells_users_sessions_and_steps_apart() -> None:
